@@ -1,0 +1,39 @@
+"""Families by name. A new family registers itself under its name; recipes pick it with `model.family`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+
+from exporter.errors import RecipeError
+from exporter.families.base import LoadedModel
+
+Loader = Callable[[str], LoadedModel]
+
+_BUILT_IN = {"shap-e": "exporter.families.shap_e"}
+_loaders: dict[str, Loader] = {}
+
+
+def register(name: str, loader: Loader) -> None:
+    """Make `load_model(name, weights)` call `loader(weights)`."""
+    _loaders[name] = loader
+
+
+def families() -> list[str]:
+    """The names that `load_model` knows."""
+    return sorted({*_BUILT_IN, *_loaders})
+
+
+def load_model(family: str, weights: str) -> LoadedModel:
+    """The model of a family with these weights.
+
+    Raises RecipeError for an unknown family, WeightsError for weights that are missing, damaged or of another model.
+    """
+    if family not in _loaders and family in _BUILT_IN:
+        register(family, importlib.import_module(_BUILT_IN[family]).load)
+    if family not in _loaders:
+        nearest = difflib.get_close_matches(family, families(), n=1)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise RecipeError(f"model.family: no family {family!r}; there are {', '.join(families())}.{hint}")
+    return _loaders[family](weights)
