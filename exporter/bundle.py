@@ -1,0 +1,222 @@
+"""The bundle's manifest: what is in the folder, what it was made from, and the digests that prove it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exporter.errors import BundleError, EnvironmentProblem
+
+MANIFEST = "manifest.json"
+REPORTS = "reports"
+SCHEMA_VERSION = 1
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WeightsPart(Part):
+    source: str = Field(description="As asked for: the small model, a folder, a hub name or random")
+    digest: str = Field(description="sha256 over the names and bytes of all tensors and configurations")
+    trained: bool = Field(description="False for random weights: such a bundle says nothing about quality")
+
+
+class FilePart(Part):
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0, description="Bytes")
+
+
+class TensorPart(Part):
+    name: str
+    dtype: str = Field(description="numpy's name of the element type")
+    shape: list[int | str] = Field(description="A word is a dynamic dimension")
+
+
+class StagePart(Part):
+    program: str = Field(description="Path of the program inside the bundle")
+    external_data: list[str] = Field(default_factory=list, description="Paths of its weights kept outside the program")
+    inputs: list[TensorPart]
+    outputs: list[TensorPart]
+    precision: Literal["fp32", "fp16", "int8"]
+    size: int = Field(ge=0, description="Bytes of the program with its external data")
+
+
+class TokenizerPart(Part):
+    file: str = "tokenizer/tokenizer.json"
+    context_length: int = Field(ge=2, description="Tokens, begin and end included")
+    pad_id: int = Field(ge=0)
+
+
+class SamplerPart(Part):
+    scheduler: str
+    steps: int = Field(ge=1)
+    evaluations: int = Field(ge=1, description="Denoiser calls for one object")
+    guidance_scale: float
+    clamp: Literal["diffusers", "openai"]
+    unroll: Literal["step", "loop", "full"]
+    init_noise_sigma: float = Field(description="The unit noise is multiplied by it")
+    latent_shape: list[int] = Field(min_length=2, max_length=2, description="Tokens and channels")
+    table: str = Field(default="sampler.json", description="The scheduler's coefficients, for people and other hosts")
+
+
+class MeshPart(Part):
+    grid: int = Field(ge=8)
+    extraction: Literal["coarse_to_fine", "exact"]
+
+
+class RenderPart(Part):
+    size: int = Field(ge=8, description="Pixels")
+    coarse_samples: int
+    fine_samples: int
+
+
+class RungVerdict(Part):
+    name: str
+    passed: bool
+    summary: str = Field(description="The deciding figure beside its tolerance")
+
+
+class Verdict(Part):
+    """The outcome of the last `t3export validate`. It is not part of the bundle's digest."""
+
+    passed: bool
+    bundle_digest: str
+    rungs: list[RungVerdict]
+    report: str = Field(default="reports/report.json", description="The full report inside the bundle")
+
+
+class Manifest(Part):
+    """Everything a reader needs to know about a bundle before opening any other file."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(description="<recipe>/<target>")
+    recipe: dict[str, Any] = Field(description="The resolved recipe")
+    recipe_digest: str
+    weights: WeightsPart
+    target: dict[str, Any] = Field(description="The target as data, session options included")
+    toolchain: dict[str, str] = Field(description="Versions of the packages that built the bundle")
+    files: dict[str, FilePart] = Field(description="Every file but the manifest and the reports")
+    stages: dict[str, StagePart]
+    tokenizer: TokenizerPart
+    sampler: SamplerPart
+    mesh: MeshPart
+    render: RenderPart
+    goldens: dict[str, list[str]] = Field(description="Per stage, .npz files of recorded inputs and outputs")
+    validation: Verdict | None = None
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The published JSON schema of manifest.json."""
+    schema = Manifest.model_json_schema(mode="serialization")
+    schema["properties"]["checksum"] = {
+        "type": "string",
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "sha256 of the canonical JSON (sorted keys, no spaces) of all the other fields",
+    }
+    schema["required"] = sorted({*schema["required"], "checksum"})
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 (hex) of a file, streamed."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def list_files(folder: Path) -> dict[str, FilePart]:
+    """Digest and size of every file below `folder` but the manifest and the reports, by sorted relative path."""
+    return {name: FilePart(sha256=sha256_of(path), size=path.stat().st_size) for name, path in _contents(folder)}
+
+
+def bundle_digest(manifest: Manifest) -> str:
+    """sha256 (hex) of all that a bundle is; the verdict of a validation does not change it."""
+    return _digest(manifest.model_dump(mode="json", exclude={"validation"}))
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes manifest.json atomically, with its checksum. Raises EnvironmentProblem when the disk is full."""
+    data = manifest.model_dump(mode="json")
+    text = json.dumps(data | {"checksum": _digest(data)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    write_atomically(folder / MANIFEST, text.encode())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks manifest.json. Raises BundleError that says what is wrong with which file."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. `t3export build` makes one")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        checksum = data.pop("checksum")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); build the bundle again") from None
+    if data.get("schema_version") != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path}: schema version {data.get('schema_version')!r}; this t3export reads version {SCHEMA_VERSION}. "
+            "Build the bundle again, or open it with the t3export that built it"
+        )
+    if checksum != _digest(data):
+        raise BundleError(f"{path}: damaged or edited: its checksum does not fit; build the bundle again")
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        raise BundleError(f"{path}: not a manifest this t3export can read:\n{error}") from None
+
+
+def record_verdict(folder: Path, verdict: Verdict | None) -> None:
+    """Puts the outcome of a validation into the manifest; nothing else changes."""
+    write_manifest(folder, read_manifest(folder).model_copy(update={"validation": verdict}))
+
+
+def verify_files(folder: Path, manifest: Manifest) -> list[str]:
+    """One line for each changed, missing or unlisted file; empty when the bundle is whole."""
+    problems = []
+    present = dict(_contents(folder))
+    for name, expected in sorted(manifest.files.items()):
+        path = present.pop(name, None)
+        if path is None:
+            problems.append(f"{name}: missing")
+        elif path.stat().st_size != expected.size:
+            problems.append(f"{name}: {path.stat().st_size} bytes, {expected.size} expected")
+        elif sha256_of(path) != expected.sha256:
+            problems.append(f"{name}: changed (its sha256 is not the manifest's)")
+    return problems + [f"{name}: not listed in the manifest" for name in sorted(present)]
+
+
+def require_whole(folder: Path) -> Manifest:
+    """The manifest of a bundle whose every file is as built. Raises BundleError that names each bad file."""
+    manifest = read_manifest(folder)
+    problems = verify_files(folder, manifest)
+    if problems:
+        raise BundleError(f"{folder}: damaged bundle\n  " + "\n  ".join(problems) + "\nBuild or copy it again")
+    return manifest
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all. Raises EnvironmentProblem that says so when the disk is full."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path}: cannot be written ({error.strerror}); nothing was left behind") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _contents(folder: Path) -> list[tuple[str, Path]]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    named = [(path.relative_to(folder).as_posix(), path) for path in paths]
+    return [(name, path) for name, path in named if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+
+
+def _digest(data: dict[str, Any]) -> str:
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

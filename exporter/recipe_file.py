@@ -1,0 +1,85 @@
+"""From a recipe file to a Recipe: `extends` resolved, `--set` overrides applied, every error with its file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from exporter.document import Document, Location, parse_value, read_yaml, validate
+from exporter.errors import RecipeError
+from exporter.recipe import Recipe
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = (), weights: str | None = None) -> Recipe:
+    """Reads, merges and checks a recipe.
+
+    `overrides` are `a.b=value` with a YAML value; `weights` replaces model.weights. Raises RecipeError (exit code 2)
+    that names file, line, field, what was found, what is allowed and the nearest valid name.
+    """
+    return validate(Recipe, read_recipe(Path(path), overrides, weights))
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None = None) -> Document:
+    """The merged, not yet checked data of a recipe with the place of every value."""
+    document = _read_with_parents(path, ())
+    for override in overrides:
+        _apply(document, override)
+    if weights is not None:
+        _assign(document, ("model", "weights"), weights, "--weights")
+    return document
+
+
+def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
+    resolved = path.resolve()
+    if resolved in children:
+        ring = " -> ".join(p.name for p in (*children, resolved))
+        raise RecipeError(f"{path}: extends: the recipes extend each other in a ring: {ring}")
+    document = read_yaml(path)
+    parent = document.data.pop("extends", None)
+    if parent is None:
+        return document
+    place = document.place(("extends",))
+    if not isinstance(parent, str):
+        raise RecipeError(f"{place}: extends: found {parent!r}; the path of another recipe is expected")
+    parent_path = path.parent / parent
+    if not parent_path.is_file():
+        raise RecipeError(f"{place}: extends: {parent_path} is not a file; write a path relative to {path.name}")
+    return _merge(_read_with_parents(parent_path, (*children, resolved)), document)
+
+
+def _merge(parent: Document, child: Document) -> Document:
+    merged = Document(parent.data, dict(parent.places), child.source)
+    _merge_into(merged.data, child.data, (), merged, child)
+    merged.places[()] = child.place(())
+    return merged
+
+
+def _merge_into(target: dict, source: dict, at: Location, merged: Document, child: Document) -> None:
+    for key, value in source.items():
+        here = (*at, key)
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            merged.places[here] = child.place(here)
+            _merge_into(target[key], value, here, merged, child)
+        else:
+            target[key] = value
+            merged.places = {k: v for k, v in merged.places.items() if k[: len(here)] != here}
+            merged.places |= {k: v for k, v in child.places.items() if k[: len(here)] == here}
+
+
+def _apply(document: Document, override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not all(name.split(".")):
+        raise RecipeError(f"--set {override}: write it as section.field=value, for example --set sampler.steps=16")
+    _assign(document, tuple(name.strip().split(".")), parse_value(text), f"--set {override}")
+
+
+def _assign(document: Document, location: tuple[str, ...], value: object, place: str) -> None:
+    section = document.data
+    for depth, part in enumerate(location[:-1], start=1):
+        inner = section.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"{place}: {'.'.join(location[:depth])} is a value, not a section")
+        section = inner
+    section[location[-1]] = value
+    document.places = {k: v for k, v in document.places.items() if k[: len(location)] != location}
+    document.places[location] = place

@@ -1,0 +1,108 @@
+"""A target is data: which backend runs the programs, on what, at which precisions, and what it needs."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from exporter.document import read_yaml, validate
+from exporter.errors import RecipeError, did_you_mean
+from exporter.recipe import Section
+
+TARGETS = Path(__file__).parent / "targets"
+
+
+class Need(Section):
+    """Something that has to be present: a Python package, or a tool on the PATH."""
+
+    kind: Literal["package", "tool", "device"] = Field(
+        description="package: a Python distribution; tool: a program on the PATH; device: hardware, not looked for"
+    )
+    name: str = Field(description="The distribution's, the program's or the device's name")
+    used_for: str = Field(description="What it is used for")
+    side: Literal["build", "run"] = Field(description="Whether it is needed to build a bundle or to run one")
+
+    def missing(self) -> bool:
+        """Whether this machine lacks it; hardware is never looked for."""
+        if self.kind == "package":
+            try:
+                version(self.name)
+            except PackageNotFoundError:
+                return True
+            return False
+        return self.kind == "tool" and shutil.which(self.name) is None
+
+
+class SessionOptions(Section):
+    """How the backend's sessions are opened."""
+
+    providers: list[str] = Field(default_factory=list, description="ONNX Runtime execution providers, best first")
+    graph_optimization: Literal["disabled", "basic", "extended", "all"] = Field(
+        default="all", description="ONNX Runtime's graph optimization level"
+    )
+    threads: int = Field(default=0, ge=0, description="Threads inside an operator; 0 leaves it to the backend")
+    config: dict[str, str] = Field(default_factory=dict, description="Session config entries, passed on unchanged")
+
+
+class Target(Section):
+    """One device or runtime that bundles are built for."""
+
+    name: str = Field(description="Names the bundle's folder", pattern=r"^[A-Za-z0-9_-]+$")
+    description: str = Field(description="One line for people")
+    backend: Literal["onnxruntime", "openvino", "executorch", "tensorrt", "onnxruntime-web", "onnxruntime-mobile"] = (
+        Field(description="What runs the programs")
+    )
+    processor: str = Field(description="What it runs on: cpu, cuda, npu, …")
+    status: Literal["complete", "planned"] = Field(description="planned targets are listed, and refused by build")
+    opset: int | None = Field(default=None, ge=18, le=26, description="ONNX opset; none where ONNX is not used")
+    precisions: list[Literal["fp32", "fp16", "int8"]] = Field(description="Precisions a stage may have", min_length=1)
+    memory_limit_mb: int | None = Field(
+        default=None, ge=1, description="Memory of the device", json_schema_extra={"unit": "MB"}
+    )
+    needs: list[Need] = Field(default_factory=list, description="What building and running need")
+    session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
+
+    def missing(self, side: Literal["build", "run"] | None = None) -> list[Need]:
+        """The needs this machine lacks, of one side or of both."""
+        return [need for need in self.needs if side in (None, need.side) and need.missing()]
+
+
+def load_target(name_or_path: str | Path) -> Target:
+    """A shipped target by name, or a user's own target file by path.
+
+    Raises RecipeError that lists the names, or names the file and line of a wrong field.
+    """
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
+        return validate(Target, read_yaml(Path(text)))
+    names = target_names()
+    if text not in names:
+        raise RecipeError(
+            f"--target {text}: no such target; {did_you_mean(text, names)} (your own target file: give its path)"
+        )
+    return validate(Target, read_yaml(TARGETS / f"{text}.yaml"))
+
+
+def require_complete(target: Target) -> None:
+    """Refuses a planned target. Raises RecipeError that names the targets that can be built."""
+    if target.status == "planned":
+        complete = ", ".join(t.name for t in list_targets() if t.status == "complete")
+        raise RecipeError(
+            f"target '{target.name}' ({target.description}) is planned: not built by this version. "
+            f"Targets that can be built: {complete}"
+        )
+
+
+def target_names() -> list[str]:
+    """Names of the shipped targets, sorted."""
+    return sorted(path.stem for path in TARGETS.glob("*.yaml"))
+
+
+def list_targets() -> list[Target]:
+    """All shipped targets: complete ones first, then by name."""
+    targets = [load_target(name) for name in target_names()]
+    return sorted(targets, key=lambda target: (target.status != "complete", target.name))
