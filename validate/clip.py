@@ -81,7 +81,9 @@ class Evaluator:
 def _load_model(folder: Path) -> CLIPModel:
     from safetensors import SafetensorError
     from transformers import CLIPConfig, CLIPModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     config = CLIPConfig.from_pretrained(folder, local_files_only=True)
     if config.model_type != "clip" or _read_json(folder / "config.json").get("model_type", "clip") != "clip":
         raise EvaluatorError(f"evaluator {folder}: config.json describes another model than CLIP")

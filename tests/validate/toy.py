@@ -1,0 +1,81 @@
+"""A text-to-3D model of a few lines: balls and boxes in three colours, sampled by a linear solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+COLORS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.1, 0.9)}
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class ToyGenerator:
+    """Latents [2, 4]: row 0 is radius, boxiness and two unused, row 1 colour and steepness; all reached in `steps`."""
+
+    steps: int = 4
+    coefficient: float = 0.5
+    swapped: bool = False
+    scale: float = 1.0
+    latent_shape: tuple[int, int] = (2, 4)
+
+    def encode(self, prompts: list[str]) -> np.ndarray:
+        return np.array([_meaning(prompt.split()) for prompt in prompts], dtype=np.float32)
+
+    def predict(self, sample: np.ndarray, embedding: np.ndarray, step: int) -> np.ndarray:
+        target = embedding.reshape(-1, 2, 4) * np.float32(self.scale)
+        return (target + np.float32(0.05) * np.tanh(sample) / (step + 1)).astype(np.float32)
+
+    def denoise(self, inputs: Arrays) -> Arrays:
+        """The denoiser's program: one evaluation and one update."""
+        prediction = self.predict(inputs["sample"], inputs["embedding"], int(inputs["step"]))
+        keep = np.float32(self.coefficient if int(inputs["step"]) < self.steps - 1 else 0)
+        return {"next_sample": keep * inputs["sample"] + (1 - keep) * prediction, "prediction": prediction}
+
+    def sample(self, embedding: np.ndarray, noise: np.ndarray, on_step: Callable | None = None) -> np.ndarray:
+        sample = previous_sample = noise
+        previous_prediction = np.zeros_like(noise)
+        for step in range(self.steps):
+            inputs = {"sample": sample, "previous_sample": previous_sample, "previous_prediction": previous_prediction,
+                      "embedding": embedding, "step": np.int64(step)}  # fmt: skip
+            out = self.denoise(inputs)
+            if on_step:
+                on_step(step, sample, out["prediction"])
+            previous_sample, previous_prediction, sample = sample, out["prediction"], out["next_sample"]
+        return sample
+
+    def project(self, latents: np.ndarray) -> Arrays:
+        color = latents[:, 1, :3][:, ::-1] if self.swapped else latents[:, 1, :3]
+        return {"shape": latents[:, 0], "paint": np.ascontiguousarray(color)}
+
+    def field(self, points: np.ndarray, context: Arrays) -> Arrays:
+        radius, boxiness = (context["shape"][:, None, index] for index in (0, 1))
+        ball = radius - np.linalg.norm(points, axis=-1)
+        box = radius - np.abs(points).max(-1)
+        distance = np.tanh(4 * (boxiness * box + (1 - boxiness) * ball))[..., None].astype(np.float32)
+        color = np.broadcast_to(context["paint"][:, None], points.shape).astype(np.float32)
+        return {"signed_distance": distance, "density": np.maximum(distance, 0), "color": color}
+
+    def render(self, rays: np.ndarray, context: Arrays) -> np.ndarray:
+        origin, direction = rays[:, :, 0], rays[:, :, 1]
+        nearest = origin - (origin * direction).sum(-1, keepdims=True) * direction
+        cover = 1 / (1 + np.exp(20 * (np.linalg.norm(nearest, axis=-1, keepdims=True) - context["shape"][:, None, :1])))
+        return (cover * context["paint"][:, None] + (1 - cover)).astype(np.float32)
+
+    def run_stage(self, name: str, inputs: Arrays) -> Arrays:
+        """The programs of a bundle of this model."""
+        if name == "denoiser":
+            return self.denoise(inputs)
+        if name == "projector":
+            return self.project(inputs["latents"])
+        if name == "field":
+            return self.field(inputs["points"], inputs)
+        return {"color": self.render(inputs["rays"], inputs)}
+
+
+def _meaning(words: list[str]) -> list[float]:
+    radius = 0.0 if "nothing" in words else 0.3 if "small" in words else 0.6
+    color = next((COLORS[word] for word in words if word in COLORS), (0.5, 0.5, 0.5))
+    return [radius, float("box" in words), 0, 0, *color, 0]
