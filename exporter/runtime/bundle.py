@@ -1,0 +1,123 @@
+"""An opened bundle: the Generator made of a bundle's programs. numpy and the target's runtime only, never torch."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exporter.bundle import Manifest, read_manifest, require_whole
+from exporter.errors import BundleError
+from exporter.runtime.generator import Context, OnStep, decode_mesh
+from exporter.runtime.mesh import Mesh
+from exporter.runtime.noise import noise
+from exporter.runtime.session import Session, open_session
+from exporter.runtime.tokenizer import PromptTokenizer
+
+Arrays = dict[str, np.ndarray]
+
+
+class Bundle:
+    """Prompts to meshes with the programs of one bundle. Programs are opened when they are first needed."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        shipped = manifest.tokenizer
+        self.tokenizer = PromptTokenizer((folder / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
+        self._sessions: dict[str, Session] = {}
+
+    @classmethod
+    def open(cls, path: str | Path, verify: bool = True) -> Bundle:
+        """Opens a bundle folder; `verify` compares every file with its digest first.
+
+        Raises BundleError that names each changed, missing or unlisted file.
+        """
+        folder = Path(path)
+        return cls(folder, require_whole(folder) if verify else read_manifest(folder))
+
+    def generate(
+        self,
+        prompt: str,
+        seed: int = 0,
+        on_step: OnStep | None = None,
+        grid: int | None = None,
+        exact: bool | None = None,
+    ) -> Mesh:
+        """The mesh of one prompt. The same prompt and seed give the same mesh; it is empty where the field is.
+
+        `grid` and `exact` default to the recipe's. Warns when the prompt is longer than the context.
+        """
+        cut_off = self.tokenizer.cut_off(prompt)
+        if cut_off:
+            warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
+        latents = self.sample(self.encode([prompt]), noise(seed, (1, *self.latent_shape)), on_step)
+        return self.mesh(latents, grid, exact)
+
+    def mesh(self, latents: np.ndarray, grid: int | None = None, exact: bool | None = None) -> Mesh:
+        """The mesh of one object's latents [1, N, D]."""
+        settings = self.manifest.mesh
+        exact = settings.extraction == "exact" if exact is None else exact
+        return decode_mesh(self, latents, settings.grid if grid is None else grid, exact)
+
+    @property
+    def latent_shape(self) -> tuple[int, int]:
+        """(N, D) of one object's latents."""
+        tokens, channels = self.manifest.sampler.latent_shape
+        return tokens, channels
+
+    @property
+    def has_renderer(self) -> bool:
+        """Whether the bundle renders pictures without a mesh."""
+        return "renderer" in self.manifest.stages
+
+    def encode(self, prompts: list[str]) -> np.ndarray:
+        """Prompts to embeddings [B, E]; a prompt longer than the context is cut as the reference cuts it."""
+        return self._run("text_encoder", {"input_ids": self.tokenizer.encode(prompts)})["embedding"]
+
+    def sample(self, embedding: np.ndarray, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+        """Embeddings [B, E] and unit normal noise [B, N, D] to latents [B, N, D].
+
+        `on_step(i, sample, prediction)` is told what went into evaluation i and the guided prediction made of it;
+        programs that hold the whole loop (unroll: loop, full) tell nothing.
+        """
+        settings = self.manifest.sampler
+        sample = noise.astype(np.float32) * np.float32(settings.init_noise_sigma)
+        if settings.unroll != "step":
+            return self._run("sampler", {"sample": sample, "embedding": embedding})["latents"]
+        state = {"sample": sample, "embedding": embedding}
+        state |= {"previous_sample": np.zeros_like(sample), "previous_prediction": np.zeros_like(sample)}
+        for step in range(settings.evaluations):
+            found = self._run("denoiser", state | {"step": np.array(step, np.int64)})
+            if on_step:
+                on_step(step, state["sample"], found["prediction"])
+            state |= {"previous_sample": state["sample"], "previous_prediction": found["prediction"]}
+            state["sample"] = found["next_sample"]
+        return state["sample"]
+
+    def project(self, latents: np.ndarray) -> Context:
+        """Latents [B, N, D] to the projector's outputs; empty where the model has none."""
+        return self._run("projector", {"latents": latents}) if "projector" in self.manifest.stages else {}
+
+    def field(self, points: np.ndarray, context: Context) -> Context:
+        """Points [B, P, 3] to signed_distance [B, P, 1] (positive inside), density [B, P, 1], color [B, P, 3]."""
+        return self._run("field", {**context, "points": points})
+
+    def render(self, rays: np.ndarray, context: Context) -> np.ndarray:
+        """Rays [B, R, 2, 3] to colours [B, R, 3]. Raises BundleError where the bundle has no renderer."""
+        return self._run("renderer", {**context, "rays": rays})["color"]
+
+    def session(self, stage: str) -> Session:
+        """The opened program of a stage. Raises BundleError that lists the stages there are."""
+        if stage not in self.manifest.stages:
+            raise BundleError(f"{self.folder}: no stage '{stage}'; it has {', '.join(sorted(self.manifest.stages))}")
+        if stage not in self._sessions:
+            target: dict[str, Any] = self.manifest.target
+            program = self.folder / self.manifest.stages[stage].program
+            self._sessions[stage] = open_session(target["backend"], program, target.get("session", {}))
+        return self._sessions[stage]
+
+    def _run(self, stage: str, arrays: Arrays) -> Arrays:
+        return self.session(stage).run(arrays)

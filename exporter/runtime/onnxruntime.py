@@ -1,0 +1,81 @@
+"""Programs on ONNX Runtime."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exporter.errors import BundleError, EnvironmentProblem
+
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+BOTH_INSTALLED = (
+    "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files. Uninstall both, then install "
+    "one: `pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install 't3export[cpu]'` or `'t3export[gpu]'`"
+)
+NONE_INSTALLED = "ONNX Runtime is not installed: `pip install 't3export[cpu]'` (or `'t3export[gpu]'`)"
+
+
+def installed_distributions() -> list[str]:
+    """Which of the two exclusive ONNX Runtime packages are installed."""
+    found = []
+    for name in DISTRIBUTIONS:
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
+
+
+def require_one_distribution() -> None:
+    """Raises EnvironmentProblem unless exactly one ONNX Runtime package is installed."""
+    found = installed_distributions()
+    if len(found) != 1:
+        raise EnvironmentProblem(BOTH_INSTALLED if found else NONE_INSTALLED)
+
+
+class OnnxRuntimeSession:
+    """An ONNX program; `options` are the `session` section of a target."""
+
+    def __init__(self, program: Path, options: dict[str, Any]) -> None:
+        require_one_distribution()
+        import onnxruntime as ort
+
+        levels = {
+            "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+            "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+            "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+            "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+        }
+        settings = ort.SessionOptions()
+        settings.graph_optimization_level = levels[options.get("graph_optimization", "all")]
+        settings.intra_op_num_threads = options.get("threads", 0)
+        for key, value in options.get("config", {}).items():
+            settings.add_session_config_entry(key, value)
+        providers = options.get("providers") or ["CPUExecutionProvider"]
+        try:
+            self._session = ort.InferenceSession(str(program), settings, providers=providers)
+        except Exception as error:
+            raise BundleError(f"{program}: ONNX Runtime {ort.__version__} cannot open it: {error}") from None
+        self._require_provider(providers[0])
+        self.input_names = tuple(tensor.name for tensor in self._session.get_inputs())
+        self.output_names = tuple(tensor.name for tensor in self._session.get_outputs())
+
+    def _require_provider(self, wanted: str) -> None:
+        # ONNX Runtime falls back to the CPU with nothing but a log line.
+        if self._session.get_providers()[0] != wanted:
+            raise EnvironmentProblem(
+                f"{wanted} is not available here; ONNX Runtime fell back to {self._session.get_providers()[0]}. "
+                "Run `t3export doctor` to see what is missing"
+            )
+
+    def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs by name. Raises BundleError that names the inputs when one is missing."""
+        missing = [name for name in self.input_names if name not in arrays]
+        if missing:
+            raise BundleError(f"the program needs {', '.join(missing)}; it was given {', '.join(sorted(arrays))}")
+        found = self._session.run(None, {name: np.ascontiguousarray(arrays[name]) for name in self.input_names})
+        return dict(zip(self.output_names, found, strict=True))

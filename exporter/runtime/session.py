@@ -1,0 +1,33 @@
+"""A session runs one program: named arrays in, named arrays out. One class a backend, imported when it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from exporter.errors import BundleError
+
+
+class Session(Protocol):
+    """One opened program."""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The arrays that `run` takes from what it is given."""
+
+    def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs by name. Arrays that are no input of the program are left alone."""
+
+
+def open_session(backend: str, program: Path, options: dict[str, Any]) -> Session:
+    """A session of the target's backend with the target's session options.
+
+    Raises BundleError for a backend this runtime cannot open, EnvironmentProblem where its package is missing.
+    """
+    if backend == "onnxruntime":
+        from exporter.runtime.onnxruntime import OnnxRuntimeSession
+
+        return OnnxRuntimeSession(program, options)
+    raise BundleError(f"{program}: built for the backend '{backend}', which is opened on its own device, not here")

@@ -1,0 +1,36 @@
+"""Prompts to token ids, exactly as the reference's tokenizer with padding and truncation to the context."""
+
+from __future__ import annotations
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from exporter.errors import BundleError
+
+
+class PromptTokenizer:
+    """A `tokenizers` file with the context length (begin and end included) and the padding id of the model."""
+
+    def __init__(self, json: bytes, context_length: int, pad_id: int) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_str(json.decode("utf-8"))
+        except Exception as error:
+            raise BundleError(f"the tokenizer file cannot be read: {error}") from None
+        self.context_length = context_length
+        self._tokenizer.enable_truncation(context_length)
+        pad_token = self._tokenizer.id_to_token(pad_id) or ""
+        self._tokenizer.enable_padding(length=context_length, pad_id=pad_id, pad_token=pad_token)
+
+    def encode(self, prompts: list[str]) -> np.ndarray:
+        """Token ids int64 [B, context_length]."""
+        if not prompts:
+            return np.zeros((0, self.context_length), np.int64)
+        return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(prompts)], np.int64)
+
+    def cut_off(self, prompt: str) -> str:
+        """The end of a prompt that does not fit into the context; empty when all of it does."""
+        for overflow in self._tokenizer.encode(prompt).overflowing:
+            for (start, _), special in zip(overflow.offsets, overflow.special_tokens_mask, strict=True):
+                if not special:
+                    return prompt[start:].strip()
+        return ""
