@@ -26,7 +26,10 @@ def _heun(own: Any, betas: list[float], clip: bool) -> Any:
 
 def _euler(own: Any, betas: list[float], clip: bool) -> Any:
     return EulerDiscreteScheduler(
-        num_train_timesteps=len(betas), trained_betas=betas, prediction_type=own.config.prediction_type, use_karras_sigmas=True
+        num_train_timesteps=len(betas),
+        trained_betas=betas,
+        prediction_type=own.config.prediction_type,
+        use_karras_sigmas=True,
     )
 
 

@@ -1,0 +1,233 @@
+"""Shap-E (text to 3D): openai/shap-e in diffusers' layout, the small trained model of the zoo, or random weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import HeunDiscreteScheduler, PriorTransformer
+from diffusers.pipelines.shap_e.renderer import ShapERenderer
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+
+from exporter.errors import WeightsError, did_you_mean
+from exporter.families.base import LoadedModel, RenderSettings, SamplerSettings, StageMaker, Tokenizer
+from exporter.families.shap_e_modules import (
+    Field,
+    FieldNetwork,
+    PriorDenoiser,
+    Projector,
+    TextEncoder,
+    output_name,
+)
+from exporter.families.shap_e_reference import Parts, ShapEReference
+from exporter.families.shap_e_render import Renderer
+from exporter.families.shap_e_sizes import SHAP_E_300M
+from exporter.families.weights import (
+    ZOO,
+    digest_folder,
+    fill,
+    fill_random,
+    find_folder,
+    read_json,
+    without_initialisation,
+)
+from exporter.stage import Stage, TensorSpec
+
+ZOO_MODELS = {"shap-e-mini": "shap_e_mini"}
+PARTS = ("text_encoder", "tokenizer", "prior", "scheduler", "shap_e_renderer")
+RANDOM_SIZES = ("shap-e-300m", "shap-e-mini")
+
+
+def load(weights: str) -> ShapE:
+    """Shap-E with these weights: 'shap-e-mini', a folder, 'org/name' on the hub, or 'random:SIZE[:seed]'.
+
+    Raises WeightsError.
+    """
+    if weights.startswith("random:"):
+        return _random(weights)
+    folder = find_folder(weights, ZOO_MODELS)
+    configs = _read_configs(folder)
+    return ShapE(
+        source=weights,
+        digest=digest_folder(folder, PARTS),
+        trained=True,
+        configs=configs,
+        tokenizer_folder=folder / "tokenizer",
+        fill_part=lambda module, part: fill(module, folder / part),
+    )
+
+
+class ShapE(LoadedModel):
+    """Shap-E's configurations and a way to fill its parts; a part is built when a stage or the reference needs it."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        digest: str,
+        trained: bool,
+        configs: dict[str, dict[str, Any]],
+        tokenizer_folder: Path,
+        fill_part: Callable[[torch.nn.Module, str], None],
+    ) -> None:
+        self.weights_source = source
+        self.weights_digest = digest
+        self.trained = trained
+        self.configs = configs
+        self.tokenizer_folder = tokenizer_folder
+        self.fill_part = fill_part
+        _require_text_to_3d(configs["prior"], source)
+        self.latent_shape = (configs["prior"]["num_embeddings"], configs["prior"]["embedding_dim"])
+        self.tokenizer = _tokenizer_data(self._tokenizer())
+
+    def scheduler(self) -> HeunDiscreteScheduler:
+        return HeunDiscreteScheduler.from_config(self.configs["scheduler"])
+
+    def text_encoder(self) -> CLIPTextModelWithProjection:
+        """transformers' text encoder with these weights."""
+        return self._build(lambda config: CLIPTextModelWithProjection(CLIPTextConfig(**config)), "text_encoder")
+
+    def prior(self) -> PriorTransformer:
+        """diffusers' prior with these weights."""
+        return self._build(PriorTransformer.from_config, "prior")
+
+    def renderer(self) -> ShapERenderer:
+        """diffusers' renderer, latent projection included, with these weights."""
+        return self._build(ShapERenderer.from_config, "shap_e_renderer")
+
+    def denoiser(self) -> PriorDenoiser:
+        return PriorDenoiser(self.prior())
+
+    def stages(self, render: RenderSettings) -> dict[str, StageMaker]:
+        return {
+            "text_encoder": self._text_encoder_stage,
+            "projector": self._projector_stage,
+            "field": self._field_stage,
+            "renderer": partial(self._renderer_stage, render),
+        }
+
+    def reference(self, sampler: SamplerSettings, render: RenderSettings) -> ShapEReference:
+        parts = Parts(cache(self.text_encoder), cache(self.prior), cache(self.renderer), cache(self._tokenizer))
+        return ShapEReference(parts, self.scheduler(), self.latent_shape, sampler, render)
+
+    def _text_encoder_stage(self) -> Stage:
+        module = TextEncoder(self.text_encoder())
+        width = self.configs["text_encoder"]["projection_dim"]
+        return Stage(
+            "text_encoder",
+            module,
+            (TensorSpec("input_ids", "int64", ("batch", self.tokenizer.context_length)),),
+            (TensorSpec("embedding", "float32", ("batch", width)),),
+        )
+
+    def _projector_stage(self) -> Stage:
+        module = Projector(self.renderer().params_proj)
+        return Stage(
+            "projector",
+            module,
+            (TensorSpec("latents", "float32", ("batch", *self.latent_shape)),),
+            self._weight_specs(),
+        )
+
+    def _field_stage(self) -> Stage:
+        points = TensorSpec("points", "float32", ("batch", "points", 3))
+        outputs = (
+            TensorSpec("signed_distance", "float32", ("batch", "points", 1)),
+            TensorSpec("density", "float32", ("batch", "points", 1)),
+            TensorSpec("color", "float32", ("batch", "points", 3)),
+        )
+        return Stage("field", Field(self._network(self.renderer())), (points, *self._weight_specs()), outputs)
+
+    def _renderer_stage(self, settings: RenderSettings) -> Stage:
+        renderer = self.renderer()
+        background = renderer.void.background
+        module = Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
+        rays = TensorSpec("rays", "float32", ("batch", "rays", 2, 3))
+        color = TensorSpec("color", "float32", ("batch", "rays", 3))
+        return Stage("renderer", module, (rays, *self._weight_specs()), (color,))
+
+    def _network(self, renderer: ShapERenderer) -> FieldNetwork:
+        return FieldNetwork(renderer.mlp, [spec.name for spec in self._weight_specs()])
+
+    def _weight_specs(self) -> tuple[TensorSpec, ...]:
+        config = self.configs["shap_e_renderer"]
+        named = zip(config["param_names"], config["param_shapes"], strict=True)
+        return tuple(TensorSpec(output_name(name), "float32", ("batch", *shape)) for name, shape in named)
+
+    def _tokenizer(self) -> CLIPTokenizer:
+        length = self.configs["text_encoder"]["max_position_embeddings"]
+        try:
+            return CLIPTokenizer.from_pretrained(self.tokenizer_folder, local_files_only=True, model_max_length=length)
+        except (OSError, ValueError) as error:
+            raise WeightsError(f"{self.tokenizer_folder}: no CLIP tokenizer can be read here ({error})") from error
+
+    def _build(self, make: Callable[[dict[str, Any]], Any], part: str) -> Any:
+        with without_initialisation():
+            module = make(self.configs[part])
+        self.fill_part(module, part)
+        return module.float().eval().requires_grad_(False)
+
+
+def _random(weights: str) -> ShapE:
+    _, size, *rest = weights.split(":")
+    if size not in RANDOM_SIZES:
+        raise WeightsError(f"weights {weights!r}: no size {size!r}; {did_you_mean(size, RANDOM_SIZES)}")
+    if len(rest) > 1 or not all(part.isdecimal() for part in rest):
+        raise WeightsError(f"weights {weights!r}: the seed must be one whole number, as in 'random:{size}:7'")
+    seed = int(rest[0]) if rest else 0
+    mini = ZOO / ZOO_MODELS["shap-e-mini"]
+    own = _read_configs(mini)
+    if size == "shap-e-mini":
+        configs = own
+    else:
+        ends = {
+            "eos_token_id": own["text_encoder"]["eos_token_id"],
+            "bos_token_id": own["text_encoder"]["bos_token_id"],
+        }
+        configs = {**SHAP_E_300M, "text_encoder": SHAP_E_300M["text_encoder"] | ends}
+    identity = json.dumps([size, seed, configs], sort_keys=True).encode()
+    return ShapE(
+        source=weights,
+        digest=hashlib.sha256(identity).hexdigest(),
+        trained=False,
+        configs=configs,
+        tokenizer_folder=mini / "tokenizer",
+        fill_part=partial(_fill_random_part, seed),
+    )
+
+
+def _fill_random_part(seed: int, module: torch.nn.Module, part: str) -> None:
+    """Projected weights are the output of a norm: its scale makes them as large as a layer's initial weights."""
+    fill_random(module, seed * len(PARTS) + PARTS.index(part))
+    if isinstance(module, ShapERenderer):
+        for projection in module.params_proj.projections.values():
+            projection.norm.weight.data.fill_(projection.channels**-0.5)
+
+
+def _read_configs(folder: Path) -> dict[str, dict[str, Any]]:
+    files = {part: "scheduler_config.json" if part == "scheduler" else "config.json" for part in PARTS}
+    return {part: read_json(folder / part / file) for part, file in files.items() if part != "tokenizer"}
+
+
+def _require_text_to_3d(prior: dict[str, Any], source: str) -> None:
+    """Only the prior of the text model: a single embedding in, every token of the latent out."""
+    for key, wanted in (("added_emb_type", None), ("encoder_hid_proj_type", None)):
+        if prior.get(key, "default") != wanted:
+            raise WeightsError(
+                f"weights {source!r}: prior/config.json has {key} {prior.get(key)!r}, Shap-E has {wanted!r}; "
+                "this is another model's prior"
+            )
+
+
+def _tokenizer_data(tokenizer: CLIPTokenizer) -> Tokenizer:
+    """Truncation and padding are left out of the JSON: the runtime does both, from the context length."""
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    data["truncation"] = None
+    data["padding"] = None
+    text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return Tokenizer(json=text.encode(), context_length=tokenizer.model_max_length, pad_id=0)

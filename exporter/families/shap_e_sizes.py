@@ -1,0 +1,53 @@
+"""The configuration of openai/shap-e: a 300M prior over 1024 tokens of 1024, CLIP ViT-L/14's text tower."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SHAP_E_300M: dict[str, dict[str, Any]] = {
+    "text_encoder": {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "projection_dim": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "vocab_size": 49408,
+        "max_position_embeddings": 77,
+        "hidden_act": "quick_gelu",
+    },
+    "prior": {
+        "num_attention_heads": 16,
+        "attention_head_dim": 64,
+        "num_layers": 24,
+        "embedding_dim": 1024,
+        "num_embeddings": 1024,
+        "additional_embeddings": 0,
+        "time_embed_act_fn": "gelu",
+        "norm_in_type": "layer",
+        "embedding_proj_norm_type": None,
+        "encoder_hid_proj_type": None,
+        "added_emb_type": None,
+        "time_embed_dim": 4096,
+        "embedding_proj_dim": 768,
+        "clip_embed_dim": 2048,
+    },
+    "scheduler": {
+        "beta_schedule": "exp",
+        "num_train_timesteps": 1024,
+        "prediction_type": "sample",
+        "use_karras_sigmas": True,
+        "clip_sample": True,
+        "clip_sample_range": 1.0,
+    },
+    "shap_e_renderer": {
+        "param_names": [f"nerstf.mlp.{i}.weight" for i in range(4)],
+        "param_shapes": [[256, 93], [256, 256], [256, 256], [256, 256]],
+        "d_latent": 1024,
+        "d_hidden": 256,
+        "n_output": 12,
+        "n_hidden_layers": 6,
+        "act_fn": "swish",
+        "insert_direction_at": 4,
+        "background": [255.0, 255.0, 255.0],
+    },
+}

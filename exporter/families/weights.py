@@ -1,0 +1,166 @@
+"""Where weights come from, and whether they fit: zoo, folder or hub; digests; tensors checked one by one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from exporter.errors import HubUnreachable, WeightsError
+
+ZOO = Path(__file__).parent.parent / "zoo"
+WAYS_ON = (
+    "Ways on: give a local folder in the hub's layout, the small trained model 'shap-e-mini', "
+    "or random weights 'random:shap-e-300m'."
+)
+_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_SHOWN = 5
+
+
+def find_folder(weights: str, zoo: dict[str, str]) -> Path:
+    """The folder that `weights` names: a zoo model, a local folder, or a hub name 'org/name' (downloaded).
+
+    Raises WeightsError when there is none, HubUnreachable when the hub does not answer.
+    """
+    if weights in zoo:
+        return _existing(ZOO / zoo[weights], weights)
+    path = Path(weights).expanduser()
+    if path.exists() or not _HUB_NAME.match(weights):
+        return _existing(path, weights)
+    return _download(weights)
+
+
+def digest_folder(folder: Path, parts: tuple[str, ...]) -> str:
+    """sha256 over the names and contents of the files that a model is loaded from."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for path in sorted(p for p in (folder / part).iterdir() if p.suffix in {".json", ".safetensors", ".txt"}):
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest.update(f"{part}/{path.name}:{content}\n".encode())
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file of the model's folder. Raises WeightsError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: missing; the folder must have the hub's diffusers layout. {WAYS_ON}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: not valid JSON ({error}); download the folder again.") from None
+
+
+def fill(module: nn.Module, folder: Path) -> None:
+    """Copy the safetensors of a component's folder into a module, as float32, one tensor at a time.
+
+    Raises WeightsError that names the first tensors that are missing, unexpected or of another shape.
+    """
+    files = _tensor_files(folder)
+    found = {name: (file, shape) for file in files for name, shape in _shapes(file)}
+    wanted = module.state_dict()
+    _check({name: tuple(t.shape) for name, t in wanted.items()}, {n: s for n, (_, s) in found.items()}, folder)
+    for file in files:
+        with safe_open(file, framework="pt") as tensors, torch.no_grad():
+            for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
+                if name in wanted:
+                    wanted[name].copy_(tensors.get_tensor(name))
+
+
+def fill_random(module: nn.Module, seed: int) -> None:
+    """Seeded random weights of sensible scale: matrices by fan-in, unit norms, small biases and embeddings."""
+    generator = torch.Generator().manual_seed(seed)
+    norms = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.LayerNorm)}
+    small = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.Embedding)}
+    with torch.no_grad():
+        for name, parameter in sorted(module.named_parameters()):
+            if name in norms:
+                parameter.fill_(1.0)
+            elif name in small or parameter.dim() != 2:
+                parameter.normal_(0.0, 0.02, generator=generator)
+            else:
+                parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
+
+
+@contextmanager
+def without_initialisation() -> Iterator[None]:
+    """Build modules whose parameters are filled right after: skips the slow default initialisation of the layers."""
+    layers = (nn.Linear, nn.Embedding, nn.LayerNorm)
+    saved = [layer.reset_parameters for layer in layers]
+    for layer in layers:
+        layer.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer, reset in zip(layers, saved, strict=True):
+            layer.reset_parameters = reset  # type: ignore[method-assign]
+
+
+def _existing(folder: Path, weights: str) -> Path:
+    if not folder.is_dir():
+        raise WeightsError(f"weights {weights!r}: no such folder. {WAYS_ON}")
+    return folder
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
+    except GatedRepoError:
+        raise WeightsError(
+            f"weights {name!r}: gated on the hub; accept its terms there and log in. {WAYS_ON}"
+        ) from None
+    except RepositoryNotFoundError:
+        raise WeightsError(f"weights {name!r}: the hub has no such model. {WAYS_ON}") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise HubUnreachable(f"weights {name!r}: the model hub cannot be reached ({reason}). {WAYS_ON}") from None
+
+
+def _tensor_files(folder: Path) -> list[Path]:
+    for stem in ("diffusion_pytorch_model", "model"):
+        index = folder / f"{stem}.safetensors.index.json"
+        if index.exists():
+            files = sorted({folder / name for name in read_json(index)["weight_map"].values()})
+        else:
+            files = [folder / f"{stem}.safetensors"]
+        if all(file.exists() for file in files):
+            return files
+    raise WeightsError(f"{folder}: no safetensors weights (diffusion_pytorch_model or model). {WAYS_ON}")
+
+
+def _shapes(file: Path) -> list[tuple[str, tuple[int, ...]]]:
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return [(name, tuple(tensors.get_slice(name).get_shape())) for name in tensors.keys()]  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{file}: truncated or not safetensors ({error}); download it again.") from None
+
+
+def _check(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], folder: Path) -> None:
+    missing = [f"{name} {list(wanted[name])} is missing" for name in sorted(wanted.keys() - found.keys())]
+    unexpected = [f"{name} {list(found[name])} is unexpected" for name in sorted(found.keys() - wanted.keys())]
+    unexpected = [line for line in unexpected if "position_ids" not in line and "causal_attention_mask" not in line]
+    differ = [
+        f"{name} is {list(found[name])}, the configuration wants {list(wanted[name])}"
+        for name in sorted(wanted.keys() & found.keys())
+        if wanted[name] != found[name]
+    ]
+    problems = differ + missing + unexpected
+    if problems:
+        more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        first = "\n  ".join(problems[:_SHOWN])
+        raise WeightsError(
+            f"{folder}: weights of another architecture than config.json says ({len(problems)} tensors differ):\n  "
+            f"{first}{more}\nGive the config.json that belongs to these weights."
+        )
