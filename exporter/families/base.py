@@ -92,7 +92,7 @@ class Reference(ABC):
 
     @abstractmethod
     def predict(self, sample: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """The network's raw prediction [B,N,D] for a scaled sample at one timestep; a zero embedding means no prompt."""
+        """The network's raw prediction [B,N,D] for a scaled sample at one timestep."""
 
     @abstractmethod
     def field(self, points: np.ndarray, context: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 
-from exporter.errors import RecipeError
+from exporter.errors import RecipeError, did_you_mean
 from exporter.families.base import LoadedModel
 
 Loader = Callable[[str], LoadedModel]
@@ -33,7 +32,5 @@ def load_model(family: str, weights: str) -> LoadedModel:
     if family not in _loaders and family in _BUILT_IN:
         register(family, importlib.import_module(_BUILT_IN[family]).load)
     if family not in _loaders:
-        nearest = difflib.get_close_matches(family, families(), n=1)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise RecipeError(f"model.family: no family {family!r}; there are {', '.join(families())}.{hint}")
+        raise RecipeError(f"model.family: no family {family!r}; {did_you_mean(family, families())}")
     return _loaders[family](weights)

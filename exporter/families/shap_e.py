@@ -145,7 +145,7 @@ class ShapE(LoadedModel):
 
     def _renderer_stage(self, settings: RenderSettings) -> Stage:
         renderer = self.renderer()
-        background = renderer.void.background
+        background = renderer.void.get_buffer("background")
         module = Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
         rays = TensorSpec("rays", "float32", ("batch", "rays", 2, 3))
         color = TensorSpec("color", "float32", ("batch", "rays", 3))

@@ -106,9 +106,7 @@ class FieldNetwork(nn.Module):
         self.hidden = mlp.config.d_hidden
         self.direction_at = mlp.config.insert_direction_at
         self.projected = projected
-        self.register_buffer(
-            "frequencies", 2.0 ** torch.arange(POSITION_DEGREES, dtype=torch.float32), persistent=False
-        )
+        self.frequencies = nn.Buffer(2.0 ** torch.arange(POSITION_DEGREES, dtype=torch.float32), persistent=False)
 
     def forward(self, points: torch.Tensor, weights: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Points [B,P,3] and projected weights [B,R,C] to all twelve channels [B,P,12] before their activations."""

@@ -93,15 +93,15 @@ def fill_random(module: nn.Module, seed: int) -> None:
 @contextmanager
 def without_initialisation() -> Iterator[None]:
     """Build modules whose parameters are filled right after: skips the slow default initialisation of the layers."""
-    layers = (nn.Linear, nn.Embedding, nn.LayerNorm)
-    saved = [layer.reset_parameters for layer in layers]
+    layers: tuple[type[nn.Module], ...] = (nn.Linear, nn.Embedding, nn.LayerNorm)
+    saved = [getattr(layer, "reset_parameters") for layer in layers]  # noqa: B009
     for layer in layers:
-        layer.reset_parameters = lambda self: None  # type: ignore[method-assign]
+        setattr(layer, "reset_parameters", lambda self: None)  # noqa: B010
     try:
         yield
     finally:
         for layer, reset in zip(layers, saved, strict=True):
-            layer.reset_parameters = reset  # type: ignore[method-assign]
+            setattr(layer, "reset_parameters", reset)  # noqa: B010
 
 
 def _existing(folder: Path, weights: str) -> Path:

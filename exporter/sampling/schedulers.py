@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from diffusers import (
     HeunDiscreteScheduler,
 )
 
-from exporter.errors import RecipeError
+from exporter.errors import RecipeError, did_you_mean
 
 STOCHASTIC = ("ddpm", "euler_ancestral", "k_dpm_2_ancestral", "dpm_sde", "sde_dpmpp_2m", "lcm", "tcd", "repaint", "sa")
 ADAPTIVE = ("dpm_adaptive", "rk45", "thresholding")
@@ -101,6 +100,4 @@ def timesteps_for_model(timesteps: torch.Tensor, clamp: str) -> torch.Tensor:
 def _refusal(name: str) -> str:
     kind = "stochastic" if name in STOCHASTIC else "adaptive" if name in ADAPTIVE else None
     reason = f"{name!r} is {kind}: its update is not a fixed linear map" if kind else f"no scheduler {name!r}"
-    nearest = difflib.get_close_matches(name, SCHEDULERS, n=1)
-    hint = f" Nearest: {nearest[0]!r}." if nearest else ""
-    return f"sampler.scheduler: {reason}; supported are {', '.join(SCHEDULERS)}.{hint}"
+    return f"sampler.scheduler: {reason}; {did_you_mean(name, SCHEDULERS)}"

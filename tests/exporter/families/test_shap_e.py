@@ -121,7 +121,7 @@ def test_truncated_weights_are_named(tiny_folder, tmp_path):
     folder = shutil.copytree(tiny_folder, tmp_path / "cut")
     file = folder / "prior" / "diffusion_pytorch_model.safetensors"
     file.write_bytes(file.read_bytes()[:-500])
-    with pytest.raises(WeightsError, match="prior.*truncated"):
+    with pytest.raises(WeightsError, match=r"prior.*truncated"):
         load_model("shap-e", str(folder)).prior()
 
 
@@ -134,24 +134,24 @@ def test_weights_of_another_architecture_name_the_first_tensors(tiny_folder, tmp
 
 
 def test_missing_weights_say_the_ways_on(tmp_path):
-    with pytest.raises(WeightsError, match="no such folder.*shap-e-mini"):
+    with pytest.raises(WeightsError, match=r"no such folder.*shap-e-mini"):
         load_model("shap-e", str(tmp_path / "nothing"))
 
 
 def test_an_unreachable_hub_says_the_ways_on(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(HubUnreachable, match="cannot be reached.*local folder.*shap-e-mini.*random"):
+    with pytest.raises(HubUnreachable, match=r"cannot be reached.*local folder.*shap-e-mini.*random"):
         load_model("shap-e", "openai/shap-e-not-cached")
 
 
 @pytest.mark.parametrize("weights", ["random:shap-e-3m", "random:shap-e-300m:x", "random:shap-e-300m:1:2"])
 def test_wrong_random_weights_are_refused(weights):
-    with pytest.raises(WeightsError, match="shap-e"):
+    with pytest.raises(WeightsError, match=r"shap-e"):
         load_model("shap-e", weights)
 
 
 def test_an_unknown_family_names_the_nearest():
-    with pytest.raises(RecipeError, match="Did you mean 'shap-e'"):
+    with pytest.raises(RecipeError, match=r"did you mean 'shap-e'"):
         load_model("shape", "x")
 
 
