@@ -1,0 +1,177 @@
+"""A scheduler as a table of coefficients, found by probing its own `step`.
+
+Every deterministic solver of clamped x0 predictions is linear: x_next = a·x + b·m + c·clip(m) + d·x₋ + e·m₋, where x is
+the sample, m the guided prediction, x₋ and m₋ those of the evaluation before (m₋ clipped where the scheduler clips).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from exporter.errors import RecipeError
+from exporter.sampling.schedulers import SCHEDULERS, clip_range, start, timesteps_for_model
+
+TERMS = ("sample", "prediction", "clipped_prediction", "previous_sample", "previous_prediction")
+TOLERANCE = 1e-6
+_SMALL, _LARGE = 0.5, 4.0
+_SUPPORTED = f"supported are {', '.join(SCHEDULERS)}"
+
+
+@dataclass(frozen=True)
+class CoefficientTable:
+    """One row for each evaluation of the network; float64.
+
+    `timesteps` [T]: what the network is told. `input_scale` [T]: the sample is multiplied by it for the network.
+    `coefficients` [T,5]: in the order of `TERMS`. `clip`: magnitude of the scheduler's clipping, None where it does
+    not clip. The sampler starts at unit noise times `init_noise_sigma`.
+    """
+
+    timesteps: np.ndarray
+    input_scale: np.ndarray
+    coefficients: np.ndarray
+    clip: float | None
+    init_noise_sigma: float
+
+    @property
+    def evaluations(self) -> int:
+        """How often the network runs for one object."""
+        return len(self.timesteps)
+
+    def next_sample(
+        self, i: int, sample: np.ndarray, prediction: np.ndarray, previous: tuple[np.ndarray, np.ndarray]
+    ) -> np.ndarray:
+        """The sample after evaluation i; `previous` holds sample and prediction of evaluation i - 1."""
+        previous_sample, previous_prediction = previous
+        a, b, c, d, e = self.coefficients[i]
+        clipped, previous_prediction = self._clipped(prediction), self._clipped(previous_prediction)
+        return a * sample + b * prediction + c * clipped + d * previous_sample + e * previous_prediction
+
+    def to_json(self) -> str:
+        """The table as JSON text, for other hosts and for people."""
+        data = {
+            "terms": list(TERMS),
+            "coefficients": self.coefficients.tolist(),
+            "timesteps": self.timesteps.tolist(),
+            "input_scale": self.input_scale.tolist(),
+            "clip": self.clip,
+            "init_noise_sigma": self.init_noise_sigma,
+        }
+        return json.dumps(data, indent=1, sort_keys=True) + "\n"
+
+    def _clipped(self, prediction: np.ndarray) -> np.ndarray:
+        return prediction if self.clip is None else prediction.clip(-self.clip, self.clip)
+
+
+def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTable:
+    """The coefficient table of a diffusers scheduler at `steps` steps.
+
+    Raises RecipeError that names the scheduler when its update is stochastic or not linear (relative error above 1e-6
+    against `scheduler.step` over a whole trajectory).
+    """
+    if scheduler.config.get("thresholding"):
+        raise RecipeError(f"sampler.scheduler: {type(scheduler).__name__} with thresholding is adaptive; {_SUPPORTED}")
+    own_clip = clip_range(scheduler)
+    timesteps = start(scheduler, steps)
+    _require_deterministic(scheduler, timesteps)
+    rows, scales = [], []
+    for i, timestep in enumerate(timesteps):
+        probed = copy.deepcopy(scheduler)
+        _skip(scheduler, timestep)
+        if i == 0:
+            before = probed
+        rows.append(_row(before, timesteps, i, own_clip))
+        scales.append(probed.scale_model_input(torch.ones(1, dtype=torch.float64), timestep).item())
+        before = probed
+    coefficients = np.array(rows)
+    clips = bool(np.abs(coefficients[:, 2]).max() > 0)
+    table = CoefficientTable(
+        timesteps=timesteps_for_model(timesteps.float(), clamp).double().numpy(),
+        input_scale=np.array(scales),
+        coefficients=coefficients,
+        clip=own_clip if clips else None,
+        init_noise_sigma=float(scheduler.init_noise_sigma),
+    )
+    error = trajectory_error(table, scheduler, steps)
+    if not error <= TOLERANCE:
+        raise RecipeError(
+            f"sampler.scheduler: {type(scheduler).__name__} at {steps} steps is not linear in samples and predictions "
+            f"(relative error {error:.1e} of its table); {_SUPPORTED}"
+        )
+    return table
+
+
+def trajectory_error(table: CoefficientTable, scheduler: Any, steps: int) -> float:
+    """Largest relative L2 error of a step, over a whole free-running trajectory, against `scheduler.step` in float64."""
+    rng = np.random.default_rng(0)
+    sample = rng.standard_normal(512).astype(np.float32).astype(np.float64) * table.init_noise_sigma
+    goal = rng.standard_normal(512)
+    ours, previous = sample, (np.zeros(512), np.zeros(512))
+    theirs = torch.from_numpy(sample)
+    worst = 0.0
+    for i, timestep in enumerate(start(scheduler, steps)):
+        prediction = _pretend(ours * table.input_scale[i], goal)
+        scaled = scheduler.scale_model_input(theirs, timestep).numpy()
+        expected = _pretend(scaled, goal)
+        theirs = scheduler.step(torch.from_numpy(expected), timestep, theirs).prev_sample.double()
+        ours, previous = table.next_sample(i, ours, prediction, previous), (ours, prediction)
+        worst = max(worst, float(np.linalg.norm(ours - theirs.numpy()) / np.linalg.norm(theirs.numpy())))
+    return worst
+
+
+def _pretend(scaled: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """A smooth stand-in for the network whose predictions go well beyond the clipping range."""
+    return 1.5 * goal + 0.5 * np.tanh(scaled)
+
+
+def _skip(scheduler: Any, timestep: torch.Tensor) -> None:
+    """Take a step of zeros: the scheduler moves on, with a history of zeros."""
+    zeros = torch.zeros(1, dtype=torch.float64)
+    scheduler.scale_model_input(zeros, timestep)
+    scheduler.step(zeros, timestep, zeros)
+
+
+def _row(before: Any, timesteps: torch.Tensor, i: int, clip: float) -> list[float]:
+    """Coefficients of evaluation i from the responses to one impulse in each lane, now or an evaluation earlier.
+
+    Predictions are probed below and above the clipping range, which tells raw and clipped parts from each other.
+    """
+    now, earlier = torch.zeros(2, 6, dtype=torch.float64), torch.zeros(2, 6, dtype=torch.float64)
+    now[0, 0] = 1.0
+    now[1, 1], now[1, 2] = _SMALL * clip, _LARGE * clip
+    earlier[0, 3] = 1.0
+    earlier[1, 4], earlier[1, 5] = _SMALL * clip, _LARGE * clip
+    scheduler = copy.deepcopy(before)
+    for (sample, prediction), timestep in zip(
+        (earlier, now)[0 if i else 1 :], timesteps[max(i - 1, 0) : i + 1], strict=True
+    ):
+        scheduler.scale_model_input(sample, timestep)
+        response = scheduler.step(prediction, timestep, sample).prev_sample.double()
+    unit = (response / torch.tensor([1.0, _SMALL * clip, _LARGE * clip] * 2, dtype=torch.float64)).tolist()
+    if abs(unit[2] - unit[1]) <= 1e-12 * max(abs(unit[1]), 1.0):
+        raw, clipped = unit[1], 0.0
+    else:
+        raw = (_LARGE * unit[2] - unit[1]) / (_LARGE - 1.0)
+        clipped = unit[1] - raw
+    return [unit[0], raw, clipped, unit[3], unit[4]]
+
+
+def _require_deterministic(scheduler: Any, timesteps: torch.Tensor) -> None:
+    """The same step twice, with another state of the random generator."""
+    results = []
+    generator_state = torch.get_rng_state()
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        twin, ones = copy.deepcopy(scheduler), torch.ones(16, dtype=torch.float64)
+        twin.scale_model_input(ones, timesteps[0])
+        results.append(twin.step(ones, timesteps[0], ones).prev_sample)
+    torch.set_rng_state(generator_state)
+    if not torch.equal(*results):
+        raise RecipeError(
+            f"sampler.scheduler: {type(scheduler).__name__} is stochastic, a table cannot hold it; {_SUPPORTED}"
+        )

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+
+from exporter.errors import RecipeError
+from exporter.sampling.schedulers import SCHEDULERS, make_scheduler, start
+from exporter.sampling.table import TERMS, probe, trajectory_error
+
+
+@pytest.fixture(scope="module")
+def own():
+    return diffusers.HeunDiscreteScheduler(
+        beta_schedule="exp",
+        num_train_timesteps=1024,
+        prediction_type="sample",
+        use_karras_sigmas=True,
+        clip_sample=True,
+        clip_sample_range=1.0,
+    )
+
+
+@pytest.mark.parametrize("clamp", ["diffusers", "openai"])
+@pytest.mark.parametrize("steps", [1, 2, 8, 64])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_table_equals_step_over_whole_trajectories(own, name, steps, clamp):
+    scheduler = make_scheduler(name, own, clamp)
+    table = probe(scheduler, steps, clamp)
+    assert trajectory_error(table, scheduler, steps) <= 1e-6
+    assert table.evaluations == (2 * steps - 1 if name == "heun" else steps)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8, 64])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_table_equals_step_in_float32(own, name, steps):
+    """Step by step on the same inputs; errors are relative to the larger of a step's two samples."""
+    scheduler = make_scheduler(name, own, "diffusers")
+    table = probe(scheduler, steps)
+    rng = np.random.default_rng(1)
+    sample = torch.from_numpy(rng.standard_normal(4096).astype(np.float32)) * table.init_noise_sigma
+    previous = (np.zeros(4096), np.zeros(4096))
+    for i, timestep in enumerate(start(scheduler, steps)):
+        scheduler.scale_model_input(sample, timestep)
+        prediction = torch.from_numpy((1.5 * rng.standard_normal(4096)).astype(np.float32))
+        expected = scheduler.step(prediction, timestep, sample).prev_sample
+        actual = table.next_sample(i, sample.double().numpy(), prediction.double().numpy(), previous)
+        scale = max(sample.norm().item(), expected.norm().item())
+        assert np.linalg.norm(actual - expected.numpy()) <= 1e-6 * scale
+        previous = (sample.double().numpy(), prediction.double().numpy())
+        sample = expected
+
+
+def test_terms_that_each_scheduler_needs(own):
+    used = {
+        name: {
+            t
+            for t, c in zip(
+                TERMS, np.abs(probe(make_scheduler(name, own, "diffusers"), 8).coefficients).max(0), strict=True
+            )
+            if c > 1e-9
+        }
+        for name in SCHEDULERS
+    }
+    assert used["heun"] == {"sample", "clipped_prediction", "previous_sample", "previous_prediction"}
+    assert used["euler"] == {"sample", "prediction"}
+    assert used["ddim"] == {"sample", "prediction", "clipped_prediction"}
+    assert used["dpmpp_2m"] == {"sample", "prediction", "previous_prediction"}
+
+
+def test_openai_order_truncates_the_timesteps(own):
+    scheduler = make_scheduler("heun", own, "openai")
+    diffusers_order, openai_order = probe(scheduler, 16), probe(scheduler, 16, "openai")
+    assert np.array_equal(openai_order.timesteps, np.floor(diffusers_order.timesteps + 1e-4))
+    assert not np.array_equal(openai_order.timesteps, diffusers_order.timesteps)
+    assert openai_order.clip is None
+
+
+def test_table_goes_to_json(own):
+    table = probe(make_scheduler("ddim", own, "diffusers"), 4)
+    data = json.loads(table.to_json())
+    assert np.array_equal(np.array(data["coefficients"]), table.coefficients)
+    assert data["clip"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["euler_ancestral", "ddpm", "thresholding", "hoin"])
+def test_unsupported_names_are_refused_by_name(own, name):
+    with pytest.raises(RecipeError, match=rf"{name}.*heun"):
+        make_scheduler(name, own, "diffusers")
+
+
+def test_a_stochastic_scheduler_is_refused_by_its_class(own):
+    scheduler = diffusers.EulerAncestralDiscreteScheduler(
+        num_train_timesteps=1024, trained_betas=own.betas.tolist(), prediction_type="epsilon"
+    )
+    with pytest.raises(RecipeError, match="EulerAncestralDiscreteScheduler is stochastic"):
+        probe(scheduler, 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"prediction_type": "sample", "clip_sample": False, "thresholding": True}, "with thresholding is adaptive"),
+        ({"prediction_type": "epsilon", "clip_sample": True}, "at 8 steps is not linear"),
+    ],
+)
+def test_a_scheduler_that_is_not_linear_is_refused_by_its_class(own, changes, reason):
+    scheduler = diffusers.DDIMScheduler(num_train_timesteps=1024, trained_betas=own.betas.tolist(), **changes)
+    with pytest.raises(RecipeError, match=f"DDIMScheduler {reason}"):
+        probe(scheduler, 8)
