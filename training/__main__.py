@@ -1,0 +1,114 @@
+"""Makes the small model: `python -m training all` (about two hours on two CPU cores; goes on where it stopped)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import torch
+
+from training.config import Config
+
+WORK = Path(__file__).parent / "work"
+
+
+def prepare(stage: str, work: Path, threads: int):
+    """The config and the dataset that `stage` trains on."""
+    from training.data import load_dataset
+
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")
+    work.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    return config, load_dataset(config.data, work)
+
+
+@click.group(help=__doc__)
+def main() -> None: ...
+
+
+def stage(function):
+    """A command that trains one part: `function(config, data, work)`."""
+
+    @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True, help="Folder of checkpoints.")
+    @click.option("--threads", default=1, show_default=True)
+    def command(work: Path, threads: int) -> None:
+        config, data = prepare(function.__name__, work, threads)
+        function(config, data, work)
+
+    return main.command(function.__name__, help=function.__doc__)(command)
+
+
+@stage
+def data(config, data, work):
+    """Objects, field samples, pictures and captions."""
+
+
+@stage
+def latents(config, data, work):
+    """The latent encoder and Shap-E's renderer."""
+    from training.latents import train_latents
+
+    train_latents(config.latents, data, work)
+
+
+@stage
+def conditioner(config, data, work):
+    """The CLIP whose text tower conditions the prior."""
+    from training.clip import train_clip
+
+    train_clip(config.conditioner, data, work, vocabulary())
+
+
+@stage
+def judge(config, data, work):
+    """The CLIP that judges."""
+    from training.clip import train_clip
+
+    train_clip(config.judge, data, work, vocabulary())
+
+
+@stage
+def prior(config, data, work):
+    """The diffusion prior, from the finished latents and conditioner."""
+    from training.clip import train_clip
+    from training.latents import train_latents
+    from training.prior import train_prior
+
+    encoder = train_latents(config.latents, data, work).encoder
+    clip = train_clip(config.conditioner, data, work, vocabulary())
+    train_prior(config.prior, config.latents, data, encoder, clip, work)
+
+
+def vocabulary() -> int:
+    from training.captions import make_tokenizer
+
+    return len(make_tokenizer())
+
+
+@main.command("all")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+def everything(work: Path) -> None:
+    """Every part in order, two at a time where they do not wait for each other, then the packaged model."""
+    run("data", work, threads=2)
+    side = start("conditioner", work)
+    run("latents", work)
+    run("judge", work)
+    if side.wait() != 0:
+        raise SystemExit(side.returncode)
+    run("prior", work, threads=2)
+    subprocess.run([sys.executable, "-m", "training", "package", "--work", str(work)], check=True)
+
+
+def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "training", name, "--work", str(work), "--threads", str(threads)])
+
+
+def run(name: str, work: Path, threads: int = 1) -> None:
+    process = start(name, work, threads)
+    if process.wait() != 0:
+        raise SystemExit(process.returncode)
+
+
+if __name__ == "__main__":
+    main()

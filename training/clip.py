@@ -1,0 +1,78 @@
+"""Two small CLIPs (Radford et al. 2021): one conditions the prior, the other, of another width and seed, judges what the prior makes.
+
+A caption that leaves something open is true of many pictures of a batch. Those are neither pulled together nor pushed apart: only the pairs
+that a caption contradicts count as negatives.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel
+
+from training.captions import CONTEXT_LENGTH
+from training.config import ClipConfig
+from training.data import Dataset
+from training.loop import DEVICE, Draw, fit
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+LONGEST = 12  # tokens of the grammar's longest caption; padding after it changes nothing and is not computed
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def make_clip(config: ClipConfig, vocabulary: int, image_size: int) -> CLIPModel:
+    shared = {"num_attention_heads": config.heads, "projection_dim": config.projection}
+    return CLIPModel(
+        CLIPConfig(
+            text_config={
+                "vocab_size": vocabulary, "hidden_size": config.text_width, "intermediate_size": 4 * config.text_width,
+                "num_hidden_layers": config.text_layers, "max_position_embeddings": CONTEXT_LENGTH,
+                "bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": 0, **shared,
+            },
+            vision_config={
+                "hidden_size": config.vision_width, "intermediate_size": 4 * config.vision_width,
+                "num_hidden_layers": config.vision_layers, "image_size": image_size, "patch_size": 8, **shared,
+            },
+            projection_dim=config.projection,
+        )
+    )  # fmt: skip
+
+
+def normalise(images: Tensor) -> Tensor:
+    """u8 [B, S, S, 3] -> f32 [B, 3, S, S] as CLIP takes it."""
+    mean, std = (torch.tensor(v, device=images.device) for v in (MEAN, STD))
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def roughen(images: Tensor, draw: Draw) -> Tensor:
+    """What a render of a mesh may have that the training pictures have not: soft edges, noise, a shift by a pixel."""
+    soft = F.avg_pool2d(F.pad(images, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
+    mixed = torch.lerp(images, soft, draw.uniform(len(images), 1, 1, 1))
+    shift = draw.integers(3, 2).tolist()
+    return torch.roll(mixed, (shift[0] - 1, shift[1] - 1), (2, 3)) + 0.04 * draw.normal(*images.shape)
+
+
+def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, fits: Tensor) -> Tensor:
+    """Normalised embeddings [B, D] and fits [B text, B image]: true pairs off the diagonal are left out."""
+    logits = scale.clamp(max=4.6).exp() * texts @ images.T
+    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    logits = logits.masked_fill(fits & ~own, float("-inf"))
+    label = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, label) + F.cross_entropy(logits.T, label)) / 2
+
+
+def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int) -> CLIPModel:
+    torch.manual_seed(config.schedule.seed)
+    model = make_clip(config, vocabulary, data.images.shape[2]).to(DEVICE)
+
+    def loss(step: int, draw: Draw) -> Tensor:
+        n = config.schedule.batch
+        objects = torch.randperm(len(data.parameters), generator=draw.generator, device=DEVICE)[:n]
+        pictures = data.images[objects, draw.integers(data.images.shape[1], n)]
+        text = data.caption[objects, draw.integers(data.caption.shape[1], n)]
+        out = model(input_ids=data.tokens[text, :LONGEST], pixel_values=roughen(normalise(pictures), draw))
+        fits = data.fits[text][:, objects]
+        return contrastive_loss(out.image_embeds, out.text_embeds, model.logit_scale, fits)
+
+    return fit(config.name, model, loss, config.schedule, folder)

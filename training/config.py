@@ -1,0 +1,79 @@
+"""Every number of the recipe for the small model, in one place."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    seed: int = 0
+    objects: int = 8192
+    points: int = 1536
+    views: int = 2
+    image_size: int = 48
+    elevation: tuple[float, float] = (-10.0, 60.0)  # degrees
+    captions: int = 4  # a view may be seen under any of these
+
+
+@dataclass(frozen=True)
+class Schedule:
+    steps: int
+    batch: int
+    rate: float
+    seed: int
+    warmup: int = 200
+    decay: float = 0.01
+    ema: float = 0.0
+    checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class LatentConfig:
+    d_hidden: int = 32
+    d_latent: int = 32
+    projected: int = 2  # mlp.0 … are given by the latent; the rest is shared by all objects
+    width: int = 256
+    points: int = 384
+    schedule: Schedule = Schedule(steps=12000, batch=48, rate=2e-3, seed=1)
+
+    @property
+    def tokens(self) -> int:
+        return self.d_hidden * self.projected
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    name: str
+    text_width: int
+    text_layers: int
+    vision_width: int
+    vision_layers: int
+    heads: int
+    projection: int
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    heads: int = 6
+    head_size: int = 32
+    layers: int = 8
+    time_width: int = 384
+    unconditional: float = 0.1
+    schedule: Schedule = Schedule(steps=6000, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
+
+
+@dataclass(frozen=True)
+class Config:
+    data: DataConfig = DataConfig()
+    latents: LatentConfig = LatentConfig()
+    conditioner: ClipConfig = field(
+        default_factory=lambda: ClipConfig(
+            "conditioner", 128, 3, 128, 3, 4, 128, Schedule(steps=2400, batch=128, rate=1e-3, seed=2, decay=0.05)
+        )
+    )
+    judge: ClipConfig = field(
+        default_factory=lambda: ClipConfig(
+            "judge", 112, 2, 144, 3, 4, 96, Schedule(steps=2400, batch=128, rate=1e-3, seed=3, decay=0.05)
+        )
+    )
+    prior: PriorConfig = PriorConfig()

@@ -1,0 +1,95 @@
+"""Writes the trained parts as the shipped model: a diffusers pipeline folder, the judge as a CLIP folder, and the prompts."""
+
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import PriorTransformer, ShapEPipeline
+from diffusers.pipelines.shap_e.renderer import ShapERenderer
+from torch import nn
+from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from training.captions import make_tokenizer, write_prompts
+from training.clip import MEAN, STD
+from training.mesh_tables import mesh_tables
+from training.prior import make_scheduler
+
+ZOO = Path(__file__).parent.parent / "exporter" / "zoo"
+SIZE_LIMIT = 24 * 2**20
+
+
+def text_tower(clip: CLIPModel) -> CLIPTextModelWithProjection:
+    """The text half of a CLIP, as Shap-E's pipeline holds it."""
+    config = clip.config.text_config
+    config.projection_dim = clip.config.projection_dim
+    tower = CLIPTextModelWithProjection(config)
+    wanted = tower.state_dict()
+    tower.load_state_dict({key: value for key, value in clip.state_dict().items() if key in wanted})
+    return tower
+
+
+def write_generator(prior: PriorTransformer, clip: CLIPModel, renderer: ShapERenderer, folder: Path) -> None:
+    """The pipeline that `ShapEPipeline.from_pretrained(folder)` loads, weights in half precision."""
+    cases, masks = mesh_tables()
+    renderer.mesh_decoder.cases.copy_(cases)
+    renderer.mesh_decoder.masks.copy_(masks)
+    nn.init.ones_(prior.clip_std)
+    pipeline = ShapEPipeline(
+        prior=prior.cpu().half(),
+        text_encoder=text_tower(clip.cpu()).half(),
+        tokenizer=make_tokenizer(),
+        scheduler=make_scheduler(),
+        shap_e_renderer=renderer.cpu().half(),
+    )
+
+    def write(target: Path) -> None:
+        pipeline.save_pretrained(target)
+        compute_in_float32(target / "text_encoder" / "config.json")
+
+    replace_folder(folder, write)
+
+
+def write_evaluator(judge: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    size = judge.config.vision_config.image_size
+    preprocessing = {
+        "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": size}, "resample": 3,
+        "do_center_crop": True, "crop_size": {"height": size, "width": size}, "do_rescale": True, "rescale_factor": 1 / 255,
+        "do_normalize": True, "image_mean": MEAN, "image_std": STD, "do_convert_rgb": True,
+    }  # fmt: skip
+
+    def write(target: Path) -> None:
+        judge.cpu().half().save_pretrained(target)
+        compute_in_float32(target / "config.json")
+        tokenizer.save_pretrained(target)
+        (target / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n")
+
+    replace_folder(folder, write)
+
+
+def compute_in_float32(config: Path) -> None:
+    """transformers would compute in the dtype it stored; diffusers computes in float32, and the two meet in one pipeline."""
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
+
+
+def replace_folder(folder: Path, write) -> None:
+    temporary = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    write(temporary)
+    for file in temporary.rglob("*.safetensors"):
+        file.chmod(0o644)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+
+
+def package(autoencoder: nn.Module, conditioner: CLIPModel, judge: CLIPModel, prior: PriorTransformer, zoo: Path = ZOO) -> int:
+    """Writes everything under `zoo` and returns its size in bytes; over 24 MiB is an error."""
+    write_generator(prior, conditioner, autoencoder.renderer, zoo / "shap_e_mini")
+    write_evaluator(judge, make_tokenizer(), zoo / "shap_e_mini_evaluator")
+    write_prompts(zoo / "prompts.json")
+    size = sum(file.stat().st_size for file in zoo.rglob("*") if file.is_file())
+    if size > SIZE_LIMIT:
+        raise ValueError(f"The packaged model is {math.ceil(size / 2**20)} MiB, over the limit of {SIZE_LIMIT >> 20} MiB.")
+    return size

@@ -1,0 +1,91 @@
+"""The prior: Shap-E's diffusion transformer from a text embedding to latents, with classifier-free guidance (Ho and Salimans 2022)."""
+
+import math
+from pathlib import Path
+
+import torch
+from diffusers import HeunDiscreteScheduler, PriorTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPModel
+
+from training.config import LatentConfig, PriorConfig
+from training.data import Dataset
+from training.latents import Encoder
+from training.loop import DEVICE, Draw, fit
+
+DECISIVE = 0.65  # of the schedule, where noise (sigma up to about 50) still leaves something to decide
+
+
+def make_scheduler() -> HeunDiscreteScheduler:
+    """Shap-E's own."""
+    return HeunDiscreteScheduler(
+        beta_schedule="exp", num_train_timesteps=1024, prediction_type="sample", use_karras_sigmas=True,
+        clip_sample=True, clip_sample_range=1.0,
+    )  # fmt: skip
+
+
+def make_prior(config: PriorConfig, latents: LatentConfig, text_width: int) -> PriorTransformer:
+    prior = PriorTransformer(
+        num_attention_heads=config.heads,
+        attention_head_dim=config.head_size,
+        num_layers=config.layers,
+        embedding_dim=latents.d_latent,
+        num_embeddings=latents.tokens,
+        additional_embeddings=0,
+        time_embed_act_fn="gelu",
+        norm_in_type="layer",
+        encoder_hid_proj_type=None,
+        added_emb_type=None,
+        time_embed_dim=config.time_width,
+        embedding_proj_dim=text_width,
+        clip_embed_dim=2 * latents.d_latent,
+    )
+    with torch.no_grad():
+        nn.init.normal_(prior.positional_embedding, std=0.5)
+        prior.proj_to_clip_embeddings.weight[latents.d_latent :].zero_()
+        prior.proj_to_clip_embeddings.bias[latents.d_latent :].zero_()
+    return prior
+
+
+@torch.no_grad()
+def text_embeddings(clip: CLIPModel, tokens: Tensor) -> Tensor:
+    """Token ids [T, L] -> normalised embeddings rescaled to unit variance [T, E], as ShapEPipeline does."""
+    embedding = clip.text_projection(clip.text_model(tokens).pooler_output)
+    return embedding / embedding.norm(dim=-1, keepdim=True) * math.sqrt(embedding.shape[-1])
+
+
+def noise_levels() -> Tensor:
+    """sigma at each of the 1024 training timesteps."""
+    kept = make_scheduler().alphas_cumprod.double()
+    return ((1 - kept) / kept).sqrt().float().to(DEVICE)
+
+
+@torch.no_grad()
+def encode_all(encoder: Encoder, parameters: Tensor) -> Tensor:
+    return torch.cat([encoder(chunk) for chunk in parameters.split(1024)])
+
+
+def train_prior(config: PriorConfig, latent_config: LatentConfig, data: Dataset, encoder: Encoder, clip: CLIPModel, folder: Path, name: str = "prior") -> PriorTransformer:  # fmt: skip
+    torch.manual_seed(config.schedule.seed)
+    embeddings = text_embeddings(clip, data.tokens)
+    latents = encode_all(encoder, data.parameters)
+    model = make_prior(config, latent_config, embeddings.shape[-1]).to(DEVICE)
+    sigmas = noise_levels()
+    n = config.schedule.batch
+
+    def loss(step: int, draw: Draw) -> Tensor:
+        objects = draw.integers(len(latents), n)
+        text = embeddings[data.caption[objects, draw.integers(data.caption.shape[1], n)]]
+        text = text * (draw.uniform(n, 1) >= config.unconditional)
+        # stratified over the batch: three quarters where the noise level still decides something
+        place = (torch.arange(n, device=DEVICE) + draw.uniform(n)) / n
+        timestep = torch.where(place < 0.85, place / 0.85 * DECISIVE, DECISIVE + (place - 0.85) / 0.15 * (1 - DECISIVE))
+        timestep = (timestep * 1023).round().long()
+        sigma = sigmas[timestep][:, None, None]
+        clean = latents[objects]
+        noisy = (clean + sigma * draw.normal(*clean.shape)) / (sigma.square() + 1).sqrt()
+        predicted = model(noisy, timestep=timestep, proj_embedding=text).predicted_image_embedding
+        return F.mse_loss(predicted[..., : clean.shape[-1]], clean)
+
+    return fit(name, model, loss, config.schedule, folder)
