@@ -88,7 +88,7 @@ def _load_model(folder: Path) -> CLIPModel:
     if config.model_type != "clip" or _read_json(folder / "config.json").get("model_type", "clip") != "clip":
         raise EvaluatorError(f"evaluator {folder}: config.json describes another model than CLIP")
     try:
-        model, info = CLIPModel.from_pretrained(
+        loaded: Any = CLIPModel.from_pretrained(
             folder,
             config=config,
             use_safetensors=True,
@@ -98,6 +98,7 @@ def _load_model(folder: Path) -> CLIPModel:
         )
     except (SafetensorError, OSError, RuntimeError) as error:
         raise EvaluatorError(f"evaluator {folder}: {WEIGHTS} does not load: {error}") from error
+    model, info = loaded
     missing = sorted(info["missing_keys"])
     if missing:
         raise EvaluatorError(f"evaluator {folder}: {WEIGHTS} lacks {len(missing)} tensors, first {missing[0]}")

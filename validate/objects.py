@@ -72,7 +72,8 @@ def make_objects(
     views = views or Views()
     prompt = np.repeat(np.arange(len(prompts)), seeds)
     seed = np.array([object_seed(index, repetition) for index in range(len(prompts)) for repetition in range(seeds)])
-    parts, slopes = [], []
+    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+    slopes: list[float] = []
     with MeshRenderer(views, workers) as renderer:
         for start in range(0, len(prompt), batch):
             chosen = slice(start, start + batch)

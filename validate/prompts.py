@@ -92,7 +92,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _entries(path: Path, section: str, entries: Sequence[Any], clean: bool) -> tuple[Prompt, ...]:
-    prompts = {}
+    prompts: dict[str, Prompt] = {}
     for index, entry in enumerate(entries):
         prompt = _entry(entry)
         if prompt is None:

@@ -125,4 +125,4 @@ def _group_sums(
         raise ValueError(f"{len(groups)} group names for {difference.size} pairs")
     order = {name: index for index, name in enumerate(dict.fromkeys(groups))}
     index = np.array([order[name] for name in groups])
-    return np.bincount(index, weights=difference), np.bincount(index).astype(np.float64)
+    return np.bincount(index, weights=difference).astype(np.float64), np.bincount(index).astype(np.float64)

@@ -61,7 +61,8 @@ class ToyGenerator:
     def render(self, rays: np.ndarray, context: Arrays) -> np.ndarray:
         origin, direction = rays[:, :, 0], rays[:, :, 1]
         nearest = origin - (origin * direction).sum(-1, keepdims=True) * direction
-        cover = 1 / (1 + np.exp(20 * (np.linalg.norm(nearest, axis=-1, keepdims=True) - context["shape"][:, None, :1])))
+        beyond = np.linalg.norm(nearest, axis=-1, keepdims=True) - context["shape"][:, None, :1]
+        cover = 0.5 - 0.5 * np.tanh(10 * beyond)
         return (cover * context["paint"][:, None] + (1 - cover)).astype(np.float32)
 
     def run_stage(self, name: str, inputs: Arrays) -> Arrays:

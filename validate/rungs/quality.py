@@ -1,0 +1,179 @@
+"""Rung 6: does the bundle make what was asked as well as the reference does? Same prompts, same seeds, same judge."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from exporter.runtime.generator import Generator
+from validate.clip import Evaluator
+from validate.context import Context, QualityPlan
+from validate.objects import Objects, Progress
+from validate.quality import (
+    CaptionSet,
+    UnderSpecified,
+    measure_under_specified,
+    retrieve_captions,
+    score,
+    score_under_specified,
+)
+from validate.result import Figure, plain
+from validate.rprecision import Retrieval, RunComparison, compare_runs
+from validate.rungs.base import Outcome, Rung
+from validate.statistics import paired_bootstrap, permutation_test
+
+SMALL_SET = 160
+TIE_COSINE = 1e-3
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one generator made, and what the judge said about it."""
+
+    objects: Objects
+    retrieval: Retrieval
+    small: Retrieval | None
+    open_ended: UnderSpecified | None
+
+
+def run(context: Context) -> Outcome:
+    """R-Precision of both sides with its paired difference; the measures of under-specified prompts beside it."""
+    plan = context.quality
+    if plan is None:
+        return Outcome(refused=context.quality_refusal)
+    evaluator = plan.evaluator()
+    captions = CaptionSet.embed(plan.captions, evaluator)
+    reference, bundle = (
+        _score(generator, plan, captions, evaluator, _labelled(context.progress, label))
+        for label, generator in (("reference", context.reference), ("bundle", context.bundle))
+    )
+    prompts = [plan.prompts[index].text for index in reference.objects.prompt]
+    comparison = compare_runs(reference.retrieval.hits, bundle.retrieval.hits, groups=prompts)
+    figures = [
+        *_drop(reference, bundle, comparison, plan.max_drop_points),
+        *_beyond_ties(context, reference, bundle),
+        *_rates("bundle", bundle, plan),
+        *_rates("reference", reference, plan),
+        *_open_ended(reference, bundle),
+    ]
+    return Outcome(figures, details=_details(plan, evaluator, comparison, reference, bundle))
+
+
+def _score(
+    generator: Generator, plan: QualityPlan, captions: CaptionSet, evaluator: Evaluator, progress: Progress | None
+) -> Side:
+    settings: dict[str, Any] = {"views": plan.views, "batch": plan.batch, "workers": plan.workers, "progress": progress}
+    objects, retrieval = score(generator, plan.prompts, captions, evaluator, seeds=plan.seeds, **settings)
+    small, open_ended = None, None
+    if _small_set(plan) < len(captions.prompts):
+        small = retrieve_captions(objects, plan.prompts, captions.first(_small_set(plan)))
+    if plan.under_specified:
+        seeds = plan.under_specified_seeds
+        made, _ = score_under_specified(generator, plan.under_specified, captions, evaluator, seeds=seeds, **settings)
+        open_ended = measure_under_specified(made, plan.under_specified, captions)
+    return Side(objects, retrieval, small, open_ended)
+
+
+def _small_set(plan: QualityPlan) -> int:
+    return max(SMALL_SET, len(plan.prompts))
+
+
+def _drop(reference: Side, bundle: Side, comparison: RunComparison, limit: float) -> list[Figure]:
+    points = 100 * (reference.retrieval.rate - bundle.retrieval.rate)
+    return [
+        Figure("bundle", "R-Precision", "drop", points, "points", limit, "at most", where=_paired(comparison)),
+        Figure("bundle", "R-Precision", "McNemar p", comparison.p_value),
+    ]
+
+
+def _paired(comparison: RunComparison) -> str:
+    low, high = (100 * value for value in (comparison.difference.low, comparison.difference.high))
+    return f"paired difference {low:+.1f} to {high:+.1f} points (95 %), McNemar p = {comparison.p_value:.3g}"
+
+
+def _beyond_ties(context: Context, reference: Side, bundle: Side) -> list[Figure]:
+    """A full-precision bundle must hit and miss with the reference but where the judge sees a tie."""
+    differ = reference.retrieval.hits != bundle.retrieval.hits
+    margins = np.maximum(np.abs(reference.retrieval.margin), np.abs(bundle.retrieval.margin))
+    exact = all(stage.precision == "fp32" for stage in context.stages.values())
+    count = int((differ & (margins > TIE_COSINE)).sum())
+    return [Figure("bundle", "hits", "that differ beyond ties", count, "", 0.0 if exact else None, "at most")]
+
+
+def _rates(label: str, side: Side, plan: QualityPlan) -> list[Figure]:
+    figures = []
+    for retrieval, size in ((side.retrieval, len(plan.captions)), (side.small, _small_set(plan))):
+        if retrieval is None:
+            continue
+        interval = retrieval.interval
+        where = f"among {size} captions, 95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f}"
+        figures.append(Figure(label, "R-Precision", "rate", 100 * retrieval.rate, "%", where=where))
+    figures.append(Figure(label, "R-Precision", "mean cosine", float(side.retrieval.cosine.mean())))
+    figures.append(Figure(label, "R-Precision", "mean margin", float(side.retrieval.margin.mean())))
+    figures.append(Figure(label, "objects", "without a surface", float(side.objects.empty.sum())))
+    return figures
+
+
+def _open_ended(reference: Side, bundle: Side) -> list[Figure]:
+    if reference.open_ended is None or bundle.open_ended is None:
+        return []
+    figures = []
+    prompts = [int(index) for index in reference.open_ended.prompt]
+    for measure in ("diversity", "sharpness", "best_cosine", "consistent"):
+        values = [np.asarray(getattr(side.open_ended, measure), dtype=float) for side in (reference, bundle)]
+        if not values[0].size:
+            continue
+        groups = prompts if measure != "diversity" else None
+        difference = paired_bootstrap(*values, groups=groups)
+        p_value = permutation_test(*values, groups=groups)
+        where = (
+            f"reference {values[0].mean():.4g}, paired difference {difference.low:+.3g} to {difference.high:+.3g} "
+            f"(95 %), permutation p = {p_value:.3g}"
+        )
+        name = measure.replace("_", " ")
+        figures.append(Figure("bundle", "under-specified prompts", name, float(values[1].mean()), where=where))
+    return figures
+
+
+def _details(
+    plan: QualityPlan, evaluator: Evaluator, comparison: RunComparison, reference: Side, bundle: Side
+) -> dict[str, Any]:
+    return {
+        "evaluator": {"name": evaluator.name, "digest": evaluator.digest},
+        "views": {**asdict(plan.views), "text": str(plan.views)},
+        "prompts": len(plan.prompts),
+        "seeds": plan.seeds,
+        "captions": len(plan.captions),
+        "under_specified_prompts": len(plan.under_specified),
+        "under_specified_seeds": plan.under_specified_seeds,
+        "only_reference_hits": comparison.only_a,
+        "only_bundle_hits": comparison.only_b,
+        "mcnemar_p": comparison.p_value,
+        "difference_points": {name: 100 * value for name, value in asdict(comparison.difference).items()},
+        "objects": [_row(plan, index, reference, bundle) for index in range(len(reference.objects.prompt))],
+    }
+
+
+def _row(plan: QualityPlan, index: int, reference: Side, bundle: Side) -> dict[str, Any]:
+    """One object: with prompt and seed, `t3export run` makes it again."""
+    row: dict[str, Any] = {
+        "prompt": plan.prompts[int(reference.objects.prompt[index])].text,
+        "seed": int(reference.objects.seed[index]),
+    }
+    for label, side in (("reference", reference), ("bundle", bundle)):
+        row[label] = {
+            "rank": int(side.retrieval.ranks[index]),
+            "cosine": plain(round(float(side.retrieval.cosine[index]), 6)),
+            "top": plan.captions[int(side.retrieval.top[index])].text,
+            "empty": bool(side.objects.empty[index]),
+        }
+    return row
+
+
+def _labelled(progress: Progress | None, label: str) -> Progress | None:
+    return None if progress is None else lambda what, done, total: progress(f"{label} {what}", done, total)
+
+
+RUNG = Rung("quality", "CLIP-R-Precision and under-specified prompts", run)
