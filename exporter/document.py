@@ -89,7 +89,8 @@ def parse_value(text: str) -> Any:
     try:
         return yaml.load(text, CoreLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{text!r} is not a YAML value: {error}") from None
+        problem = getattr(error, "problem", None) or error
+        raise RecipeError(f"{text!r} is not a YAML value: {problem}") from None
 
 
 def _note_places(node: yaml.Node, at: Location, places: dict[Location, str], source: str) -> None:
@@ -115,8 +116,19 @@ def validate(model: type[ModelT], document: Document) -> ModelT:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        lines = [tell(model, document, item) for item in error.errors(include_url=False)]
+        lines = [tell(model, document, item) for item in _causes(error)]
         raise RecipeError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """The errors without those that only follow from a misspelt key."""
+    errors = error.errors(include_url=False)
+    wrong_keys = [item["loc"][:-1] for item in errors if item["loc"][-1:] == ("[key]",)]
+    return [
+        item
+        for item in errors
+        if item["loc"][-1:] == ("[key]",) or not any(item["loc"][: len(key)] == key for key in wrong_keys)
+    ]
 
 
 def tell(model: type[BaseModel], document: Document, error: Mapping[str, Any]) -> str:
@@ -133,8 +145,12 @@ def tell(model: type[BaseModel], document: Document, error: Mapping[str, Any]) -
     found = error["input"]
     if error["type"] == "value_error":
         return f"{place}: {name}: {error['ctx']['error']}"
+    if error["type"] == "model_type" and (section := model_at(model, location)):
+        return (
+            f"{place}: {name}: found {found!r}; a section is expected, with {', '.join(sorted(section.model_fields))}"
+        )
     choices = choices_of(known)
-    if choices:
+    if error["type"] == "literal_error" and choices:
         return f"{place}: {name}: found {found!r}; {did_you_mean(str(found), choices)}"
     return f"{place}: {name}: found {found!r}; {error['msg'][0].lower()}{error['msg'][1:]}{unit_hint(known, found)}"
 
@@ -150,7 +166,7 @@ def unit_hint(known: FieldInfo | None, found: object) -> str:
 
 
 def choices_of(known: FieldInfo | None) -> tuple[str, ...]:
-    """The words a field may take, also when it is a list of words."""
+    """The words a field may take, also when it is a list of words or a mapping from words."""
     annotation = known.annotation if known else None
     for part in (annotation, *get_args(annotation)):
         if get_origin(part) is Literal:
@@ -172,9 +188,11 @@ def model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[Base
 
 def field_at(model: type[BaseModel], location: Sequence[str | int]) -> FieldInfo | None:
     """The description of the field at `location`; an item of a list is described by its list."""
-    names = [part for part in location if not isinstance(part, int)]
-    parent = model_at(model, names[:-1]) if names else None
-    return parent.model_fields.get(str(names[-1])) if parent else None
+    for length in range(len(location), 0, -1):
+        parent = model_at(model, location[: length - 1])
+        if parent is not None:
+            return parent.model_fields.get(str(location[length - 1]))
+    return None
 
 
 def _inner(annotation: Any) -> Any:

@@ -50,7 +50,6 @@ class SamplerSection(Section):
         description="Classifier-free guidance; 1 or less runs the denoiser once per evaluation, without guidance",
         ge=0,
         le=100,
-        json_schema_extra={"unit": "times the difference of the guidance halves"},
     )
     clamp: Literal["diffusers", "openai"] = Field(
         default="diffusers",

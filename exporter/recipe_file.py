@@ -77,6 +77,7 @@ def _assign(document: Document, location: tuple[str, ...], value: object, place:
     section = document.data
     for depth, part in enumerate(location[:-1], start=1):
         inner = section.setdefault(part, {})
+        document.places.setdefault(location[:depth], place)
         if not isinstance(inner, dict):
             raise RecipeError(f"{place}: {'.'.join(location[:depth])} is a value, not a section")
         section = inner

@@ -1,1 +1,33 @@
+"""t3export: text-to-3D models out of PyTorch and onto devices.
 
+from t3export import Bundle
+mesh = Bundle.open("artifacts/shape_e_int8/cpu").generate("a red chair", seed=0)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exporter.recipe_file import load_recipe
+    from exporter.runtime.bundle import Bundle
+    from exporter.runtime.mesh import Mesh
+    from exporter.runtime.meshfile import save_mesh
+    from exporter.target import load_target
+
+__all__ = ["Bundle", "Mesh", "load_recipe", "load_target", "save_mesh"]
+
+_HOMES = {
+    "Bundle": "exporter.runtime.bundle",
+    "Mesh": "exporter.runtime.mesh",
+    "load_recipe": "exporter.recipe_file",
+    "load_target": "exporter.target",
+    "save_mesh": "exporter.runtime.meshfile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 't3export' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

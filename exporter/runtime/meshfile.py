@@ -57,4 +57,4 @@ def _to_text_format(mesh: Mesh, suffix: str) -> bytes:
     colors = np.round(mesh.colors * 255.0).astype(np.uint8)
     body = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
     written = body.export(file_type=suffix[1:])
-    return written.encode() if isinstance(written, str) else written
+    return written.encode() if isinstance(written, str) else cast(bytes, written)

@@ -1,0 +1,5 @@
+"""`python -m t3export`."""
+
+from t3export.cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""The command line: verbs imported when they are called, and every error turned into a message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from exporter.errors import did_you_mean
+from t3export.failures import failure_of
+from t3export.machine import own_version
+from t3export.output import print_error, print_json
+
+COMMANDS = {
+    "build": "Turn a recipe into a bundle for a target.",
+    "run": "Make meshes and pictures of prompts with a bundle.",
+    "validate": "Prove a bundle against the PyTorch reference.",
+    "recipe": "Show, check or explain a recipe.",
+    "targets": "List the targets and what each needs.",
+    "inspect": "Show what is in a bundle, every hash verified.",
+    "cache": "Look at the cache of build steps, or prune it.",
+    "doctor": "Show what is installed and what each target lacks.",
+}
+
+
+class Verbs(click.Group):
+    """Commands by name; a module is imported only when its command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"t3export.commands.{cmd_name}").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            raise click.UsageError(f"no command '{args[0]}'; {did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(own_version(), prog_name="t3export")
+def cli() -> None:
+    """Take text-to-3D models out of PyTorch and onto devices, and prove that they still work there.
+
+    \b
+    Start here:
+      t3export build recipes/shape_e_int8.yaml --target cpu
+      t3export validate artifacts/shape_e_int8/cpu
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
+
+    \b
+    Exit codes: 0 done, 1 failed, 2 wrong input, 3 weights, 4 damaged bundle,
+    5 validation failed, 6 something is missing on this machine, 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits with its code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the command line and gives its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return cli.main(arguments, prog_name="t3export", standalone_mode=False) or 0
+    except click.exceptions.Exit as left:
+        return left.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `t3export targets | head -1`.
+        sys.stdout = None
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        print_error(failure.message)
+        if "--json" in arguments:
+            print_json({"error": {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}})
+        return failure.exit_code
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,77 @@
+"""`t3export inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from exporter.bundle import Manifest, TensorPart, bundle_digest, manifest_schema, require_whole
+from t3export.output import megabytes, print_json, results, table
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option("--schema", is_flag=True, help="The JSON schema of manifest.json instead.")
+@click.option("--json", "as_json", is_flag=True, help="The manifest as one JSON document on stdout.")
+def command(bundle: Path | None, schema: bool, as_json: bool) -> None:
+    """Show what is in a BUNDLE, after comparing every file with its hash. Exit code 4 for a damaged one.
+
+    \b
+    Examples:
+      t3export inspect artifacts/shape_e_int8/cpu
+      t3export inspect artifacts/shape_e_int8/cpu --json
+      t3export inspect --schema > docs/manifest.schema.json
+    """
+    if schema:
+        print_json(manifest_schema())
+        return
+    if bundle is None:
+        raise click.UsageError("name a BUNDLE folder, or ask for --schema")
+    manifest = require_whole(bundle)
+    if as_json:
+        print_json(manifest.model_dump(mode="json") | {"digest": bundle_digest(manifest)})
+    else:
+        _print_overview(manifest)
+
+
+def _print_overview(manifest: Manifest) -> None:
+    console = results()
+    facts = table("bundle", escape(manifest.name))
+    weights = manifest.weights
+    trained = "" if weights.trained else "  [yellow]random weights: good for shapes, speed and parity only[/]"
+    sampler = manifest.sampler
+    facts.add_row("digest", bundle_digest(manifest))
+    facts.add_row("recipe", f"{escape(str(manifest.recipe.get('name')))}  {manifest.recipe_digest[:16]}")
+    facts.add_row("weights", f"{escape(weights.source)}  {weights.digest[:16]}{trained}")
+    facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
+    facts.add_row(
+        "sampler",
+        f"{sampler.scheduler}, {sampler.steps} steps, {sampler.evaluations} evaluations, guidance "
+        f"{sampler.guidance_scale:g}, clamp {sampler.clamp}, unroll {sampler.unroll}",
+    )
+    facts.add_row("mesh", f"grid {manifest.mesh.grid}, {manifest.mesh.extraction}")
+    facts.add_row("toolchain", escape(", ".join(f"{k} {v}" for k, v in sorted(manifest.toolchain.items()))))
+    size = sum(part.size for part in manifest.files.values())
+    facts.add_row("files", f"{len(manifest.files)} files, {megabytes(size)}, [green]every hash verified[/]")
+    facts.add_row("validation", _verdict(manifest))
+    console.print(facts)
+    stages = table("\nstage", "\nprecision", "\nsize", "\ninputs", "\noutputs")
+    for name, stage in manifest.stages.items():
+        stages.add_row(name, stage.precision, megabytes(stage.size), _tensors(stage.inputs), _tensors(stage.outputs))
+    console.print(stages)
+
+
+def _verdict(manifest: Manifest) -> str:
+    verdict = manifest.validation
+    if verdict is None:
+        return "not validated yet"
+    if verdict.bundle_digest != bundle_digest(manifest):
+        return "[yellow]of another build: validate it again[/]"
+    failed = [rung.name for rung in verdict.rungs if not rung.passed]
+    return "[green]passed[/]" if verdict.passed else f"[red]failed[/]: {escape(', '.join(failed))}"
+
+
+def _tensors(tensors: list[TensorPart]) -> str:
+    return "\n".join(escape(f"{t.name} {t.dtype} {list(t.shape)}".replace("'", "")) for t in tensors)

@@ -1,0 +1,117 @@
+"""`t3export recipe show|check|explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import click
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from rich.markup import escape
+
+from exporter.document import choices_of
+from exporter.errors import RecipeError, did_you_mean
+from exporter.recipe import Recipe
+from exporter.recipe_file import load_recipe
+from t3export.options import recipe_options
+from t3export.output import print_json, results
+
+
+@click.group()
+def command() -> None:
+    """Show, check or explain a recipe.
+
+    \b
+    Examples:
+      t3export recipe show recipes/shape_e_int8.yaml
+      t3export recipe check my_recipe.yaml --set sampler.steps=16
+      t3export recipe explain sampler.scheduler
+    """
+
+
+@command.command()
+@recipe_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def show(recipe: Path, overrides: tuple[str, ...], weights: str | None, as_json: bool) -> None:
+    """Print a recipe as it will be built: extended, overridden, with all defaults.
+
+    \b
+    Examples:
+      t3export recipe show recipes/shape_e_int8.yaml
+      t3export recipe show recipes/shape_e_int8.yaml --set sampler.steps=16 --json
+    """
+    data = load_recipe(recipe, overrides, weights).data()
+    if as_json:
+        print_json(data)
+    else:
+        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@command.command()
+@recipe_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def check(recipe: Path, overrides: tuple[str, ...], weights: str | None, as_json: bool) -> None:
+    """Check a recipe and print its digest; every mistake is told with its line. Exit code 2 for a wrong one.
+
+    \b
+    Example:
+      t3export recipe check recipes/shape_e_int8.yaml
+    """
+    checked = load_recipe(recipe, overrides, weights)
+    if as_json:
+        print_json({"recipe": checked.name, "digest": checked.digest, "valid": True})
+    else:
+        results().print(f"[green]valid[/] {escape(checked.name)}  digest {checked.digest[:16]}")
+
+
+@command.command()
+@click.argument("field", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The JSON schema of a recipe on stdout.")
+def explain(field: str | None, as_json: bool) -> None:
+    """Describe every field of a recipe, or one FIELD or section.
+
+    \b
+    Examples:
+      t3export recipe explain
+      t3export recipe explain sampler
+      t3export recipe explain sampler.steps
+    """
+    if as_json:
+        print_json(Recipe.model_json_schema())
+        return
+    described = dict(_describe(Recipe, ""))
+    wanted = [name for name in described if field is None or name == field or name.startswith(f"{field}.")]
+    if not wanted:
+        raise RecipeError(f"{field}: no such field; {did_you_mean(str(field), described)}")
+    for name in wanted:
+        results().print(described[name])
+
+
+def _describe(model: type[BaseModel], prefix: str) -> list[tuple[str, str]]:
+    """Every field below a model: its dotted name, and a line of text about it."""
+    lines = []
+    for name, info in model.model_fields.items():
+        lines.append((prefix + name, f"[bold]{prefix}{name}[/]  {escape(_about(info))}"))
+        inner = info.annotation
+        if get_origin(inner) is dict:
+            names, inner = get_args(inner)
+            lines += _describe(inner, f"{prefix}{name}.<{'|'.join(get_args(names))}>.")
+        elif isinstance(inner, type) and issubclass(inner, BaseModel):
+            lines += _describe(inner, f"{prefix}{name}.")
+    return lines
+
+
+def _about(info: FieldInfo) -> str:
+    extra: Any = info.json_schema_extra or {}
+    parts = [f"{info.description or info.title}."]
+    if choices_of(info):
+        parts.append(f"One of {', '.join(choices_of(info))}.")
+    if "unit" in extra:
+        parts.append(f"Unit: {extra['unit']}.")
+    if info.is_required():
+        parts.append("Required.")
+    elif info.default_factory is None and info.default not in (None, ""):
+        parts.append(f"Default: {info.default}.")
+    return " ".join(parts)

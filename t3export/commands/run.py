@@ -1,0 +1,144 @@
+"""`t3export run`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from exporter.bundle import write_atomically
+from exporter.errors import EmptyMesh, RecipeError, did_you_mean
+from exporter.runtime.batch import sample_prompts
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.meshfile import require_mesh_suffix, save_mesh
+from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
+from t3export.output import print_error, print_json, print_note, progress_bar, results
+from t3export.prompts import numbered, read_prompts
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--prompt", "prompts", multiple=True, help="What to make; may be repeated.")
+@click.option("--prompts", "file", type=click.Path(path_type=Path), help="A text file, one prompt a line.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the noise.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")
+@click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
+@click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
+@click.option("--size", type=click.IntRange(8, 2048), help="Width and height of pictures in pixels.")
+@click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
+@click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
+@click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(
+    bundle: Path,
+    prompts: tuple[str, ...],
+    file: Path | None,
+    seed: int,
+    output: Path | None,
+    turntable: Path | None,
+    image: Path | None,
+    size: int | None,
+    grid: int | None,
+    exact: bool,
+    no_verify: bool,
+    as_json: bool,
+) -> None:
+    """Make meshes and pictures of prompts with a BUNDLE. The same prompt and seed give the same mesh.
+
+    With several prompts the files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, …
+
+    \b
+    Examples:
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
+      t3export run artifacts/shape_e_int8/cpu --prompt "a blue mug" --turntable mug.gif --image mug.png
+      t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
+    """
+    texts = read_prompts(prompts, file)
+    _check_paths(output, turntable, image)
+    opened = Bundle.open(bundle, verify=not no_verify)
+    several = len(texts) > 1 or file is not None
+    for text in texts:
+        if cut_off := opened.tokenizer.cut_off(text):
+            print_note(
+                f"{text!r} is longer than the context of the model; left out, as the reference does: {cut_off!r}"
+            )
+    if image and not opened.has_renderer:
+        print_note("this bundle has no renderer: --image is a picture of the mesh")
+
+    records = []
+    with progress_bar(quiet=as_json) as progress:
+        sampling = progress.add_task("sampling", total=len(texts) * opened.manifest.sampler.evaluations)
+        writing = progress.add_task("objects", total=len(texts))
+        started = time.perf_counter()
+        for index, latents in sample_prompts(opened, texts, seed, lambda moved: progress.advance(sampling, moved)):
+            paths = [path and (numbered(path, index) if several else path) for path in (output, turntable, image)]
+            record = {"prompt": texts[index], "seed": seed, "cut_off": opened.tokenizer.cut_off(texts[index])}
+            record |= _write_object(opened, latents, paths, size, grid, exact or None)
+            records.append(record | {"seconds": round(time.perf_counter() - started, 3)})
+            started = time.perf_counter()
+            progress.advance(writing)
+            if record["empty"] and several:
+                print_error(f"{texts[index]!r}, seed {seed}: the field is empty, there is no mesh to write")
+            elif not as_json and not record["empty"]:
+                _print_record(records[-1])
+    if as_json:
+        print_json({"bundle": str(bundle), "objects": records})
+    empty = sum(bool(record["empty"]) for record in records)
+    if empty and not as_json:
+        raise EmptyMesh(
+            f"{empty} of {len(records)} prompts gave an empty field, with no mesh to write. Try another --seed or "
+            "another wording; a bundle of random weights often has none"
+        )
+    if empty:
+        raise click.exceptions.Exit(EmptyMesh.exit_code)
+
+
+def _check_paths(output: Path | None, turntable: Path | None, image: Path | None) -> None:
+    if not (output or turntable or image):
+        raise click.UsageError("nothing to write: give -o mesh.glb, --turntable out.gif or --image out.png")
+    if output:
+        require_mesh_suffix(output)
+    for path, suffix in ((turntable, ".gif"), (image, ".png")):
+        if path and path.suffix.lower() != suffix:
+            raise RecipeError(f"{path}: this is written as a {suffix} file; {did_you_mean(path.suffix, [suffix])}")
+
+
+def _write_object(
+    bundle: Bundle,
+    latents: np.ndarray,
+    paths: list[Path | None],
+    size: int | None,
+    grid: int | None,
+    exact: bool | None,
+) -> dict[str, Any]:
+    """Writes what was asked for of one object and tells what it is; of an empty field only a rendered picture."""
+    output, turntable, image = paths
+    from_field = image is not None and bundle.has_renderer
+    picture_size = size or bundle.manifest.render.size
+    written = []
+    if image and from_field:
+        write_atomically(image, png(field_picture(bundle, latents, picture_size)))
+        written.append(image)
+    if not output and not turntable and (from_field or not image):
+        return {"empty": False, "files": [str(path) for path in written]}
+    mesh = bundle.mesh(latents, grid, exact)
+    record: dict[str, Any] = {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
+    if not mesh.is_empty:
+        if output:
+            save_mesh(mesh, output)
+            written.append(output)
+        if turntable:
+            write_atomically(turntable, turntable_gif(mesh, size or 256))
+            written.append(turntable)
+        if image and not from_field:
+            write_atomically(image, png(mesh_picture(mesh, picture_size)))
+            written.append(image)
+    return record | {"files": [str(path) for path in written]}
+
+
+def _print_record(record: dict[str, Any]) -> None:
+    counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
+    results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False)

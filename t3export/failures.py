@@ -1,0 +1,47 @@
+"""What went wrong, told to a person: message and exit code of every error that is not a bug of ours."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+import click
+
+from exporter.errors import EnvironmentProblem, T3Error
+
+INTERRUPTED = 130
+BUILD_PACKAGES = {
+    "accelerate", "diffusers", "executorch", "huggingface_hub", "onnx", "onnx_graphsurgeon", "onnx_ir", "onnxscript",
+    "polygraphy", "safetensors", "scipy", "torch", "transformers",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The class of the error, what to print, and the exit code."""
+
+    kind: str
+    message: str
+    exit_code: int
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """The failure that an exception stands for, or None for a bug, which deserves its traceback."""
+    kind = type(error).__name__
+    if isinstance(error, T3Error):
+        return Failure(kind, str(error), error.exit_code)
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return Failure("Interrupted", "interrupted; what was being written has been removed", INTERRUPTED)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in BUILD_PACKAGES:
+        message = f"this needs the package '{error.name}': `pip install 't3export[cpu,build]'`"
+        return Failure(kind, message, EnvironmentProblem.exit_code)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}the disk is full; nothing half-written was left behind"
+        return Failure(kind, message, EnvironmentProblem.exit_code)
+    if isinstance(error, PermissionError):
+        return Failure(kind, f"{error.filename}: no permission to write or read it", EnvironmentProblem.exit_code)
+    if isinstance(error, MemoryError):
+        message = "not enough memory; close other programs, or use a smaller --grid or model"
+        return Failure(kind, message, EnvironmentProblem.exit_code)
+    return None

@@ -1,0 +1,36 @@
+"""Prompts from the command line and from files, and the files that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from exporter.errors import RecipeError
+
+
+def read_prompts(given: Sequence[str], file: Path | None) -> list[str]:
+    """The prompts of --prompt and of the lines of --prompts, blank lines left out.
+
+    Raises RecipeError (exit code 2) when there is none, or one of --prompt is empty.
+    """
+    if any(not prompt.strip() for prompt in given):
+        raise RecipeError('--prompt is empty: say what to make, for example --prompt "a red chair"')
+    prompts = list(given)
+    if file:
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"--prompts {file}: cannot be read as UTF-8 text ({error})") from None
+        prompts += [line.strip() for line in lines if line.strip()]
+    for prompt in prompts:
+        if not prompt.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in prompt):
+            raise RecipeError(f"the prompt {prompt!r} is not valid Unicode; write it as UTF-8")
+    if not prompts:
+        found = f"{file} has no prompt in it" if file else "no prompt"
+        raise RecipeError(f"{found}: give --prompt TEXT, or --prompts FILE with one prompt a line")
+    return prompts
+
+
+def numbered(path: Path, index: int) -> Path:
+    """chair.glb of the first prompt: chair_0000.glb."""
+    return path.with_name(f"{path.stem}_{index:04d}{path.suffix}")
