@@ -42,7 +42,7 @@ class QualityPlan:
     seeds: int
     under_specified: tuple[Prompt, ...]
     under_specified_seeds: int
-    evaluator: Callable[[], Evaluator]
+    evaluator: Evaluator
     max_drop_points: float
     views: Views = field(default_factory=Views)
     batch: int = 32

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from exporter.errors import RecipeError, did_you_mean
 from validate.context import Context
-from validate.result import RungResult
+from validate.result import RungResult, Status
 from validate.rungs import denoiser, latents, quality, renders, shape, stages
 from validate.rungs.base import Outcome, Rung
 
@@ -50,7 +50,7 @@ def _climb(rung: Rung, context: Context) -> RungResult:
 
 def _result(rung: Rung, outcome: Outcome) -> RungResult:
     if outcome.refused or outcome.skipped:
-        status = "refused" if outcome.refused else "skipped"
+        status: Status = "refused" if outcome.refused else "skipped"
         return RungResult(rung.name, rung.title, status=status, reason=outcome.refused or outcome.skipped)
     passed = all(figure.passed for figure in outcome.figures)
     return RungResult(

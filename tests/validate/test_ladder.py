@@ -66,7 +66,7 @@ def goldens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 def context(bundle: ToyGenerator, goldens: dict[str, list[Path]], judge: Evaluator | None = None) -> Context:
     plan = QualityPlan(
         prompts=tuple(FULL[:6]), captions=tuple(FULL), seeds=1, under_specified=(Prompt("a ball", {"shape": "ball"}),),
-        under_specified_seeds=2, evaluator=lambda: judge, max_drop_points=0.0, views=VIEWS,
+        under_specified_seeds=2, evaluator=judge, max_drop_points=0.0, views=VIEWS,
     )  # fmt: skip
     stages = {
         name: SimpleNamespace(

@@ -43,7 +43,7 @@ def run(context: Context) -> Outcome:
     plan = context.quality
     if plan is None:
         return Outcome(refused=context.quality_refusal)
-    evaluator = plan.evaluator()
+    evaluator = plan.evaluator
     captions = CaptionSet.embed(plan.captions, evaluator)
     reference, bundle = (
         _score(generator, plan, captions, evaluator, _labelled(context.progress, label))

@@ -1,0 +1,120 @@
+"""`t3export validate`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+from rich.progress import Progress
+
+from exporter.errors import ValidationFailed
+from t3export.output import print_json, print_note, progress_bar, results
+
+if TYPE_CHECKING:
+    from validate.result import RungResult
+    from validate.rungs.base import Rung
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--rungs", metavar="A,B", default="", help="Only these rungs, by name, comma-separated.")
+@click.option("--no-quality", is_flag=True, help="Leave out the quality rung, by far the longest.")
+@click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own.")
+@click.option("--clean-captions", is_flag=True, help="Clean up a file of COCO captions as Dream Fields does.")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="Objects of each prompt, instead of the recipe's.")
+@click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
+@click.option("--weights", metavar="W", help="Where the reference's weights are now, if they were moved.")
+@click.option("--workers", type=click.IntRange(0, 64), help="Processes that rasterise meshes.  [default: 1 of 2 cores]")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
+def command(
+    bundle: Path,
+    rungs: str,
+    no_quality: bool,
+    prompts: str | None,
+    clean_captions: bool,
+    seeds: int | None,
+    evaluator: Path | None,
+    weights: str | None,
+    workers: int | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Prove a BUNDLE against the PyTorch reference it was made from. Exit code 5 when a rung misses its tolerance.
+
+    The ladder, the cheap rungs first: stages (each program on recorded inputs), denoiser (each timestep,
+    teacher-forced), latents (free-running), shape (field and mesh), renders, quality (CLIP-R-Precision, and diversity,
+    sharpness and consistency where the prompt leaves much open). Every rung runs, even when an earlier one fails.
+
+    The report goes to reports/report.json in the bundle and the verdict into its manifest; a run of --rungs alone
+    leaves the manifest's verdict as it is.
+
+    \b
+    Examples:
+      t3export validate artifacts/shape_e_int8/cpu
+      t3export validate artifacts/shape_e_fp32/cpu --no-quality
+      t3export validate artifacts/shape_e_int8/cpu --rungs stages,denoiser --json
+      t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
+      t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
+    """
+    from validate.bundles import Options, validate_bundle
+    from validate.report import record_in_bundle, report_table, write_report
+
+    options = Options(
+        rungs=tuple(name.strip() for name in rungs.split(",") if name.strip()),
+        quality=not no_quality,
+        prompts=_prompts(prompts),
+        clean_captions=clean_captions,
+        seeds=seeds,
+        evaluator=evaluator,
+        weights=weights,
+        workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+    )
+    with progress_bar(quiet=as_json) as bar:
+        shown = LadderProgress(bar)
+        report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count)
+    written = output
+    if output:
+        write_report(report, output)
+    elif not options.rungs:
+        written = record_in_bundle(report, bundle)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        results().print(report_table(report))
+        print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
+    if as_json and not report.passed:
+        raise click.exceptions.Exit(ValidationFailed.exit_code)
+    report.require_passed()
+
+
+class LadderProgress:
+    """A bar for what is being counted, and on stderr a line with the time of every finished rung."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+        self.task = bar.add_task("opening", total=None)
+
+    def on_rung(self, rung: Rung, result: RungResult | None) -> None:
+        if result is None:
+            self.bar.update(self.task, description=rung.title, completed=0, total=None)
+        else:
+            self.bar.console.print(
+                f"[bold]{result.name}[/] {result.status} in {result.seconds:.1f} s  {escape(result.summary)}"
+            )
+
+    def on_count(self, what: str, done: int, total: int) -> None:
+        self.bar.update(self.task, description=what, completed=done, total=total or None)
+
+
+def _prompts(text: str | None) -> int | Path | None:
+    if text is None:
+        return None
+    if not text.isdecimal():
+        return Path(text)
+    if int(text) == 0:
+        raise click.UsageError("--prompts needs at least 1 prompt")
+    return int(text)

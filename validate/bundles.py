@@ -1,0 +1,143 @@
+"""Validating a bundle: open it, load the reference it was made from, plan the quality rung, climb."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import exporter
+from exporter.bundle import Manifest, bundle_digest
+from exporter.errors import WeightsError
+from exporter.families.registry import load_model
+from exporter.recipe import Recipe
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.generator import Generator
+from validate.clip import Evaluator
+from validate.context import Context, QualityPlan
+from validate.errors import PromptsError
+from validate.ladder import OnRung, choose_rungs, climb
+from validate.objects import Progress
+from validate.prompts import Prompt, PromptSet, load_prompts, shipped_prompts
+from validate.report import Report
+
+SHIPPED_EVALUATOR = Path(exporter.__path__[0]) / "zoo" / "shap_e_mini_evaluator"
+UNDER_SPECIFIED_SHARE = 8
+UNDER_SPECIFIED_SEEDS = 4
+RANDOM_REFUSAL = "the weights are random: quality is never claimed from them; build with trained weights to measure it"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may choose. `None` takes the recipe's or the shipped default.
+
+    `prompts` is a number of the shipped prompts or a file; `weights` says where the reference's weights lie now.
+    """
+
+    rungs: tuple[str, ...] = ()
+    quality: bool = True
+    prompts: int | Path | None = None
+    clean_captions: bool = False
+    seeds: int | None = None
+    evaluator: Path | None = None
+    weights: str | None = None
+    workers: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+
+
+def validate_bundle(
+    folder: Path, options: Options, *, on_rung: OnRung | None = None, progress: Progress | None = None
+) -> Report:
+    """Climb the ladder with a bundle. Bad input raises before the first rung; a miss is in the report.
+
+    Raises BundleError for a damaged bundle, WeightsError when the reference's weights are not those of the bundle,
+    RecipeError, EvaluatorError or PromptsError for options that do not fit.
+    """
+    rungs = [rung for rung in choose_rungs(options.rungs) if options.quality or rung.name != "quality"]
+    bundle = Bundle.open(folder)
+    recipe = Recipe.model_validate(bundle.manifest.recipe)
+    plan = None
+    if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
+        plan = plan_quality(recipe, options)
+    reference = load_reference(bundle.manifest, recipe, options.weights)
+    context = make_context(bundle, reference, recipe, plan, progress)
+    results = climb(context, rungs, on_rung)
+    manifest = bundle.manifest
+    return Report(
+        bundle=str(folder),
+        bundle_digest=bundle_digest(manifest),
+        recipe=recipe.name,
+        recipe_digest=manifest.recipe_digest,
+        weights=manifest.weights.model_dump(),
+        target=str(manifest.target.get("name")),
+        settings=options.to_dict(),
+        rungs=tuple(results),
+    )
+
+
+def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = None) -> Generator:
+    """The PyTorch model that the bundle was made from. Raises WeightsError when its weights have changed since."""
+    source = weights or manifest.weights.source
+    model = load_model(recipe.model.family, source)
+    if model.weights_digest != manifest.weights.digest:
+        raise WeightsError(
+            f"{source}: these are not the weights that the bundle was built from (digest {model.weights_digest[:16]}, "
+            f"the bundle's is {manifest.weights.digest[:16]}). Build the bundle again, or point --weights at its own"
+        )
+    return model.reference(recipe.sampler, recipe.render)
+
+
+def plan_quality(recipe: Recipe, options: Options) -> QualityPlan:
+    """Which objects the quality rung makes. Loads prompts and evaluator, so that a wrong path is told at once."""
+    prompts, under_specified, captions = _choose_prompts(options, recipe.validation.prompts)
+    return QualityPlan(
+        prompts=tuple(prompts),
+        captions=tuple(captions),
+        seeds=options.seeds or recipe.validation.seeds,
+        under_specified=tuple(under_specified),
+        under_specified_seeds=max(UNDER_SPECIFIED_SEEDS, options.seeds or 0),
+        evaluator=Evaluator.load(options.evaluator or SHIPPED_EVALUATOR),
+        max_drop_points=recipe.validation.max_drop,
+        workers=options.workers,
+    )
+
+
+def make_context(
+    bundle: Bundle, reference: Generator, recipe: Recipe, plan: QualityPlan | None, progress: Progress | None
+) -> Context:
+    """What the rungs need of an opened bundle."""
+    manifest = bundle.manifest
+    return Context(
+        bundle=bundle,
+        reference=reference,
+        run_stage=lambda stage, arrays: bundle.session(stage).run(arrays),
+        stages=manifest.stages,
+        goldens={stage: [bundle.folder / name for name in names] for stage, names in manifest.goldens.items()},
+        tolerances={str(name): tolerances for name, tolerances in recipe.validation.tolerances.items()},
+        prompts=recipe.goldens.prompts,
+        seed=recipe.goldens.seed,
+        unroll=recipe.sampler.unroll,
+        quality=plan,
+        quality_refusal=RANDOM_REFUSAL,
+        progress=progress,
+    )
+
+
+def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
+    """The prompts to make, those left open, and the captions to choose from."""
+    if isinstance(options.prompts, Path):
+        own = load_prompts(options.prompts, clean=options.clean_captions)
+        if len(own.captions) < 2:
+            raise PromptsError(f"prompts {options.prompts}: retrieval needs at least two full captions to choose from")
+        return own.captions, own.under_specified, own.captions
+    return _take(shipped_prompts(), options.prompts or default)
+
+
+def _take(shipped: PromptSet, count: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
+    if count > len(shipped.full):
+        raise PromptsError(f"--prompts {count}: the shipped set has {len(shipped.full)} fully specified captions")
+    left_open = shipped.under_specified[: max(1, count // UNDER_SPECIFIED_SHARE)]
+    return shipped.full[:count], left_open, shipped.captions
