@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -208,7 +209,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be written ({error.strerror}); nothing was left behind") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _contents(folder: Path) -> list[tuple[str, Path]]:
