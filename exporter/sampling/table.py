@@ -107,7 +107,7 @@ def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTa
 
 
 def trajectory_error(table: CoefficientTable, scheduler: Any, steps: int) -> float:
-    """Largest relative L2 error of a step, over a whole free-running trajectory, against `scheduler.step` in float64."""
+    """Largest relative L2 error of a step, over a free-running trajectory, against `scheduler.step` in float64."""
     rng = np.random.default_rng(0)
     sample = rng.standard_normal(512).astype(np.float32).astype(np.float64) * table.init_noise_sigma
     goal = rng.standard_normal(512)

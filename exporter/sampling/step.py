@@ -1,0 +1,79 @@
+"""One evaluation of the sampler as a pure module: guidance, the network and the scheduler's row of coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from exporter.sampling.table import CoefficientTable
+from exporter.stage import Stage, TensorSpec
+
+
+class SamplerStep(nn.Module):
+    """x_i, x_{i-1}, m_{i-1}, the embedding and i to x_{i+1} and the guided prediction m_i.
+
+    The network's time embeddings of all known timesteps, the input scaling and the coefficients are tables that `step`
+    gathers from; terms that the scheduler never uses are left out.
+    """
+
+    def __init__(
+        self, denoiser: nn.Module, table: CoefficientTable, guidance_scale: float, clamp: float | None
+    ) -> None:
+        """`denoiser`: a family's `Denoiser`. `clamp`: magnitude that predictions are clamped to before guidance."""
+        super().__init__()
+        self.denoiser = denoiser
+        self.guidance_scale = guidance_scale
+        self.clamp = clamp
+        self.clip = table.clip
+        self.used = [bool(abs(column).max() > 1e-12) for column in table.coefficients.T]
+        time_table: Callable[[torch.Tensor], torch.Tensor] = denoiser.time_table  # type: ignore[assignment]
+        self.time_table = nn.Buffer(time_table(torch.from_numpy(table.timesteps).float()).clone())
+        self.input_scale = nn.Buffer(torch.from_numpy(table.input_scale).float().reshape(-1, 1, 1))
+        self.coefficients = nn.Buffer(torch.from_numpy(table.coefficients).float()[:, :, None, None])
+
+    def forward(
+        self,
+        sample: torch.Tensor,
+        previous_sample: torch.Tensor,
+        previous_prediction: torch.Tensor,
+        embedding: torch.Tensor,
+        step: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        row = step.reshape(1)
+        scaled = sample * torch.index_select(self.input_scale, 0, row)
+        prediction = self.guided(scaled, torch.index_select(self.time_table, 0, row), embedding)
+        terms = (sample, prediction, self.clipped(prediction), previous_sample, self.clipped(previous_prediction))
+        factors = torch.index_select(self.coefficients, 0, row).unbind(1)
+        used = [factor * term for factor, term, use in zip(factors, terms, self.used, strict=True) if use]
+        return sum(used[1:], start=used[0]), prediction
+
+    def guided(self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) with both halves in one batch."""
+        if self.guidance_scale <= 1.0:
+            return self.clamped(self.denoiser(scaled, time.expand(scaled.shape[0], -1), embedding))
+        both = torch.cat([self.denoiser.unconditional(embedding), embedding])  # type: ignore[operator]
+        time = time.expand(both.shape[0], -1)
+        halves = self.clamped(self.denoiser(torch.cat([scaled, scaled]), time, both))
+        unconditional, conditional = halves[: scaled.shape[0]], halves[scaled.shape[0] :]
+        return unconditional + self.guidance_scale * (conditional - unconditional)
+
+    def clamped(self, prediction: torch.Tensor) -> torch.Tensor:
+        return prediction if self.clamp is None else prediction.clamp(-self.clamp, self.clamp)
+
+    def clipped(self, prediction: torch.Tensor) -> torch.Tensor:
+        return prediction if self.clip is None else prediction.clamp(-self.clip, self.clip)
+
+
+def step_stage(module: SamplerStep, latent_shape: tuple[int, int], embedding_width: int) -> Stage:
+    """The `denoiser` program of a bundle."""
+    latents = ("batch", *latent_shape)
+    names = ("sample", "previous_sample", "previous_prediction")
+    inputs = (
+        *(TensorSpec(name, "float32", latents) for name in names),
+        TensorSpec("embedding", "float32", ("batch", embedding_width)),
+        TensorSpec("step", "int64", ()),
+    )
+    outputs = (TensorSpec("next_sample", "float32", latents), TensorSpec("prediction", "float32", latents))
+    return Stage("denoiser", module, inputs, outputs)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from tiny import RENDER, sampler
+
+from exporter.parity import compare
+from exporter.sampling.loop import loop
+from exporter.sampling.schedulers import SCHEDULERS, make_scheduler
+from exporter.sampling.step import SamplerStep, step_stage
+from exporter.sampling.table import probe
+from exporter.sampling.unrolled import unrolled
+from exporter.trace.onnx import trace
+
+STEPS = 8
+
+
+def make_step(tiny, settings):
+    table = probe(make_scheduler(settings.scheduler, tiny.scheduler(), settings.clamp), settings.steps, settings.clamp)
+    clamp = 1.0 if settings.clamp == "openai" else None
+    return SamplerStep(tiny.denoiser(), table, settings.guidance_scale, clamp), table
+
+
+def start_of(table, seed=0):
+    rng = np.random.default_rng(seed)
+    embedding = rng.standard_normal((2, 24)).astype(np.float32)
+    noise = rng.standard_normal((2, 64, 20)).astype(np.float32)
+    return embedding, noise, noise * np.float32(table.init_noise_sigma)
+
+
+def run_steps(run, table, sample, embedding):
+    """The host's loop around a step, as the runtime has it."""
+    state = {"sample": sample, "previous_sample": 0 * sample, "previous_prediction": 0 * sample}
+    for i in range(table.evaluations):
+        next_sample, prediction = run(state | {"embedding": embedding, "step": np.array(i)})
+        state = {"sample": next_sample, "previous_sample": state["sample"], "previous_prediction": prediction}
+    return state["sample"]
+
+
+def in_torch(module):
+    def run(arrays):
+        with torch.inference_mode():
+            return [t.numpy() for t in module(*(torch.from_numpy(np.asarray(a)) for a in arrays.values()))]
+
+    return run
+
+
+def openai_reference(denoise, sigmas, timesteps, x, guidance_scale):
+    """OpenAI's sampler as described: Karras' Heun (arXiv 2206.00364, algorithm 1 without churn) where each x0 is
+    clamped before the guidance mix and the network is told a truncated timestep."""
+
+    def x0(x, sigma, timestep):
+        scaled = x / (sigma**2 + 1) ** 0.5
+        conditional = denoise(scaled, int(timestep), True).clamp(-1, 1)
+        unconditional = denoise(scaled, int(timestep), False).clamp(-1, 1)
+        return unconditional + guidance_scale * (conditional - unconditional)
+
+    for i in range(len(timesteps)):
+        sigma, following = sigmas[i], sigmas[i + 1]
+        slope = (x - x0(x, sigma, timesteps[i])) / sigma
+        there = x + slope * (following - sigma)
+        if following > 0:
+            other = (there - x0(there, following, timesteps[i + 1])) / following
+            there = x + (slope + other) / 2 * (following - sigma)
+        x = there
+    return x
+
+
+@pytest.fixture(scope="module")
+def step_program(tiny, tmp_path_factory):
+    module, table = make_step(tiny, sampler(steps=STEPS))
+    program = trace(step_stage(module, tiny.latent_shape, 24), 23, tmp_path_factory.mktemp("step"))
+    return SimpleNamespace(path=program, table=table)
+
+
+@pytest.mark.parametrize("clamp", ["diffusers", "openai"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_step_equals_the_reference(tiny, scheduler, clamp):
+    settings = sampler(scheduler=scheduler, steps=STEPS, clamp=clamp)
+    module, table = make_step(tiny, settings)
+    embedding, noise, sample = start_of(table)
+    actual = run_steps(in_torch(module), table, sample, embedding)
+    expected = tiny.reference(settings, RENDER).sample(embedding, noise)
+    assert compare(expected, actual).relative_l2 < 1e-4
+
+
+def test_openai_order_equals_openai_reference(tiny):
+    """And differs from diffusers' order, which the reference test of the pipeline holds."""
+    settings = sampler(steps=STEPS, clamp="openai", guidance_scale=8.0)
+    module, table = make_step(tiny, settings)
+    embedding, _, sample = start_of(table)
+    actual = run_steps(in_torch(module), table, sample, embedding)
+    scheduler = tiny.scheduler()
+    scheduler.set_timesteps(STEPS)
+    sigmas, timesteps = scheduler.sigmas.unique().flip(0), scheduler.timesteps.unique().flip(0)
+    prior, condition = tiny.prior(), torch.from_numpy(embedding)
+
+    def denoise(scaled, timestep, conditional):
+        embedding = condition if conditional else torch.zeros_like(condition)
+        return prior(scaled, timestep, embedding).predicted_image_embedding[..., :20]
+
+    with torch.inference_mode():
+        expected = openai_reference(denoise, sigmas, timesteps, torch.from_numpy(sample), 8.0).numpy()
+    assert compare(expected, actual).relative_l2 < 1e-4
+    other = tiny.reference(sampler(steps=STEPS, guidance_scale=8.0), RENDER).sample(embedding, start_of(table)[1])
+    assert compare(expected, other).relative_l2 > 1e-2
+
+
+def test_all_three_samplers_agree(step_program, tmp_path):
+    table = step_program.table
+    embedding, _, sample = start_of(table)
+    step = ort.InferenceSession(step_program.path)
+    expected = run_steps(lambda arrays: step.run(None, arrays), table, sample, embedding)
+    for make in (loop, unrolled):
+        program = make(step_program.path, table.evaluations, tmp_path / make.__name__)
+        onnx.checker.check_model(program)
+        session = ort.InferenceSession(program)
+        assert [i.shape for i in session.get_inputs()] == [["batch", 64, 20], ["batch", 24]]
+        for rows in (slice(0, 2), slice(0, 1)):
+            (latents,) = session.run(None, {"sample": sample[rows], "embedding": embedding[rows]})
+            assert compare(expected[rows], latents).relative_l2 < 1e-4
+
+
+def test_unrolled_shares_weights_and_folds_the_tables(step_program, tmp_path):
+    program = unrolled(step_program.path, step_program.table.evaluations, tmp_path)
+    step, whole = onnx.load(step_program.path).graph, onnx.load(program).graph
+    names = [tensor.name for tensor in whole.initializer]
+    assert len(names) == len(set(names))
+    assert "time_table" not in names and "coefficients" not in names
+    assert not any(node.op_type == "Gather" and "step" in node.input for node in whole.node)
+    weights = sum(len(t.raw_data) for t in step.initializer)
+    assert sum(len(t.raw_data) for t in whole.initializer) < 1.2 * weights
+
+
+def test_large_weights_stay_in_one_external_file(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("exporter.trace.onnx.EXTERNAL_ABOVE_BYTES", 1000)
+    module, table = make_step(tiny, sampler(steps=2))
+    program = trace(step_stage(module, tiny.latent_shape, 24), 23, tmp_path / "step")
+    assert program.stat().st_size < program.with_suffix(".onnx.data").stat().st_size
+    embedding, _, sample = start_of(table)
+    step = ort.InferenceSession(program)
+    expected = run_steps(lambda arrays: step.run(None, arrays), table, sample, embedding)
+    for make in (loop, unrolled):
+        session = ort.InferenceSession(make(program, table.evaluations, tmp_path / make.__name__))
+        (latents,) = session.run(None, {"sample": sample, "embedding": embedding})
+        assert compare(expected, latents).relative_l2 < 1e-4
+
+
+def test_without_guidance_the_network_runs_once(tiny):
+    settings = sampler(steps=2, guidance_scale=1.0)
+    module, table = make_step(tiny, settings)
+    batches = []
+    module.denoiser.register_forward_hook(lambda _, inputs, __: batches.append(len(inputs[0])))
+    embedding, noise, sample = start_of(table)
+    actual = run_steps(in_torch(module), table, sample, embedding)
+    assert batches == [2, 2, 2]
+    assert compare(tiny.reference(settings, RENDER).sample(embedding, noise), actual).relative_l2 < 1e-5

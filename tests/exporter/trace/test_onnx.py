@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from tiny import RENDER
+
+from exporter.parity import compare
+from exporter.trace.onnx import trace
+
+STAGES = ("text_encoder", "projector", "field", "renderer")
+
+
+def inputs_of(stage, batch, others):
+    rng = np.random.default_rng(batch)
+    sizes = {"batch": batch, "points": others, "rays": others}
+    arrays = {}
+    for spec in stage.inputs:
+        shape = [sizes.get(d, d) for d in spec.shape]
+        integers = spec.dtype == "int64"
+        arrays[spec.name] = rng.integers(0, 9, shape) if integers else rng.uniform(-0.5, 0.5, shape).astype(np.float32)
+    return arrays
+
+
+@pytest.mark.parametrize("opset", [20, 23])
+@pytest.mark.parametrize("name", STAGES)
+def test_program_equals_its_module_at_any_size(tiny, tmp_path, name, opset):
+    stage = tiny.stages(RENDER)[name]()
+    program = trace(stage, opset, tmp_path)
+    session = ort.InferenceSession(program)
+    assert [i.name for i in session.get_inputs()] == [spec.name for spec in stage.inputs]
+    assert [list(i.shape) for i in session.get_inputs()] == [list(spec.shape) for spec in stage.inputs]
+    assert [o.name for o in session.get_outputs()] == [spec.name for spec in stage.outputs]
+    for batch, others in ((1, 1), (3, 17)):
+        arrays = inputs_of(stage, batch, others)
+        with torch.inference_mode():
+            expected = stage.module(*(torch.from_numpy(a) for a in arrays.values()))
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        for reference, actual in zip(expected, session.run(None, arrays), strict=True):
+            assert compare(reference.numpy(), actual).snr_db > 90
+    model = onnx.load(program)
+    onnx.checker.check_model(model)
+    assert {o.domain: o.version for o in model.opset_import} == {"": opset}
+
+
+def test_the_same_stage_gives_the_same_bytes_and_no_path(tiny, tmp_path):
+    first, second = (trace(tiny.stages(RENDER)["field"](), 23, tmp_path / n).read_bytes() for n in ("a", "b"))
+    assert first == second
+    assert b"site-packages" not in first and b".py" not in first
+
+
+def test_names_come_from_the_modules(tiny, tmp_path):
+    graph = onnx.load(trace(tiny.stages(RENDER)["text_encoder"](), 23, tmp_path)).graph
+    layer = "model.text_model.encoder.layers.0.self_attn.q_proj"
+    matmul = next(node for node in graph.node if node.name == f"text_encoder/{layer}/MatMul")
+    assert matmul.input[1] == f"{layer}.weight"
+    names = [node.name for node in graph.node]
+    assert len(names) == len(set(names))
