@@ -12,8 +12,8 @@ from training.config import Config
 WORK = Path(__file__).parent / "work"
 
 
-def prepare(stage: str, work: Path, threads: int):
-    """The config and the dataset that `stage` trains on."""
+def prepare(work: Path, threads: int):
+    """The config and the dataset."""
     from training.data import load_dataset
 
     torch.set_num_threads(threads)
@@ -30,10 +30,12 @@ def main() -> None: ...
 def stage(function):
     """A command that trains one part: `function(config, data, work)`."""
 
-    @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True, help="Folder of checkpoints.")
+    @click.option(
+        "--work", type=click.Path(path_type=Path), default=WORK, show_default=True, help="Folder of checkpoints."
+    )
     @click.option("--threads", default=1, show_default=True)
     def command(work: Path, threads: int) -> None:
-        config, data = prepare(function.__name__, work, threads)
+        config, data = prepare(work, threads)
         function(config, data, work)
 
     return main.command(function.__name__, help=function.__doc__)(command)
@@ -80,6 +82,39 @@ def prior(config, data, work):
     train_prior(config.prior, config.latents, data, encoder, clip, work)
 
 
+@main.command()
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+def package(work: Path) -> None:
+    """Writes the trained parts into exporter/zoo."""
+    from training.clip import train_clip
+    from training.latents import train_latents
+    from training.package import package as write
+    from training.prior import train_prior
+
+    config, data = prepare(work, threads=1)
+    autoencoder = train_latents(config.latents, data, work)
+    clip = train_clip(config.conditioner, data, work, vocabulary())
+    judge = train_clip(config.judge, data, work, vocabulary())
+    prior = train_prior(config.prior, config.latents, data, autoencoder.encoder, clip, work)
+    print(f"packaged: {write(autoencoder, clip, judge, prior) / 1e6:.1f} MB")
+
+
+@main.command()
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--only", help="Only measurements whose name contains this.")
+def score(work: Path, threads: int, only: str | None) -> None:
+    """Measures the packaged model and writes its model card (about an hour on two cores)."""
+    from training.scoring.card import write_card
+    from training.scoring.measure import measure, reference
+    from training.scoring.pictures import sheet
+
+    torch.set_num_threads(threads)
+    sheet(reference(64), Path(__file__).parent.parent / "docs" / "images" / "shap_e_mini.png")
+    measure(work, only)
+    write_card(work)
+
+
 def vocabulary() -> int:
     from training.captions import make_tokenizer
 
@@ -97,11 +132,12 @@ def everything(work: Path) -> None:
     if side.wait() != 0:
         raise SystemExit(side.returncode)
     run("prior", work, threads=2)
-    subprocess.run([sys.executable, "-m", "training", "package", "--work", str(work)], check=True)
+    run("package", work)
 
 
 def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "training", name, "--work", str(work), "--threads", str(threads)])
+    command = [sys.executable, "-m", "training", name, "--work", str(work)]
+    return subprocess.Popen(command + (["--threads", str(threads)] if threads > 1 else []))
 
 
 def run(name: str, work: Path, threads: int = 1) -> None:

@@ -1,7 +1,8 @@
 """The caption grammar, which captions are held out of training, and the tokenizer learnt from it.
 
-A caption that names both colour and shape says all: no form word means plain, no part colour means one colour. Captions that leave out the
-colour or the shape (about half of those seen in training) leave everything else unsaid open.
+A caption that names both colour and shape says all: no form word means plain, no part colour means one colour.
+Captions that leave out the colour or the shape (about half of those seen in training) leave everything else unsaid
+open.
 """
 
 import itertools
@@ -70,12 +71,17 @@ def split(seed: int = 0) -> tuple[list[Attributes], list[Attributes]]:
 def by_shape(attributes: list[Attributes]) -> dict[str, tuple[list[Attributes], list[Attributes]]]:
     """shape -> (of one colour, two-toned)."""
     return {
-        s: ([a for a in attributes if a.shape == s and not a.part_color], [a for a in attributes if a.shape == s and a.part_color])
+        s: (
+            [a for a in attributes if a.shape == s and not a.part_color],
+            [a for a in attributes if a.shape == s and a.part_color],
+        )
         for s in SHAPE_NAMES
     }
 
 
-def draw_attributes(rng: np.random.Generator, groups: dict[str, tuple[list[Attributes], list[Attributes]]]) -> Attributes:
+def draw_attributes(
+    rng: np.random.Generator, groups: dict[str, tuple[list[Attributes], list[Attributes]]]
+) -> Attributes:
     """Shapes equally often; of those that can be two-toned, half are."""
     one_tone, two_tone = groups[SHAPE_NAMES[rng.integers(len(SHAPE_NAMES))]]
     group = two_tone if two_tone and rng.random() < 0.5 else one_tone
@@ -137,12 +143,16 @@ def write_prompts(path: Path, seed: int = 0) -> None:
 
 
 def make_tokenizer(seed: int = 0) -> CLIPTokenizer:
-    """A CLIP tokenizer whose merges come from the grammar's own captions; every byte has a token, so any text can be encoded."""
+    """A CLIP tokenizer whose merges come from the grammar's own captions; every byte has a token, so any text can be
+    encoded.
+    """
     corpus = [full_caption(a) for a in split(seed)[0]] + [p["text"] for p in under_specified_prompts()]
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(False)])
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=letters, end_of_word_suffix="</w>", show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, initial_alphabet=letters, end_of_word_suffix="</w>", show_progress=False
+    )
     learner.train_from_iterator(corpus, trainer)
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     tokens = letters + [letter + "</w>" for letter in letters] + ["".join(merge) for merge in merges] + [START, END]

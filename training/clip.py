@@ -1,7 +1,8 @@
-"""Two small CLIPs (Radford et al. 2021): one conditions the prior, the other, of another width and seed, judges what the prior makes.
+"""Two small CLIPs (Radford et al. 2021): one conditions the prior, the other, of another width and seed, judges what
+the prior makes.
 
-A caption that leaves something open is true of many pictures of a batch. Those are neither pulled together nor pushed apart: only the pairs
-that a caption contradicts count as negatives.
+A caption that leaves something open is true of many pictures of a batch. Those are neither pulled together nor pushed
+apart: only the pairs that a caption contradicts count as negatives.
 """
 
 from pathlib import Path

@@ -1,6 +1,9 @@
-"""The training set: objects, field samples around their surfaces, pictures and captions. Made once, kept in the work folder."""
+"""The training set: objects, field samples around their surfaces, pictures and captions. Made once, kept in the work
+folder.
+"""
 
 import math
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -15,7 +18,7 @@ from torch import Tensor
 from training.captions import by_shape, draw_attributes, draw_caption, is_true, make_tokenizer, split
 from training.config import DataConfig
 from training.images import camera_rays, render
-from training.loop import DEVICE, Report
+from training.loop import DEVICE, Report, note_time
 from training.objects import Object, Scene, draw, lambert
 
 CHUNK = 64
@@ -47,7 +50,9 @@ def load_dataset(config: DataConfig, folder: Path) -> Dataset:
     """The dataset, from the work folder if it was made before."""
     path = folder / "data.safetensors"
     if not path.exists():
+        began = time.monotonic()
         tensors = make_dataset(config)
+        note_time(folder, "data", time.monotonic() - began)
         save_file(tensors, path.with_suffix(".partial"))
         path.with_suffix(".partial").replace(path)
     return Dataset(**load_file(path, device=str(DEVICE)))

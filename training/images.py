@@ -55,5 +55,7 @@ def march(scene: Scene, origin: Tensor, directions: Tensor, depth: Tensor, steps
 
 
 def of_each(wanted: Tensor) -> Tensor:
-    """Indices [B, K] that hold every wanted place of each row [B, P]; K is the largest count, shorter rows are filled up with others."""
+    """Indices [B, K] that hold every wanted place of each row [B, P]; K is the largest count, shorter rows are filled
+    up with others.
+    """
     return wanted.float().topk(max(1, int(wanted.sum(1).max())), dim=1).indices

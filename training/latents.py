@@ -1,7 +1,9 @@
-"""Latents: an encoder from an object's parameters to Shap-E latents, trained together with Shap-E's renderer (its projection and its MLP).
+"""Latents: an encoder from an object's parameters to Shap-E latents, trained together with Shap-E's renderer (its
+projection and its MLP).
 
-The encoder only makes training data for the prior and is not shipped. Its latents end in a batch norm without scale and a tanh, so they lie in
-[-1, 1] with even variance, which is what a diffusion prior with clipped samples needs (Jun and Nichol 2023, section 4).
+The encoder only makes training data for the prior and is not shipped. Its latents end in a batch norm without scale
+and a tanh, so they lie in [-1, 1] with even variance, which is what a diffusion prior with clipped samples needs (Jun
+and Nichol 2023, section 4).
 """
 
 from pathlib import Path
@@ -88,14 +90,21 @@ def query(renderer: ShapERenderer, weights: dict[str, Tensor], points: Tensor) -
 
 def targets(distance: Tensor, albedo: Tensor, shade: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What the MLP should say: field [B, P], scaled density before its ReLU [B, P], albedo and lit colour [B, P, 3]."""
-    return torch.tanh(-SHARPNESS * distance), (0.3 - distance / 0.06).clamp(-0.3, 1.0), albedo, albedo * shade[..., None]
+    return (
+        torch.tanh(-SHARPNESS * distance),
+        (0.3 - distance / 0.06).clamp(-0.3, 1.0),
+        albedo,
+        albedo * shade[..., None],
+    )
 
 
 def field_loss(out: Tensor, distance: Tensor, albedo: Tensor, shade: Tensor) -> Tensor:
     field, density, albedo, lit = targets(distance, albedo, shade)
     near = torch.exp(-((distance / 0.08) ** 2))[..., None]
     weight = 1 + 4 * near[..., 0]
-    shape = (weight * ((torch.tanh(out[..., 0]) - field).square() + 0.3 * (torch.tanh(out[..., 0]) - field).abs())).mean()
+    shape = (
+        weight * ((torch.tanh(out[..., 0]) - field).square() + 0.3 * (torch.tanh(out[..., 0]) - field).abs())
+    ).mean()
     opacity = sum(F.smooth_l1_loss(out[..., i] / OPACITY, density, beta=0.1) for i in (1, 2))
     colors = torch.sigmoid(out[..., 3:])
     color = (near * (colors[..., :3] - albedo).square()).mean()
@@ -112,7 +121,7 @@ class Autoencoder(nn.Module):
         return query(self.renderer, self.renderer.params_proj(self.encoder(parameters)), points)
 
 
-def train_latents(config: LatentConfig, data: Dataset, folder: Path, name: str = "latents") -> Autoencoder:
+def train_latents(config: LatentConfig, data: Dataset, folder: Path) -> Autoencoder:
     torch.manual_seed(config.schedule.seed)
     model = Autoencoder(config).to(DEVICE)
 
@@ -122,6 +131,8 @@ def train_latents(config: LatentConfig, data: Dataset, folder: Path, name: str =
         tone = data.tone[objects][:, chosen].long()
         albedo = data.tones[objects].gather(1, tone[..., None].expand(-1, -1, 3))
         out = model(data.parameters[objects], data.points[objects][:, chosen].float())
-        return field_loss(out, data.distance[objects][:, chosen].float(), albedo, data.shade[objects][:, chosen].float())
+        return field_loss(
+            out, data.distance[objects][:, chosen].float(), albedo, data.shade[objects][:, chosen].float()
+        )
 
-    return fit(name, model, loss, config.schedule, folder)
+    return fit("latents", model, loss, config.schedule, folder)

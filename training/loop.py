@@ -1,10 +1,11 @@
-"""One training loop for every part: AdamW, warm-up and cosine, checkpoints, and a run that goes on exactly where it stopped.
+"""One training loop for every part: AdamW, warm-up and cosine, checkpoints, and a run that goes on exactly where it
+stopped.
 
-Every step draws from generators seeded by its own number, so a resumed run sees what an uninterrupted one would have seen.
+Every step draws from generators seeded by its own number, so a resumed run sees what an uninterrupted one would have
+seen.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +34,12 @@ class Draw:
         return torch.randn(shape, generator=self.generator, device=DEVICE)
 
 
-def fit(name: str, model: nn.Module, loss: Callable[[int, Draw], Tensor], schedule: Schedule, folder: Path) -> nn.Module:
-    """Trains `model` in place by `loss(step, draw)` and gives the weights to use: their moving average where `schedule.ema` asks for one."""
+def fit(
+    name: str, model: nn.Module, loss: Callable[[int, Draw], Tensor], schedule: Schedule, folder: Path
+) -> nn.Module:
+    """Trains `model` in place by `loss(step, draw)` and gives the weights to use: their moving average where
+    `schedule.ema` asks for one.
+    """
     checkpoint, done = folder / f"{name}.checkpoint", folder / f"{name}.pt"
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.ema), use_buffers=True
@@ -48,8 +53,9 @@ def fit(name: str, model: nn.Module, loss: Callable[[int, Draw], Tensor], schedu
     )
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule))
     state = {"model": model, "average": average, "optimizer": optimizer, "rate": rate}
-    start = _resume(checkpoint, state)
+    start, seconds = _resume(checkpoint, state)
     model.train()
+    began = time.monotonic() - seconds
     report = Report(name, start, schedule.steps)
     saved = time.monotonic()
     for step in range(start, schedule.steps):
@@ -63,9 +69,11 @@ def fit(name: str, model: nn.Module, loss: Callable[[int, Draw], Tensor], schedu
             average.update_parameters(model)
         report.step(step, value)
         if time.monotonic() - saved > schedule.checkpoint_seconds:
-            _save({"step": step + 1, **{key: part.state_dict() for key, part in state.items()}}, checkpoint)
+            progress = {"step": step + 1, "seconds": time.monotonic() - began}
+            _save(progress | {key: part.state_dict() for key, part in state.items()}, checkpoint)
             saved = time.monotonic()
     _save(chosen.state_dict(), done)
+    note_time(folder, name, time.monotonic() - began)
     checkpoint.unlink(missing_ok=True)
     return chosen.eval()
 
@@ -85,19 +93,24 @@ def _parameter_groups(model: nn.Module, decay: float) -> list[dict]:
     ]
 
 
-def _resume(checkpoint: Path, state: dict) -> int:
+def note_time(folder: Path, name: str, seconds: float) -> None:
+    """Keeps how long a part took, for the model card."""
+    (folder / f"{name}.seconds").write_text(f"{seconds:.0f}\n")
+
+
+def _resume(checkpoint: Path, state: dict) -> tuple[int, float]:
     if not checkpoint.exists():
-        return 0
+        return 0, 0.0
     saved = torch.load(checkpoint, weights_only=True, map_location=DEVICE)
     for key, part in state.items():
         part.load_state_dict(saved[key])
-    return saved["step"]
+    return saved["step"], saved["seconds"]
 
 
 def _save(content: dict, path: Path) -> None:
     temporary = path.with_suffix(".partial")
     torch.save(content, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 class Report:
@@ -115,4 +128,7 @@ class Report:
         pace = (now - self.began) / (step + 1 - self.start)
         left = pace * (self.steps - step - 1)
         loss = f"loss {value.item():.4f}, " if value is not None else ""
-        print(f"{self.name}: {step + 1}/{self.steps}, {loss}{pace * 1e3:.0f} ms each, {left / 60:.1f} min left", flush=True)
+        print(
+            f"{self.name}: {step + 1}/{self.steps}, {loss}{pace * 1e3:.0f} ms each, {left / 60:.1f} min left",
+            flush=True,
+        )

@@ -1,7 +1,8 @@
-"""The marching-cubes tables of diffusers' MeshDecoder, which a checkpoint carries as buffers, made from scikit-image's algorithm.
+"""The marching-cubes tables of diffusers' MeshDecoder, which a checkpoint carries as buffers, made from scikit-
+image's algorithm.
 
-Each of the 256 cube configurations is handed to `skimage.measure.marching_cubes` (Lorensen and Cline 1987) as a 2 x 2 x 2 volume, and its
-triangles are read back as edge numbers in diffusers' order.
+Each of the 256 cube configurations is handed to `skimage.measure.marching_cubes` (Lorensen and Cline 1987) as a 2 x 2
+x 2 volume, and its triangles are read back as edge numbers in diffusers' order.
 """
 
 import itertools
@@ -12,7 +13,7 @@ from skimage.measure import marching_cubes
 from torch import Tensor
 
 MAX_TRIANGLES = 5
-# an edge's midpoint tells which edge it is; x edges first, then y, then z, the other two coordinates counted lowest first
+# an edge's midpoint tells which edge it is: x edges first, then y, then z
 _EDGES = {
     tuple(np.insert(np.array(ends, float), axis, 0.5)): axis * 4 + ends[0] + 2 * ends[1]
     for axis in range(3)
@@ -21,7 +22,9 @@ _EDGES = {
 
 
 def mesh_tables() -> tuple[Tensor, Tensor]:
-    """(cases i64 [256, 5, 3], masks bool [256, 5]); bit x + 2 y + 4 z of a configuration is set where the field is positive."""
+    """(cases i64 [256, 5, 3], masks bool [256, 5]); bit x + 2 y + 4 z of a configuration is set where the field is
+    positive.
+    """
     cases = torch.zeros(256, MAX_TRIANGLES, 3, dtype=torch.long)
     masks = torch.zeros(256, MAX_TRIANGLES, dtype=torch.bool)
     for configuration in range(1, 255):

@@ -1,4 +1,6 @@
-"""Random objects: what a caption can say (attributes), what it leaves open (yaw, scale, proportions, hue), and their distance fields."""
+"""Random objects: what a caption can say (attributes), what it leaves open (yaw, scale, proportions, hue), and their
+distance fields.
+"""
 
 from dataclasses import dataclass, field
 
@@ -59,9 +61,9 @@ class Object:
         turn = np.array([np.sin(self.yaw), np.cos(self.yaw), np.sin(2 * self.yaw), np.cos(2 * self.yaw)])
         size = np.array([(self.scale - 1) * 3, np.log(self.aspect) * 3])
         tones = self.tones().reshape(-1) * 3 - 1.5
-        return np.concatenate([shape, form, turn, size, self.variation, tones, [float(a.part_color is not None)]]).astype(
-            np.float32
-        )
+        return np.concatenate(
+            [shape, form, turn, size, self.variation, tones, [float(a.part_color is not None)]]
+        ).astype(np.float32)
 
     def tones(self) -> np.ndarray:
         """sRGB of body and part: [2, 3]."""
@@ -87,7 +89,11 @@ def draw(rng: np.random.Generator, attributes: Attributes) -> Object:
     )
 
 
-_AXES = {"z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "x": [[0, 1, 0], [0, 0, 1], [1, 0, 0]], "y": [[0, 0, 1], [1, 0, 0], [0, 1, 0]]}
+_AXES = {
+    "z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "x": [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+    "y": [[0, 0, 1], [1, 0, 0], [0, 1, 0]],
+}
 
 
 @dataclass
@@ -147,9 +153,9 @@ class Scene:
     def normals(self, points: Tensor, step: float = 2e-3) -> tuple[Tensor, Tensor]:
         """Outward unit normals [B, P, 3] and the field's slope [B, P], by central differences."""
         offsets = torch.eye(3, device=points.device) * step
-        gradient = torch.stack(
-            [self.distances(points + o)[0] - self.distances(points - o)[0] for o in offsets], -1
-        ) / (2 * step)
+        gradient = torch.stack([self.distances(points + o)[0] - self.distances(points - o)[0] for o in offsets], -1) / (
+            2 * step
+        )
         slope = gradient.norm(dim=-1)
         return gradient / slope[..., None].clamp(min=1e-6), slope
 

@@ -1,12 +1,12 @@
-"""Writes the trained parts as the shipped model: a diffusers pipeline folder, the judge as a CLIP folder, and the prompts."""
+"""Writes the trained parts as the shipped model: a diffusers pipeline folder, the judge as a CLIP folder, and the
+prompts.
+"""
 
 import json
 import math
-import os
 import shutil
 from pathlib import Path
 
-import torch
 from diffusers import PriorTransformer, ShapEPipeline
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from torch import nn
@@ -56,7 +56,8 @@ def write_evaluator(judge: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) ->
     size = judge.config.vision_config.image_size
     preprocessing = {
         "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": size}, "resample": 3,
-        "do_center_crop": True, "crop_size": {"height": size, "width": size}, "do_rescale": True, "rescale_factor": 1 / 255,
+        "do_center_crop": True, "crop_size": {"height": size, "width": size},
+        "do_rescale": True, "rescale_factor": 1 / 255,
         "do_normalize": True, "image_mean": MEAN, "image_std": STD, "do_convert_rgb": True,
     }  # fmt: skip
 
@@ -70,7 +71,9 @@ def write_evaluator(judge: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) ->
 
 
 def compute_in_float32(config: Path) -> None:
-    """transformers would compute in the dtype it stored; diffusers computes in float32, and the two meet in one pipeline."""
+    """transformers would compute in the dtype it stored; diffusers computes in float32, and the two meet in one
+    pipeline.
+    """
     config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
 
 
@@ -81,15 +84,19 @@ def replace_folder(folder: Path, write) -> None:
     for file in temporary.rglob("*.safetensors"):
         file.chmod(0o644)
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+    temporary.rename(folder)
 
 
-def package(autoencoder: nn.Module, conditioner: CLIPModel, judge: CLIPModel, prior: PriorTransformer, zoo: Path = ZOO) -> int:
+def package(
+    autoencoder: nn.Module, conditioner: CLIPModel, judge: CLIPModel, prior: PriorTransformer, zoo: Path = ZOO
+) -> int:
     """Writes everything under `zoo` and returns its size in bytes; over 24 MiB is an error."""
     write_generator(prior, conditioner, autoencoder.renderer, zoo / "shap_e_mini")
     write_evaluator(judge, make_tokenizer(), zoo / "shap_e_mini_evaluator")
     write_prompts(zoo / "prompts.json")
     size = sum(file.stat().st_size for file in zoo.rglob("*") if file.is_file())
     if size > SIZE_LIMIT:
-        raise ValueError(f"The packaged model is {math.ceil(size / 2**20)} MiB, over the limit of {SIZE_LIMIT >> 20} MiB.")
+        raise ValueError(
+            f"The packaged model is {math.ceil(size / 2**20)} MiB, over the limit of {SIZE_LIMIT >> 20} MiB."
+        )
     return size

@@ -1,7 +1,7 @@
 """Signed distance functions of the building blocks (Inigo Quilez, "distance functions"), negative inside.
 
-Each takes points in the block's own frame [..., 3] and its dimensions [..., 4] and gives distances [...]. Distances are exact or a
-lower bound in magnitude, which is what sphere tracing needs.
+Each takes points in the block's own frame [..., 3] and its dimensions [..., 4] and gives distances [...]. Distances
+are exact or a lower bound in magnitude, which is what sphere tracing needs.
 """
 
 import torch

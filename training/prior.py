@@ -1,4 +1,6 @@
-"""The prior: Shap-E's diffusion transformer from a text embedding to latents, with classifier-free guidance (Ho and Salimans 2022)."""
+"""The prior: Shap-E's diffusion transformer from a text embedding to latents, with classifier-free guidance (Ho and
+Salimans 2022).
+"""
 
 import math
 from pathlib import Path
@@ -66,7 +68,9 @@ def encode_all(encoder: Encoder, parameters: Tensor) -> Tensor:
     return torch.cat([encoder(chunk) for chunk in parameters.split(1024)])
 
 
-def train_prior(config: PriorConfig, latent_config: LatentConfig, data: Dataset, encoder: Encoder, clip: CLIPModel, folder: Path, name: str = "prior") -> PriorTransformer:  # fmt: skip
+def train_prior(
+    config: PriorConfig, latent_config: LatentConfig, data: Dataset, encoder: Encoder, clip: CLIPModel, folder: Path
+) -> PriorTransformer:
     torch.manual_seed(config.schedule.seed)
     embeddings = text_embeddings(clip, data.tokens)
     latents = encode_all(encoder, data.parameters)
@@ -88,4 +92,4 @@ def train_prior(config: PriorConfig, latent_config: LatentConfig, data: Dataset,
         predicted = model(noisy, timestep=timestep, proj_embedding=text).predicted_image_embedding
         return F.mse_loss(predicted[..., : clean.shape[-1]], clean)
 
-    return fit(name, model, loss, config.schedule, folder)
+    return fit("prior", model, loss, config.schedule, folder)

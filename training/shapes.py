@@ -1,6 +1,7 @@
 """The shape kinds: each builds one object out of blocks, with its proportions drawn from six numbers in [-1, 1].
 
-Objects stand upright along z, face +x, and fill about [-0.5, 0.5]^3. Every shape has a body; those with a named part can be two-toned.
+Objects stand upright along z, face +x, and fill about [-0.5, 0.5]^3. Every shape has a body; those with a named part
+can be two-toned.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,9 @@ BODY, PART = 0, 1
 
 @dataclass
 class Block:
-    """One primitive: centre, dimensions as the primitive reads them, the axis its own z points along, and whether body or part."""
+    """One primitive: centre, dimensions as the primitive reads them, the axis its own z points along, and whether
+    body or part.
+    """
 
     kind: str
     center: tuple[float, float, float]
@@ -267,7 +270,11 @@ def bed(u):
         Block("box", (0, 0, -0.14), (0.48, y, 0.1, 0.03)),
         Block("box", (-0.46, 0, board - 0.24), (0.04, y, board, 0.01)),
         Block("box", (-0.27, 0, 0.02), (0.13, y * 0.8, 0.08, 0.05), tone=PART),
-        *[Block("box", (sx * 0.43, sy * (y - 0.05), -0.3), (0.05, 0.05, 0.1, 0.01)) for sx in (-1, 1) for sy in (-1, 1)],
+        *[
+            Block("box", (sx * 0.43, sy * (y - 0.05), -0.3), (0.05, 0.05, 0.1, 0.01))
+            for sx in (-1, 1)
+            for sy in (-1, 1)
+        ],
     ]
 
 

@@ -1,0 +1,37 @@
+"""A sheet of prompts and what the model makes of them, for people to look at."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from exporter.runtime.generator import Generator, decode_mesh
+from exporter.runtime.noise import noise
+from exporter.runtime.rasterize import render_mesh
+
+SHEET = tuple(
+    " ".join(prompt.split())
+    for prompt in """a red chair; a blue mug with a yellow handle; a green tree with a purple trunk; a cyan rocket with a red nose;
+    an orange mushroom; a purple donut; a yellow house with a blue roof; a black umbrella; a tall blue bottle;
+    a flat green cube; a small red car; a yellow staircase; a red table; a purple lamp with a yellow shade;
+    a green dumbbell; an orange arrow; a blue snowman; a cyan bed with a red pillow; a red hammer with a black handle;
+    a yellow cone; a chair; something blue; a tall object; a car""".split(";")
+)
+COLUMNS, TILE = 6, 200
+
+
+def sheet(generator: Generator, path: Path, prompts: tuple[str, ...] = SHEET) -> None:
+    """Writes a picture of one object a prompt, each under its own seed."""
+    shape = generator.latent_shape
+    drawn = np.concatenate([noise(seed, (1, *shape)) for seed in range(len(prompts))])
+    latents = generator.sample(generator.encode(list(prompts)), drawn)
+    rows = -(-len(prompts) // COLUMNS)
+    picture = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + 24)), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    for i, prompt in enumerate(prompts):
+        mesh = decode_mesh(generator, latents[i : i + 1], 96)
+        x, y = i % COLUMNS * TILE, i // COLUMNS * (TILE + 24)
+        picture.paste(Image.fromarray(render_mesh(mesh, (35.0,), 30.0, TILE)[0]), (x, y))
+        pen.text((x + TILE / 2, y + TILE), prompt, fill="black", font=font, anchor="ma")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, optimize=True)
