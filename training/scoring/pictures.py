@@ -9,22 +9,16 @@ from exporter.runtime.generator import Generator, decode_mesh
 from exporter.runtime.noise import noise
 from exporter.runtime.rasterize import render_mesh
 
-SHEET = tuple(
-    " ".join(prompt.split())
-    for prompt in """a red chair; a blue mug with a yellow handle; a green tree with a purple trunk; a cyan rocket with a red nose;
-    an orange mushroom; a purple donut; a yellow house with a blue roof; a black umbrella; a tall blue bottle;
-    a flat green cube; a small red car; a yellow staircase; a red table; a purple lamp with a yellow shade;
-    a green dumbbell; an orange arrow; a blue snowman; a cyan bed with a red pillow; a red hammer with a black handle;
-    a yellow cone; a chair; something blue; a tall object; a car""".split(";")
-)
+SHEET = Path(__file__).with_name("sheet.txt")
 COLUMNS, TILE = 6, 200
 
 
-def sheet(generator: Generator, path: Path, prompts: tuple[str, ...] = SHEET) -> None:
-    """Writes a picture of one object a prompt, each under its own seed."""
+def sheet(generator: Generator, path: Path) -> None:
+    """Writes a picture of one object for each prompt of sheet.txt, each from its own seed."""
+    prompts = SHEET.read_text().splitlines()
     shape = generator.latent_shape
     drawn = np.concatenate([noise(seed, (1, *shape)) for seed in range(len(prompts))])
-    latents = generator.sample(generator.encode(list(prompts)), drawn)
+    latents = generator.sample(generator.encode(prompts), drawn)
     rows = -(-len(prompts) // COLUMNS)
     picture = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + 24)), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
