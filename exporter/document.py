@@ -24,6 +24,13 @@ class CoreLoader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: ClassVar[dict] = {}
 
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        # An alias can refer to itself, or a few lines of them unfold into gigabytes.
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not used here, write the value again", problem_mark=mark)
+        return super().compose_node(parent, index)
+
 
 for tag, pattern, starts in (
     ("bool", r"^(?:true|True|false|False)$", "tTfF"),

@@ -139,9 +139,10 @@ class GoldensSection(Section):
 
     @field_validator("prompts")
     @classmethod
-    def _not_empty(cls, prompts: list[str]) -> list[str]:
-        if not all(prompt.strip() for prompt in prompts):
-            raise ValueError(f"found an empty prompt in {prompts!r}; every prompt needs at least one word")
+    def _one_line_each(cls, prompts: list[str]) -> list[str]:
+        for prompt in prompts:
+            if not prompt.strip() or len(prompt.splitlines()) != 1:
+                raise ValueError(f"found the prompt {prompt!r}; every prompt is one line with at least one word")
         return prompts
 
 

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporter.errors import BundleError, EnvironmentProblem
+from exporter.runtime import onnxruntime as backend
+from exporter.runtime.batch import batch_size, sample_prompts
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.noise import noise
+from exporter.runtime.session import open_session
+from tests.toy_bundle import write_toy_bundle
+
+BLOCKED = {"torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "scipy"}
+
+
+def test_a_prompt_becomes_its_ball(toy_bundle):
+    mesh = Bundle.open(toy_bundle).generate("a red ball", seed=3)
+    radius = np.linalg.norm(mesh.vertices, axis=1)
+    assert radius.mean() == pytest.approx(0.5, abs=0.01)
+    assert mesh.colors.mean(axis=0) == pytest.approx([1.0, 0.0, 0.0], abs=0.01)
+
+
+def test_same_seed_same_mesh_other_seed_other_mesh(toy_bundle):
+    bundle = Bundle.open(toy_bundle)
+    first, again, other = (bundle.generate("a red ball", seed=seed).vertices for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_steps_are_told_as_they_went_in(toy_bundle):
+    bundle = Bundle.open(toy_bundle)
+    seen = []
+    start = noise(0, (1, 2, 4))
+    latents = bundle.sample(bundle.encode(["a red ball"]), start, lambda *step: seen.append(step))
+    assert [index for index, _, _ in seen] == [0, 1, 2]
+    assert np.array_equal(seen[0][1], start * np.float32(2.0))
+    assert np.allclose(seen[1][1], 0.5 * seen[0][1] + 0.5 * seen[0][2])
+    assert np.array_equal(latents, seen[2][2])
+
+
+def test_the_whole_loop_in_one_program(tmp_path):
+    bundle = Bundle.open(write_toy_bundle(tmp_path / "bundle", unroll="full"))
+    assert not bundle.has_renderer
+    assert not bundle.generate("a blue ball").is_empty
+
+
+def test_a_batch_gives_what_single_prompts_give(toy_bundle):
+    bundle = Bundle.open(toy_bundle)
+    prompts = ["a red ball", "a blue ball", "green"] * 12
+    moved = []
+    together = dict(sample_prompts(bundle, prompts, seed=5, on_evaluation=moved.append))
+    assert sorted(together) == list(range(36))
+    assert sum(moved) == 36 * 3
+    for index in (0, 17, 35):
+        alone = bundle.sample(bundle.encode([prompts[index]]), noise(5, (1, 2, 4)))
+        assert np.allclose(together[index], alone, atol=1e-6)
+
+
+def test_full_size_objects_are_sampled_one_at_a_time():
+    assert batch_size((1024, 1024)) == 1
+    assert batch_size((64, 32)) == 16
+
+
+def test_a_long_prompt_is_cut_and_said_so(toy_bundle):
+    with pytest.warns(UserWarning, match="blue green"):
+        Bundle.open(toy_bundle).generate("a red ball a blue green")
+
+
+def test_a_fitting_prompt_is_not_complained_about(toy_bundle):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Bundle.open(toy_bundle).generate("a red ball a")
+
+
+def test_an_empty_field_is_an_empty_mesh(toy_bundle):
+    assert Bundle.open(toy_bundle).generate("nothing").is_empty
+
+
+@pytest.mark.parametrize("name", ["denoiser.onnx", "tokenizer/tokenizer.json", "sampler.json"])
+def test_a_flipped_byte_is_found_and_its_file_named(own_bundle, name):
+    path = own_bundle / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match=name):
+        Bundle.open(own_bundle)
+
+
+def test_a_missing_stage_names_those_there_are(toy_bundle):
+    with pytest.raises(BundleError, match="no stage 'sampler'; it has denoiser, field"):
+        Bundle.open(toy_bundle).session("sampler")
+
+
+def test_a_program_tells_which_input_it_misses(toy_bundle):
+    with pytest.raises(BundleError, match="the program needs radius, paint"):
+        Bundle.open(toy_bundle).field(np.zeros((1, 2, 3), np.float32), {})
+
+
+def test_a_program_for_another_device_is_refused(toy_bundle):
+    with pytest.raises(BundleError, match="tensorrt"):
+        open_session("tensorrt", toy_bundle / "field.onnx", {})
+
+
+def test_a_broken_program_is_refused(tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b"not a program")
+    with pytest.raises(BundleError, match=r"x\.onnx"):
+        open_session("onnxruntime", tmp_path / "x.onnx", {})
+
+
+def test_falling_back_to_another_processor_is_an_error(toy_bundle):
+    options = {"providers": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+    with pytest.raises(EnvironmentProblem, match="fell back to CPUExecutionProvider"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        open_session("onnxruntime", toy_bundle / "field.onnx", options)
+
+
+@pytest.mark.parametrize(
+    ("installed", "message"), [(["onnxruntime", "onnxruntime-gpu"], "both installed"), ([], "not installed")]
+)
+def test_exactly_one_runtime_may_be_installed(monkeypatch, toy_bundle, installed, message):
+    monkeypatch.setattr(backend, "installed_distributions", lambda: installed)
+    with pytest.raises(EnvironmentProblem, match=message):
+        open_session("onnxruntime", toy_bundle / "field.onnx", {})
+
+
+def test_the_runtime_never_imports_torch(toy_bundle):
+    """Nor any other package of the build: the base install has none of them."""
+    code = f"""
+import sys
+for name in {sorted(BLOCKED)}: sys.modules[name] = None
+import t3export
+from exporter.runtime import cameras, meshfile, pictures
+bundle = t3export.Bundle.open({str(toy_bundle)!r})
+mesh = bundle.generate("a red ball", seed=0)
+pictures.turntable_gif(mesh, 32, 2), meshfile.to_glb(mesh)
+print(len(mesh.faces))
+"""
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert int(done.stdout) > 100

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.bundle import (
+    Manifest,
+    RungVerdict,
+    Verdict,
+    bundle_digest,
+    manifest_schema,
+    read_manifest,
+    record_verdict,
+    require_whole,
+    verify_files,
+    write_atomically,
+    write_manifest,
+)
+from exporter.errors import BundleError, EnvironmentProblem
+from tests.toy_bundle import write_toy_bundle
+
+PUBLISHED = Path(__file__).parents[2] / "docs/manifest.schema.json"
+
+
+def verdict(manifest: Manifest) -> Verdict:
+    rung = RungVerdict(name="stages", passed=True, summary="120 dB of 90 dB")
+    return Verdict(passed=True, bundle_digest=bundle_digest(manifest), rungs=[rung])
+
+
+def test_the_published_schema_is_this_one_and_fits(toy_bundle):
+    assert json.loads(PUBLISHED.read_text()) == manifest_schema(), (
+        "run: t3export inspect --schema > docs/manifest.schema.json"
+    )
+    data = json.loads((toy_bundle / "manifest.json").read_text())
+    jsonschema.Draft202012Validator(manifest_schema()).validate(data)
+
+
+def test_two_equal_builds_have_equal_digests_and_bytes(tmp_path):
+    first, second = (write_toy_bundle(tmp_path / name) for name in "ab")
+    assert bundle_digest(read_manifest(first)) == bundle_digest(read_manifest(second))
+    assert (first / "manifest.json").read_bytes() == (second / "manifest.json").read_bytes()
+
+
+def test_a_verdict_leaves_the_digest_alone(own_bundle):
+    before = bundle_digest(read_manifest(own_bundle))
+    record_verdict(own_bundle, verdict(read_manifest(own_bundle)))
+    after = require_whole(own_bundle)
+    assert after.validation is not None and after.validation.passed
+    assert bundle_digest(after) == before
+
+
+def test_every_bad_file_is_named(own_bundle):
+    (own_bundle / "field.onnx").unlink()
+    (own_bundle / "denoiser.onnx").write_bytes(b"short")
+    (own_bundle / "extra.txt").write_text("?")
+    (own_bundle / "reports").mkdir()
+    (own_bundle / "reports/report.json").write_text("{}")
+    problems = verify_files(own_bundle, read_manifest(own_bundle))
+    assert [problem.split(":")[0] for problem in problems] == ["denoiser.onnx", "field.onnx", "extra.txt"]
+    with pytest.raises(BundleError, match=r"(?s)denoiser\.onnx.*field\.onnx: missing.*extra\.txt: not listed"):
+        require_whole(own_bundle)
+
+
+@given(data=st.data())
+def test_a_flipped_bit_of_the_manifest_is_found_or_changes_nothing(toy_bundle, tmp_path_factory, data):
+    content = bytearray((toy_bundle / "manifest.json").read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    folder = tmp_path_factory.mktemp("flipped")
+    (folder / "manifest.json").write_bytes(content)
+    try:
+        assert read_manifest(folder) == read_manifest(toy_bundle)
+    except BundleError as error:
+        assert "manifest.json" in str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", '{"checksum": 1}', "\x00", '{"schema_version": 2, "checksum": ""}']
+)
+def test_what_is_no_manifest(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        read_manifest(tmp_path)
+
+
+def test_a_bundle_of_another_schema_version_says_so(own_bundle):
+    path = own_bundle / "manifest.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 7'))
+    with pytest.raises(BundleError, match="schema version 7; this t3export reads version 1"):
+        read_manifest(own_bundle)
+
+
+def test_a_folder_that_is_no_bundle(tmp_path):
+    with pytest.raises(BundleError, match="not a bundle"):
+        require_whole(tmp_path)
+
+
+words = st.text(max_size=12)
+
+
+@given(
+    name=words,
+    recipe=st.dictionaries(words, words | st.integers() | st.floats(allow_nan=False, allow_infinity=False)),
+    source=words,
+)
+def test_a_manifest_written_and_read_again_is_the_same(toy_bundle, tmp_path_factory, name, recipe, source):
+    original = read_manifest(toy_bundle)
+    weights = original.weights.model_copy(update={"source": source})
+    changed = original.model_copy(update={"name": name, "recipe": recipe, "weights": weights})
+    folder = tmp_path_factory.mktemp("again")
+    write_manifest(folder, changed)
+    assert read_manifest(folder) == changed
+
+
+def test_a_full_disk_leaves_nothing_and_keeps_the_old(tmp_path, monkeypatch):
+    path = tmp_path / "mesh.glb"
+    path.write_bytes(b"old")
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as stream:
+            stream.write(content[:2])
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(EnvironmentProblem, match=r"mesh\.glb: cannot be written \(No space left on device\)"):
+        write_atomically(path, b"new content")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(self: Path, content: bytes) -> int:
+        with self.open("wb") as stream:
+            stream.write(content[:2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "mesh.glb", b"new content")
+    assert not list(tmp_path.iterdir())
