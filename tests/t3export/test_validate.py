@@ -1,0 +1,103 @@
+"""`t3export validate` from outside: exit codes, stdout, stderr, and what is left on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.bundle import read_manifest
+from t3export.cli import run
+from tests.toy_bundle import write_toy_bundle
+from tests.validate.proved_bundle import break_program, fresh, prove, toy_family
+from tests.validate.tiny_clip import write_clip
+
+
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prove(write_toy_bundle(tmp_path_factory.mktemp("proved") / "bundle"))
+
+
+@pytest.fixture(autouse=True)
+def _family(proved: Path) -> Iterator[None]:
+    with toy_family(proved):
+        yield
+
+
+def test_a_pass_prints_the_table_and_records_the_verdict(
+    proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = fresh(proved, tmp_path)
+    assert run(["validate", str(folder), "--no-quality"]) == 0
+    out, err = capsys.readouterr()
+    for rung in ("stages", "denoiser", "latents", "shape", "renders"):
+        assert f"\n{rung}" in out and f"{rung} passed in" in err
+    assert "report.json" in err and "quality" not in out
+    assert read_manifest(folder).validation.passed
+
+
+def test_a_miss_exits_with_5_and_names_rung_stage_and_tensor(
+    proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = fresh(proved, tmp_path)
+    break_program(folder, "denoiser", "coefficients", 1.01)
+    assert run(["validate", str(folder), "--no-quality"]) == 5
+    err = " ".join(capsys.readouterr().err.split())
+    assert "rungs missed" in err and "denoiser next_sample" in err
+    assert not read_manifest(folder).validation.passed
+
+
+def test_json_is_one_document_and_output_leaves_the_bundle_alone(
+    proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = fresh(proved, tmp_path)
+    report = tmp_path / "report.json"
+    arguments = ["validate", str(folder), "--rungs", "stages,shape", "--json", "--output", str(report)]
+    assert run(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(report.read_text())
+    assert [rung["name"] for rung in printed["rungs"]] == ["stages", "shape"]
+    assert read_manifest(folder).validation is None and not (folder / "reports").exists()
+
+
+def test_a_miss_in_json_exits_with_5(proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = fresh(proved, tmp_path)
+    break_program(folder, "text_encoder", "table", 1.01)
+    assert run(["validate", str(folder), "--rungs", "stages", "--json"]) == 5
+    assert json.loads(capsys.readouterr().out)["rungs"][0]["worst"]["stage"] == "text_encoder"
+
+
+def test_quality_with_own_captions_and_judge(proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    judge = write_clip(tmp_path / "judge")
+    captions = tmp_path / "captions.txt"
+    captions.write_text("a red ball\na blue ball\n")
+    arguments = ["validate", str(proved), "--rungs", "quality", "--prompts", str(captions)]
+    assert run([*arguments, "--evaluator", str(judge), "--workers", "0"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "2 prompts x 1 seeds, grid 64³, azimuths 45, 135, 225, 315°, elevation 45°, 96 px" in out
+    assert "95 % interval" in out and "McNemar p = 1" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--rungs", "denoisr"], 2, "did you mean 'denoiser'"),
+        (["--prompts", "0"], 2, "at least 1"),
+        (["--prompts", "absent.txt"], 2, "absent.txt"),
+        (["--prompts", "99999"], 2, "fully specified captions"),
+        (["--evaluator", "absent"], 3, "config.json is missing"),
+        (["--seeds", "0"], 2, "--seeds"),
+    ],
+)
+def test_bad_input_is_told_before_anything_runs(
+    proved: Path, arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert run(["validate", str(proved), *arguments]) == code
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_that_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(["validate", str(tmp_path)]) == 4
+    assert "not a bundle" in capsys.readouterr().err

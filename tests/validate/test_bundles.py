@@ -1,0 +1,104 @@
+"""A bundle on disk against the reference it was made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.bundle import bundle_digest, read_manifest, require_whole
+from exporter.errors import BundleError, WeightsError
+from tests.toy_bundle import write_toy_bundle
+from tests.validate.proved_bundle import break_program, fresh, prove, toy_family
+from validate.bundles import RANDOM_REFUSAL, Options, validate_bundle
+from validate.errors import EvaluatorError, PromptsError
+from validate.report import record_in_bundle
+
+CHEAP = Options(quality=False)
+
+
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prove(write_toy_bundle(tmp_path_factory.mktemp("proved") / "bundle"))
+
+
+@pytest.fixture(autouse=True)
+def _family(proved: Path) -> Iterator[None]:
+    with toy_family(proved):
+        yield
+
+
+@pytest.fixture(scope="module")
+def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("captions") / "captions.txt"
+    path.write_text("a red ball\na green ball\na blue ball\nnothing\n")
+    return path
+
+
+def test_an_untouched_bundle_passes_quality_included(proved: Path, clip_folder: Path, captions: Path) -> None:
+    counted: list[str] = []
+    options = Options(prompts=captions, evaluator=clip_folder, seeds=2)
+    report = validate_bundle(proved, options, progress=lambda what, done, total: counted.append(what))
+    assert {rung.name: rung.status for rung in report.rungs} == dict.fromkeys(
+        ["stages", "denoiser", "latents", "shape", "renders", "quality"], "passed"
+    )
+    quality = report.rungs[-1]
+    assert quality.details["only_bundle_hits"] == 0 and len(quality.details["objects"]) == 8
+    assert [row["bundle"]["empty"] for row in quality.details["objects"]] == [False] * 6 + [True] * 2
+    assert {"reference objects", "bundle objects", "denoiser steps"} <= set(counted)
+
+
+def test_a_broken_program_is_named(proved: Path, tmp_path: Path) -> None:
+    folder = fresh(proved, tmp_path)
+    break_program(folder, "denoiser", "coefficients", 1.01)
+    report = validate_bundle(folder, CHEAP)
+    assert [rung.name for rung in report.rungs if rung.status == "failed"] == ["stages", "denoiser"]
+    assert report.rungs[1].summary.startswith("denoiser next_sample, evaluation")
+    assert not report.verdict().passed
+
+
+def test_the_verdict_is_recorded_and_the_digest_stays(proved: Path, tmp_path: Path) -> None:
+    folder = fresh(proved, tmp_path)
+    before = bundle_digest(read_manifest(folder))
+    path = record_in_bundle(validate_bundle(folder, CHEAP), folder)
+    manifest = require_whole(folder)
+    assert manifest.validation is not None and manifest.validation.passed
+    assert [rung.name for rung in manifest.validation.rungs] == ["stages", "denoiser", "latents", "shape", "renders"]
+    assert manifest.validation.bundle_digest == bundle_digest(manifest) == before
+    assert path == folder / manifest.validation.report
+    assert json.loads(path.read_text())["bundle_digest"] == before
+
+
+def test_quality_of_random_weights_is_refused_and_the_rest_runs(tmp_path: Path) -> None:
+    folder = prove(write_toy_bundle(tmp_path / "bundle"), trained=False)
+    report = validate_bundle(folder, Options())
+    assert [rung.status for rung in report.rungs] == ["passed"] * 5 + ["refused"]
+    assert report.rungs[-1].reason == RANDOM_REFUSAL and report.passed
+    assert "quality" not in [rung.name for rung in report.verdict().rungs]
+
+
+def test_damage_is_found_before_anything_runs(proved: Path, tmp_path: Path) -> None:
+    folder = fresh(proved, tmp_path)
+    data = bytearray((folder / "field.onnx").read_bytes())
+    data[-1] ^= 1
+    (folder / "field.onnx").write_bytes(data)
+    with pytest.raises(BundleError, match=r"field\.onnx"):
+        validate_bundle(folder, CHEAP)
+
+
+def test_other_weights_than_the_bundles_are_refused(proved: Path) -> None:
+    with toy_family(proved, digest="1" * 64), pytest.raises(WeightsError, match="not the weights"):
+        validate_bundle(proved, CHEAP)
+
+
+def test_wrong_options_are_told_at_once(proved: Path, tmp_path: Path, clip_folder: Path) -> None:
+    with pytest.raises(EvaluatorError, match=r"config\.json is missing"):
+        validate_bundle(proved, Options(evaluator=tmp_path))
+    single = tmp_path / "one.txt"
+    single.write_text("a red ball\n")
+    with pytest.raises(PromptsError, match="at least two"):
+        validate_bundle(proved, Options(prompts=single, evaluator=clip_folder))
+    with pytest.raises(PromptsError, match="the shipped set has"):
+        validate_bundle(proved, Options(prompts=10**6, evaluator=clip_folder))
