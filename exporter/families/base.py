@@ -150,6 +150,7 @@ class LoadedModel(ABC):
     trained: bool
     tokenizer: Tokenizer
     latent_shape: tuple[int, int]
+    embedding_width: int
 
     @abstractmethod
     def scheduler(self) -> Any:

@@ -83,6 +83,7 @@ class ShapE(LoadedModel):
         self.fill_part = fill_part
         _require_text_to_3d(configs["prior"], source)
         self.latent_shape = (configs["prior"]["num_embeddings"], configs["prior"]["embedding_dim"])
+        self.embedding_width = configs["text_encoder"]["projection_dim"]
         self.tokenizer = _tokenizer_data(self._tokenizer())
 
     def scheduler(self) -> HeunDiscreteScheduler:
@@ -117,12 +118,11 @@ class ShapE(LoadedModel):
 
     def _text_encoder_stage(self) -> Stage:
         module = TextEncoder(self.text_encoder())
-        width = self.configs["text_encoder"]["projection_dim"]
         return Stage(
             "text_encoder",
             module,
             (TensorSpec("input_ids", "int64", ("batch", self.tokenizer.context_length)),),
-            (TensorSpec("embedding", "float32", ("batch", width)),),
+            (TensorSpec("embedding", "float32", ("batch", self.embedding_width)),),
         )
 
     def _projector_stage(self) -> Stage:

@@ -1,0 +1,65 @@
+"""A folder put in the place of another in one step, so that a kill at any moment leaves one of the two."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+_HERE = -100
+_EXCHANGE = 2
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` to write into; on a good end it takes the place of `folder` at once.
+
+    After an error, or a kill, `folder` is as it was; what a killed process left behind is deleted by the next one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _delete_abandoned(folder)
+    temporary = folder.parent / f".{folder.name}.{os.getpid()}.building"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        _put(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(new: Path, old: Path) -> None:
+    if not old.exists():
+        new.rename(old)
+    elif not _exchange(new, old):
+        aside = new.with_suffix(".replaced")
+        old.rename(aside)
+        new.rename(old)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one system call, where the system has it (Linux renameat2, macOS renamex_np)."""
+    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    first, second = os.fsencode(one), os.fsencode(other)
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        return bool(library.renameat2(_HERE, first, _HERE, second, _EXCHANGE) == 0)  # type: ignore[union-attr]
+    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        return bool(library.renamex_np(first, second, _EXCHANGE) == 0)
+    return False
+
+
+def _delete_abandoned(folder: Path) -> None:
+    for path in folder.parent.glob(f".{folder.name}.*.*"):
+        process = path.name.removeprefix(f".{folder.name}.").split(".")[0]
+        if not (process.isdecimal() and psutil.pid_exists(int(process))):
+            if path.suffix == ".replaced" and not folder.exists():
+                path.rename(folder)
+            else:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""What a bundle was made with: package versions, and a digest of this toolchain's own source."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = (
+    "t3export",
+    "torch",
+    "diffusers",
+    "transformers",
+    "tokenizers",
+    "onnx",
+    "onnxscript",
+    "onnx-ir",
+    "onnxruntime",
+    "numpy",
+)
+_NOT_IN_PROGRAMS = ("runtime", "zoo")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what a build gives; those not installed are left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def source_digest() -> str:
+    """sha256 over the source of the exporter, but for the runtime, which no program depends on."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        relative = path.relative_to(root)
+        if relative.parts[0] not in _NOT_IN_PROGRAMS:
+            digest.update(f"{relative.as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
