@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import exporter
 from exporter.bundle import Manifest, bundle_digest
+from exporter.cache import Cache
 from exporter.errors import WeightsError
 from exporter.families.registry import load_model
 from exporter.recipe import Recipe
@@ -18,6 +20,7 @@ from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
 from validate.errors import PromptsError
 from validate.ladder import OnRung, choose_rungs, climb
+from validate.memory import ObjectMemory, source_digest
 from validate.objects import Progress
 from validate.prompts import Prompt, PromptSet, load_prompts, shipped_prompts
 from validate.report import Report
@@ -43,6 +46,7 @@ class Options:
     evaluator: Path | None = None
     weights: str | None = None
     workers: int = 0
+    cache: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
@@ -63,6 +67,8 @@ def validate_bundle(
     if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
         plan = plan_quality(recipe, options)
     reference = load_reference(bundle.manifest, recipe, options.weights)
+    if plan and options.cache:
+        plan = replace(plan, memory=reference_memory(bundle.manifest, recipe, reference))
     context = make_context(bundle, reference, recipe, plan, progress)
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
@@ -124,6 +130,18 @@ def make_context(
         quality_refusal=RANDOM_REFUSAL,
         progress=progress,
     )
+
+
+def reference_memory(manifest: Manifest, recipe: Recipe, reference: Generator) -> ObjectMemory:
+    """Where the reference's objects are kept: under its weights, sampler settings and source."""
+    family = inspect.getsourcefile(type(reference))
+    identity = {
+        "family": recipe.model.family,
+        "weights": manifest.weights.digest,
+        "sampler": recipe.sampler.model_dump(exclude={"unroll"}),
+        "source": source_digest(*([Path(family)] if family else [])),
+    }
+    return ObjectMemory(Cache(), identity)
 
 
 def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:

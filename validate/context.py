@@ -15,6 +15,7 @@ from exporter.recipe import Tolerances
 from exporter.runtime.generator import Generator, OnStep
 from exporter.runtime.noise import noise
 from validate.clip import Evaluator
+from validate.memory import ObjectMemory
 from validate.objects import Progress, Views
 from validate.prompts import Prompt
 
@@ -35,7 +36,7 @@ class StageSpec(Protocol):
 
 @dataclass(frozen=True)
 class QualityPlan:
-    """Which objects are made for the judge, and what it chooses from."""
+    """Which objects are made for the judge, and what it chooses from. `memory` keeps the reference's objects."""
 
     prompts: tuple[Prompt, ...]
     captions: tuple[Prompt, ...]
@@ -47,6 +48,7 @@ class QualityPlan:
     views: Views = field(default_factory=Views)
     batch: int = 32
     workers: int = 0
+    memory: ObjectMemory | None = None
 
 
 @dataclass

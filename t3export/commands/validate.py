@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
 @click.option("--weights", metavar="W", help="Where the reference's weights are now, if they were moved.")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that rasterise meshes.  [default: 1 of 2 cores]")
+@click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
 def command(
@@ -40,6 +41,7 @@ def command(
     evaluator: Path | None,
     weights: str | None,
     workers: int | None,
+    no_cache: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -72,6 +74,7 @@ def command(
         evaluator=evaluator,
         weights=weights,
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+        cache=not no_cache,
     )
     with progress_bar(quiet=as_json) as bar:
         shown = LadderProgress(bar)

@@ -21,7 +21,8 @@ def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _family(proved: Path) -> Iterator[None]:
+def _family(proved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("T3EXPORT_CACHE", str(tmp_path / "cache"))
     with toy_family(proved):
         yield
 

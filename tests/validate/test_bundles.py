@@ -50,6 +50,20 @@ def test_an_untouched_bundle_passes_quality_included(proved: Path, clip_folder: 
     assert {"reference objects", "bundle objects", "denoiser steps"} <= set(counted)
 
 
+def test_the_references_objects_are_made_once(proved: Path, clip_folder: Path, captions: Path) -> None:
+    def validate(**changes: object) -> tuple[list[str], dict]:
+        counted: list[str] = []
+        options = Options(rungs=("quality",), prompts=captions, evaluator=clip_folder, **changes)
+        report = validate_bundle(proved, options, progress=lambda what, done, total: counted.append(what))
+        return sorted(set(counted)), report.rungs[0].to_dict()
+
+    both = ["bundle objects", "reference objects"]
+    first, again, anew, more = validate(), validate(), validate(cache=False), validate(seeds=2)
+    assert [first[0], again[0], anew[0], more[0]] == [both, ["bundle objects"], both, both]
+    assert again[1]["details"]["reference_from_cache"] and not anew[1]["details"]["reference_from_cache"]
+    assert first[1]["figures"] == again[1]["figures"] == anew[1]["figures"]
+
+
 def test_a_broken_program_is_named(proved: Path, tmp_path: Path) -> None:
     folder = fresh(proved, tmp_path)
     break_program(folder, "denoiser", "coefficients", 1.01)

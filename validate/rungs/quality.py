@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from exporter.runtime.generator import Generator
-from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
-from validate.objects import Objects, Progress
-from validate.quality import (
-    CaptionSet,
-    UnderSpecified,
-    measure_under_specified,
-    retrieve_captions,
-    score,
-    score_under_specified,
-)
+from validate.memory import ObjectMemory
+from validate.objects import Objects, Progress, make_objects
+from validate.prompts import Prompt
+from validate.quality import CaptionSet, UnderSpecified, measure_under_specified, retrieve_captions
 from validate.result import Figure, plain
 from validate.rprecision import Retrieval, RunComparison, compare_runs
 from validate.rungs.base import Outcome, Rung
@@ -26,6 +21,8 @@ from validate.statistics import paired_bootstrap, permutation_test
 
 SMALL_SET = 160
 TIE_COSINE = 1e-3
+
+Maker = Callable[[Sequence[Prompt], int], Objects]
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,13 @@ def run(context: Context) -> Outcome:
     plan = context.quality
     if plan is None:
         return Outcome(refused=context.quality_refusal)
-    evaluator = plan.evaluator
-    captions = CaptionSet.embed(plan.captions, evaluator)
+    captions = CaptionSet.embed(plan.captions, plan.evaluator)
     reference, bundle = (
-        _score(generator, plan, captions, evaluator, _labelled(context.progress, label))
-        for label, generator in (("reference", context.reference), ("bundle", context.bundle))
+        _score(_maker(generator, plan, _labelled(context.progress, label), memory), plan, captions)
+        for label, generator, memory in (
+            ("reference", context.reference, plan.memory),
+            ("bundle", context.bundle, None),
+        )
     )
     prompts = [plan.prompts[index].text for index in reference.objects.prompt]
     comparison = compare_runs(reference.retrieval.hits, bundle.retrieval.hits, groups=prompts)
@@ -58,22 +57,41 @@ def run(context: Context) -> Outcome:
         *_rates("reference", reference, plan),
         *_open_ended(reference, bundle),
     ]
-    return Outcome(figures, details=_details(plan, evaluator, comparison, reference, bundle))
+    return Outcome(figures, details=_details(plan, comparison, reference, bundle))
 
 
-def _score(
-    generator: Generator, plan: QualityPlan, captions: CaptionSet, evaluator: Evaluator, progress: Progress | None
-) -> Side:
-    settings: dict[str, Any] = {"views": plan.views, "batch": plan.batch, "workers": plan.workers, "progress": progress}
-    objects, retrieval = score(generator, plan.prompts, captions, evaluator, seeds=plan.seeds, **settings)
+def _score(maker: Maker, plan: QualityPlan, captions: CaptionSet) -> Side:
+    objects = maker(plan.prompts, plan.seeds)
     small, open_ended = None, None
     if _small_set(plan) < len(captions.prompts):
         small = retrieve_captions(objects, plan.prompts, captions.first(_small_set(plan)))
     if plan.under_specified:
-        seeds = plan.under_specified_seeds
-        made, _ = score_under_specified(generator, plan.under_specified, captions, evaluator, seeds=seeds, **settings)
+        made = maker(plan.under_specified, plan.under_specified_seeds)
         open_ended = measure_under_specified(made, plan.under_specified, captions)
-    return Side(objects, retrieval, small, open_ended)
+    return Side(objects, retrieve_captions(objects, plan.prompts, captions), small, open_ended)
+
+
+def _maker(generator: Generator, plan: QualityPlan, progress: Progress | None, memory: ObjectMemory | None) -> Maker:
+    """Makes objects of prompts and seeds, or recalls them."""
+
+    def make(prompts: Sequence[Prompt], seeds: int) -> Objects:
+        texts = [prompt.text for prompt in prompts]
+
+        def anew() -> Objects:
+            return make_objects(
+                generator,
+                texts,
+                plan.evaluator,
+                seeds=seeds,
+                views=plan.views,
+                batch=plan.batch,
+                workers=plan.workers,
+                progress=progress,
+            )
+
+        return memory.recall(texts, seeds, plan.views, plan.evaluator.digest, anew) if memory else anew()
+
+    return make
 
 
 def _small_set(plan: QualityPlan) -> int:
@@ -137,14 +155,13 @@ def _open_ended(reference: Side, bundle: Side) -> list[Figure]:
     return figures
 
 
-def _details(
-    plan: QualityPlan, evaluator: Evaluator, comparison: RunComparison, reference: Side, bundle: Side
-) -> dict[str, Any]:
+def _details(plan: QualityPlan, comparison: RunComparison, reference: Side, bundle: Side) -> dict[str, Any]:
     return {
-        "evaluator": {"name": evaluator.name, "digest": evaluator.digest},
+        "evaluator": {"name": plan.evaluator.name, "digest": plan.evaluator.digest},
         "views": {**asdict(plan.views), "text": str(plan.views)},
         "prompts": len(plan.prompts),
         "seeds": plan.seeds,
+        "reference_from_cache": bool(plan.memory and plan.memory.recalled),
         "captions": len(plan.captions),
         "under_specified_prompts": len(plan.under_specified),
         "under_specified_seeds": plan.under_specified_seeds,
