@@ -33,6 +33,7 @@ class LatentConfig:
     projected: int = 2  # mlp.0 … are given by the latent; the rest is shared by all objects
     width: int = 256
     points: int = 384
+    turning: int = 2500  # steps until objects have their full yaw
     schedule: Schedule = Schedule(steps=12000, batch=48, rate=2e-3, seed=1)
 
     @property
@@ -59,7 +60,7 @@ class PriorConfig:
     layers: int = 8
     time_width: int = 384
     unconditional: float = 0.1
-    schedule: Schedule = Schedule(steps=6000, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
+    schedule: Schedule = Schedule(steps=5000, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
 
 
 @dataclass(frozen=True)

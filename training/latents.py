@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from training.config import LatentConfig
 from training.data import Dataset
 from training.loop import DEVICE, Draw, fit
-from training.objects import PARAMETERS
+from training.objects import PARAMETERS, SHAPE_NAMES, TURN
 
 OCTAVES = 5  # of the 15 in Shap-E's encoding: finer ones are held at zero, the objects have no such detail
 SHARPNESS = 8.0  # the field is tanh(-SHARPNESS * distance), positive inside
@@ -29,15 +29,20 @@ class Encoder(nn.Module):
     def __init__(self, config: LatentConfig) -> None:
         super().__init__()
         width = config.width
-        self.trunk = nn.Sequential(nn.Linear(PARAMETERS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.place = nn.Parameter(torch.randn(config.tokens, 64))
-        self.mix_object, self.mix_place = nn.Linear(width, width), nn.Linear(64, width)
-        self.out = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, config.d_latent))
+        inputs = PARAMETERS + len(SHAPE_NAMES) * (TURN.stop - TURN.start)
+        self.trunk = nn.Sequential(
+            nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.skip = nn.Linear(inputs, width)
+        self.out = nn.Linear(width, config.tokens * config.d_latent)
         self.norm = nn.BatchNorm1d(config.d_latent, affine=False)
 
     def forward(self, parameters: Tensor) -> Tensor:
-        mixed = self.mix_object(self.trunk(parameters))[:, None] + self.mix_place(self.place)
-        return torch.tanh(self.norm(self.out(mixed).transpose(1, 2)).transpose(1, 2))
+        # a turn looks different on every shape
+        turned = parameters[:, : len(SHAPE_NAMES), None] * parameters[:, None, TURN]
+        seen = torch.cat([parameters, turned.flatten(1)], 1)
+        tokens = self.out(self.trunk(seen) + self.skip(seen)).unflatten(1, (-1, self.norm.num_features))
+        return torch.tanh(self.norm(tokens.transpose(1, 2)).transpose(1, 2))
 
 
 def make_renderer(config: LatentConfig) -> ShapERenderer:
@@ -73,6 +78,21 @@ def encoding_columns() -> list[int]:
     return [*range(3), *range(3, 3 + 3 * OCTAVES), *range(48, 48 + 3 * OCTAVES)]
 
 
+def partly_turned(parameters: Tensor, points: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """The same objects with only a share of their yaw: parameters [B, PARAMETERS] and points [B, P, 3], turned back.
+
+    Training starts with nearly aligned objects and lets them turn by and by. With full turns from the start the
+    encoder settles on objects smeared around their axis and does not get away from there.
+    """
+    yaw = torch.atan2(parameters[:, TURN.start], parameters[:, TURN.start + 1])
+    now, back = share * yaw, (share - 1) * yaw
+    turn = torch.stack([now.sin(), now.cos(), (2 * now).sin(), (2 * now).cos()], 1)
+    parameters = torch.cat([parameters[:, : TURN.start], turn, parameters[:, TURN.stop :]], 1)
+    c, s = back.cos()[:, None], back.sin()[:, None]
+    x, y, z = points.unbind(-1)
+    return parameters, torch.stack([c * x - s * y, s * x + c * y, z], -1)
+
+
 def query(renderer: ShapERenderer, weights: dict[str, Tensor], points: Tensor) -> Tensor:
     """The MLP of each object at its own points, before the output's activations: points [B, P, 3] -> [B, P, 12]."""
     columns = encoding_columns()
@@ -98,7 +118,8 @@ def targets(distance: Tensor, albedo: Tensor, shade: Tensor) -> tuple[Tensor, Te
     )
 
 
-def field_loss(out: Tensor, distance: Tensor, albedo: Tensor, shade: Tensor) -> Tensor:
+def field_loss(out: Tensor, distance: Tensor, albedo: Tensor, shade: Tensor, lit_share: float) -> Tensor:
+    """`lit_share` 0 leaves out the lit colours."""
     field, density, albedo, lit = targets(distance, albedo, shade)
     near = torch.exp(-((distance / 0.08) ** 2))[..., None]
     weight = 1 + 4 * near[..., 0]
@@ -109,7 +130,7 @@ def field_loss(out: Tensor, distance: Tensor, albedo: Tensor, shade: Tensor) -> 
     colors = torch.sigmoid(out[..., 3:])
     color = (near * (colors[..., :3] - albedo).square()).mean()
     light = sum((near * (colors[..., s : s + 3] - lit).square()).mean() for s in (3, 6))
-    return shape + 0.1 * opacity + 4 * color + 2 * light
+    return shape + 0.1 * opacity + 4 * color + 2 * lit_share * light
 
 
 class Autoencoder(nn.Module):
@@ -130,9 +151,11 @@ def train_latents(config: LatentConfig, data: Dataset, folder: Path) -> Autoenco
         chosen = draw.integers(data.points.shape[1], config.points)
         tone = data.tone[objects][:, chosen].long()
         albedo = data.tones[objects].gather(1, tone[..., None].expand(-1, -1, 3))
-        out = model(data.parameters[objects], data.points[objects][:, chosen].float())
+        share = min(1.0, 0.1 + 0.9 * step / config.turning)
+        parameters, points = partly_turned(data.parameters[objects], data.points[objects][:, chosen].float(), share)
+        distance, shade = (values[objects][:, chosen].float() for values in (data.distance, data.shade))
         return field_loss(
-            out, data.distance[objects][:, chosen].float(), albedo, data.shade[objects][:, chosen].float()
-        )
+            model(parameters, points), distance, albedo, shade, float(share == 1)
+        )  # the lamp does not turn
 
     return fit("latents", model, loss, config.schedule, folder)

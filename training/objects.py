@@ -73,6 +73,7 @@ class Object:
         return np.clip(base + hue, 0, 1)
 
 
+TURN = slice(len(SHAPE_NAMES) + len(FORMS), len(SHAPE_NAMES) + len(FORMS) + 4)
 PARAMETERS = len(SHAPE_NAMES) + len(FORMS) + 4 + 2 + VARIATIONS + 6 + 1
 
 
