@@ -143,7 +143,7 @@ def bundle_digest(manifest: Manifest) -> str:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes manifest.json atomically, with its checksum. Raises EnvironmentProblem when the disk is full."""
     data = manifest.model_dump(mode="json")
-    text = json.dumps(data | {"checksum": _digest(data)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    text = json.dumps(data | {"checksum": _digest(data)}, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / MANIFEST, text.encode())
 
 
@@ -197,6 +197,14 @@ def require_whole(folder: Path) -> Manifest:
     if problems:
         raise BundleError(f"{folder}: damaged bundle\n  " + "\n  ".join(problems) + "\nBuild or copy it again")
     return manifest
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raises BundleError when `folder` holds something that is not a bundle and that a build would delete."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+        raise BundleError(
+            f"{folder} is there and is not a bundle: a build would replace it. Give a new or an empty folder"
+        )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exporter import build as builder
+from exporter.build import BuildReport
+from exporter.bundle import bundle_digest, read_manifest
+from exporter.goldens import GoldenParity
+from exporter.meter import StepRecord
+from exporter.parity import Parity
+from t3export.cli import run
+
+ROOT = Path(__file__).parents[2]
+FP32 = str(ROOT / "recipes/shape_e_fp32.yaml")
+
+
+@pytest.fixture
+def asked(monkeypatch, toy_bundle):
+    """The build replaced by one that tells a single step and reports the toy bundle; gives what it was asked."""
+    seen = {}
+
+    def fake(recipe, target, out, *, cache, progress):
+        seen.update(recipe=recipe, target=target, out=out, cache=cache.folder)
+        progress.started("trace field")
+        progress.advanced("trace field", 1, 2)
+        record = StepRecord("trace field", seconds=1.25, peak_bytes=2_340_000_000, cached=True)
+        progress.finished(record)
+        parity = Parity(max_abs=0.0, relative_l2=0.0, cosine=1.0, snr_db=float("inf"))
+        golden = GoldenParity("field", "color", "field_0.npz", "fp32", parity, 90.0)
+        manifest = read_manifest(toy_bundle)
+        return BuildReport(out, bundle_digest(manifest), manifest, [record], [golden])
+
+    monkeypatch.setattr(builder, "build", fake)
+    return seen
+
+
+def test_recipe_target_and_options_arrive(asked, tmp_path, capsys):
+    out = tmp_path / "out"
+    more = ["--set", "sampler.steps=5", "--weights", "random:shap-e-mini", "-o", str(out)]
+    assert run(["build", FP32, "--target", "cpu", *more]) == 0
+    assert asked["recipe"].sampler.steps == 5 and asked["recipe"].model.weights == "random:shap-e-mini"
+    assert asked["target"].name == "cpu" and asked["out"] == out
+    captured = capsys.readouterr()
+    assert "trace field" in captured.err and "1.2 s  peak  2.34 GB" in captured.err and "cached" in captured.err
+    assert str(out) in captured.out.replace("\n", "") and "inf dB" in captured.out
+
+
+def test_the_default_place_is_artifacts_recipe_target(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["build", FP32]) == 0
+    assert asked["out"] == Path("artifacts/shape_e_fp32/cpu")
+
+
+def test_json_is_one_document_without_infinities(asked, tmp_path, capsys):
+    assert run(["build", FP32, "-o", str(tmp_path / "x"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told["steps"][0]["cached"] is True and told["goldens"][0]["snr_db"] is None
+
+
+def test_without_the_cache_nothing_is_kept(asked, tmp_path, monkeypatch):
+    monkeypatch.setenv("T3EXPORT_CACHE", str(tmp_path / "cache"))
+    assert run(["build", FP32, "-o", str(tmp_path / "x"), "--no-cache"]) == 0
+    assert asked["cache"] != tmp_path / "cache" and not asked["cache"].exists()
+    assert run(["build", FP32, "-o", str(tmp_path / "x")]) == 0
+    assert asked["cache"] == tmp_path / "cache"
+
+
+def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert run(["build", FP32, "-o", str(tmp_path)]) == 4
+    assert "is not a bundle" in capsys.readouterr().err
+    assert not asked and (tmp_path / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([FP32, "--target", "orin"], "planned: not built by this version"),
+        ([FP32, "--target", "gpu"], "no such target"),
+        ([FP32, "--set", "sampler.scheduler=euler_ancestral"], "found 'euler_ancestral'; allowed: ddim"),
+        (["nowhere.yaml"], "nowhere.yaml: no such file"),
+    ],
+)
+def test_wrong_input_is_told_before_anything_is_loaded(asked, capsys, arguments, told):
+    assert run(["build", *arguments]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not asked

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trimesh
+from PIL import Image
+
+from t3export.cli import run
+from tests.toy_bundle import write_toy_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_mesh_a_turntable_and_a_picture(toy_bundle, tmp_path, capsys):
+    mesh, gif, png = (tmp_path / name for name in ("ball.glb", "ball.gif", "ball.png"))
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(mesh)]
+    assert run([*arguments, "--turntable", str(gif), "--image", str(png), "--size", "24"]) == 0
+    assert trimesh.load(mesh, force="mesh").is_watertight
+    assert Image.open(gif).n_frames > 1 and Image.open(gif).size == (24, 24)
+    assert Image.open(png).size == (24, 24)
+    assert "ball.glb" in capsys.readouterr().out
+
+
+def test_json_is_one_document_on_stdout(toy_bundle, tmp_path, capsys):
+    path = tmp_path / "ball.ply"
+    assert run(["run", str(toy_bundle), "--prompt", "a red ball", "--seed", "4", "-o", str(path), "--json"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["objects"]
+    assert made["files"] == [str(path)] and made["seed"] == 4 and made["triangles"] > 100
+
+
+def test_the_same_command_writes_the_same_bytes(toy_bundle, tmp_path):
+    for name in "ab":
+        run(["run", str(toy_bundle), "--prompt", "a blue ball", "-o", str(tmp_path / f"{name}.glb")])
+    assert (tmp_path / "a.glb").read_bytes() == (tmp_path / "b.glb").read_bytes()
+
+
+def test_a_thousand_prompts_from_a_file(toy_bundle, tmp_path, capsys):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a red ball\n\n  ein grüner 椅子 ball 🪑 \n" * 500, encoding="utf-8")
+    output = tmp_path / "out/ball.ply"
+    assert run(["run", str(toy_bundle), "--prompts", str(prompts), "-o", str(output), "--grid", "8", "--json"]) == 0
+    objects = json.loads(capsys.readouterr().out)["objects"]
+    assert len(objects) == 1000 == len(list(output.parent.iterdir()))
+    assert objects[999]["files"] == [str(tmp_path / "out/ball_0999.ply")]
+    assert objects[1]["prompt"] == "ein grüner 椅子 ball 🪑"
+
+
+def test_exact_and_coarse_to_fine_agree_here(toy_bundle, tmp_path):
+    for name, more in (("a", []), ("b", ["--exact"])):
+        run(
+            [
+                "run",
+                str(toy_bundle),
+                "--prompt",
+                "a red ball",
+                "-o",
+                str(tmp_path / f"{name}.ply"),
+                "--grid",
+                "32",
+                *more,
+            ]
+        )
+    assert (tmp_path / "a.ply").read_bytes() == (tmp_path / "b.ply").read_bytes()
+
+
+def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
+    prompt = "a red ball a blue green"
+    assert run(["run", str(toy_bundle), "--prompt", prompt, "-o", str(tmp_path / "x.glb"), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "'blue green'" in captured.err
+    assert json.loads(captured.out)["objects"][0]["cut_off"] == "blue green"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--prompt", "", "-o", "x.glb"], "--prompt is empty"),
+        (["--prompt", " \t", "-o", "x.glb"], "--prompt is empty"),
+        (["-o", "x.glb"], "give --prompt TEXT"),
+        (["--prompt", "a ball"], "nothing to write"),
+        (["--prompt", "a ball", "-o", "x.gltf"], "did you mean '.glb'"),
+        (["--prompt", "a ball", "--turntable", "x.mp4"], "written as a .gif"),
+        (["--prompt", "a ball", "--image", "x.jpg"], "written as a .png"),
+        (["--prompt", "a \udcff ball", "-o", "x.glb"], "not valid Unicode"),
+        (["--prompts", "nowhere.txt", "-o", "x.glb"], "nowhere.txt: cannot be read"),
+        (["--prompt", "a ball", "-o", "x.glb", "--grid", "4"], "8<=x<=512"),
+        (["--prompt", "a ball", "-o", "x.glb", "--seed", "-1"], "0<=x"),
+        (["--promt", "a ball"], "--prompt"),
+    ],
+)
+def test_bad_input_is_told_with_exit_code_2(toy_bundle, capsys, arguments, told):
+    assert run(["run", str(toy_bundle), *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_file_without_prompts(toy_bundle, tmp_path, capsys):
+    (tmp_path / "p.txt").write_text("\n \n")
+    assert run(["run", str(toy_bundle), "--prompts", str(tmp_path / "p.txt"), "-o", "x.glb"]) == 2
+    assert "has no prompt in it" in capsys.readouterr().err
+
+
+def test_an_empty_field_is_told_and_nothing_is_written(toy_bundle, tmp_path, capsys):
+    assert run(["run", str(toy_bundle), "--prompt", "nothing", "-o", str(tmp_path / "x.glb")]) == 1
+    assert "1 of 1 prompts gave an empty field" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_empty_field_does_not_stop_the_others(toy_bundle, tmp_path, capsys):
+    arguments = ["--prompt", "nothing", "--prompt", "a red ball", "-o", str(tmp_path / "x.glb"), "--json"]
+    assert run(["run", str(toy_bundle), *arguments]) == 1
+    first, second = json.loads(capsys.readouterr().out)["objects"]
+    assert first["empty"] and not first["files"]
+    assert second["files"] == [str(tmp_path / "x_0001.glb")]
+
+
+def test_a_flipped_byte_is_told_with_exit_code_4(own_bundle, tmp_path, capsys):
+    data = bytearray((own_bundle / "field.onnx").read_bytes())
+    data[100] ^= 1
+    (own_bundle / "field.onnx").write_bytes(data)
+    arguments = ["run", str(own_bundle), "--prompt", "a ball", "-o", str(tmp_path / "x.glb")]
+    assert run(arguments) == 4
+    assert "field.onnx: changed" in capsys.readouterr().err
+    assert run([*arguments, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 4
+
+
+def test_no_renderer_means_a_picture_of_the_mesh(tmp_path, capsys):
+    bundle = write_toy_bundle(tmp_path / "bundle", unroll="full")
+    assert run(["run", str(bundle), "--prompt", "a red ball", "--image", str(tmp_path / "x.png")]) == 0
+    assert "no renderer" in capsys.readouterr().err
+    assert Image.open(tmp_path / "x.png").convert("L").getextrema()[0] < 200
+
+
+def test_a_file_that_cannot_be_finished_leaves_nothing(toy_bundle, tmp_path):
+    """A limit on the size of files stands for a full disk: the same write fails half-way."""
+    code = (
+        "import resource, sys; from t3export.cli import run; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+        f"sys.exit(run(['run', {str(toy_bundle)!r}, '--prompt', 'a red ball', '-o', {str(tmp_path / 'x.glb')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 6
+    assert "x.glb: cannot be written" in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_ends_with_130_and_whole_files_only(toy_bundle, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a red ball\n" * 5000)
+    output = tmp_path / "out"
+    command = ["run", str(toy_bundle), "--prompts", str(prompts), "-o", str(output / "x.glb"), "--grid", "48"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "t3export", *command],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (output.is_dir() and len(list(output.glob("*.glb"))) > 2):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in told and "Traceback" not in told
+    assert not list(output.glob(".*"))
+    for path in output.iterdir():
+        assert trimesh.load(path, force="mesh").is_watertight

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from exporter.bundle import manifest_schema
+from exporter.errors import BundleError, HubUnreachable, RecipeError, ValidationFailed, WeightsError
+from exporter.recipe import Recipe
+from t3export.cli import COMMANDS, cli, run
+from t3export.commands.cache import read_size
+from t3export.failures import failure_of
+
+ROOT = Path(__file__).parents[2]
+FLAGSHIP = str(ROOT / "recipes/shape_e_int8.yaml")
+LIGHT = ["--help"], ["targets", "--json"], ["doctor", "--json"], ["recipe", "show", FLAGSHIP], ["inspect", "--schema"]
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_every_verb_has_help_with_examples(verb, capsys):
+    assert run([verb, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "Example" in told and f"t3export {verb}" in told
+    found = cli.get_command(click.Context(cli), verb)
+    subcommands = found.commands.values() if isinstance(found, click.Group) else [found]
+    assert all(any("--json" in option.opts for option in command.params) for command in subcommands)
+
+
+def test_no_verb_of_the_base_install_imports_what_it_does_not_have(tmp_path):
+    blocked = ["torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "scipy", "validate"]
+    code = (
+        f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
+        f"from t3export.cli import run\nsys.exit(sum(run(arguments) for arguments in {list(LIGHT)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_misspelt_verb(capsys):
+    assert run(["biuld"]) == 2
+    assert "did you mean 'build'" in capsys.readouterr().err
+
+
+def test_a_recipe_shown_is_a_recipe(capsys):
+    assert run(["recipe", "show", FLAGSHIP, "--set", "sampler.steps=7", "--weights", "random:shap-e-mini"]) == 0
+    shown = Recipe.model_validate(yaml.safe_load(capsys.readouterr().out))
+    assert shown.sampler.steps == 7 and shown.model.weights == "random:shap-e-mini"
+
+
+def test_a_recipe_checked(capsys):
+    assert run(["recipe", "check", FLAGSHIP, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["valid"] is True
+    assert run(["recipe", "check", FLAGSHIP, "--set", "sampler.scheduler=huen"]) == 2
+    assert "did you mean 'heun'" in capsys.readouterr().err
+
+
+def test_every_field_of_a_recipe_is_explained(capsys):
+    assert run(["recipe", "explain"]) == 0
+    told = capsys.readouterr().out
+    assert "sampler.steps" in told and "Unit: steps" in told and "Default: diffusers" in told
+    assert "None." not in told
+    assert run(["recipe", "explain", "sampler"]) == 0
+    assert all(line.startswith(("sampler", " ")) or line for line in capsys.readouterr().out.splitlines())
+    assert run(["recipe", "explain", "sampler.step"]) == 2
+    assert "did you mean 'sampler.steps'" in capsys.readouterr().err
+
+
+def test_the_targets(capsys):
+    assert run(["targets"]) == 0
+    told = capsys.readouterr().out
+    assert "cpu" in told and "planned" in told and "tensorrt" in told
+    assert run(["targets", "cpu", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["missing"] == []
+    assert run(["targets", "cpuu"]) == 2
+
+
+def test_a_bundle_inspected(toy_bundle, own_bundle, capsys):
+    assert run(["inspect", str(toy_bundle)]) == 0
+    told = capsys.readouterr().out
+    assert "every hash verified" in told and "denoiser" in told and "not validated yet" in told
+    assert run(["inspect", str(toy_bundle), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "toy/cpu"
+    (own_bundle / "field.onnx").unlink()
+    assert run(["inspect", str(own_bundle)]) == 4
+    assert "field.onnx: missing" in capsys.readouterr().err
+    assert run(["inspect"]) == 2
+    capsys.readouterr()
+    assert run(["inspect", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == manifest_schema()
+
+
+def test_the_doctor(capsys, monkeypatch):
+    assert run(["doctor"]) == 0
+    assert "ready" in capsys.readouterr().out
+    assert run(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["targets"]["cpu"] == {"status": "complete", "lacks": []} and told["problem"] is None
+
+
+def test_the_doctor_on_two_onnxruntimes(capsys, monkeypatch):
+    both = ["onnxruntime", "onnxruntime-gpu"]
+    monkeypatch.setattr("t3export.commands.doctor.installed_distributions", lambda: both)
+    assert run(["doctor"]) == 6
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in capsys.readouterr().err
+
+
+def test_the_cache(capsys, monkeypatch, tmp_path):
+    from exporter.cache import Cache
+
+    monkeypatch.setenv("T3EXPORT_CACHE", str(tmp_path))
+    for number in range(3):
+        Cache().get("trace", {"number": number}, lambda folder: (folder / "x").write_bytes(b"12345"))
+    assert run(["cache", "list"]) == 0
+    assert "3 results" in capsys.readouterr().out
+    assert run(["cache", "prune", "--older-than", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"deleted": []}
+    assert run(["cache", "prune"]) == 0
+    assert "deleted 3 results" in capsys.readouterr().out
+    assert run(["cache", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path), "entries": []}
+
+
+@pytest.mark.parametrize(("text", "size"), [("0", 0), ("500MB", 500 * 10**6), ("1.5 g", 1500 * 10**6), ("7kb", 7000)])
+def test_sizes_are_read_as_people_write_them(text, size):
+    assert read_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "big", "-1", "3 GiB"])
+def test_what_is_no_size(text):
+    with pytest.raises(RecipeError, match="500MB"):
+        read_size(text)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (RecipeError("x"), 2, "x"),
+        (WeightsError("x"), 3, "x"),
+        (HubUnreachable("x"), 3, "x"),
+        (BundleError("x"), 4, "x"),
+        (ValidationFailed("x"), 5, "x"),
+        (ModuleNotFoundError("no", name="torch.nn"), 6, "pip install 't3export[cpu,build]'"),
+        (OSError(errno.ENOSPC, "full", "/a/b"), 6, "/a/b: the disk is full"),
+        (PermissionError(errno.EACCES, "no", "/a"), 6, "/a: no permission"),
+        (MemoryError(), 6, "not enough memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_errors_become_messages_and_exit_codes(error, code, told):
+    failure = failure_of(error)
+    assert failure is not None
+    assert failure.exit_code == code and told in failure.message
+
+
+def test_a_bug_keeps_its_traceback():
+    assert failure_of(KeyError("x")) is None
+    assert failure_of(ModuleNotFoundError("no", name="exporter.nothing")) is None
+
+
+def test_a_reader_that_leaves_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m t3export recipe explain --json | head -c 10", shell=True, cwd=ROOT, capture_output=True
+    )
+    assert not done.stderr and len(done.stdout) == 10
