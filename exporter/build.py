@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,16 +123,12 @@ def _make_programs(bench: _Bench, table: CoefficientTable) -> dict[str, tuple[Pr
     compile_program = compiler_for(bench.target)
     finished = {}
     for program in make_programs(bench.model, bench.recipe, table):
-        entry = None
+        entry: Entry | None = None
         for transform in program.transforms(bench.target.opset, compile_program):
             inputs = {**_model_inputs(bench), **transform.inputs, "before": entry.key if entry else None}
-            source = entry.folder if entry else None
-            with metered(f"{transform.step} {program.name}", bench.progress, bench.steps) as step:
-                entry, step.cached = bench.cache.get(
-                    transform.step,
-                    {"stage": program.name, **inputs},
-                    lambda folder, run=transform.run, source=source: run(source, folder),
-                )
+            name, make = f"{transform.step} {program.name}", partial(transform.run, entry.folder if entry else None)
+            with metered(name, bench.progress, bench.steps) as step:
+                entry, step.cached = bench.cache.get(name, inputs, make)
             gc.collect()
         assert entry is not None
         finished[program.name] = (program, entry)

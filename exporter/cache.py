@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from exporter.toolchain import source_digest, versions
 
 ENVIRONMENT = "T3EXPORT_CACHE"
@@ -42,11 +44,17 @@ class Cache:
     @classmethod
     @contextmanager
     def none(cls, beside: Path | None = None) -> Iterator[Cache]:
-        """A cache that starts empty and is deleted at the end (`--no-cache`), in the folder `beside` or the system's."""
-        if beside is not None:
-            beside.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".t3export-", dir=beside) as folder:
-            yield cls(Path(folder))
+        """A cache that starts empty and is deleted at the end (`--no-cache`), in `beside` or the system's folder."""
+        parent = beside or Path(tempfile.gettempdir())
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob(".t3export-*-cache"):
+            if not psutil.pid_exists(int(left.name.split("-")[1])):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".t3export-{os.getpid()}-", suffix="-cache", dir=parent))
+        try:
+            yield cls(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, step: str, inputs: Mapping[str, Any], make: Callable[[Path], object]) -> tuple[Entry, bool]:
         """The entry of a step, and whether it was there; `make(folder)` writes its files where it was not.

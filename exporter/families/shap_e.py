@@ -24,14 +24,13 @@ from exporter.families.shap_e_modules import (
     TextEncoder,
     output_name,
 )
+from exporter.families.shap_e_random import SHAP_E_300M, fill_random_part
 from exporter.families.shap_e_reference import Parts, ShapEReference
 from exporter.families.shap_e_render import Renderer
-from exporter.families.shap_e_sizes import SHAP_E_300M
 from exporter.families.weights import (
     ZOO,
     digest_folder,
     fill,
-    fill_random,
     find_folder,
     read_json,
     without_initialisation,
@@ -197,16 +196,8 @@ def _random(weights: str) -> ShapE:
         trained=False,
         configs=configs,
         tokenizer_folder=mini / "tokenizer",
-        fill_part=partial(_fill_random_part, seed),
+        fill_part=lambda module, part: fill_random_part(module, seed * len(PARTS) + PARTS.index(part)),
     )
-
-
-def _fill_random_part(seed: int, module: torch.nn.Module, part: str) -> None:
-    """Projected weights are the output of a norm: its scale makes them as large as a layer's initial weights."""
-    fill_random(module, seed * len(PARTS) + PARTS.index(part))
-    if isinstance(module, ShapERenderer):
-        for projection in module.params_proj.projections.values():
-            projection.norm.weight.data.fill_(projection.channels**-0.5)
 
 
 def _read_configs(folder: Path) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ def write_tiny_shap_e(folder: Path) -> Path:
     from diffusers.pipelines.shap_e.renderer import ShapERenderer
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
-    from exporter.families.weights import fill_random
+    from exporter.families.shap_e_random import fill_random_part
 
     byte_tokens = [chr(c) for c in range(ord("!"), ord("~") + 1)]
     merges, vocab = [], {}
@@ -84,7 +84,7 @@ def write_tiny_shap_e(folder: Path) -> Path:
         clip_sample_range=1.0,
     )
     for seed, module in enumerate((text, prior, renderer)):
-        fill_random(module, seed)
+        fill_random_part(module, seed)
     text.save_pretrained(folder / "text_encoder")
     CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=12).save_pretrained(folder / "tokenizer")
     prior.save_pretrained(folder / "prior")

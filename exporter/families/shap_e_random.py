@@ -1,8 +1,15 @@
-"""The configuration of openai/shap-e: a 300M prior over 1024 tokens of 1024, CLIP ViT-L/14's text tower."""
+"""Random Shap-Es: the configuration of openai/shap-e (a 300M prior over 1024 tokens of 1024, the text tower of CLIP
+ViT-L/14), and random weights that behave as a trained model's do in float32."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import torch
+from diffusers.pipelines.shap_e.renderer import ShapERenderer
+
+from exporter.families.shap_e_modules import POSITION_DEGREES
+from exporter.families.weights import fill_random
 
 SHAP_E_300M: dict[str, dict[str, Any]] = {
     "text_encoder": {
@@ -51,3 +58,26 @@ SHAP_E_300M: dict[str, dict[str, Any]] = {
         "background": [255.0, 255.0, 255.0],
     },
 }
+
+
+def fill_random_part(module: torch.nn.Module, seed: int) -> None:
+    """Seeded random weights for one part of a Shap-E.
+
+    The field's projected weights are made as large as a layer's usual ones, and those of the position's high
+    frequencies smaller by 2^-degree: a field as smooth as a trained one. White weights would make a noise of which two
+    evaluations differ in float32 by their first rounding, which the encoding multiplies by 2^14.
+    """
+    fill_random(module, seed)
+    if isinstance(module, ShapERenderer):
+        for projection in module.params_proj.projections.values():
+            scale = _frequency_scale(projection.channels)
+            with torch.no_grad():
+                projection.norm.weight.copy_(scale * projection.channels**-0.5)
+                projection.proj.bias.view(projection.vectors, -1).mul_(scale)
+
+
+def _frequency_scale(channels: int) -> torch.Tensor:
+    if channels != 3 + 6 * POSITION_DEGREES:
+        return torch.ones(channels)
+    by_degree = (2.0 ** -torch.arange(POSITION_DEGREES)).repeat_interleave(3)
+    return torch.cat([torch.ones(3), by_degree, by_degree])

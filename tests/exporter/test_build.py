@@ -1,0 +1,215 @@
+"""Whole builds of a random Shap-E of a few thousand parameters."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporter.build import build
+from exporter.bundle import bundle_digest, read_manifest, require_whole
+from exporter.cache import Cache
+from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
+from exporter.meter import Silent
+from exporter.parity import compare
+from exporter.recipe import Recipe
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.noise import noise
+from exporter.target import load_target
+
+FP32 = {
+    "stage_snr_db": 90.0,
+    "trajectory_snr_db": 90.0,
+    "latents_relative_l2": 1e-4,
+    "mesh_iou": 0.999,
+    "chamfer": 1e-4,
+    "render_psnr_db": 50.0,
+}
+INT8 = FP32 | {"stage_snr_db": 5.0, "latents_relative_l2": 1.0}
+
+
+def recipe_of(folder, *, quantized=(), int8=INT8, **sampler):
+    settings = {"scheduler": "heun", "steps": 4, "guidance_scale": 3.0} | sampler
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "model": {"family": "shap-e", "weights": str(folder)},
+            "sampler": settings,
+            "mesh": {"grid": 16},
+            "render": {"size": 16, "coarse_samples": 8, "fine_samples": 12},
+            "quantization": {"method": "dynamic_int8" if quantized else "none", "stages": list(quantized)},
+            "goldens": {"prompts": ["a red chair", "a table"], "seed": 3},
+            "validation": {"tolerances": {"fp32": FP32, "int8": int8}},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_folder):
+    return recipe_of(tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def built(recipe, cache, tmp_path_factory):
+    return build(recipe, load_target("cpu"), tmp_path_factory.mktemp("built") / "tiny", cache=cache)
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_bundle_equals_the_reference(tiny, recipe, built):
+    bundle, reference = Bundle.open(built.out), tiny.reference(recipe.sampler, recipe.render)
+    prompts, unit = ["a blue mug", "a tall chair"], noise(5, (2, 64, 20))
+    embedding = reference.encode(prompts)
+    assert compare(embedding, bundle.encode(prompts)).snr_db > 90
+    latents = reference.sample(embedding, unit)
+    assert compare(latents, bundle.sample(embedding, unit)).relative_l2 < 1e-4
+    context, own = reference.project(latents), bundle.project(latents)
+    points = np.random.default_rng(0).uniform(-1, 1, (2, 50, 3)).astype(np.float32)
+    expected, found = reference.field(points, context), bundle.field(points, own)
+    assert all(compare(expected[name], found[name]).snr_db > 90 for name in expected)
+
+
+def test_every_output_of_every_program_is_held_to_its_golden(built):
+    held = {(p.stage, p.tensor) for p in built.parities}
+    assert held == {(name, o.name) for name, stage in built.manifest.stages.items() for o in stage.outputs}
+    assert all(p.passed and p.parity.snr_db > 90 for p in built.parities)
+    assert [p.golden for p in built.parities if p.tensor == "next_sample"][:2] == [
+        "denoiser_000.npz",
+        "denoiser_001.npz",
+    ]
+
+
+def test_times_and_memory_of_every_step_are_told(built):
+    names = [step.name for step in built.steps]
+    assert names[:3] == ["load weights", "record goldens", "trace text_encoder"]
+    assert {"trace denoiser", "compile field", "check renderer", "write bundle"} <= set(names)
+    assert all(step.seconds > 0 and step.peak_bytes > 1e7 for step in built.steps)
+
+
+def test_built_again_it_has_the_same_digest_and_runs_no_step_twice(recipe, built, cache, tmp_path):
+    again = build(recipe, load_target("cpu"), tmp_path / "again", cache=cache)
+    assert again.digest == built.digest == bundle_digest(read_manifest(built.out))
+    assert files(again.out) == files(built.out)
+    heavy = [step for step in again.steps if step.name.split()[0] in ("record", "trace", "compile")]
+    assert len(heavy) == 11 and all(step.cached for step in heavy)
+
+
+def test_a_bundle_is_no_part_of_the_cache(recipe, built, cache, tmp_path):
+    first = build(recipe, load_target("cpu"), tmp_path / "first", cache=cache)
+    program = first.out / "field" / "program.onnx"
+    program.write_bytes(b"damaged")
+    assert build(recipe, load_target("cpu"), tmp_path / "second", cache=cache).digest == built.digest
+
+
+def test_without_a_cache_it_has_the_same_digest(recipe, built, tmp_path):
+    with Cache.none(tmp_path) as empty:
+        assert build(recipe, load_target("cpu"), tmp_path / "fresh", cache=empty).digest == built.digest
+
+
+class KilledAt(Silent):
+    """Kills its own process at the nth event of a build."""
+
+    def __init__(self, moment):
+        self.left = moment
+
+    def _tick(self):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def started(self, step):
+        self._tick()
+
+    def finished(self, record):
+        self._tick()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_killed_at_any_moment_the_former_bundle_is_usable(recipe, cache, tmp_path):
+    out = tmp_path / "tiny"
+    former = build(recipe, load_target("cpu"), out, cache=cache)
+    moment, killed = 0, True
+    while killed:
+        moment += 1
+        child = os.fork()
+        if child == 0:
+            build(recipe, load_target("cpu"), out, cache=cache, progress=KilledAt(moment))
+            os._exit(0)
+        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert bundle_digest(require_whole(out)) == former.digest
+    assert moment > 2 * len(former.steps)
+    build(recipe, load_target("cpu"), out, cache=cache)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_the_bundle_makes_a_mesh_without_torch(built):
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from exporter.runtime.bundle import Bundle\n"
+        f"bundle = Bundle.open({str(built.out)!r})\n"
+        "bundle.generate('a red chair', seed=0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2], timeout=120)
+
+
+def test_a_program_that_misses_its_golden_leaves_the_former_bundle(tiny_folder, recipe, cache, tmp_path):
+    out = tmp_path / "tiny"
+    former = build(recipe, load_target("cpu"), out, cache=cache)
+    strict = recipe_of(tiny_folder, quantized=["projector"], int8=FP32)
+    with pytest.raises(
+        ValidationFailed, match=r"stage 'projector' \(int8\) misses its golden projector_000.npz: output"
+    ):
+        build(strict, load_target("cpu"), out, cache=cache)
+    assert bundle_digest(require_whole(out)) == former.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, cache, tmp_path, monkeypatch):
+    out = tmp_path / "tiny"
+    former = build(recipe, load_target("cpu"), out, cache=cache)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("exporter.build.shutil.copyfile", full)
+    with pytest.raises(EnvironmentProblem, match=r"the disk is full .*cache prune"):
+        build(recipe, load_target("cpu"), out, cache=cache)
+    assert bundle_digest(require_whole(out)) == former.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("unroll", ["loop", "full"])
+def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
+    recipe = recipe_of(tiny_folder, quantized=["text_encoder", "denoiser", "projector"], unroll=unroll)
+    report = build(recipe, load_target("cpu"), tmp_path / "int8", cache=cache)
+    stages = report.manifest.stages
+    assert {name: stage.precision for name, stage in stages.items()} == {
+        "text_encoder": "int8", "sampler": "int8", "projector": "int8", "field": "fp32", "renderer": "fp32"
+    }  # fmt: skip
+    assert stages["projector"].size < 0.4 * built.manifest.stages["projector"].size
+    bundle = Bundle.open(report.out)
+    assert bundle.sample(bundle.encode(["a table"]), noise(0, (1, 64, 20))).shape == (1, 64, 20)
+    goldens = [step for step in report.steps if step.name == "record goldens"]
+    assert not goldens[0].cached or unroll == "full"
+
+
+def test_a_planned_target_and_a_missing_precision_are_refused(tiny_folder, recipe, tmp_path):
+    with pytest.raises(RecipeError, match="planned"):
+        build(recipe, load_target("orin"), tmp_path / "x")
+    only_fp32 = load_target("cpu").model_copy(update={"precisions": ["fp32"]})
+    with pytest.raises(RecipeError, match="int8, which target 'cpu' lacks"):
+        build(recipe_of(tiny_folder, quantized=["denoiser"]), only_fp32, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
