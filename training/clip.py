@@ -16,6 +16,7 @@ from training.captions import CONTEXT_LENGTH
 from training.config import ClipConfig
 from training.data import Dataset
 from training.loop import DEVICE, Draw, fit
+from training.objects import SHAPE_NAMES
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 LONGEST = 12  # tokens of the grammar's longest caption; padding after it changes nothing and is not computed
@@ -46,34 +47,53 @@ def normalise(images: Tensor) -> Tensor:
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
-def roughen(images: Tensor, draw: Draw) -> Tensor:
-    """What a render of a mesh may have that the training pictures have not: soft edges, noise, a shift by a pixel."""
+def roughen(images: Tensor, draw: Draw, mirror: bool, shift: int) -> Tensor:
+    """What a render of a mesh may have that the training pictures have not: soft edges, noise, a shift by pixels."""
     soft = F.avg_pool2d(F.pad(images, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
-    mixed = torch.lerp(images, soft, draw.uniform(len(images), 1, 1, 1))
-    shift = draw.integers(3, 2).tolist()
-    return torch.roll(mixed, (shift[0] - 1, shift[1] - 1), (2, 3)) + 0.04 * draw.normal(*images.shape)
+    images = torch.lerp(images, soft, draw.uniform(len(images), 1, 1, 1))
+    if mirror:
+        images = torch.where(draw.uniform(len(images), 1, 1, 1) < 0.5, images, images.flip(3))
+    right, down = (draw.integers(2 * shift + 1, 2) - shift).tolist()
+    return torch.roll(images, (right, down), (2, 3)) + 0.04 * draw.normal(*images.shape)
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, fits: Tensor) -> Tensor:
-    """Normalised embeddings [B, D] and fits [B text, B image]: true pairs off the diagonal are left out."""
+    """Normalised embeddings of images [B, D] and texts [B + M, D], of which the first B are the images' own captions.
+
+    fits [B + M, B] says which captions are true of which image: true ones besides the own are left out.
+    """
     logits = scale.clamp(max=4.6).exp() * texts @ images.T
-    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    own = torch.eye(*logits.shape, dtype=torch.bool, device=logits.device)
     logits = logits.masked_fill(fits & ~own, float("-inf"))
-    label = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, label) + F.cross_entropy(logits.T, label)) / 2
+    label = torch.arange(len(images), device=logits.device)
+    return (F.cross_entropy(logits[: len(images)], label) + F.cross_entropy(logits.T, label)) / 2
+
+
+def captions_by_shape(data: Dataset) -> tuple[Tensor, Tensor]:
+    """Captions that are true of some object of a shape [shapes, most], padded, and how many there are [shapes]."""
+    shape = data.parameters[:, : len(SHAPE_NAMES)].argmax(1)
+    lists = [data.fits[:, shape == s].any(1).nonzero()[:, 0] for s in range(len(SHAPE_NAMES))]
+    return torch.nn.utils.rnn.pad_sequence(lists, batch_first=True), torch.tensor(
+        [len(x) for x in lists], device=DEVICE
+    )
 
 
 def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int) -> CLIPModel:
     torch.manual_seed(config.schedule.seed)
     model = make_clip(config, vocabulary, data.images.shape[2]).to(DEVICE)
+    shape = data.parameters[:, : len(SHAPE_NAMES)].argmax(1)
+    near, count = captions_by_shape(data)
 
     def loss(step: int, draw: Draw) -> Tensor:
         n = config.schedule.batch
         objects = torch.randperm(len(data.parameters), generator=draw.generator, device=DEVICE)[:n]
         pictures = data.images[objects, draw.integers(data.images.shape[1], n)]
         text = data.caption[objects, draw.integers(data.caption.shape[1], n)]
-        out = model(input_ids=data.tokens[text, :LONGEST], pixel_values=roughen(normalise(pictures), draw))
-        fits = data.fits[text][:, objects]
-        return contrastive_loss(out.image_embeds, out.text_embeds, model.logit_scale, fits)
+        if config.near_captions:
+            place = draw.uniform(n, config.near_captions) * count[shape[objects], None]
+            text = torch.cat([text, near[shape[objects, None], place.long()].flatten()])
+        images = roughen(normalise(pictures), draw, config.mirror, config.shift)
+        out = model(input_ids=data.tokens[text, :LONGEST], pixel_values=images)
+        return contrastive_loss(out.image_embeds, out.text_embeds, model.logit_scale, data.fits[text][:, objects])
 
     return fit(config.name, model, loss, config.schedule, folder)

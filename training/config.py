@@ -51,6 +51,9 @@ class ClipConfig:
     heads: int
     projection: int
     schedule: Schedule
+    near_captions: int = 0  # captions of the same shape that each picture is told apart from, besides the batch's own
+    mirror: bool = False
+    shift: int = 1  # pixels
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class PriorConfig:
     layers: int = 8
     time_width: int = 384
     unconditional: float = 0.1
-    schedule: Schedule = Schedule(steps=5000, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
+    schedule: Schedule = Schedule(steps=4200, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,17 @@ class Config:
     )
     judge: ClipConfig = field(
         default_factory=lambda: ClipConfig(
-            "judge", 112, 2, 144, 3, 4, 96, Schedule(steps=2400, batch=128, rate=1e-3, seed=3, decay=0.05)
+            "judge",
+            112,
+            2,
+            144,
+            3,
+            4,
+            96,
+            Schedule(steps=2600, batch=128, rate=1e-3, seed=3, decay=0.05),
+            near_captions=3,
+            mirror=True,
+            shift=2,
         )
     )
     prior: PriorConfig = PriorConfig()
