@@ -68,12 +68,12 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
     """Runs the command line and gives its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return cli.main(arguments, prog_name="t3export", standalone_mode=False) or 0
     except click.exceptions.Exit as left:

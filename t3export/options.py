@@ -8,6 +8,12 @@ from typing import Any
 
 import click
 
+from exporter.document import validate
+from exporter.errors import RecipeError, did_you_mean
+from exporter.families.registry import families
+from exporter.recipe import Recipe
+from exporter.recipe_file import read_recipe
+
 Command = Callable[..., Any]
 
 
@@ -23,3 +29,14 @@ def recipe_options(function: Command) -> Command:
         "--set", "overrides", multiple=True, metavar="A.B=C", help="Override a field; may be repeated."
     )(function)
     return click.argument("recipe", type=click.Path(path_type=Path))(function)
+
+
+def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
+    """The recipe of these options. Raises RecipeError with the line of what is wrong, an unknown family included."""
+    document = read_recipe(path, overrides, weights)
+    recipe = validate(Recipe, document)
+    family = recipe.model.family
+    if family not in families():
+        place = document.place(("model", "family"))
+        raise RecipeError(f"{place}: model.family: found {family!r}; {did_you_mean(family, families())}")
+    return recipe

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.families.base import LoadedModel
 
-Loader = Callable[[str], LoadedModel]
+if TYPE_CHECKING:
+    from exporter.families.base import LoadedModel
+
+Loader = Callable[[str], "LoadedModel"]
 
 _BUILT_IN = {"shap-e": "exporter.families.shap_e"}
 _loaders: dict[str, Loader] = {}

@@ -11,9 +11,8 @@ from rich.markup import escape
 
 from exporter.bundle import require_replaceable
 from exporter.cache import Cache
-from exporter.recipe_file import load_recipe
 from exporter.target import load_target, require_complete
-from t3export.options import recipe_options
+from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
@@ -53,7 +52,7 @@ def command(
       t3export build recipes/shape_e_fp32.yaml --weights random:shap-e-300m -o /tmp/big
       t3export build recipes/shape_e_int8.yaml --set sampler.steps=16 --set mesh.grid=64 --json
     """
-    checked, target = load_recipe(recipe, overrides, weights), load_target(target_name)
+    checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
     require_complete(target)
     folder = output or ARTIFACTS / checked.name / target.name
     require_replaceable(folder)

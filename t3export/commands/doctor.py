@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from exporter.errors import EnvironmentProblem
 from exporter.runtime.onnxruntime import BOTH_INSTALLED, NONE_INSTALLED, installed_distributions
-from exporter.target import list_targets
+from exporter.target import Target, list_targets
 from t3export.machine import describe_machine, extras
 from t3export.output import print_json, results, table
 
@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
       t3export doctor --json
     """
     targets = list_targets()
-    lacking = {target.name: [f"{need.name} ({need.side})" for need in target.missing()] for target in targets}
+    lacking = {target.name: _lacking(target) for target in targets}
     runtimes = installed_distributions()
     problem = {0: NONE_INSTALLED, 1: None}.get(len(runtimes), BOTH_INSTALLED)
     if as_json:
@@ -41,7 +41,7 @@ def command(as_json: bool) -> None:
         raise EnvironmentProblem(problem)
 
 
-def _print(targets: list, lacking: dict[str, list[str]]) -> None:
+def _print(targets: list[Target], lacking: dict[str, list[str]]) -> None:
     console = results()
     machine = table("machine", "")
     for name, value in describe_machine().items():
@@ -52,10 +52,24 @@ def _print(targets: list, lacking: dict[str, list[str]]) -> None:
         present = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         packages.add_row(extra, escape(present), escape(", ".join(n for n, version in versions.items() if not version)))
     console.print(packages)
+    if not any(extras().values()):
+        console.print("t3export runs from its source: what its extras need is not known. pip install -e . tells")
     overview = table("\ntarget", "\nstate", "\nlacks")
     for target in targets:
-        state = "planned: not built by this version"
-        if target.status == "complete":
-            state = "[green]ready[/]" if not lacking[target.name] else "[yellow]incomplete[/]"
-        overview.add_row(target.name, state, escape(", ".join(lacking[target.name])))
+        overview.add_row(target.name, _state(target), escape(", ".join(lacking[target.name])))
     console.print(overview)
+
+
+def _lacking(target: Target) -> list[str]:
+    devices = [f"{need.name} (not looked for)" for need in target.needs if need.kind == "device"]
+    return [f"{need.name} (to {need.side})" for need in target.missing()] + devices
+
+
+def _state(target: Target) -> str:
+    if target.status == "planned":
+        return "planned: not built by this version"
+    if target.missing("run"):
+        return "[yellow]cannot run[/]"
+    if target.missing("build"):
+        return "[green]runs[/], cannot build: pip install 't3export\\[build]'"
+    return "[green]ready[/]"

@@ -14,8 +14,7 @@ from rich.markup import escape
 from exporter.document import choices_of
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe import Recipe
-from exporter.recipe_file import load_recipe
-from t3export.options import recipe_options
+from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, results
 
 
@@ -42,7 +41,7 @@ def show(recipe: Path, overrides: tuple[str, ...], weights: str | None, as_json:
       t3export recipe show recipes/shape_e_int8.yaml
       t3export recipe show recipes/shape_e_int8.yaml --set sampler.steps=16 --json
     """
-    data = load_recipe(recipe, overrides, weights).data()
+    data = checked_recipe(recipe, overrides, weights).data()
     if as_json:
         print_json(data)
     else:
@@ -59,7 +58,7 @@ def check(recipe: Path, overrides: tuple[str, ...], weights: str | None, as_json
     Example:
       t3export recipe check recipes/shape_e_int8.yaml
     """
-    checked = load_recipe(recipe, overrides, weights)
+    checked = checked_recipe(recipe, overrides, weights)
     if as_json:
         print_json({"recipe": checked.name, "digest": checked.digest, "valid": True})
     else:

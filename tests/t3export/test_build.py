@@ -81,6 +81,10 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
         ([FP32, "--target", "orin"], "planned: not built by this version"),
         ([FP32, "--target", "gpu"], "no such target"),
         ([FP32, "--set", "sampler.scheduler=euler_ancestral"], "found 'euler_ancestral'; allowed: ddim"),
+        (
+            [FP32, "--set", "model.family=shape"],
+            "model.family: found 'shape'; allowed: shap-e",
+        ),
         (["nowhere.yaml"], "nowhere.yaml: no such file"),
     ],
 )
