@@ -42,6 +42,7 @@ from exporter.sampling.table import CoefficientTable
 from exporter.swap import replacing
 from exporter.target import Target, require_complete
 from exporter.toolchain import versions
+from exporter.trace.onnx import PROGRAM
 
 TOKENIZER = "tokenizer/tokenizer.json"
 TABLE = "sampler.json"
@@ -156,9 +157,9 @@ def _write_files(
 def _check_programs(bench: _Bench, folder: Path, programs: dict[str, tuple[Program, Entry]]) -> list[GoldenParity]:
     parities: list[GoldenParity] = []
     session_options = bench.target.session.model_dump()
-    for name, (program, entry) in programs.items():
+    for name, (program, _) in programs.items():
         with metered(f"check {name}", bench.progress, bench.steps):
-            session = open_session(bench.target.backend, folder / name / program.main(entry.folder), session_options)
+            session = open_session(bench.target.backend, folder / name / PROGRAM, session_options)
             tolerances = bench.recipe.validation.tolerances[program.precision]
             parities += check(name, session, _goldens_of(folder, name), program.precision, tolerances)
             del session
@@ -182,7 +183,7 @@ def _manifest(
     files = list_files(folder)
     stages = {}
     for name, (program, entry) in programs.items():
-        main = f"{name}/{program.main(entry.folder)}"
+        main = f"{name}/{PROGRAM}"
         own = [file for file in files if file.startswith(f"{name}/")]
         stages[name] = StagePart(
             program=main,

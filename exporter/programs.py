@@ -56,10 +56,6 @@ class Program:
             "compile", {"precision": self.precision}, lambda before, to: self._compile(compile_program, before, to)
         )
 
-    def main(self, folder: Path) -> str:
-        """The program's file name in the folder of its last transformation."""
-        return PROGRAM
-
     def files(self, folder: Path) -> list[str]:
         """Names of all files that go into the bundle."""
         return sorted(path.name for path in folder.iterdir() if path.name.startswith(PROGRAM))
