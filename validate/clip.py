@@ -84,9 +84,10 @@ def _load_model(folder: Path) -> CLIPModel:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    described = _read_json(folder / "config.json").get("model_type")
+    if described != "clip":
+        raise EvaluatorError(f"evaluator {folder}: config.json describes another model than CLIP: {described!r}")
     config = CLIPConfig.from_pretrained(folder, local_files_only=True)
-    if config.model_type != "clip" or _read_json(folder / "config.json").get("model_type", "clip") != "clip":
-        raise EvaluatorError(f"evaluator {folder}: config.json describes another model than CLIP")
     try:
         loaded: Any = CLIPModel.from_pretrained(
             folder,

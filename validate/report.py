@@ -123,7 +123,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _quality(rung: RungResult) -> list[RenderableType]:
-    made = f"{rung.details['prompts']} prompts x {rung.details['seeds']} seeds, {rung.details['views']['text']}"
+    made = f"{rung.details['prompts']} prompts, seeds of each: {rung.details['seeds']}, {rung.details['views']['text']}"
     table = Table(box=None, header_style="bold", pad_edge=False, title=f"\nquality: {made}", title_justify="left")
     for column in ("of", "measure", "value", ""):
         table.add_column(column, overflow="fold")

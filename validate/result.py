@@ -29,7 +29,7 @@ class Figure:
 
     @property
     def margin(self) -> float:
-        """By how much the limit is kept, relative to it; negative for a miss."""
+        """By how much the limit is kept: in factors of ten for dB, else relative to it; negative for a miss."""
         if self.limit is None:
             return math.inf
         if math.isnan(self.value):
@@ -37,7 +37,7 @@ class Figure:
         if self.value == self.limit:
             return 0.0
         kept = self.value - self.limit if self.sense == "at least" else self.limit - self.value
-        return kept / max(abs(self.limit), 1e-12)
+        return kept / (20 if self.unit == "dB" else max(abs(self.limit), 1e-12))
 
     @property
     def subject(self) -> str:

@@ -77,7 +77,7 @@ def test_quality_with_own_captions_and_judge(proved: Path, tmp_path: Path, capsy
     arguments = ["validate", str(proved), "--rungs", "quality", "--prompts", str(captions)]
     assert run([*arguments, "--evaluator", str(judge), "--workers", "0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "2 prompts x 1 seeds, grid 64³, azimuths 45, 135, 225, 315°, elevation 45°, 96 px" in out
+    assert "2 prompts, seeds of each: 1, grid 64³, azimuths 45, 135, 225, 315°, elevation 45°, 96 px" in out
     assert "95 % interval" in out and "McNemar p = 1" in out
 
 

@@ -121,6 +121,15 @@ def test_an_error_at_one_step_alone_is_found_there(goldens: dict[str, list[Path]
     assert missed[0].value == pytest.approx(40, abs=0.1)
 
 
+def test_a_quantized_prediction_decides_for_the_update_that_follows_it(goldens: dict[str, list[Path]]) -> None:
+    quantized = context(ToyGenerator(coefficient=0.51), goldens)
+    quantized.stages["denoiser"].precision = "int8"
+    quantized.tolerances = {"fp32": TIGHT, "int8": TIGHT}
+    result = climb(quantized, choose_rungs(["denoiser"]))[0]
+    assert result.status == "passed" and result.worst is not None and result.worst.tensor == "prediction"
+    assert any(figure.tensor == "next_sample" and figure.value < 90 for figure in result.figures)
+
+
 def test_a_swapped_colour_is_caught_at_the_projector(goldens: dict[str, list[Path]], evaluator: Evaluator) -> None:
     results = climb(context(ToyGenerator(swapped=True), goldens, evaluator))
     assert failed(results)[:1] == ["stages"] and "renders" in failed(results)

@@ -34,6 +34,11 @@ def test_the_worst_figure_is_the_one_furthest_beyond_its_limit() -> None:
     assert RungResult("renders", "", status="skipped", reason="no renderer").summary == "no renderer"
 
 
+def test_figures_in_decibels_are_weighed_by_their_distance_from_the_limit() -> None:
+    near, far = Figure("a", "", "SNR", 14, "dB", 5.0), Figure("b", "", "SNR", 130, "dB", 90.0)
+    assert RungResult("stages", "", (far, near)).worst is near
+
+
 def test_equal_and_infinite_figures_keep_their_limits() -> None:
     assert Figure("a", "b", "drop", 0.0, limit=0.0, sense="at most").margin == 0
     assert Figure("a", "b", "SNR", math.inf, limit=90.0).passed

@@ -99,9 +99,10 @@ def _small_set(plan: QualityPlan) -> int:
 
 
 def _drop(reference: Side, bundle: Side, comparison: RunComparison, limit: float) -> list[Figure]:
-    points = 100 * (reference.retrieval.rate - bundle.retrieval.rate)
+    rates = [100 * side.retrieval.rate for side in (reference, bundle)]
+    where = f"from {rates[0]:.1f} to {rates[1]:.1f} %, {_paired(comparison)}"
     return [
-        Figure("bundle", "R-Precision", "drop", points, "points", limit, "at most", where=_paired(comparison)),
+        Figure("bundle", "R-Precision", "drop", rates[0] - rates[1], "points", limit, "at most", where),
         Figure("bundle", "R-Precision", "McNemar p", comparison.p_value),
     ]
 
