@@ -21,7 +21,7 @@ TOLERANCES = {
     "stage_snr_db": 90.0, "trajectory_snr_db": 90.0, "latents_relative_l2": 1e-4, "mesh_iou": 0.999, "chamfer": 1e-4,
     "render_psnr_db": 50.0,
 }  # fmt: skip
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "name": "toy",
     "model": {"family": "toy", "weights": "toy"},
     "sampler": {"scheduler": "euler", "steps": 3, "guidance_scale": 1.0},
@@ -39,7 +39,8 @@ def prove(folder: Path, trained: bool = True) -> Path:
         np.savez(folder / "goldens" / f"{stage}.npz", **arrays)
     weights = opened.manifest.weights.model_copy(update={"trained": trained})
     goldens = {stage: [f"goldens/{stage}.npz"] for stage in opened.manifest.stages}
-    _rewrite(folder, opened.manifest, recipe=RECIPE, weights=weights, goldens=goldens)
+    recipe = RECIPE | {"sampler": RECIPE["sampler"] | {"unroll": opened.manifest.sampler.unroll}}
+    _rewrite(folder, opened.manifest, recipe=recipe, weights=weights, goldens=goldens)
     return folder
 
 
@@ -93,8 +94,9 @@ def _recordings(bundle: Bundle) -> dict[str, dict[str, np.ndarray]]:
             "sample": noise(1, (2, 2, 4)), "previous_sample": latents, "previous_prediction": latents,
             "embedding": embedding, "step": np.array(1, np.int64),
         },
+        "sampler": {"sample": noise(1, (2, 2, 4)), "embedding": embedding},
         "projector": {"latents": latents},
         "field": {"points": rng.uniform(-1, 1, (2, 20, 3)).astype(np.float32), **weights},
         "renderer": {"rays": rng.normal(size=(2, 10, 2, 3)).astype(np.float32), **weights},
     }  # fmt: skip
-    return {stage: arrays | bundle.session(stage).run(arrays) for stage, arrays in given.items()}
+    return {stage: given[stage] | bundle.session(stage).run(given[stage]) for stage in bundle.manifest.stages}

@@ -93,6 +93,16 @@ def test_quality_of_random_weights_is_refused_and_the_rest_runs(tmp_path: Path) 
     assert "quality" not in [rung.name for rung in report.verdict().rungs]
 
 
+def test_a_sampler_in_one_program_skips_what_cannot_be_seen(tmp_path: Path) -> None:
+    folder = prove(write_toy_bundle(tmp_path / "bundle", unroll="full"))
+    with toy_family(folder):
+        report = validate_bundle(folder, CHEAP)
+    assert {rung.name: rung.status for rung in report.rungs} == {
+        "stages": "passed", "denoiser": "skipped", "latents": "passed", "shape": "passed", "renders": "skipped",
+    }  # fmt: skip
+    assert "unroll: full" in report.rungs[1].reason and "no renderer" in report.rungs[4].reason
+
+
 def test_damage_is_found_before_anything_runs(proved: Path, tmp_path: Path) -> None:
     folder = fresh(proved, tmp_path)
     data = bytearray((folder / "field.onnx").read_bytes())
