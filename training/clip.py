@@ -8,7 +8,7 @@ apart: only the pairs that a caption contradicts count as negatives.
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
@@ -16,7 +16,7 @@ from training.captions import CONTEXT_LENGTH
 from training.config import ClipConfig
 from training.data import Dataset
 from training.loop import DEVICE, Draw, fit
-from training.objects import SHAPE_NAMES
+from training.objects import COLORS, FORMS, SHAPE_NAMES
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 LONGEST = 12  # tokens of the grammar's longest caption; padding after it changes nothing and is not computed
@@ -78,10 +78,40 @@ def captions_by_shape(data: Dataset) -> tuple[Tensor, Tensor]:
     )
 
 
+class Pupil(nn.Module):
+    """A CLIP that is also asked, from its picture alone, for each attribute; the questions are not kept."""
+
+    def __init__(self, clip: CLIPModel) -> None:
+        super().__init__()
+        self.clip = clip
+        width = clip.config.projection_dim
+        sizes = {"shape": len(SHAPE_NAMES), "form": len(FORMS), "color": len(COLORS), "part_color": len(COLORS) + 1}
+        self.questions = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
+
+    def loss(self, embedding: Tensor, answers: dict[str, Tensor]) -> Tensor:
+        losses = [F.cross_entropy(ask(embedding), answers[name]) for name, ask in self.questions.items()]
+        return torch.stack(losses).sum()
+
+
+def answers_of(data: Dataset) -> dict[str, Tensor]:
+    """Each object's attributes as class numbers [N]; the last part colour means none."""
+    palette = torch.tensor(list(COLORS.values()), device=DEVICE)
+    nearest = (data.tones[:, :, None] - palette).norm(dim=-1).argmin(-1)
+    form = data.parameters[:, len(SHAPE_NAMES) : len(SHAPE_NAMES) + len(FORMS)].argmax(1)
+    two_toned = data.parameters[:, -1] > 0
+    return {
+        "shape": data.parameters[:, : len(SHAPE_NAMES)].argmax(1),
+        "form": form,
+        "color": nearest[:, 0],
+        "part_color": torch.where(two_toned, nearest[:, 1], len(COLORS)),
+    }
+
+
 def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int) -> CLIPModel:
     torch.manual_seed(config.schedule.seed)
     model = make_clip(config, vocabulary, data.images.shape[2]).to(DEVICE)
-    shape = data.parameters[:, : len(SHAPE_NAMES)].argmax(1)
+    pupil = Pupil(model).to(DEVICE)
+    answers = answers_of(data)
     near, count = captions_by_shape(data)
 
     def loss(step: int, draw: Draw) -> Tensor:
@@ -90,10 +120,15 @@ def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int)
         pictures = data.images[objects, draw.integers(data.images.shape[1], n)]
         text = data.caption[objects, draw.integers(data.caption.shape[1], n)]
         if config.near_captions:
-            place = draw.uniform(n, config.near_captions) * count[shape[objects], None]
-            text = torch.cat([text, near[shape[objects, None], place.long()].flatten()])
+            place = draw.uniform(n, config.near_captions) * count[answers["shape"][objects], None]
+            text = torch.cat([text, near[answers["shape"][objects, None], place.long()].flatten()])
         images = roughen(normalise(pictures), draw, config.mirror, config.shift)
         out = model(input_ids=data.tokens[text, :LONGEST], pixel_values=images)
-        return contrastive_loss(out.image_embeds, out.text_embeds, model.logit_scale, data.fits[text][:, objects])
+        contrast = contrastive_loss(out.image_embeds, out.text_embeds, model.logit_scale, data.fits[text][:, objects])
+        if not config.questions:
+            return contrast
+        own = {key: value[objects] for key, value in answers.items()}
+        return contrast + 0.5 * pupil.loss(out.vision_model_output.pooler_output, own)
 
-    return fit(config.name, model, loss, config.schedule, folder)
+    fit(config.name, pupil if config.questions else model, loss, config.schedule, folder)
+    return model.eval()

@@ -52,6 +52,7 @@ class ClipConfig:
     projection: int
     schedule: Schedule
     near_captions: int = 0  # captions of the same shape that each picture is told apart from, besides the batch's own
+    questions: bool = False  # also learns to name each attribute from the picture
     mirror: bool = False
     shift: int = 1  # pixels
 
@@ -84,8 +85,9 @@ class Config:
             3,
             4,
             96,
-            Schedule(steps=2600, batch=128, rate=1e-3, seed=3, decay=0.05),
-            near_captions=3,
+            Schedule(steps=2200, batch=128, rate=1e-3, seed=3, decay=0.05),
+            near_captions=1,
+            questions=True,
             mirror=True,
             shift=2,
         )

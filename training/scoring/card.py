@@ -107,16 +107,18 @@ def paired_lines(scores: Scores) -> list[str]:
         first, second = scores.retrieval(a, "full"), scores.retrieval(b, "full")
         if first is None or second is None:
             continue
-        test = compare_runs(first.hits, second.hits)
+        prompts = load_objects(scores.work, a, "full").prompt.tolist()
+        test = compare_runs(first.hits, second.hits, groups=prompts)
         line = f"- {ROWS[b]} against {ROWS[a]}: {100 * test.difference.mean:+.1f} points among all captions "
         line += (
             f"({100 * test.difference.low:+.1f} to {100 * test.difference.high:+.1f}), McNemar p = {test.p_value:.2g}"
         )
         one, two = scores.under_specified(a), scores.under_specified(b)
         if one and two:
+            groups = {"diversity": None, "sharpness": one.prompt.tolist(), "best_cosine": one.prompt.tolist()}
             measures = {
-                key: permutation_test(getattr(one, key), getattr(two, key))
-                for key in ("diversity", "sharpness", "best_cosine")
+                key: permutation_test(getattr(one, key), getattr(two, key), groups=group)
+                for key, group in groups.items()
             }
             line += "; " + ", ".join(f"{key} p = {p:.2g}" for key, p in measures.items())
         lines.append(line)
