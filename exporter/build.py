@@ -115,7 +115,7 @@ def _record_goldens(bench: _Bench) -> Entry:
         entry, step.cached = bench.cache.get(
             "goldens", inputs, lambda folder: record(bench.model, recipe, folder, on_evaluation)
         )
-    gc.collect()
+    _free(step)
     return entry
 
 
@@ -130,7 +130,7 @@ def _make_programs(bench: _Bench, table: CoefficientTable) -> dict[str, tuple[Pr
             name, make = f"{transform.step} {program.name}", partial(transform.run, entry.folder if entry else None)
             with metered(name, bench.progress, bench.steps) as step:
                 entry, step.cached = bench.cache.get(name, inputs, make)
-            gc.collect()
+            _free(step)
         assert entry is not None
         finished[program.name] = (program, entry)
     return finished
@@ -163,7 +163,6 @@ def _check_programs(bench: _Bench, folder: Path, programs: dict[str, tuple[Progr
             tolerances = bench.recipe.validation.tolerances[program.precision]
             parities += check(name, session, _goldens_of(folder, name), program.precision, tolerances)
             del session
-        gc.collect()
     missed = [p for p in parities if not p.passed]
     if missed:
         worst = min(missed, key=lambda p: p.parity.snr_db - p.limit_db)
@@ -229,6 +228,12 @@ def _model_inputs(bench: _Bench) -> dict[str, Any]:
         "family_source": hashlib.sha256(source.read_bytes()).hexdigest(),
         "weights": bench.model.weights_digest,
     }
+
+
+def _free(step: StepRecord) -> None:
+    """Traced modules hang in cycles: the next program must not find the last one's weights in memory."""
+    if not step.cached:
+        gc.collect()
 
 
 def _require_precisions(recipe: Recipe, target: Target) -> None:

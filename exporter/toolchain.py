@@ -25,13 +25,18 @@ _NOT_IN_PROGRAMS = ("runtime", "zoo")
 
 def versions() -> dict[str, str]:
     """Versions of the packages that decide what a build gives; those not installed are left out."""
-    found = {"python": platform.python_version()}
+    return {"python": platform.python_version(), **dict(_installed())}
+
+
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    found = []
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            found.append((package, version(package)))
         except PackageNotFoundError:
             continue
-    return found
+    return tuple(found)
 
 
 @cache
