@@ -85,7 +85,7 @@ class Config:
             3,
             4,
             96,
-            Schedule(steps=2200, batch=128, rate=1e-3, seed=3, decay=0.05),
+            Schedule(steps=4600, batch=128, rate=1e-3, seed=3, decay=0.05),
             near_captions=1,
             questions=True,
             mirror=True,
