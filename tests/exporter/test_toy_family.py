@@ -112,7 +112,10 @@ class Balls(LoadedModel):
         return BallReference(self, sampler)
 
     def text_stage(self):
-        ids, embedding = TensorSpec("input_ids", "int64", ("batch", 6)), TensorSpec("embedding", "float32", ("batch", 3))
+        ids, embedding = (
+            TensorSpec("input_ids", "int64", ("batch", 6)),
+            TensorSpec("embedding", "float32", ("batch", 3)),
+        )
         return Stage("text_encoder", BallText(), (ids,), (embedding,))
 
     def field_stage(self):
