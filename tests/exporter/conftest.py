@@ -3,7 +3,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from tiny import write_tiny_shap_e
+
+from tests.exporter.tiny import write_tiny_shap_e
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

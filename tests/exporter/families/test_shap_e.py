@@ -8,12 +8,12 @@ import pytest
 import torch
 from diffusers import ShapEPipeline
 from diffusers.pipelines.shap_e.camera import create_pan_cameras
-from tiny import RENDER, sampler
 
 from exporter.errors import HubUnreachable, RecipeError, WeightsError
 from exporter.families.registry import load_model
 from exporter.families.shap_e import ShapE
 from exporter.parity import compare
+from tests.exporter.tiny import RENDER, sampler
 
 PROMPTS = ["a red chair", "a tall blue mug", "a table"]
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 import trimesh
 from diffusers.pipelines.shap_e.renderer import BoundingBoxVolume, volume_query_points
-from fields import ball, cube, everything, torus, union
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.runtime.extract import extract_mesh, grid_points, sample_exact
+from tests.exporter.runtime.fields import ball, cube, everything, torus, union
 
 FIELDS = {
     "ball": (ball(0.61), 4 / 3 * np.pi * 0.61**3, 1),

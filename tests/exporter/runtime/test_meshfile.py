@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import trimesh
 from diffusers.pipelines.shap_e.renderer import _convert_srgb_to_linear
-from fields import torus
 from PIL import Image
 from torch import from_numpy
 
@@ -17,6 +16,7 @@ from exporter.runtime.extract import extract_mesh
 from exporter.runtime.mesh import srgb_to_linear
 from exporter.runtime.meshfile import save_mesh, to_glb
 from exporter.runtime.pictures import mesh_picture, png, turntable_gif
+from tests.exporter.runtime.fields import torus
 
 MESH = extract_mesh(torus, 24)
 

@@ -4,12 +4,12 @@ import time
 
 import numpy as np
 import pytest
-from fields import ball, torus, union
 
 from exporter.runtime.cameras import orbit_camera
 from exporter.runtime.extract import extract_mesh
 from exporter.runtime.mesh import Mesh, empty_mesh
 from exporter.runtime.rasterize import DISTANCE, LIGHT, render_mesh
+from tests.exporter.runtime.fields import ball, torus, union
 
 
 def painted(mesh: Mesh, color) -> Mesh:

@@ -7,7 +7,6 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from tiny import RENDER, sampler
 
 from exporter.parity import compare
 from exporter.sampling.loop import loop
@@ -16,6 +15,7 @@ from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import probe
 from exporter.sampling.unrolled import unrolled
 from exporter.trace.onnx import trace
+from tests.exporter.tiny import RENDER, sampler
 
 STEPS = 8
 

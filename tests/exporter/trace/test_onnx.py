@@ -5,13 +5,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from tiny import RENDER
 
 from exporter.parity import compare
 from exporter.sampling.schedulers import make_scheduler
 from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import probe
 from exporter.trace.onnx import trace
+from tests.exporter.tiny import RENDER
 
 
 def denoiser_stage(tiny):

@@ -1,0 +1,74 @@
+"""The shipped model and its judge: safe files, the hub's layout, and good enough to be an instrument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import ShapEPipeline
+
+import exporter
+from exporter.families.registry import load_model
+from exporter.recipe import RenderSection, SamplerSection
+from training.scoring.truth import GroundTruth
+from validate.clip import Evaluator
+from validate.prompts import shipped_prompts
+from validate.quality import CaptionSet, score
+
+ZOO = Path(exporter.__path__[0]) / "zoo"
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Evaluator.load(ZOO / "shap_e_mini_evaluator")
+
+
+@pytest.fixture(scope="module")
+def captions(judge):
+    return CaptionSet.embed(shipped_prompts().full[:160], judge)
+
+
+def test_generator_and_judge_are_small_and_hold_no_code():
+    files = [path for path in ZOO.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files) <= 24 * 2**20
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".md"}
+
+
+def test_prompts_of_every_kind():
+    prompts = shipped_prompts()
+    assert len(prompts.full) >= 800
+    assert len(prompts.under_specified) >= 100
+    held_out = {prompt.text for prompt in prompts.held_out}
+    assert len(held_out) == 160 and held_out.isdisjoint(prompt.text for prompt in prompts.full)
+
+
+def test_diffusers_loads_it_and_makes_a_mesh():
+    pipeline = ShapEPipeline.from_pretrained(ZOO / "shap_e_mini", local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(0)
+    latents = pipeline(
+        "a red ball", num_inference_steps=6, guidance_scale=3.0, generator=generator, output_type="latent"
+    )
+    mesh = pipeline.shap_e_renderer.decode_to_mesh(latents.images[:1], "cpu", grid_size=24)
+    assert len(mesh.faces) > 100
+    red, green, blue = (mesh.vertex_channels[c].mean() for c in "RGB")
+    assert red > 3 * green and red > 3 * blue
+
+
+def test_the_judge_finds_real_objects(judge, captions):
+    prompts = list(captions.prompts[:12])
+    _, found = score(GroundTruth(prompts), prompts, captions, judge)
+    assert found.hits.sum() >= 9
+
+
+def test_the_model_makes_what_is_asked(judge, captions):
+    """A smoke test on eight steps; the model card has the figures."""
+    prompts = list(captions.prompts[:12])
+    sampler = SamplerSection(scheduler="heun", steps=8, guidance_scale=3.0)
+    reference = load_model("shap-e", "shap-e-mini").reference(sampler, RenderSection())
+    objects, found = score(reference, prompts, captions, judge)
+    assert not objects.empty.any()
+    assert found.hits.sum() >= 6
+    assert np.median(found.ranks) <= 3
