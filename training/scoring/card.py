@@ -157,8 +157,28 @@ def write_card(work: Path) -> None:
     ]
     text = "\n".join(sections) + "\n"
     (ZOO / "shap_e_mini" / "README.md").write_text(text)
+    (ZOO / "shap_e_mini_evaluator" / "README.md").write_text(judge_card(scores))
     print(text)
 
+
+def judge_card(scores: Scores) -> str:
+    """What the judge finds when it is shown ground-truth objects."""
+    small, large = (percent(scores.retrieval("truth", "full", small=small)) for small in (True, False))
+    captions = len(scores.captions.prompts)
+    return f"{JUDGE_TEXT}\nGround-truth objects, R-Precision: {small} among {SMALL_SET}, {large} among {captions}.\n"
+
+
+JUDGE_TEXT = """---
+license: apache-2.0
+library_name: transformers
+---
+
+# shap-e-mini-evaluator
+
+The CLIP that judges what `shap-e-mini` makes: another width, another seed and another way of training than the CLIP that
+conditions the generator, which never saw this one. Trained on sphere-traced pictures of the same procedural objects
+(`training/clip.py`); captions held out of the generator's training are held out of the judge's too.
+"""
 
 TEXT = """---
 license: apache-2.0
