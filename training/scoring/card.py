@@ -175,9 +175,9 @@ library_name: transformers
 
 # shap-e-mini-evaluator
 
-The CLIP that judges what `shap-e-mini` makes: another width, another seed and another way of training than the CLIP that
-conditions the generator, which never saw this one. Trained on sphere-traced pictures of the same procedural objects
-(`training/clip.py`); captions held out of the generator's training are held out of the judge's too.
+The CLIP that judges what `shap-e-mini` makes. The generator never saw it, and it has another width, another seed and
+another way of training than the CLIP that conditions the generator. It learnt from sphere-traced pictures of the same
+procedural objects (`training/clip.py`); captions held out of the generator's training are held out of the judge's too.
 """
 
 TEXT = """---
