@@ -14,6 +14,7 @@ from tokenizers import models, pre_tokenizers
 from exporter.build import build
 from exporter.cache import Cache
 from exporter.families.base import Denoiser, LoadedModel, Reference, Tokenizer
+from exporter.families import registry
 from exporter.families.registry import families, load_model, register
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
@@ -149,7 +150,9 @@ RECIPE = {
 def bundle(tmp_path_factory):
     register("balls", Balls)
     folder = tmp_path_factory.mktemp("balls")
-    return build(Recipe.model_validate(RECIPE), load_target("cpu"), folder / "out", cache=Cache(folder / "cache")).out
+    recipe = Recipe.model_validate(RECIPE)
+    yield build(recipe, load_target("cpu"), folder / "out", cache=Cache(folder / "cache")).out
+    registry._loaders.pop("balls")
 
 
 def test_it_is_built_and_makes_a_ball_of_the_right_colour(bundle):
