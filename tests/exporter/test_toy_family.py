@@ -13,8 +13,8 @@ from tokenizers import models, pre_tokenizers
 
 from exporter.build import build
 from exporter.cache import Cache
-from exporter.families.base import Denoiser, LoadedModel, Reference, Tokenizer
 from exporter.families import registry
+from exporter.families.base import Denoiser, LoadedModel, Reference, Tokenizer
 from exporter.families.registry import families, load_model, register
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
