@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from exporter.errors import ValidationFailed
 from t3export.output import print_json, print_note, progress_bar, results
+from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from validate.result import RungResult
@@ -62,6 +63,7 @@ def command(
       t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
       t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
     """
+    quiet_libraries()
     from validate.bundles import Options, validate_bundle
     from validate.report import record_in_bundle, report_table, write_report
 
