@@ -49,7 +49,7 @@ def test_diffusers_loads_it_and_makes_a_mesh():
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(0)
     latents = pipeline(
-        "a red ball", num_inference_steps=6, guidance_scale=3.0, generator=generator, output_type="latent"
+        "a red ball", num_inference_steps=16, guidance_scale=3.0, generator=generator, output_type="latent"
     )
     mesh = pipeline.shap_e_renderer.decode_to_mesh(latents.images[:1], "cpu", grid_size=24)
     assert len(mesh.faces) > 100
