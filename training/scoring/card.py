@@ -205,6 +205,10 @@ exports. `ShapEPipeline.from_pretrained` loads this folder.
 ## Limits
 
 It knows 25 shapes and 8 colours and nothing else; words outside its grammar are tokenised but mean nothing to it. Thin
-parts (umbrella handles, legs of small chairs) can break. It is for testing toolchains; it says nothing about the
-quality of any larger model.
+parts (umbrella handles, legs of small chairs) can break. Two-toned objects often blend their two colours, and a caption
+that leaves the colour open often gets a mixture: the prior is the weak part, the decoder and the judge are not (see the
+rows of the ground truth). It is for testing toolchains; it says nothing about the quality of any larger model.
+
+The first 890 steps of the judge ran under a shorter cosine than the configuration below says; everything else is as
+written there. Training shared its two cores with other work, so the times are longer than on a quiet machine.
 """
