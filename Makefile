@@ -37,7 +37,7 @@ test: lint  ## lint, then all tests but the slow ones
 test-slow: $(INSTALLED)  ## the full-size checks
 	$(BIN)/pytest -m slow
 
-train-mini: $(INSTALLED)  ## make the small model again, from nothing (about two hours on two cores; resumes)
+train-mini: $(INSTALLED)  ## make the small model again, from nothing (hours on two cores; resumes)
 	$(BIN)/python -m training all
 
 score-mini: $(INSTALLED)  ## measure the small model and write its model card

@@ -254,5 +254,5 @@ def _full_disk_told(out: Path) -> Iterator[None]:
             raise
         raise EnvironmentProblem(
             f"{out}: the disk is full ({error.filename or 'while writing'}); nothing of the former bundle was changed. "
-            "Free some space (`t3export cache prune`), or build elsewhere with --out"
+            "Free some space (`t3export cache prune`), or build elsewhere with --output"
         ) from error

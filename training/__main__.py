@@ -1,4 +1,4 @@
-"""Makes the small model: `python -m training all` (about two hours on two CPU cores; goes on where it stopped)."""
+"""Makes the small model: `python -m training all` (hours on two CPU cores; goes on where it stopped)."""
 
 import subprocess
 import sys
@@ -104,7 +104,7 @@ def package(work: Path) -> None:
 @click.option("--threads", default=2, show_default=True)
 @click.option("--only", help="Only measurements whose name contains this.")
 def score(work: Path, threads: int, only: str | None) -> None:
-    """Measures the packaged model and writes its model card (about an hour on two cores)."""
+    """Measures the packaged model and writes its model card (resumes)."""
     from training.scoring.card import write_card
     from training.scoring.measure import measure, reference
     from training.scoring.pictures import sheet
