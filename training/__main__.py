@@ -79,7 +79,7 @@ def prior(config, data, work):
 
     encoder = train_latents(config.latents, data, work).encoder
     clip = train_clip(config.conditioner, data, work, vocabulary())
-    train_prior(config.prior, config.latents, data, encoder, clip, work)
+    train_prior(config.prior, config.latents, encoder, clip, work)
 
 
 @main.command()
@@ -95,7 +95,7 @@ def package(work: Path) -> None:
     autoencoder = train_latents(config.latents, data, work)
     clip = train_clip(config.conditioner, data, work, vocabulary())
     judge = train_clip(config.judge, data, work, vocabulary())
-    prior = train_prior(config.prior, config.latents, data, autoencoder.encoder, clip, work)
+    prior = train_prior(config.prior, config.latents, autoencoder.encoder, clip, work)
     print(f"packaged: {write(autoencoder, clip, judge, prior) / 1e6:.1f} MB")
 
 

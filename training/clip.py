@@ -15,7 +15,7 @@ from transformers import CLIPConfig, CLIPModel
 from training.captions import CONTEXT_LENGTH
 from training.config import ClipConfig
 from training.data import Dataset
-from training.loop import DEVICE, Draw, fit
+from training.loop import DEVICE, Draw, fit, mixed_precision
 from training.objects import COLORS, FORMS, SHAPE_NAMES
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -47,12 +47,13 @@ def normalise(images: Tensor) -> Tensor:
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
-def roughen(images: Tensor, draw: Draw, mirror: bool, shift: int) -> Tensor:
-    """What a render of a mesh may have that the training pictures have not: soft edges, noise, a shift by pixels."""
+def roughen(images: Tensor, draw: Draw, shift: int) -> Tensor:
+    """What a render of a mesh may have that the training pictures have not: soft edges, noise, a shift by pixels; and
+    left may be right.
+    """
     soft = F.avg_pool2d(F.pad(images, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
     images = torch.lerp(images, soft, draw.uniform(len(images), 1, 1, 1))
-    if mirror:
-        images = torch.where(draw.uniform(len(images), 1, 1, 1) < 0.5, images, images.flip(3))
+    images = torch.where(draw.uniform(len(images), 1, 1, 1) < 0.5, images, images.flip(3))
     right, down = (draw.integers(2 * shift + 1, 2) - shift).tolist()
     return torch.roll(images, (right, down), (2, 3)) + 0.04 * draw.normal(*images.shape)
 
@@ -110,6 +111,7 @@ def answers_of(data: Dataset) -> dict[str, Tensor]:
 def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int) -> CLIPModel:
     torch.manual_seed(config.schedule.seed)
     model = make_clip(config, vocabulary, data.images.shape[2]).to(DEVICE)
+    model.set_attn_implementation("eager")  # on CPUs, the fused kernel's gradient is far slower in bfloat16
     pupil = Pupil(model).to(DEVICE)
     answers = answers_of(data)
     near, count = captions_by_shape(data)
@@ -119,16 +121,16 @@ def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int)
         objects = torch.randperm(len(data.parameters), generator=draw.generator, device=DEVICE)[:n]
         pictures = data.images[objects, draw.integers(data.images.shape[1], n)]
         text = data.caption[objects, draw.integers(data.caption.shape[1], n)]
-        if config.near_captions:
-            place = draw.uniform(n, config.near_captions) * count[answers["shape"][objects], None]
-            text = torch.cat([text, near[answers["shape"][objects, None], place.long()].flatten()])
-        images = roughen(normalise(pictures), draw, config.mirror, config.shift)
-        out = model(input_ids=data.tokens[text, :LONGEST], pixel_values=images)
-        contrast = contrastive_loss(out.image_embeds, out.text_embeds, model.logit_scale, data.fits[text][:, objects])
-        if not config.questions:
-            return contrast
+        place = draw.uniform(n, config.near_captions) * count[answers["shape"][objects], None]
+        text = torch.cat([text, near[answers["shape"][objects, None], place.long()].flatten()])
+        images = roughen(normalise(pictures), draw, config.shift)
+        with mixed_precision():
+            out = model(input_ids=data.tokens[text, :LONGEST], pixel_values=images)
+        contrast = contrastive_loss(
+            out.image_embeds.float(), out.text_embeds.float(), model.logit_scale, data.fits[text][:, objects]
+        )
         own = {key: value[objects] for key, value in answers.items()}
-        return contrast + 0.5 * pupil.loss(out.vision_model_output.pooler_output, own)
+        return contrast + 0.5 * pupil.loss(out.vision_model_output.pooler_output.float(), own)
 
-    fit(config.name, pupil if config.questions else model, loss, config.schedule, folder)
+    fit(config.name, pupil, loss, config.schedule, folder)
     return model.eval()

@@ -51,10 +51,8 @@ class ClipConfig:
     heads: int
     projection: int
     schedule: Schedule
-    near_captions: int = 0  # captions of the same shape that each picture is told apart from, besides the batch's own
-    questions: bool = False  # also learns to name each attribute from the picture
-    mirror: bool = False
-    shift: int = 1  # pixels
+    near_captions: int = 1  # captions of the same shape that each picture is told apart from, besides the batch's own
+    shift: int = 2  # pixels
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,8 @@ class PriorConfig:
     layers: int = 8
     time_width: int = 384
     unconditional: float = 0.1
-    schedule: Schedule = Schedule(steps=4200, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
+    objects: int = 200_000  # drawn afresh: the encoder needs no distances and no pictures
+    schedule: Schedule = Schedule(steps=20_000, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
 
 
 @dataclass(frozen=True)
@@ -73,23 +72,12 @@ class Config:
     latents: LatentConfig = LatentConfig()
     conditioner: ClipConfig = field(
         default_factory=lambda: ClipConfig(
-            "conditioner", 128, 3, 128, 3, 4, 128, Schedule(steps=2400, batch=128, rate=1e-3, seed=2, decay=0.05)
+            "conditioner", 128, 3, 128, 3, 4, 128, Schedule(steps=4600, batch=128, rate=1e-3, seed=2, decay=0.05)
         )
     )
     judge: ClipConfig = field(
         default_factory=lambda: ClipConfig(
-            "judge",
-            112,
-            2,
-            144,
-            3,
-            4,
-            96,
-            Schedule(steps=4600, batch=128, rate=1e-3, seed=3, decay=0.05),
-            near_captions=1,
-            questions=True,
-            mirror=True,
-            shift=2,
+            "judge", 112, 2, 144, 3, 4, 96, Schedule(steps=4600, batch=128, rate=1e-3, seed=3, decay=0.05)
         )
     )
     prior: PriorConfig = PriorConfig()

@@ -38,12 +38,14 @@ class Dataset:
     fits: Tensor  # bool [T, N] caption t is true of object n
 
 
-def sample_objects(config: DataConfig) -> tuple[list[Object], list[list[tuple[str, dict[str, str]]]]]:
+def sample_objects(
+    seed: int, objects: int, captions: int
+) -> tuple[list[Object], list[list[tuple[str, dict[str, str]]]]]:
     """Random objects of the trained combinations and a few captions each."""
-    rng = np.random.default_rng(config.seed)
-    groups = by_shape(split(config.seed)[0])
-    objects = [draw(rng, draw_attributes(rng, groups)) for _ in range(config.objects)]
-    return objects, [[draw_caption(rng, o.attributes) for _ in range(config.captions)] for o in objects]
+    rng = np.random.default_rng(seed)
+    groups = by_shape(split()[0])
+    drawn = [draw(rng, draw_attributes(rng, groups)) for _ in range(objects)]
+    return drawn, [[draw_caption(rng, o.attributes) for _ in range(captions)] for o in drawn]
 
 
 def load_dataset(config: DataConfig, folder: Path) -> Dataset:
@@ -59,14 +61,13 @@ def load_dataset(config: DataConfig, folder: Path) -> Dataset:
 
 
 def make_dataset(config: DataConfig) -> dict[str, Tensor]:
-    objects, captions = sample_objects(config)
+    objects, captions = sample_objects(config.seed, config.objects, config.captions)
     stated = {text: said for row in captions for text, said in row}
     texts = sorted(stated)
     index = {text: i for i, text in enumerate(texts)}
     attributes = sorted({o.attributes for o in objects}, key=repr)
     of = torch.tensor([attributes.index(o.attributes) for o in objects])
     truth = torch.tensor([[is_true(stated[t], a) for a in attributes] for t in texts])
-    tokens = make_tokenizer()(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
     chunks = []
     report = Report("data", 0, len(objects))
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
@@ -76,9 +77,14 @@ def make_dataset(config: DataConfig) -> dict[str, Tensor]:
     return {key: torch.cat([chunk[key] for chunk in chunks]) for key in chunks[0]} | {
         "parameters": torch.tensor(np.stack([o.parameters() for o in objects])),
         "caption": torch.tensor([[index[text] for text, _ in row] for row in captions]),
-        "tokens": tokens,
+        "tokens": tokenized(texts),
         "fits": truth[:, of].contiguous(),
     }
+
+
+def tokenized(texts: list[str]) -> Tensor:
+    """Token ids [T, L]."""
+    return make_tokenizer()(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
 
 
 def make_chunk(config: DataConfig, objects: list[Object], start: int) -> dict[str, np.ndarray]:

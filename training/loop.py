@@ -18,6 +18,12 @@ from training.config import Schedule
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def mixed_precision() -> torch.autocast:
+    """Matrix products in bfloat16 where the hardware multiplies it faster than float32."""
+    fast = DEVICE.type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=fast)
+
+
 class Draw:
     """The random numbers of one step, on the training device."""
 

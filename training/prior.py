@@ -3,18 +3,21 @@ Salimans 2022).
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import HeunDiscreteScheduler, PriorTransformer
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPModel
 
 from training.config import LatentConfig, PriorConfig
-from training.data import Dataset
+from training.data import sample_objects, tokenized
 from training.latents import Encoder
-from training.loop import DEVICE, Draw, fit
+from training.loop import DEVICE, Draw, fit, mixed_precision
 
 DECISIVE = 0.65  # of the schedule, where noise (sigma up to about 50) still leaves something to decide
 
@@ -63,23 +66,38 @@ def noise_levels() -> Tensor:
     return ((1 - kept) / kept).sqrt().float().to(DEVICE)
 
 
-@torch.no_grad()
-def encode_all(encoder: Encoder, parameters: Tensor) -> Tensor:
-    return torch.cat([encoder(chunk) for chunk in parameters.split(1024)])
+@dataclass
+class Examples:
+    """Objects and what may be said of them."""
+
+    parameters: Tensor  # [N, PARAMETERS]
+    caption: Tensor  # i64 [N, C] index into `tokens`
+    tokens: Tensor  # i64 [T, L]
+
+
+def fresh_examples(count: int, captions: int, seed: int) -> Examples:
+    objects, said = sample_objects(seed, count, captions)
+    index = {text: i for i, text in enumerate(sorted({text for row in said for text, _ in row}))}
+    return Examples(
+        torch.tensor(np.stack([o.parameters() for o in objects]), device=DEVICE),
+        torch.tensor([[index[text] for text, _ in row] for row in said], device=DEVICE),
+        tokenized(list(index)).to(DEVICE),
+    )
 
 
 def train_prior(
-    config: PriorConfig, latent_config: LatentConfig, data: Dataset, encoder: Encoder, clip: CLIPModel, folder: Path
+    config: PriorConfig, latent_config: LatentConfig, encoder: Encoder, clip: CLIPModel, folder: Path
 ) -> PriorTransformer:
     torch.manual_seed(config.schedule.seed)
+    data = fresh_examples(config.objects, captions=1, seed=config.schedule.seed)
     embeddings = text_embeddings(clip, data.tokens)
-    latents = encode_all(encoder, data.parameters)
     model = make_prior(config, latent_config, embeddings.shape[-1]).to(DEVICE)
+    model.set_attn_processor(AttnProcessor())  # on CPUs, the fused kernel's gradient is far slower in bfloat16
     sigmas = noise_levels()
     n = config.schedule.batch
 
     def loss(step: int, draw: Draw) -> Tensor:
-        objects = draw.integers(len(latents), n)
+        objects = draw.integers(len(data.parameters), n)
         text = embeddings[data.caption[objects, draw.integers(data.caption.shape[1], n)]]
         text = text * (draw.uniform(n, 1) >= config.unconditional)
         # stratified over the batch: three quarters where the noise level still decides something
@@ -87,9 +105,11 @@ def train_prior(
         timestep = torch.where(place < 0.85, place / 0.85 * DECISIVE, DECISIVE + (place - 0.85) / 0.15 * (1 - DECISIVE))
         timestep = (timestep * 1023).round().long()
         sigma = sigmas[timestep][:, None, None]
-        clean = latents[objects]
+        with torch.no_grad():
+            clean = encoder(data.parameters[objects])
         noisy = (clean + sigma * draw.normal(*clean.shape)) / (sigma.square() + 1).sqrt()
-        predicted = model(noisy, timestep=timestep, proj_embedding=text).predicted_image_embedding
-        return F.mse_loss(predicted[..., : clean.shape[-1]], clean)
+        with mixed_precision():
+            predicted = model(noisy, timestep=timestep, proj_embedding=text).predicted_image_embedding
+        return F.mse_loss(predicted[..., : clean.shape[-1]].float(), clean)
 
     return fit("prior", model, loss, config.schedule, folder)
