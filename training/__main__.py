@@ -110,7 +110,8 @@ def score(work: Path, threads: int, only: str | None) -> None:
     from training.scoring.pictures import sheet
 
     torch.set_num_threads(threads)
-    sheet(reference(64), Path(__file__).parent.parent / "docs" / "images" / "shap_e_mini.png")
+    if only is None:
+        sheet(reference(64), Path(__file__).parent.parent / "docs" / "images" / "shap_e_mini.png")
     measure(work, only)
     write_card(work)
 

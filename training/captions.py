@@ -150,12 +150,15 @@ def make_tokenizer(seed: int = 0) -> CLIPTokenizer:
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(False)])
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    # The trainer numbers what it is not given in no fixed order, and by those numbers it settles ties between merges.
+    last_letters = [letter + "</w>" for letter in letters]
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, initial_alphabet=letters, end_of_word_suffix="</w>", show_progress=False
-    )
+        vocab_size=VOCABULARY, initial_alphabet=letters, special_tokens=last_letters, end_of_word_suffix="</w>",
+        show_progress=False,
+    )  # fmt: skip
     learner.train_from_iterator(corpus, trainer)
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
-    tokens = letters + [letter + "</w>" for letter in letters] + ["".join(merge) for merge in merges] + [START, END]
+    tokens = letters + last_letters + ["".join(merge) for merge in merges] + [START, END]
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(
         vocab=vocabulary, merges=merges, unk_token=END, bos_token=START, eos_token=END, pad_token=letters[0],

@@ -63,7 +63,7 @@ class PriorConfig:
     time_width: int = 384
     unconditional: float = 0.1
     objects: int = 200_000  # drawn afresh: the encoder needs no distances and no pictures
-    schedule: Schedule = Schedule(steps=20_000, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
+    schedule: Schedule = Schedule(steps=14_000, batch=32, rate=1e-3, seed=4, warmup=400, ema=0.999)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from validate.prompts import Prompt, shipped_prompts
 
 GUIDANCE = 3.0
 PROMPTS, SEEDS = 320, 2
+QUANTIZED_PROMPTS = 160
 OPEN_PROMPTS, OPEN_SEEDS = 40, 4
 
 
@@ -39,6 +40,8 @@ def prompts_of(kind: str) -> tuple[list[Prompt], int]:
     shipped = shipped_prompts()
     if kind == "full":
         return list(shipped.full[:PROMPTS]), SEEDS
+    if kind == "quantized":
+        return list(shipped.full[:QUANTIZED_PROMPTS]), 1
     if kind == "held_out":
         return list(shipped.held_out), 1
     return list(shipped.under_specified[:OPEN_PROMPTS]), OPEN_SEEDS
@@ -62,7 +65,8 @@ def tasks(work: Path) -> list[Task]:
     ]
     rows += [Task(f"heun_{n}", kind, lambda n=n: reference(n)) for n in (16, 1) for kind in ("full", "open")]
     rows += [Task("heun_64", kind, lambda: reference(64)) for kind in ("full", "held_out", "open")]
-    rows += [Task(f"heun_16_{v}", "full", lambda v=v: reference(16, v)) for v in VARIANTS]
+    rows += [Task("heun_16", "quantized", lambda: reference(16))]
+    rows += [Task(f"heun_16_{v}", "quantized", lambda v=v: reference(16, v)) for v in VARIANTS]
     return rows
 
 
