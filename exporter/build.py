@@ -36,6 +36,7 @@ from exporter.families.registry import load_model
 from exporter.goldens import GoldenParity, check, record
 from exporter.meter import Progress, Silent, StepRecord, metered
 from exporter.programs import Program, make_programs, sampler_table
+from exporter.quantize.calibration import record as record_inputs
 from exporter.recipe import Recipe
 from exporter.runtime.session import open_session
 from exporter.sampling.table import CoefficientTable
@@ -89,7 +90,8 @@ def build(
         bench = _Bench(recipe, target, cache or Cache(), progress, model, steps)
         table = sampler_table(model, recipe)
         goldens = _record_goldens(bench)
-        programs = _make_programs(bench, table)
+        calibration = _record_calibration(bench) if recipe.quantization.table.calibrated else None
+        programs = _make_programs(bench, table, calibration)
         with metered("write bundle", progress, steps):
             _write_files(bench, folder, table, goldens, programs)
         parities = _check_programs(bench, folder, programs)
@@ -119,13 +121,33 @@ def _record_goldens(bench: _Bench) -> Entry:
     return entry
 
 
-def _make_programs(bench: _Bench, table: CoefficientTable) -> dict[str, tuple[Program, Entry]]:
+def _record_calibration(bench: _Bench) -> Entry:
+    """The inputs that quantization takes its ranges from."""
+    recipe = bench.recipe
+    settings = recipe.quantization.calibration
+    recorded = settings.model_dump(exclude={"observer", "percentile"})
+    inputs = {**_model_inputs(bench), "sampler": recipe.sampler.model_dump(), "calibration": recorded}
+    with metered("record calibration", bench.progress, bench.steps) as step:
+
+        def on_evaluation(done: int, total: int) -> None:
+            bench.progress.advanced("record calibration", done, total)
+
+        entry, step.cached = bench.cache.get(
+            "calibration", inputs, lambda folder: record_inputs(bench.model, recipe, settings, folder, on_evaluation)
+        )
+    _free(step)
+    return entry
+
+
+def _make_programs(
+    bench: _Bench, table: CoefficientTable, calibration: Entry | None
+) -> dict[str, tuple[Program, Entry]]:
     """Every program traced, quantized and compiled, one after the other, so that only one is in memory at a time."""
     compile_program = compiler_for(bench.target)
     finished = {}
-    for program in make_programs(bench.model, bench.recipe, table):
+    for program in make_programs(bench.model, bench.recipe, table, calibration):
         entry: Entry | None = None
-        for transform in program.transforms(bench.target.opset, compile_program):
+        for transform in program.transforms(bench.target, compile_program):
             inputs = {**_model_inputs(bench), **transform.inputs, "before": entry.key if entry else None}
             name, make = f"{transform.step} {program.name}", partial(transform.run, entry.folder if entry else None)
             with metered(name, bench.progress, bench.steps) as step:
@@ -133,6 +155,10 @@ def _make_programs(bench: _Bench, table: CoefficientTable) -> dict[str, tuple[Pr
             _free(step)
         assert entry is not None
         finished[program.name] = (program, entry)
+    layers = [
+        (layer.name, layer.operator) for program, entry in finished.values() for layer in program.layers(entry.folder)
+    ]
+    bench.recipe.quantization.table.require_matches(layers)
     return finished
 
 
@@ -157,11 +183,12 @@ def _write_files(
 def _check_programs(bench: _Bench, folder: Path, programs: dict[str, tuple[Program, Entry]]) -> list[GoldenParity]:
     parities: list[GoldenParity] = []
     session_options = bench.target.session.model_dump()
-    for name, (program, _) in programs.items():
+    for name, (program, entry) in programs.items():
         with metered(f"check {name}", bench.progress, bench.steps):
             session = open_session(bench.target.backend, folder / name / PROGRAM, session_options)
-            tolerances = bench.recipe.validation.tolerances[program.precision]
-            parities += check(name, session, _goldens_of(folder, name), program.precision, tolerances)
+            precision = program.precision(entry.folder)
+            tolerances = bench.recipe.validation.tolerances[precision]
+            parities += check(name, session, _goldens_of(folder, name), precision, tolerances)
             del session
     missed = [p for p in parities if not p.passed]
     if missed:
@@ -189,7 +216,8 @@ def _manifest(
             external_data=[file for file in own if file != main],
             inputs=[TensorPart(**spec.to_dict()) for spec in program.inputs(entry.folder)],
             outputs=[TensorPart(**spec.to_dict()) for spec in program.outputs(entry.folder)],
-            precision=program.precision,
+            precision=program.precision(entry.folder),
+            layers={y.name: y.precision for y in program.layers(entry.folder) if y.precision != "fp32"},
             size=sum(files[file].size for file in own),
         )
     tokenizer = model.tokenizer
@@ -240,7 +268,7 @@ def _require_precisions(recipe: Recipe, target: Target) -> None:
     lacking = recipe.precisions - set(target.precisions)
     if lacking:
         raise RecipeError(
-            f"recipe '{recipe.name}' has stages in {', '.join(sorted(lacking))}, which target '{target.name}' lacks; "
+            f"recipe '{recipe.name}' has layers in {', '.join(sorted(lacking))}, which target '{target.name}' lacks; "
             f"it has {', '.join(target.precisions)}"
         )
 

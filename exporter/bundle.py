@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.quantize.policy import Precision
 
 MANIFEST = "manifest.json"
 REPORTS = "reports"
@@ -44,7 +45,10 @@ class StagePart(Part):
     external_data: list[str] = Field(default_factory=list, description="Paths of its weights kept outside the program")
     inputs: list[TensorPart]
     outputs: list[TensorPart]
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Precision = Field(description="The lowest precision of any layer")
+    layers: dict[str, Precision] = Field(
+        default_factory=dict, description="Precision of every layer that is not fp32, by its name"
+    )
     size: int = Field(ge=0, description="Bytes of the program with its external data")
 
 

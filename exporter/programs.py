@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx
+
 from exporter.backends.registry import Compile
+from exporter.cache import Entry
 from exporter.families.base import LoadedModel, StageMaker
-from exporter.quantize.dynamic import quantize
+from exporter.passes.to_half import tensor_types, to_half
+from exporter.quantize.graph_file import read_graph, save_graph
+from exporter.quantize.layers import find_layers
+from exporter.quantize.policy import Precision
+from exporter.quantize.quantizer import REPORT, LayerReport, lowest_precision, read_report, write_report
+from exporter.quantize.steps import Quantization
 from exporter.recipe import Recipe
 from exporter.sampling.loop import loop
 from exporter.sampling.schedulers import clip_range, make_scheduler
@@ -18,47 +28,48 @@ from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import CoefficientTable, probe
 from exporter.sampling.unrolled import unrolled
 from exporter.stage import Stage, TensorSpec
+from exporter.target import Target
 from exporter.trace.onnx import PROGRAM, trace
+from exporter.transform import Transform
 
 SPECS = "specs.json"
 DEFAULT_OPSET = 23
 
 
 @dataclass(frozen=True)
-class Transform:
-    """One cached step: `run(folder of the step before, folder to write)`; `inputs` are the settings it depends on."""
-
-    step: str
-    inputs: dict[str, Any]
-    run: Callable[[Path | None, Path], object]
-
-
-@dataclass(frozen=True)
 class Program:
-    """One program: the stage it is made from, its precision and, for a whole sampler, how it is unrolled."""
+    """One program: the stage it is made from, how that is quantized and, for a whole sampler, how it is unrolled."""
 
     name: str
     make_stage: StageMaker
     settings: dict[str, Any]
-    precision: Literal["fp32", "int8"]
+    quantization: Quantization
     unroll: Literal["step", "loop", "full"] = "step"
     evaluations: int = 1
 
-    def transforms(self, opset: int | None, compile_program: Compile) -> Iterator[Transform]:
-        """trace, then quantize and unroll where the recipe says so, then compile."""
-        version = opset or DEFAULT_OPSET
+    def transforms(self, target: Target, compile_program: Compile) -> Iterator[Transform]:
+        """trace, then quantize, halve and unroll where recipe or target say so, then compile."""
+        version = target.opset or DEFAULT_OPSET
         yield Transform("trace", self.settings | {"opset": version}, lambda _, folder: self._trace(version, folder))
-        if self.precision == "int8":
-            yield Transform("quantize", {"method": "dynamic_int8"}, self._quantize)
+        for transform in self.quantization.transforms():
+            yield Transform(transform.step, transform.inputs, partial(self._carry, transform.run))
+        if target.rendering == "fp16":
+            yield Transform("halve", {}, partial(self._carry, self._halve))
         if self.unroll != "step":
             yield Transform("unroll", {"unroll": self.unroll, "evaluations": self.evaluations}, self._unroll)
-        yield Transform(
-            "compile", {"precision": self.precision}, lambda before, to: self._compile(compile_program, before, to)
-        )
+        yield Transform("compile", {}, partial(self._carry, partial(self._compile, compile_program)))
 
     def files(self, folder: Path) -> list[str]:
         """Names of all files that go into the bundle."""
         return sorted(path.name for path in folder.iterdir() if path.name.startswith(PROGRAM))
+
+    def layers(self, folder: Path) -> list[LayerReport]:
+        """The layers that were quantized."""
+        return read_report(folder)
+
+    def precision(self, folder: Path) -> Precision:
+        """The lowest precision of any layer."""
+        return lowest_precision(read_report(folder))
 
     def inputs(self, folder: Path) -> list[TensorSpec]:
         return _read_specs(folder)[0]
@@ -71,10 +82,21 @@ class Program:
         trace(stage, opset, folder)
         _write_specs(folder, stage.inputs, stage.outputs)
 
-    def _quantize(self, before: Path | None, folder: Path) -> None:
+    def _carry(self, run: Callable[[Path | None, Path], object], before: Path | None, folder: Path) -> None:
+        """Run a step that leaves inputs and outputs as they are."""
         assert before is not None
-        quantize(before / PROGRAM, folder)
-        _write_specs(folder, *_read_specs(before))
+        run(before, folder)
+        for name in (SPECS, REPORT):
+            if (before / name).exists() and not (folder / name).exists():
+                shutil.copyfile(before / name, folder / name)
+
+    def _halve(self, before: Path | None, folder: Path) -> None:
+        assert before is not None
+        graph = read_graph(before / PROGRAM)
+        known = read_report(before) or [LayerReport(y.name, y.operator, "fp32") for y in find_layers(graph)]
+        to_half(graph, tensor_types(onnx.load(before / PROGRAM, load_external_data=False)))
+        save_graph(graph, folder)
+        write_report(folder, [replace(y, precision="fp16") if y.precision == "fp32" else y for y in known])
 
     def _unroll(self, before: Path | None, folder: Path) -> None:
         assert before is not None
@@ -83,12 +105,12 @@ class Program:
         inputs, _ = _read_specs(before)
         taken = [spec for spec in inputs if spec.name in ("sample", "embedding")]
         latents = next(spec for spec in inputs if spec.name == "sample")
+        write_report(folder, read_report(before))
         _write_specs(folder, taken, [TensorSpec("latents", latents.dtype, latents.shape)])
 
     def _compile(self, compile_program: Compile, before: Path | None, folder: Path) -> None:
         assert before is not None
-        compile_program(before / PROGRAM, self.precision, folder)
-        _write_specs(folder, *_read_specs(before))
+        compile_program(before / PROGRAM, read_report(before), folder)
 
 
 def sampler_table(model: LoadedModel, recipe: Recipe) -> CoefficientTable:
@@ -97,21 +119,30 @@ def sampler_table(model: LoadedModel, recipe: Recipe) -> CoefficientTable:
     return probe(make_scheduler(settings.scheduler, model.scheduler(), settings.clamp), settings.steps, settings.clamp)
 
 
-def make_programs(model: LoadedModel, recipe: Recipe, table: CoefficientTable) -> list[Program]:
-    """The programs of a bundle in the order in which they run."""
+def make_programs(
+    model: LoadedModel, recipe: Recipe, table: CoefficientTable, calibration: Entry | None = None
+) -> list[Program]:
+    """The programs of a bundle in the order in which they run.
+
+    `calibration`: the recorded inputs that quantization takes its ranges from, where the recipe needs any.
+    """
     sampler, render = recipe.sampler, recipe.render.model_dump(include={"coarse_samples", "fine_samples"})
     name = "denoiser" if sampler.unroll == "step" else "sampler"
     stages = model.stages(recipe.render)
     settings = sampler.model_dump(exclude={"unroll"})
+
+    def quantization(stage: str) -> Quantization:
+        return Quantization(stage, recipe.quantization, calibration, sampler.guidance_scale)
+
     programs = {
-        stage: Program(stage, make, {"render": render} if stage == "renderer" else {}, recipe.stage_precision(stage))
+        stage: Program(stage, make, {"render": render} if stage == "renderer" else {}, quantization(stage))
         for stage, make in stages.items()
     }
     own = Program(
         name,
         lambda: _step_stage(model, recipe, table),
         {"sampler": settings},
-        recipe.stage_precision(name),
+        quantization("denoiser"),
         sampler.unroll,
         table.evaluations,
     )

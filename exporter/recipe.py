@@ -6,16 +6,10 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-StageName = Literal["text_encoder", "denoiser", "projector", "field", "renderer"]
-Precision = Literal["fp32", "int8"]
-
-
-class Section(BaseModel):
-    """Strict, frozen and closed: a misspelt field is an error, never a silent default."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+from exporter.quantize.policy import Policy, Precision, Rule
+from exporter.section import Section
 
 
 class ModelSection(Section):
@@ -111,22 +105,88 @@ class RenderSection(Section):
     )
 
 
+class CalibrationSection(Section):
+    """What the ranges of static INT8 are taken from: the reference's own trajectories over prompts and timesteps."""
+
+    prompts: int | list[str] = Field(
+        default=32,
+        title="Prompts",
+        description="How many of the shipped prompts (those that validation reaches last), or your own",
+    )
+    steps: int = Field(
+        default=8,
+        title="Steps",
+        description="Scheduler steps of the recorded trajectories: fewer than the sampler's cross the same levels",
+        ge=1,
+        le=1000,
+        json_schema_extra={"unit": "steps"},
+    )
+    evaluations: int = Field(
+        default=8,
+        title="Evaluations",
+        description="How many evaluations of each trajectory are kept, spread evenly over the noise levels",
+        ge=1,
+        json_schema_extra={"unit": "evaluations"},
+    )
+    batch: int = Field(
+        default=8,
+        title="Batch",
+        description="Prompts that are recorded together",
+        ge=1,
+        json_schema_extra={"unit": "prompts"},
+    )
+    seed: int = Field(default=0, title="Seed", description="Seed of prompts and noise", ge=0, lt=2**32)
+    observer: Literal["minmax", "percentile", "entropy", "mse"] = Field(
+        default="mse", title="Observer", description="How a range is found from what was seen"
+    )
+    percentile: float = Field(
+        default=99.99,
+        title="Percentile",
+        description="Share of magnitudes inside the range (observer percentile)",
+        gt=50,
+        le=100,
+        json_schema_extra={"unit": "%"},
+    )
+
+    @field_validator("prompts")
+    @classmethod
+    def _at_least_one(cls, prompts: int | list[str]) -> int | list[str]:
+        if not prompts or (isinstance(prompts, int) and prompts < 0):
+            raise ValueError(f"found {prompts!r}; at least one prompt is needed")
+        return prompts
+
+
 class QuantizationSection(Section):
-    """Which stages are quantized, and how."""
+    """Which layers are quantized, and how."""
 
-    method: Literal["none", "dynamic_int8"] = Field(
-        title="Method",
-        description="none: fp32; dynamic_int8: ONNX Runtime's dynamic quantizer, INT8 weights per channel",
+    rules: list[Rule] = Field(
+        title="Rules",
+        description="Layers and their precisions; the last rule that speaks of a layer decides, one that no rule "
+        "speaks of stays fp32. A `policy` file's rules come before these",
     )
-    stages: list[StageName] = Field(
-        default_factory=list, title="Stages", description="The stages that are quantized; the others stay fp32"
+    policy: str | None = Field(
+        default=None, title="Policy", description="A file of rules, by a path relative to this one"
+    )
+    smooth: float | Literal["search", "none"] = Field(
+        default="none",
+        title="Smoothing",
+        description="SmoothQuant (arXiv 2211.10438): how much of an activation's range moves into the weights, 0 to 1; "
+        "search: the best for each layer",
+    )
+    objective: Literal["output", "guided"] = Field(
+        default="output",
+        title="Objective",
+        description="What rounding and smoothing keep small: the error of each layer's output, or of the guided "
+        "combination of its two branches",
+    )
+    calibration: CalibrationSection = Field(
+        default_factory=CalibrationSection, title="Calibration", description="Where the ranges come from"
     )
 
-    @model_validator(mode="after")
-    def _method_and_stages_agree(self) -> QuantizationSection:
-        if (self.method == "none") != (not self.stages):
-            raise ValueError(f"method '{self.method}' does not go with stages {self.stages}: none needs an empty list")
-        return self
+    @property
+    def table(self) -> Policy:
+        """The rules as a policy."""
+        return Policy(rules=self.rules)
 
 
 class GoldensSection(Section):
@@ -249,19 +309,9 @@ class Recipe(Section):
         return self
 
     @property
-    def precision(self) -> Precision:
-        """The lowest precision of any stage."""
-        return "fp32" if self.quantization.method == "none" else "int8"
-
-    @property
-    def precisions(self) -> set[str]:
-        """Every precision that stages of this recipe have."""
-        return {"fp32", self.precision}
-
-    def stage_precision(self, stage: str) -> Precision:
-        """The precision of one stage by name; a whole sampler has its denoiser's."""
-        role = "denoiser" if stage == "sampler" else stage
-        return "int8" if role in self.quantization.stages else "fp32"
+    def precisions(self) -> set[Precision]:
+        """Every precision that layers of this recipe may have."""
+        return self.quantization.table.precisions
 
     def data(self) -> dict[str, Any]:
         """The resolved recipe as plain JSON data, without `extends`."""

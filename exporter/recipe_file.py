@@ -7,6 +7,7 @@ from pathlib import Path
 
 from exporter.document import Document, Location, parse_value, read_yaml, validate
 from exporter.errors import RecipeError
+from exporter.quantize.policy import Policy
 from exporter.recipe import Recipe
 
 
@@ -24,6 +25,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None =
     document = _read_with_parents(path, ())
     for override in overrides:
         _apply(document, override)
+    _include_policy(document, Path())
     if weights is not None:
         _assign(document, ("model", "weights"), weights, "--weights")
     return document
@@ -35,6 +37,7 @@ def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
         ring = " -> ".join(p.name for p in (*children, resolved))
         raise RecipeError(f"{path}: extends: the recipes extend each other in a ring: {ring}")
     document = read_yaml(path)
+    _include_policy(document, path.parent)
     parent = document.data.pop("extends", None)
     if parent is None:
         return document
@@ -45,6 +48,32 @@ def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     if not parent_path.is_file():
         raise RecipeError(f"{place}: extends: {parent_path} is not a file; write a path relative to {path.name}")
     return _merge(_read_with_parents(parent_path, (*children, resolved)), document)
+
+
+def _include_policy(document: Document, folder: Path) -> None:
+    """Puts the rules of a policy file, named relative to `folder`, before a document's own."""
+    section = document.data.get("quantization")
+    if not isinstance(section, dict) or section.get("policy") is None:
+        return
+    name, place = section.pop("policy"), document.place(("quantization", "policy"))
+    if not isinstance(name, str):
+        raise RecipeError(f"{place}: quantization.policy: found {name!r}; the path of a policy file is expected")
+    policy = read_yaml(folder / name)
+    validate(Policy, policy)
+    shared, own = policy.data.get("rules", []), section.get("rules") or []
+    if not isinstance(own, list):
+        return
+    section["rules"] = [*shared, *own]
+    places = {_moved(key, len(shared)): value for key, value in document.places.items()}
+    document.places = places | {("quantization", *key): value for key, value in policy.places.items() if key}
+
+
+def _moved(location: Location, count: int) -> Location:
+    """Where a rule's place lies with so many rules before it."""
+    match location:
+        case ("quantization", "rules", int(number), *rest):
+            return ("quantization", "rules", number + count, *rest)
+    return location
 
 
 def _merge(parent: Document, child: Document) -> Document:

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from exporter.document import read_yaml, validate
 from exporter.errors import RecipeError, did_you_mean
-from exporter.recipe import Section
+from exporter.quantize.policy import Precision
+from exporter.section import Section
 
 TARGETS = Path(__file__).parent / "targets"
 
@@ -59,7 +60,11 @@ class Target(Section):
     processor: str = Field(description="What it runs on: cpu, cuda, npu, …")
     status: Literal["complete", "planned"] = Field(description="planned targets are listed, and refused by build")
     opset: int | None = Field(default=None, ge=18, le=26, description="ONNX opset; none where ONNX is not used")
-    precisions: list[Literal["fp32", "fp16", "int8"]] = Field(description="Precisions a stage may have", min_length=1)
+    precisions: list[Precision] = Field(description="Precisions a layer may have", min_length=1)
+    rendering: Literal["fp32", "fp16"] = Field(
+        default="fp32",
+        description="What is not quantized, and the scales of what is: fp32; fp16: the networks in half precision",
+    )
     memory_limit_mb: int | None = Field(
         default=None, ge=1, description="Memory of the device", json_schema_extra={"unit": "MB"}
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.errors import RecipeError
+from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe import Tolerances
 from exporter.runtime.generator import Generator, OnStep
 from exporter.runtime.noise import noise
@@ -20,7 +21,6 @@ from validate.objects import Progress, Views
 from validate.prompts import Prompt
 
 Arrays = dict[str, np.ndarray]
-PRECISIONS_LOWEST_FIRST = ("int8", "fp16", "fp32")
 
 
 class StageSpec(Protocol):

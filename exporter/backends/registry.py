@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from exporter.errors import RecipeError
+from exporter.quantize.quantizer import LayerReport
 from exporter.target import Target
 
-Compile = Callable[[Path, str, Path], Path]
+Compile = Callable[[Path, Sequence[LayerReport], Path], Path]
 
 _COMPILERS = {"onnxruntime": "exporter.backends.onnxruntime"}
 
 
 def compiler_for(target: Target) -> Compile:
-    """`compile_program(program, precision, folder)` of the target's backend: writes what runs into `folder`, its path.
+    """`compile_program(program, layers, folder)` of the target's backend: writes what runs into `folder`, its path.
 
     Raises RecipeError for a backend that cannot be built for.
     """

@@ -15,6 +15,7 @@ from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from exporter.errors import WeightsError, did_you_mean
+from exporter.families import stress
 from exporter.families.base import LoadedModel, RenderSettings, SamplerSettings, StageMaker, Tokenizer
 from exporter.families.shap_e_modules import (
     Field,
@@ -43,10 +44,13 @@ RANDOM_SIZES = ("shap-e-300m", "shap-e-mini")
 
 
 def load(weights: str) -> ShapE:
-    """Shap-E with these weights: 'shap-e-mini', a folder, 'org/name' on the hub, or 'random:SIZE[:seed]'.
+    """Shap-E with these weights: 'shap-e-mini', a folder, 'org/name' on the hub, 'random:SIZE[:seed]', or any of these
+    with synthetic outliers, 'stress:WEIGHTS[:factor]'.
 
     Raises WeightsError.
     """
+    if stress.is_synthetic(weights):
+        return _stressed(weights)
     if weights.startswith("random:"):
         return _random(weights)
     folder = find_folder(weights, ZOO_MODELS)
@@ -197,6 +201,25 @@ def _random(weights: str) -> ShapE:
         configs=configs,
         tokenizer_folder=mini / "tokenizer",
         fill_part=lambda module, part: fill_random_part(module, seed * len(PARTS) + PARTS.index(part)),
+    )
+
+
+def _stressed(weights: str) -> ShapE:
+    inner, factor = stress.split_name(weights)
+    plain = load(inner)
+
+    def fill_part(module: torch.nn.Module, part: str) -> None:
+        plain.fill_part(module, part)
+        if part == "prior":
+            stress.inject_outliers(module, factor)
+
+    return ShapE(
+        source=weights,
+        digest=hashlib.sha256(f"{stress.PREFIX}{plain.weights_digest}:{factor}".encode()).hexdigest(),
+        trained=plain.trained,
+        configs=plain.configs,
+        tokenizer_folder=plain.tokenizer_folder,
+        fill_part=fill_part,
     )
 
 

@@ -40,7 +40,7 @@ class PriorDenoiser(Denoiser):
     def __init__(self, prior: Any) -> None:
         super().__init__()
         self.prior = prior
-        self.width = prior.config.embedding_dim
+        self.proj_to_clip_embeddings = _first_rows(prior.proj_to_clip_embeddings, prior.config.embedding_dim)
 
     def time_table(self, timesteps: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -58,9 +58,15 @@ class PriorDenoiser(Denoiser):
             hidden = prior.norm_in(hidden)
         for block in prior.transformer_blocks:
             hidden = block(hidden)
-        hidden = prior.norm_out(hidden)[:, 2:]
-        out = prior.proj_to_clip_embeddings
-        return F.linear(hidden, out.weight[: self.width], out.bias[: self.width])
+        return self.proj_to_clip_embeddings(prior.norm_out(hidden)[:, 2:])
+
+
+def _first_rows(linear: nn.Linear, rows: int) -> nn.Linear:
+    """The part of a linear layer that makes its first outputs."""
+    part = nn.Linear(linear.in_features, rows, device="meta")
+    weight, bias = linear.weight.detach()[:rows].clone(), linear.bias.detach()[:rows].clone()
+    part.load_state_dict({"weight": weight, "bias": bias}, assign=True)
+    return part
 
 
 class Projector(nn.Module):
@@ -72,29 +78,38 @@ class Projector(nn.Module):
 
     def __init__(self, params_proj: Any) -> None:
         super().__init__()
-        self.names = [output_name(name) for name in params_proj.config.param_names]
-        self.shapes = [tuple(shape) for shape in params_proj.config.param_shapes]
-        self.norms = nn.ModuleDict()
-        self.weights = nn.ParameterDict()
-        self.biases = nn.ParameterDict()
-        for name, (vectors, channels), source in zip(
-            self.names, self.shapes, params_proj.projections.values(), strict=True
-        ):
-            matrix = source.proj.weight.detach().view(vectors, channels, source.d_latent)
-            self.weights[name] = nn.Parameter(matrix.transpose(1, 2).contiguous(), requires_grad=False)
-            self.biases[name] = nn.Parameter(source.proj.bias.detach().view(1, vectors, channels), requires_grad=False)
-            self.norms[name] = source.norm
-            source.proj.weight = None
+        self.rows = [rows for rows, _ in params_proj.config.param_shapes]
+        self.projections = nn.ModuleDict(
+            {
+                output_name(name): Projection(source, *shape)
+                for name, shape, source in zip(
+                    params_proj.config.param_names,
+                    params_proj.config.param_shapes,
+                    params_proj.projections.values(),
+                    strict=True,
+                )
+            }
+        )
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs = []
-        start = 0
-        for name, (vectors, _) in zip(self.names, self.shapes, strict=True):
-            tokens = latents[:, start : start + vectors].transpose(0, 1)
-            projected = torch.matmul(tokens, self.weights[name]).transpose(0, 1)
-            outputs.append(self.norms[name](projected) + self.biases[name])
-            start += vectors
-        return tuple(outputs)
+        tokens = latents.split(self.rows, dim=1)
+        return tuple(project(t) for project, t in zip(self.projections.values(), tokens, strict=True))
+
+
+class Projection(nn.Module):
+    """ChannelsProj: tokens [B,R,D] to one weight [B,R,C], each row by a matrix of its own."""
+
+    def __init__(self, source: Any, rows: int, channels: int) -> None:
+        super().__init__()
+        matrix = source.proj.weight.detach().view(rows, channels, source.d_latent)
+        self.weight = nn.Parameter(matrix.transpose(1, 2).contiguous(), requires_grad=False)
+        self.bias = nn.Parameter(source.proj.bias.detach().view(1, rows, channels), requires_grad=False)
+        self.norm = source.norm
+        source.proj.weight = None
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        projected = torch.matmul(tokens.transpose(0, 1), self.weight).transpose(0, 1)
+        return self.norm(projected) + self.bias
 
 
 class FieldNetwork(nn.Module):

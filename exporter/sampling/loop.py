@@ -13,7 +13,7 @@ from exporter.sampling.step_graph import StepGraph, identity, sampler_model, zer
 def loop(step_program: Path, evaluations: int, folder: Path) -> Path:
     """Write the program sample [B,N,D], embedding [B,E] -> latents [B,N,D] into `folder`; its path.
 
-    The weights stay outside the loop's body, where they are stored once.
+    The weights are the body's own, stored once: ONNX Runtime fuses no dequantized weight from outside a body.
     """
     step = StepGraph(step_program)
     state = {name: f"loop/{name}" for name in ("sample", "previous_sample", "previous_prediction")}
@@ -31,6 +31,7 @@ def loop(step_program: Path, evaluations: int, folder: Path) -> Path:
             helper.make_tensor_value_info("loop/again", onnx.TensorProto.BOOL, []),
             *(step.like("sample", name) for name in ("next_sample", "loop/left_sample", "prediction")),
         ],
+        initializer=list(step.initializers.values()),
     )
     count = helper.make_tensor("loop/count", onnx.TensorProto.INT64, [], [evaluations])
     always = helper.make_tensor("loop/always", onnx.TensorProto.BOOL, [], [True])
@@ -44,4 +45,4 @@ def loop(step_program: Path, evaluations: int, folder: Path) -> Path:
             body=body,
         ),
     ]
-    return sampler_model(step, nodes, [count, always], folder)
+    return sampler_model(step, nodes, [count, always], folder, without=step.initializers.keys())

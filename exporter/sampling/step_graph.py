@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.reference import ReferenceEvaluator
+
+from exporter.program_files import link_weights
 
 
 class StepGraph:
@@ -99,7 +100,7 @@ def sampler_model(
     nodes: list[onnx.NodeProto],
     constants: list[onnx.TensorProto],
     folder: Path,
-    without: set[str] | frozenset[str] = frozenset(),
+    without: Collection[str] = frozenset(),
 ) -> Path:
     """Save a graph sample, embedding -> latents that shares the step's weights, external data included."""
     weights = [tensor for tensor in step.graph.initializer if tensor.name not in without]
@@ -108,26 +109,10 @@ def sampler_model(
     model = helper.make_model(graph, opset_imports=step.model.opset_import, producer_name=step.model.producer_name)
     model.ir_version = step.model.ir_version
     folder.mkdir(parents=True, exist_ok=True)
-    for file in external_files(step.model):
-        link_or_copy(step.program.parent / file, folder / file)
+    link_weights(model, step.program.parent, folder)
     path = folder / step.program.name
     path.write_bytes(model.SerializeToString(deterministic=True))
     return path
-
-
-def external_files(model: onnx.ModelProto) -> list[str]:
-    """Names of the files beside a program that hold its weights."""
-    entries = (e for t in model.graph.initializer if uses_external_data(t) for e in t.external_data)
-    return sorted({entry.value for entry in entries if entry.key == "location"})
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """The same file at another place, without a second copy where the file system allows it."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def zeros_like(name: str, zeros: str) -> list[onnx.NodeProto]:

@@ -18,7 +18,7 @@ from exporter.stage import Stage, TensorSpec
 PROGRAM = "program.onnx"
 EXTERNAL_DATA = "program.onnx.data"
 EXTERNAL_ABOVE_BYTES = 100 * 2**20
-_SMALL_TENSOR_BYTES = 1024
+SMALL_TENSOR_BYTES = 1024
 _EXAMPLE_SIZES = {"batch": 2}
 _EXAMPLE_SIZE = 5
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -64,7 +64,7 @@ def save(model: ir.Model, folder: Path) -> Path:
     """Write a model into a folder, its weights beside it where they are large; the program's path."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     external = EXTERNAL_DATA if size > EXTERNAL_ABOVE_BYTES else None
-    ir.save(model, folder / PROGRAM, external_data=external, size_threshold_bytes=_SMALL_TENSOR_BYTES)
+    ir.save(model, folder / PROGRAM, external_data=external, size_threshold_bytes=SMALL_TENSOR_BYTES)
     return folder / PROGRAM
 
 
@@ -92,7 +92,7 @@ def _name_by_module(graph: ir.Graph, stage: str, parameters: set[str]) -> None:
         return base if taken[base] == 1 else f"{base}_{taken[base]}"
 
     for node in graph:
-        scope = _scope(node)
+        scope = _scope(node).removeprefix(f"{stage}.")
         node.name = unique("/".join([stage, *([scope] if scope else []), node.op_type]))
         for i, output in enumerate(node.outputs):
             if not output.is_graph_output() and output.name:

@@ -34,7 +34,13 @@ FP32 = {
 INT8 = FP32 | {"stage_snr_db": 5.0, "latents_relative_l2": 1.0}
 
 
-def recipe_of(folder, *, quantized=(), int8=INT8, **sampler):
+def in_int8(*patterns, precision="int8"):
+    """Rules for these layers, on a calibration of two prompts."""
+    rules = [{"layers": pattern, "precision": precision} for pattern in patterns]
+    return {"rules": rules, "calibration": {"prompts": ["a red mug", "a table"], "steps": 2}}
+
+
+def recipe_of(folder, *, quantization=None, int8=INT8, **sampler):
     settings = {"scheduler": "heun", "steps": 4, "guidance_scale": 3.0} | sampler
     return Recipe.model_validate(
         {
@@ -43,9 +49,9 @@ def recipe_of(folder, *, quantized=(), int8=INT8, **sampler):
             "sampler": settings,
             "mesh": {"grid": 16},
             "render": {"size": 16, "coarse_samples": 8, "fine_samples": 12},
-            "quantization": {"method": "dynamic_int8" if quantized else "none", "stages": list(quantized)},
+            "quantization": quantization or {"rules": []},
             "goldens": {"prompts": ["a red chair", "a table"], "seed": 3},
-            "validation": {"tolerances": {"fp32": FP32, "int8": int8}},
+            "validation": {"tolerances": {"fp32": FP32, "int8": int8, "int8_dynamic": int8, "fp16": INT8}},
         }
     )
 
@@ -160,7 +166,7 @@ def test_the_bundle_makes_a_mesh_without_torch(built):
 def test_a_program_that_misses_its_golden_leaves_the_former_bundle(tiny_folder, recipe, cache, tmp_path):
     out = tmp_path / "tiny"
     former = build(recipe, load_target("cpu"), out, cache=cache)
-    strict = recipe_of(tiny_folder, quantized=["projector"], int8=FP32)
+    strict = recipe_of(tiny_folder, quantization=in_int8("projector/*"), int8=FP32)
     with pytest.raises(
         ValidationFailed, match=r"stage 'projector' \(int8\) misses its golden projector_000.npz: output"
     ):
@@ -185,7 +191,7 @@ def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, cache, tmp_pat
 
 @pytest.mark.parametrize("unroll", ["loop", "full"])
 def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
-    recipe = recipe_of(tiny_folder, quantized=["text_encoder", "denoiser", "projector"], unroll=unroll)
+    recipe = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*", "denoiser/*", "projector/*"), unroll=unroll)
     report = build(recipe, load_target("cpu"), tmp_path / "int8", cache=cache)
     stages = report.manifest.stages
     assert {name: stage.precision for name, stage in stages.items()} == {
@@ -198,10 +204,39 @@ def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
     assert not goldens[0].cached or unroll == "full"
 
 
+def test_the_manifest_tells_the_precision_of_every_quantized_layer(tiny_folder, built, cache, tmp_path):
+    quantization = in_int8("denoiser/*.attn1.*", precision="int8_dynamic")
+    stages = build(recipe_of(tiny_folder, quantization=quantization), load_target("cpu"), tmp_path / "x", cache=cache)
+    layers = stages.manifest.stages["denoiser"].layers
+    assert set(layers.values()) == {"int8_dynamic"}
+    assert "denoiser/prior.transformer_blocks.0.attn1.to_q" in layers and len(layers) == 8
+    assert stages.manifest.stages["text_encoder"] == built.manifest.stages["text_encoder"]
+
+
+def test_a_target_in_half_precision_halves_the_networks(tiny_folder, built, cache, tmp_path):
+    half = load_target("cpu").model_copy(update={"rendering": "fp16", "opset": 20})
+    report = build(recipe_of(tiny_folder), half, tmp_path / "half", cache=cache)
+    stages = report.manifest.stages
+    assert {stage.precision for stage in stages.values()} == {"fp16"}
+    assert stages["denoiser"].size < 0.65 * built.manifest.stages["denoiser"].size
+    worst = min(p.parity.snr_db for p in report.parities if p.precision == "fp16")
+    assert 40 < worst < 90
+    quantized = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*.mlp.*"))
+    with pytest.raises(ValidationFailed, match="leaves 4 of 4 quantized products in floating point"):
+        build(quantized, half, tmp_path / "half", cache=cache)
+
+
+def test_a_rule_that_matches_no_layer_is_refused_and_the_nearest_layers_are_named(tiny_folder, cache, tmp_path):
+    quantization = in_int8("denoiser/*.attn1.to_w", precision="int8_dynamic")
+    with pytest.raises(RecipeError, match=r"attn1.to_w.*matches no layer; the nearest of \d+: denoiser/.*attn1\.to_"):
+        build(recipe_of(tiny_folder, quantization=quantization), load_target("cpu"), tmp_path / "x", cache=cache)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_planned_target_and_a_missing_precision_are_refused(tiny_folder, recipe, tmp_path):
     with pytest.raises(RecipeError, match="planned"):
         build(recipe, load_target("orin"), tmp_path / "x")
     only_fp32 = load_target("cpu").model_copy(update={"precisions": ["fp32"]})
     with pytest.raises(RecipeError, match="int8, which target 'cpu' lacks"):
-        build(recipe_of(tiny_folder, quantized=["denoiser"]), only_fp32, tmp_path / "x")
+        build(recipe_of(tiny_folder, quantization=in_int8("denoiser/*")), only_fp32, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []

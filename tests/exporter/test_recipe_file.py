@@ -32,10 +32,8 @@ def test_the_flagship_extends_the_fp32_recipe():
     flagship, base = load_recipe(FLAGSHIP), load_recipe(FP32)
     assert flagship.name == "shape_e_int8"
     assert flagship.sampler == base.sampler
-    assert flagship.precision == "int8" and base.precision == "fp32"
+    assert "int8" in flagship.precisions and base.precisions == {"fp32"}
     assert flagship.validation.tolerances["fp32"] == base.validation.tolerances["fp32"]
-    assert flagship.stage_precision("sampler") == flagship.stage_precision("denoiser") == "int8"
-    assert flagship.stage_precision("field") == "fp32"
 
 
 def test_the_digest_tells_content_and_nothing_else(tmp_path):
@@ -55,8 +53,8 @@ MISTAKES = [
     ("size: 128", "size: yes", "size: yes", ["found 'yes'"]),
     ("guidance_scale: 3.0", "guidance_scale: true", "guidance_scale", ["found True"]),
     ("guidance_scale: 3.0", "guidance_scale: .nan", "guidance_scale", ["found '.nan'"]),
-    ("method: none", "method: dynamic-int8", "dynamic-int8", ["did you mean 'dynamic_int8'?"]),
-    ("stages: []", "stages: [denoiser]", "quantization:", ["'none' does not go with stages"]),
+    ("rules: []", "rules: [{layers: a, precision: int-8}]", "int-8", ["found 'int-8'", "did you mean 'int8'?"]),
+    ("rules: []", "rules: [{layers: a, precision: int8, bits: 4}]", "bits", ["bits go with precision palette"]),
     ("family: shap-e", "familly: shap-e", "familly", ["did you mean 'family'?"]),
     ("    fp32:", "    fp23:", "fp23", ["found 'fp23'", "did you mean 'fp32'?"]),
     ("stage_snr_db: 90.0", "stage_snr_db: 90 percent", "90 percent", ["the unit is dB", "without 'percent'"]),
@@ -81,14 +79,14 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 
 
 def test_a_missing_section_is_never_filled_in(tmp_path):
-    path = edited(tmp_path, "quantization:\n  method: none\n  stages: []\n", "")
+    path = edited(tmp_path, "quantization:\n  rules: []\n", "")
     with pytest.raises(RecipeError, match="quantization: this field is required"):
         load_recipe(path)
 
 
 def test_a_precision_without_tolerances_is_refused():
     with pytest.raises(RecipeError, match=r"validation\.tolerances lacks int8"):
-        load_recipe(FP32, ["quantization.method=dynamic_int8", "quantization.stages=[denoiser]"])
+        load_recipe(FP32, ["quantization.rules=[{layers: denoiser/*, precision: int8}]"])
 
 
 def test_a_field_written_twice_is_refused(tmp_path):

@@ -140,7 +140,7 @@ RECIPE = {
     "model": {"family": "balls", "weights": "made-of-rubber"},
     "sampler": {"scheduler": "ddim", "steps": 5, "guidance_scale": 1.0},
     "mesh": {"grid": 24},
-    "quantization": {"method": "none", "stages": []},
+    "quantization": {"rules": []},
     "goldens": {"prompts": ["a red ball", "a blue ball"]},
     "validation": {"tolerances": {"fp32": TOLERANCES}},
 }

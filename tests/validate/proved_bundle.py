@@ -25,7 +25,7 @@ RECIPE: dict[str, Any] = {
     "name": "toy",
     "model": {"family": "toy", "weights": "toy"},
     "sampler": {"scheduler": "euler", "steps": 3, "guidance_scale": 1.0},
-    "quantization": {"method": "none"},
+    "quantization": {"rules": []},
     "goldens": {"prompts": PROMPTS, "seed": 0},
     "validation": {"prompts": 4, "seeds": 1, "max_drop": 0.0, "tolerances": {"fp32": TOLERANCES}},
 }

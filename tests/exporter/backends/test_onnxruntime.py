@@ -6,7 +6,11 @@ from onnx import helper
 
 from exporter.backends.registry import compiler_for
 from exporter.errors import RecipeError, ValidationFailed
+from exporter.quantize.qdq import QdqWriter
+from exporter.quantize.quantizer import LayerReport
+from exporter.quantize.weights import per_channel
 from exporter.target import load_target
+from tests.exporter.quantize.programs import Block, rewritten, traced
 
 
 def program(folder, operator):
@@ -21,18 +25,25 @@ def test_a_valid_program_is_put_in_place(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     path = program(tmp_path, "Tanh")
-    compiled = compiler_for(load_target("cpu"))(path, "fp32", out)
+    compiled = compiler_for(load_target("cpu"))(path, [], out)
     assert compiled.read_bytes() == path.read_bytes() and compiled.parent == out
 
 
-def test_a_program_that_only_claims_to_be_int8_is_refused(tmp_path):
-    with pytest.raises(ValidationFailed, match="called int8, but no matrix product in it is"):
-        compiler_for(load_target("cpu"))(program(tmp_path, "Tanh"), "int8", tmp_path / "out")
+def test_a_program_whose_quantized_layers_stay_in_floating_point_is_refused(tmp_path):
+    def of_unknown_rank(graph):
+        node = next(node for node in graph.nodes if node.name.endswith("head/MatMul"))
+        node.inputs[0].shape = None
+        QdqWriter(graph).linear(node, 4.0, *per_channel(node.inputs[1].values))
+
+    path = rewritten(traced(Block(), tmp_path / "fp32"), of_unknown_rank, tmp_path / "int8")
+    layers = [LayerReport("text_encoder/head", "linear", "int8")]
+    with pytest.raises(ValidationFailed, match="leaves 1 of 1 quantized products in floating point"):
+        compiler_for(load_target("cpu"))(path, layers, tmp_path / "out")
 
 
 def test_an_unknown_operator_is_refused(tmp_path):
     with pytest.raises(ValidationFailed, match=r"not valid ONNX.*Tanhh"):
-        compiler_for(load_target("cpu"))(program(tmp_path, "Tanhh"), "fp32", tmp_path / "out")
+        compiler_for(load_target("cpu"))(program(tmp_path, "Tanhh"), [], tmp_path / "out")
 
 
 def test_a_backend_without_a_compiler_is_refused():

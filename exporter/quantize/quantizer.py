@@ -1,0 +1,177 @@
+"""A program and a policy to a quantized program, and what has to be observed before that can be done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from exporter.errors import RecipeError
+from exporter.passes.join_siblings import join_siblings
+from exporter.quantize.dynamic import DynamicWriter
+from exporter.quantize.graph_file import prepared, save_graph
+from exporter.quantize.layers import Layer, find_layers
+from exporter.quantize.observers import threshold
+from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rule
+from exporter.quantize.qdq import QdqWriter
+from exporter.quantize.statistics import Statistics
+from exporter.quantize.weight_only import replace_weight
+from exporter.quantize.weights import per_channel
+
+REPORT = "quantization.json"
+CALIBRATED_STAGES = ("text_encoder", "denoiser", "projector")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What became of one layer."""
+
+    name: str
+    operator: Operator
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class Observer:
+    """How ranges are found: an observer of `observers.threshold`, and the percentile for the one that needs it."""
+
+    name: str
+    percentile: float
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Activation tensors whose statistics a policy needs, and those of them whose Gram matrix it needs."""
+
+    tensors: list[str]
+    grams: set[str]
+
+
+def choices(graph: gs.Graph, policy: Policy) -> list[tuple[Layer, Rule]]:
+    """The layers that a policy changes, with the rule that decides over each."""
+    found = [(layer, policy.choose(layer.name, layer.operator)) for layer in find_layers(graph)]
+    return [(layer, rule) for layer, rule in found if rule is not None]
+
+
+def precision_of(layer: Layer, policy: Policy) -> Precision:
+    """The precision that a policy gives a layer."""
+    rule = policy.choose(layer.name, layer.operator)
+    return rule.precision if rule else "fp32"
+
+
+def wanted(graph: gs.Graph, policy: Policy) -> Wanted:
+    """What has to be observed of a prepared graph before a policy can be applied to it.
+
+    Raises RecipeError where static INT8 or gptq is asked of a stage that is never calibrated.
+    """
+    nodes = {node.name: node for node in graph.nodes}
+    tensors: dict[str, None] = {}
+    grams: set[str] = set()
+    for layer, rule in choices(graph, policy):
+        if rule.precision == "int8":
+            values = [layer.input] if layer.weight else [value.name for _, value in _activations(nodes[layer.node])]
+            tensors |= dict.fromkeys(values)
+        if rule.rounding == "gptq":
+            tensors[layer.input] = None
+            grams.add(layer.input)
+    if tensors and graph.name not in CALIBRATED_STAGES:
+        raise RecipeError(
+            f"stage '{graph.name}' has no calibration: int8 and gptq go with {', '.join(CALIBRATED_STAGES)}; "
+            "choose int8_dynamic, int8_weights or fp16 for it"
+        )
+    return Wanted(list(tensors), grams)
+
+
+def quantize(
+    program: Path, policy: Policy, statistics: Mapping[str, Statistics], observer: Observer, folder: Path
+) -> list[LayerReport]:
+    """Write the quantized program and `quantization.json` into `folder`; what became of each layer."""
+    graph = prepared(program)
+    reports = [LayerReport(layer.name, layer.operator, precision_of(layer, policy)) for layer in find_layers(graph)]
+    layers = _joined(graph, choices(graph, policy))
+    writer = _Writer(graph, statistics, observer)
+    for layer, rule in layers:
+        writer.write(layer, rule)
+    save_graph(graph, folder)
+    write_report(folder, reports)
+    return reports
+
+
+def write_report(folder: Path, reports: list[LayerReport]) -> None:
+    (folder / REPORT).write_text(json.dumps([asdict(report) for report in reports]), encoding="utf-8")
+
+
+def read_report(folder: Path) -> list[LayerReport]:
+    """What became of the layers of a program; nothing where no rule speaks of its stage."""
+    path = folder / REPORT
+    return [LayerReport(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+
+
+def lowest_precision(reports: list[LayerReport]) -> Precision:
+    """The lowest precision of any layer; fp32 without any."""
+    return min((report.precision for report in reports), key=PRECISIONS_LOWEST_FIRST.index, default="fp32")
+
+
+def _activations(node: gs.Node) -> list[tuple[int, gs.Variable]]:
+    """Inputs of a node that are computed real numbers, with their places."""
+    values = [(i, value) for i, value in enumerate(node.inputs) if isinstance(value, gs.Variable)]
+    return [(i, value) for i, value in values if value.name and value.dtype in (None, np.dtype(np.float32))]
+
+
+def _joined(graph: gs.Graph, chosen: list[tuple[Layer, Rule]]) -> list[tuple[Layer, Rule]]:
+    """The same layers, where those in static INT8 of one input are one layer."""
+    siblings: dict[tuple[str, str], list[tuple[Layer, Rule]]] = {}
+    for layer, rule in chosen:
+        together = layer.weight and len(layer.shape) == 2 and rule.precision == "int8"
+        key = (layer.input, rule.rounding) if together else (layer.name, layer.node or str(layer.weight))
+        siblings.setdefault(key, []).append((layer, rule))
+    nodes = {node.name: node for node in graph.nodes}
+    joined = []
+    for group in siblings.values():
+        layer, rule = group[0]
+        if len(group) > 1:
+            node = join_siblings(graph, [nodes[member.node] for member, _ in group])
+            weight = node.inputs[1]
+            layer = replace(layer, node=node.name, weight=weight.name, shape=tuple(weight.shape))
+        joined.append((layer, rule))
+    return joined
+
+
+class _Writer:
+    """Changes one layer after the other in a graph."""
+
+    def __init__(self, graph: gs.Graph, statistics: Mapping[str, Statistics], observer: Observer) -> None:
+        self.graph = graph
+        self.statistics = statistics
+        self.observer = observer
+        self.nodes = {node.name: node for node in graph.nodes}
+        self.qdq = QdqWriter(graph)
+        self.dynamic = DynamicWriter(graph)
+
+    def write(self, layer: Layer, rule: Rule) -> None:
+        if rule.precision == "int8" and layer.weight is None:
+            node = self.nodes[layer.node]
+            for index, value in _activations(node):
+                self.qdq.activation(node, index, self._threshold(value.name))
+        elif rule.precision in ("int8", "int8_dynamic"):
+            node = self.nodes[layer.node]
+            integers, scales = per_channel(node.inputs[1].values, self._gram(layer, rule))
+            if rule.precision == "int8":
+                self.qdq.linear(node, self._threshold(layer.input), integers, scales)
+            else:
+                self.dynamic.linear(node, integers, scales)
+        else:
+            replace_weight(self.graph, layer, rule, self._gram(layer, rule))
+
+    def _threshold(self, tensor: str) -> float:
+        return threshold(self.statistics[tensor], self.observer.name, self.observer.percentile)
+
+    def _gram(self, layer: Layer, rule: Rule) -> np.ndarray | None:
+        if rule.rounding != "gptq":
+            return None
+        known = self.statistics[layer.input]
+        return known.gram if known.guided_gram is None else known.guided_gram

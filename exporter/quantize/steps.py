@@ -1,0 +1,79 @@
+"""The steps between a traced program and a quantized one: smooth, observe, quantize."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from exporter.cache import Entry
+from exporter.program_files import link_program
+from exporter.quantize.graph_file import prepared
+from exporter.quantize.policy import Policy
+from exporter.quantize.quantizer import Observer, quantize, wanted
+from exporter.quantize.smooth_program import smooth_program
+from exporter.quantize.statistics import collect, load, save
+from exporter.recipe import QuantizationSection
+from exporter.trace.onnx import PROGRAM
+from exporter.transform import Transform
+
+STATISTICS = "statistics"
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How one stage is quantized. `calibration`: the recorded inputs, where the policy needs any."""
+
+    stage: str
+    settings: QuantizationSection
+    calibration: Entry | None
+    guidance_scale: float | None
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The rules that may speak of this stage."""
+        return Policy(rules=[rule for rule in self.settings.rules if rule.may_speak_of(self.stage)])
+
+    def transforms(self) -> Iterator[Transform]:
+        """The steps after tracing; none where no rule speaks of this stage."""
+        if not self.policy.rules:
+            return
+        rules = {"rules": [rule.model_dump(exclude={"why"}) for rule in self.policy.rules]}
+        if self.policy.calibrated:
+            seen = {"calibration": self.calibration.key if self.calibration else None, "objective": self._objective}
+            if self.settings.smooth != "none" and "int8" in self.policy.precisions:
+                yield Transform("smooth", rules | seen | {"smooth": self.settings.smooth}, self._smooth)
+            yield Transform("observe", rules | seen, self._observe)
+        observer = self.settings.calibration.model_dump(include={"observer", "percentile"})
+        yield Transform("quantize", rules | observer, self._quantize)
+
+    @property
+    def _objective(self) -> float | None:
+        """The guidance scale, where errors of the guided output count."""
+        return self.guidance_scale if self.settings.objective == "guided" and self.stage == "denoiser" else None
+
+    @property
+    def _shards(self) -> list[Path]:
+        return sorted(self.calibration.folder.glob(f"{self.stage}_[0-9]*.npz")) if self.calibration else []
+
+    def _smooth(self, before: Path | None, folder: Path) -> None:
+        assert before is not None
+        alpha = self.settings.smooth
+        assert alpha != "none"
+        smooth_program(before / PROGRAM, self.policy, alpha, self._shards, self._objective, folder)
+
+    def _observe(self, before: Path | None, folder: Path) -> None:
+        assert before is not None
+        needs = wanted(prepared(before / PROGRAM), self.policy)
+        found = collect(
+            before / PROGRAM, needs.tensors, self._shards, grams=needs.grams, guidance_scale=self._objective
+        )
+        save(found, folder / STATISTICS)
+        link_program(before / PROGRAM, folder)
+
+    def _quantize(self, before: Path | None, folder: Path) -> None:
+        assert before is not None
+        known = load(before / STATISTICS)
+        calibration = self.settings.calibration
+        quantize(before / PROGRAM, self.policy, known, Observer(calibration.observer, calibration.percentile), folder)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from exporter.errors import ValidationFailed
+from exporter.parity import compare
+from exporter.passes.to_half import tensor_types, to_half
+from exporter.quantize.graph_file import read_graph, save_graph
+from exporter.quantize.qdq import QdqWriter
+from exporter.quantize.weights import per_channel
+from tests.exporter.quantize.programs import Block, inputs, output, rewritten, traced
+
+
+def in_half(program, folder):
+    graph = read_graph(program)
+    to_half(graph, tensor_types(onnx.load(program)))
+    return save_graph(graph, folder)
+
+
+def in_int8(graph):
+    writer = QdqWriter(graph)
+    for node in [node for node in graph.nodes if node.op == "MatMul" and node.inputs[1].name.endswith("weight")]:
+        writer.linear(node, 4.0, *per_channel(node.inputs[1].values))
+
+
+def test_the_network_is_half_and_its_inputs_and_outputs_are_not(tmp_path):
+    program = traced(Block(), tmp_path / "fp32")
+    half = in_half(program, tmp_path / "fp16")
+    model = onnx.load(half)
+    onnx.checker.check_model(model, full_check=True)
+    ends = [*model.graph.input, *model.graph.output]
+    assert {value.type.tensor_type.elem_type for value in ends} == {onnx.TensorProto.FLOAT}
+    floats = [tensor.name for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
+    assert not [name for name in floats if name.endswith(("weight", "bias"))]
+    assert half.stat().st_size < 0.7 * program.stat().st_size
+    assert 50 < compare(output(program, inputs()), output(half, inputs())).snr_db < 90
+
+
+def test_scales_have_the_type_of_what_they_scale_and_the_same_integers_remain(tmp_path):
+    program = rewritten(traced(Block(), tmp_path / "fp32"), in_int8, tmp_path / "int8")
+    half = in_half(program, tmp_path / "fp16")
+    types = tensor_types(onnx.load(half))
+    stored = {tensor.name: tensor.data_type for tensor in onnx.load(half).graph.initializer}
+    for node in onnx.load(half).graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            assert stored[node.input[1]] == onnx.TensorProto.FLOAT16
+            real = node.input[0] if node.op_type == "QuantizeLinear" else node.output[0]
+            assert types[real] == onnx.TensorProto.FLOAT16
+    integers = [{t.name: t for t in onnx.load(p).graph.initializer if t.data_type == 3} for p in (program, half)]
+    assert integers[0].keys() == integers[1].keys() and len(integers[0]) > 5
+    assert all(integers[0][name].raw_data == integers[1][name].raw_data for name in integers[0])
+    assert compare(output(program, inputs()), output(half, inputs())).snr_db > 35
+
+
+def test_a_weight_beyond_the_range_is_named(tmp_path):
+    program = traced(Block(), tmp_path / "fp32")
+    graph = read_graph(program)
+    graph.tensors()["norm.weight"].values = np.full(32, 1e6, np.float32)
+    with pytest.raises(ValidationFailed, match=r"'norm.weight' holds 1e\+06"):
+        to_half(graph, tensor_types(onnx.load(program)))

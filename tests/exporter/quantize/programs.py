@@ -1,0 +1,86 @@
+"""Small traced programs to quantize, and their outputs before and after."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from torch.nn import functional as F
+
+from exporter.quantize.graph_file import prepared, save_graph
+from exporter.stage import Stage, TensorSpec
+from exporter.trace.onnx import trace
+
+WIDTH = 32
+
+
+class Block(torch.nn.Module):
+    """A transformer block without a shortcut around its attention, and a Gemm at the end."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm = torch.nn.LayerNorm(WIDTH)
+        self.to_q, self.to_k, self.to_v = (torch.nn.Linear(WIDTH, WIDTH) for _ in range(3))
+        self.out = torch.nn.Linear(WIDTH, 4 * WIDTH, bias=False)
+        self.head = torch.nn.Linear(4 * WIDTH, 8)
+        self.positions = torch.nn.Parameter(torch.randn(64, WIDTH))
+
+    def forward(self, x):
+        h = self.norm(x + F.embedding(x[:, 0, :1].abs().long(), self.positions))
+        q, k, v = (to(h).unflatten(-1, (2, -1)).transpose(1, 2) for to in (self.to_q, self.to_k, self.to_v))
+        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return self.head(F.gelu(self.out(h))[:, 0])
+
+
+class Rows(torch.nn.Module):
+    """One matrix for all rows, whose channels have very different scales."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = torch.nn.Linear(WIDTH, 48)
+        self.linear.weight.data *= torch.logspace(-3, 0, 48)[:, None]
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+class Batched(torch.nn.Module):
+    """A matrix of its own for each row, of very different scales."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(8, WIDTH, 48, generator=torch.Generator().manual_seed(0)))
+        self.weight.data *= torch.logspace(-3, 0, 8)[:, None, None]
+
+    def forward(self, x):
+        return torch.matmul(x.transpose(0, 1), self.weight).transpose(0, 1)
+
+
+def traced(module, folder, opset=23):
+    """The program of a module that takes x [batch, 8, WIDTH] as stage 'text_encoder'."""
+    shape = tuple(module.eval()(torch.zeros(2, 8, WIDTH)).shape[1:])
+    specs = (TensorSpec("x", "float32", ("batch", 8, WIDTH)),), (TensorSpec("y", "float32", ("batch", *shape)),)
+    return trace(Stage("text_encoder", module, *specs), opset, folder)
+
+
+def inputs(batch=3, seed=0):
+    return {"x": np.random.default_rng(seed).standard_normal((batch, 8, WIDTH)).astype(np.float32)}
+
+
+def output(program, arrays):
+    return ort.InferenceSession(program, providers=["CPUExecutionProvider"]).run(None, arrays)[0]
+
+
+def rewritten(program, rewrite, folder):
+    """The program after `rewrite(graph)`."""
+    graph = prepared(program)
+    rewrite(graph)
+    return save_graph(graph, folder)
+
+
+def operators(graph):
+    return Counter(node.op for node in graph.nodes)

@@ -1,0 +1,1 @@
+"""The study's table for a model: what each quantization costs in quality and gives in bytes, time and memory."""

@@ -1,0 +1,45 @@
+"""How near to the original a bundle stays on a few prompts: step by step, at the end of sampling, and as a mesh."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from exporter.parity import compare
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.generator import Generator, decode_mesh
+from exporter.runtime.mesh import Mesh
+from validate.context import Context
+from validate.meshes import chamfer_distance
+from validate.rungs.denoiser import TeacherForcing
+from validate.table.result import Fidelity
+
+
+class Watch:
+    """The original's trajectories and meshes of a context's prompts, and any bundle's beside them."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def fidelity(self, bundle: Bundle) -> Fidelity:
+        """The bundle's figures; it has to have a denoiser program of its own (unroll: step)."""
+        context = replace(
+            self.context, bundle=bundle, run_stage=lambda stage, arrays: bundle.session(stage).run(arrays)
+        )
+        observer = TeacherForcing(context)
+        context.sample_reference(observer)
+        guided = [figure for figure in observer.figures if (figure.tensor, figure.measure) == ("prediction", "SNR")]
+        snr = [figure.value for figure in guided]
+        latents = bundle.sample(bundle.encode(context.prompts), context.noise)
+        drift = [compare(*pair).relative_l2 for pair in zip(context.sample_reference(), latents, strict=True)]
+        apart = [chamfer_distance(*pair) for pair in zip(self._meshes, self._decode(bundle, latents), strict=True)]
+        return Fidelity(min(snr), float(np.mean(snr)), float(np.median(drift)), float(np.median(apart)))
+
+    @cached_property
+    def _meshes(self) -> list[Mesh]:
+        return self._decode(self.context.reference, self.context.sample_reference())
+
+    def _decode(self, side: Generator, latents: np.ndarray) -> list[Mesh]:
+        return [decode_mesh(side, latents[i : i + 1], self.context.grid) for i in range(len(latents))]

@@ -1,0 +1,174 @@
+"""The table from its recipe: every row built, measured against the original, and kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exporter.build import build
+from exporter.bundle import bundle_digest
+from exporter.cache import Cache
+from exporter.errors import T3Error
+from exporter.families.stress import is_synthetic
+from exporter.meter import Progress
+from exporter.recipe import Recipe
+from exporter.runtime.bundle import Bundle
+from exporter.target import Target
+from validate.bundles import Options, load_reference, plan_quality, reference_memory
+from validate.context import QualityPlan
+from validate.memory import source_digest
+from validate.peers.peer import Peer, peers
+from validate.table.bench import Bench
+from validate.table.judge import Judge
+from validate.table.peer_rows import peer_bundle, record_shards
+from validate.table.result import Result, Table, load, save
+from validate.table.rows import BASELINE, ORIGINAL, Missing, Row, baseline, choose_rows
+from validate.table.sides import all_threads
+
+FILE = "row.json"
+# Peers take ONNX's own Attention (opset 23) for ONNX Runtime's operator of that name: theirs is made of primitive ones.
+PEERS_OPSET = 20
+OnRow = Callable[[Result], None]
+_SOURCES = [path for room in ("table", "rungs", "peers") for path in (Path(__file__).parents[1] / room).glob("*.py")]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may choose. `rows`: names of rows.yaml or paths of recipes, all rows where it is empty.
+
+    `threads` 0: all processors. `prompts` None: the recipe's number. `evaluator` None: the shipped judge.
+    """
+
+    rows: tuple[str, ...] = ()
+    peers: bool = False
+    prompts: int | Path | None = None
+    seeds: int = 2
+    evaluator: Path | None = None
+    workers: int = 0
+    threads: int = 0
+
+
+def make_table(
+    path: Path,
+    recipe: Recipe,
+    target: Target,
+    settings: Settings,
+    folder: Path,
+    *,
+    cache: Cache,
+    progress: Progress,
+    on_row: OnRow,
+) -> Table:
+    """Build the bundle of every row into `folder` and measure it; a row that was measured before is read again.
+
+    `recipe` was read from `path`: it gives model, sampler and prompts. `on_row` is told of each row as it is done. A
+    row that cannot be built says why. Raises RecipeError, WeightsError, EvaluatorError or PromptsError for wrong input.
+    """
+    rows = choose_rows(recipe, path, target, settings.rows)
+    plan = plan_quality(recipe, _options(settings))
+    threads = settings.threads or all_threads()
+    torch.set_num_threads(threads)
+    first = baseline(recipe, target)
+    manifest = build(first.recipe, first.target, folder / BASELINE, cache=cache, progress=progress).manifest
+    reference = load_reference(manifest, first.recipe)
+    memory = reference_memory(manifest, first.recipe, reference)
+    judge = Judge(plan, reference, memory, cache) if manifest.weights.trained else None
+    bench = Bench(first.recipe, reference, Bundle.open(folder / BASELINE), judge, threads, progress)
+    told = _told(bench, plan if judge else None)
+    identity = {"original": memory.identity, "baseline": bundle_digest(manifest), "settings": told}
+    identity |= {"prompts": _digest(plan), "source": source_digest(*sorted(_SOURCES))}
+    rows_of = _Rows(bench, folder, cache, progress, identity)
+    source = manifest.weights.source
+    table = Table(recipe.name, source, manifest.weights.trained, is_synthetic(source), target.name, told)
+    for result in rows_of.all(first, rows, peers() if settings.peers else []):
+        table.rows.append(result)
+        on_row(result)
+    return table
+
+
+@dataclass
+class _Rows:
+    """Builds, measures and keeps rows. `identity`: all that a row's figures depend on besides its own bundle."""
+
+    bench: Bench
+    folder: Path
+    cache: Cache
+    progress: Progress
+    identity: dict[str, Any]
+
+    def all(self, first: Row, rows: list[Row | Missing], others: list[Peer]) -> Iterator[Result]:
+        original = Result(ORIGINAL, "PyTorch, the original", "original")
+        yield self._kept(original, lambda: self.bench.original(original))
+        yield self._measured(Result(first.name, first.title, "baseline"), Bundle.open(self.folder / first.name))
+        for row in rows:
+            yield self._row(row)
+        if others:
+            shards = record_shards(first.recipe, self.cache, self.progress)
+            given = self.folder / f"{first.name}_opset{PEERS_OPSET}"
+            target = first.target.model_copy(update={"opset": PEERS_OPSET})
+            build(first.recipe, target, given, cache=self.cache, progress=self.progress)
+            for peer in others:
+                yield self._peer(peer, Bundle.open(given), shards)
+
+    def _row(self, row: Row | Missing) -> Result:
+        result = Result(row.name, row.title, "row")
+        if isinstance(row, Missing):
+            return replace(result, reason=row.reason)
+        out = self.folder / row.name
+        try:
+            build(row.recipe, row.target, out, cache=self.cache, progress=self.progress)
+            return self._measured(result, Bundle.open(out))
+        except T3Error as error:
+            return replace(result, reason=str(error))
+
+    def _peer(self, peer: Peer, fp32: Bundle, shards: Path) -> Result:
+        result = Result(peer.name, peer.title, "peer")
+        try:
+            bundle, note = peer_bundle(peer, fp32, shards, self.folder / peer.name, self.cache)
+            return self._measured(replace(result, note=note), bundle)
+        # Whatever another quantizer's program brings about is that row's finding.
+        except Exception as error:
+            return replace(result, reason=f"{type(error).__name__}: {error}")
+
+    def _measured(self, result: Result, bundle: Bundle) -> Result:
+        result = replace(result, bundle_digest=bundle_digest(bundle.manifest))
+        return self._kept(result, lambda: self.bench.bundle(result, bundle))
+
+    def _kept(self, result: Result, measure: Callable[[], Result]) -> Result:
+        inputs = {**self.identity, "row": result.kind, "bundle": result.bundle_digest}
+        entry, _ = self.cache.get(f"table row {result.name}", inputs, lambda folder: save(measure(), folder / FILE))
+        return replace(load(entry.folder / FILE), title=result.title, note=result.note)
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        prompts=settings.prompts, seeds=settings.seeds, evaluator=settings.evaluator, workers=settings.workers
+    )
+
+
+def _told(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
+    """What the figures were made with, for people and for whoever makes them again."""
+    sampler = bench.baseline.manifest.sampler
+    told: dict[str, Any] = {
+        "scheduler": sampler.scheduler,
+        "steps": sampler.steps,
+        "evaluations": sampler.evaluations,
+        "guidance_scale": sampler.guidance_scale,
+        "grid": bench.recipe.mesh.grid,
+        "followed_prompts": len(bench.prompts),
+        "threads": bench.threads,
+    }
+    if plan:
+        evaluator = {"name": plan.evaluator.name, "digest": plan.evaluator.digest}
+        told |= {"prompts": len(plan.prompts), "seeds": plan.seeds, "views": str(plan.views), "judge": evaluator}
+    return told
+
+
+def _digest(plan: QualityPlan) -> str:
+    texts = [prompt.text for prompt in (*plan.prompts, *plan.captions)]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -1,0 +1,134 @@
+"""Which rows the table has: data, read from rows.yaml and from recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import Field, model_validator
+
+from exporter.document import read_yaml, validate
+from exporter.errors import RecipeError, did_you_mean
+from exporter.quantize.policy import Precision
+from exporter.recipe import Recipe
+from exporter.recipe_file import load_recipe
+from exporter.section import Section
+from exporter.target import Target
+
+ROWS = Path(__file__).parent / "rows.yaml"
+ORIGINAL = "original"
+BASELINE = "fp32"
+# A row is measured however bad it is: nothing but a value that is not finite stops its build.
+LAX: dict[str, float] = {
+    "stage_snr_db": -1e3,
+    "trajectory_snr_db": -1e3,
+    "latents_relative_l2": 1e3,
+    "mesh_iou": 0.0,
+    "chamfer": 1e3,
+    "render_psnr_db": -1e3,
+}
+
+
+class RowData(Section):
+    """One row of rows.yaml."""
+
+    name: str = Field(description="Names the row on the command line and its bundle's folder", pattern=r"^[a-z0-9_]+$")
+    title: str = Field(description="What the table calls it", min_length=1)
+    recipe: str | None = Field(default=None, description="A recipe whose policy it takes")
+    quantization: dict[str, Any] | None = Field(default=None, description="Or its own quantization section")
+    opset: int | None = Field(default=None, ge=18, le=26, description="Another ONNX opset than the target's")
+
+    @model_validator(mode="after")
+    def _one_policy(self) -> RowData:
+        if (self.recipe is None) == (self.quantization is None):
+            raise ValueError(f"row '{self.name}' needs either a recipe or a quantization section")
+        return self
+
+
+class RowFile(Section):
+    """rows.yaml."""
+
+    rows: list[RowData] = Field(description="Rows in the table's order")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that a bundle is built for; `recipe` and `target` say how."""
+
+    name: str
+    title: str
+    recipe: Recipe
+    target: Target
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A row that cannot be built, and why."""
+
+    name: str
+    title: str
+    reason: str
+
+
+def baseline(recipe: Recipe, target: Target) -> Row:
+    """The bundle that times and sizes are compared with."""
+    return Row(BASELINE, "FP32, ONNX Runtime", _variant(recipe, BASELINE, {"rules": []}), target)
+
+
+def choose_rows(recipe: Recipe, path: Path, target: Target, names: Sequence[str] = ()) -> list[Row | Missing]:
+    """The rows after the baseline, all of them or those of these names, in the order of the file.
+
+    A name that ends in .yaml is a recipe of the user's own. A recipe of rows.yaml is looked for beside `path`, the
+    table's own recipe, and that one has a row of its own where it quantizes and is none of them.
+    Raises RecipeError for a name that is no row.
+    """
+    known = {data.name: data for data in validate(RowFile, read_yaml(ROWS)).rows}
+    recipes = [Path(name) for name in names if name.endswith(".yaml")]
+    wanted = [name for name in names if not name.endswith(".yaml") and name not in (ORIGINAL, BASELINE)]
+    for name in wanted:
+        if name not in known:
+            raise RecipeError(f"--rows: no row {name!r}; {did_you_mean(name, known)}; or the path of a recipe")
+    if not names:
+        wanted = list(known)
+        if recipe.quantization.rules and path.name not in {data.recipe for data in known.values()}:
+            recipes.append(path)
+    rows = [_row(data, recipe, path, target) for name, data in known.items() if name in wanted]
+    return rows + [_own(recipe if own == path else load_recipe(own), recipe, target) for own in recipes]
+
+
+def _row(data: RowData, recipe: Recipe, path: Path, target: Target) -> Row | Missing:
+    if data.opset is not None:
+        target = target.model_copy(update={"opset": data.opset})
+    try:
+        quantization = _of_recipe(path.parent / data.recipe, recipe, path) if data.recipe else _naive(data, recipe)
+    except RecipeError as error:
+        return Missing(data.name, data.title, str(error))
+    return Row(data.name, data.title, _variant(recipe, data.name, quantization), target)
+
+
+def _of_recipe(file: Path, recipe: Recipe, path: Path) -> dict[str, Any]:
+    """The policy of a recipe; the table's own is already read, with what the command line changed in it."""
+    own = recipe if file == path else load_recipe(file)
+    return own.quantization.model_dump(mode="json")
+
+
+def _naive(data: RowData, recipe: Recipe) -> dict[str, Any]:
+    """A row's own policy, calibrated on the inputs that the table's recipe asks for."""
+    own = data.quantization or {}
+    recorded = recipe.quantization.calibration.model_dump(mode="json")
+    return own | {"calibration": recorded | own.get("calibration", {})}
+
+
+def _own(own: Recipe, recipe: Recipe, target: Target) -> Row:
+    return Row(own.name, own.name, _variant(recipe, own.name, own.quantization.model_dump(mode="json")), target)
+
+
+def _variant(recipe: Recipe, name: str, quantization: dict[str, Any]) -> Recipe:
+    """The table's recipe with another policy, step by step so that every evaluation can be watched."""
+    data = recipe.data()
+    validation = data["validation"] | {"tolerances": dict.fromkeys(get_args(Precision), LAX)}
+    sampler = data["sampler"] | {"unroll": "step"}
+    changed = {"name": f"table_{name}", "sampler": sampler, "quantization": quantization, "validation": validation}
+    return Recipe.model_validate(data | changed)

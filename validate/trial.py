@@ -1,0 +1,91 @@
+"""Is a policy good enough? By the noise it leaves, or by what its bundle makes."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from exporter.build import build
+from exporter.cache import Cache
+from exporter.errors import ValidationFailed
+from exporter.meter import Progress, StepRecord, metered
+from exporter.quantize.noise import Currency
+from exporter.quantize.policy import Policy
+from exporter.recipe import Recipe
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.generator import Generator
+from exporter.target import Target
+from validate.bundles import Options, load_reference, make_context, plan_quality, reference_memory
+from validate.rungs import quality
+from validate.rungs.base import Outcome
+
+COMPARE = "compare objects"
+_TOLD = ("prompts", "seeds", "captions", "mcnemar_p", "difference_points", "evaluator", "views")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a trial says: whether the policy is good enough, why in one line, and the figures."""
+
+    passed: bool
+    summary: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+Decibels = dict[Currency, float]
+Trial = Callable[[Policy, Decibels], Verdict]
+
+
+def at_least(snr_db: float) -> Trial:
+    """The trial of a policy by the SNR of the whole, in each currency."""
+
+    def trial(policy: Policy, measured: Decibels) -> Verdict:
+        worst = min(measured.values(), default=math.inf)
+        return Verdict(worst >= snr_db, f"{worst:.1f} dB measured, at least {snr_db:.1f} dB wanted")
+
+    return trial
+
+
+class PairedTest:
+    """The trial of a policy by what its bundle makes: R-Precision beside the reference's, pair by pair.
+
+    Bundles are built in a temporary folder and thrown away; the reference's objects are made once.
+    """
+
+    def __init__(
+        self, recipe: Recipe, target: Target, max_drop: float, options: Options, cache: Cache, progress: Progress
+    ) -> None:
+        """`max_drop` in points of R-Precision. Raises PromptsError or EvaluatorError for options that do not fit."""
+        self.recipe, self.target = recipe, target
+        self.options, self.cache, self.progress = options, cache, progress
+        self.plan = replace(plan_quality(recipe, options), under_specified=(), max_drop_points=max_drop)
+        self._reference: Generator | None = None
+
+    def __call__(self, policy: Policy, measured: Decibels) -> Verdict:
+        quantization = self.recipe.quantization.model_copy(update={"rules": policy.rules})
+        recipe = self.recipe.model_copy(update={"quantization": quantization})
+        with tempfile.TemporaryDirectory(prefix="t3export-tune-") as folder:
+            try:
+                build(recipe, self.target, Path(folder) / "bundle", cache=self.cache, progress=self.progress)
+            except ValidationFailed as error:
+                return Verdict(False, f"it cannot be built: {error}")
+            with metered(COMPARE, self.progress, list[StepRecord]()):
+                outcome = self._compare(Bundle.open(Path(folder) / "bundle"), recipe)
+        drop = next(figure for figure in outcome.figures if figure.measure == "drop")
+        figures = {"drop_points": drop.value, **{name: outcome.details[name] for name in _TOLD}}
+        return Verdict(drop.passed, f"{drop}, {drop.where}", figures)
+
+    def _compare(self, bundle: Bundle, recipe: Recipe) -> Outcome:
+        if self._reference is None:
+            self._reference = load_reference(bundle.manifest, recipe)
+            if self.options.cache:
+                memory = reference_memory(bundle.manifest, recipe, self._reference)
+                self.plan = replace(self.plan, memory=memory)
+        return quality.RUNG.run(make_context(bundle, self._reference, recipe, self.plan, self._told))
+
+    def _told(self, what: str, done: int, total: int) -> None:
+        self.progress.advanced(COMPARE, done, total)

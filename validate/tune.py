@@ -1,0 +1,208 @@
+"""From sensitivities to a policy that was tried: search, measure the whole, put it to the proof, and back off.
+
+The search adds up the noise of layers tried alone. That is a proxy; the last word has the whole policy, measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.cache import Cache
+from exporter.errors import RecipeError, ValidationFailed
+from exporter.families.registry import load_model
+from exporter.meter import Progress
+from exporter.quantize.candidates import choose_candidates
+from exporter.quantize.losses import Loss, Sensitivity
+from exporter.quantize.noise import decibels
+from exporter.quantize.policy import Policy, Rule
+from exporter.quantize.rules import write_policy
+from exporter.quantize.search import Choice, Objective, budget_of, pareto_front, search
+from exporter.quantize.sensitivity import measure
+from exporter.quantize.workbench import Workbench
+from exporter.recipe import Recipe
+from exporter.target import Target
+from validate.bundles import RANDOM_REFUSAL, Options
+from validate.trial import Decibels, PairedTest, Trial, Verdict, at_least
+
+STEP_DB = 3.0
+ATTEMPTS = 6
+FRONT_DB = tuple(range(6, 61, 3))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What to save, and what it may cost: points of R-Precision, or else the SNR in dB of every currency."""
+
+    objective: Objective
+    max_drop: float | None = None
+    min_snr_db: float | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One policy that was tried: the budget it was searched under and what was measured of the whole, in dB."""
+
+    budget_db: float
+    choice: Choice
+    policy: Policy
+    measured_db: Decibels
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The Pareto front of the search, and the policies that were tried, of which the last is the one to take."""
+
+    sensitivity: Sensitivity
+    objective: Objective
+    front: list[Choice]
+    attempts: list[Attempt]
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.attempts) and self.attempts[-1].verdict.passed
+
+    def require_policy(self) -> Policy:
+        """The policy that passed. Raises ValidationFailed that says what the last one lacked."""
+        if not self.passed:
+            saved = "is faster" if self.objective == "latency" else "is smaller"
+            nothing = f"no layer {saved} in any of the candidates within the budget"
+            last = self.attempts[-1].verdict.summary if self.attempts else nothing
+            raise ValidationFailed(
+                f"no policy was good enough ({len(self.attempts)} tried): {last}. Allow a larger drop or a lower SNR, "
+                "or name more candidates, such as int8_weights"
+            )
+        return self.attempts[-1].policy
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return {
+            "recipe": self.sensitivity.recipe,
+            "weights": self.sensitivity.weights,
+            "target": self.sensitivity.target,
+            "machine": self.sensitivity.machine,
+            "stored_bytes": self.sensitivity.stored_bytes,
+            "milliseconds": self.sensitivity.milliseconds,
+            "objective": self.objective,
+            "passed": self.passed,
+            "attempts": [
+                _told(attempt.choice)
+                | {"measured_db": attempt.measured_db}
+                | {"passed": attempt.verdict.passed, "summary": attempt.verdict.summary, **attempt.verdict.figures}
+                for attempt in self.attempts
+            ],
+            "front": [_told(choice) for choice in self.front],
+            "policy": self.attempts[-1].policy.model_dump(exclude_defaults=True) if self.passed else None,
+        }
+
+
+OnAttempt = Callable[[Attempt], None]
+
+
+def tune(
+    recipe: Recipe,
+    target: Target,
+    goal: Goal,
+    candidates: Sequence[str],
+    options: Options,
+    cache: Cache,
+    progress: Progress,
+    on_attempt: OnAttempt,
+) -> Tuning:
+    """The policy of a recipe that saves most and holds the goal. `candidates`: labels; all that are allowed for none.
+
+    The recipe's own rules are left alone; its calibration, objective and smoothing hold.
+    Raises RecipeError for candidates that target or recipe lack, and for a drop asked of random weights.
+    """
+    rules = choose_for(recipe, target, candidates)
+    trial = _trial(recipe, target, goal, options, cache, progress)
+    workbench = Workbench(recipe, target, cache, progress)
+    sensitivity = measure(workbench, rules)
+    start_db = _start(recipe, rules) if goal.min_snr_db is None else goal.min_snr_db
+    attempts = walk(sensitivity.losses, goal.objective, start_db, lambda p: snr_of(workbench, p), trial, on_attempt)
+    front = pareto_front(sensitivity.losses, goal.objective, FRONT_DB)
+    return Tuning(sensitivity, goal.objective, front, attempts)
+
+
+def walk(
+    losses: Sequence[Loss],
+    objective: Objective,
+    start_db: float,
+    measured: Callable[[Policy], Decibels],
+    trial: Trial,
+    on_attempt: OnAttempt,
+) -> list[Attempt]:
+    """Search under a budget of `start_db`, and as long as the trial says no under one 3 dB tighter than what the last
+    policy was foretold to leave; six at most.
+
+    `measured(policy)`: the SNR of the whole; may raise ValidationFailed for one that cannot be built.
+    """
+    attempts: list[Attempt] = []
+    budget_db = start_db
+    for _ in range(ATTEMPTS):
+        choice = search(losses, objective, budget_of(budget_db))
+        if not choice.chosen:
+            break
+        attempts.append(_try(write_policy(choice, losses), choice, budget_db, measured, trial))
+        on_attempt(attempts[-1])
+        budget_db = max(budget_db, min(choice.snr_db.values())) + STEP_DB
+        if attempts[-1].verdict.passed or math.isinf(budget_db):
+            break
+    return attempts
+
+
+def _try(
+    policy: Policy, choice: Choice, budget_db: float, measured: Callable[[Policy], Decibels], trial: Trial
+) -> Attempt:
+    try:
+        found = measured(policy)
+    except ValidationFailed as error:
+        return Attempt(budget_db, choice, policy, {}, Verdict(False, f"it cannot be built: {error}"))
+    return Attempt(budget_db, choice, policy, found, trial(policy, found))
+
+
+def snr_of(workbench: Workbench, policy: Policy) -> Decibels:
+    """The SNR in dB of a whole policy on recorded inputs; a currency that it leaves alone is left out."""
+    cost = workbench.measure(policy)
+    return {currency: decibels(cost.nsr(currency)) for currency in cost.noise if cost.nsr(currency)}
+
+
+def choose_for(recipe: Recipe, target: Target, labels: Sequence[str]) -> list[Rule]:
+    """The candidates of these labels, or all of the target that the recipe has tolerances for.
+
+    Raises RecipeError for a label that is none, or of a precision that target or recipe lack.
+    """
+    rules, tolerances = choose_candidates(target, labels), recipe.validation.tolerances
+    lacking = sorted({rule.precision for rule in rules} - set(tolerances))
+    if labels and lacking:
+        raise RecipeError(
+            f"--candidates: recipe '{recipe.name}' does not say how good {', '.join(lacking)} has to be; add "
+            f"validation.tolerances.{lacking[0]}"
+        )
+    return [rule for rule in rules if rule.precision in tolerances]
+
+
+def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: Cache, progress: Progress) -> Trial:
+    if goal.min_snr_db is not None:
+        return at_least(goal.min_snr_db)
+    assert goal.max_drop is not None
+    if not load_model(recipe.model.family, recipe.model.weights).trained:
+        raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
+    return PairedTest(recipe, target, goal.max_drop, options, cache, progress)
+
+
+def _start(recipe: Recipe, candidates: Sequence[Rule]) -> float:
+    """Where to begin if no SNR is asked for: what the recipe demands of stages in the most tolerant precision."""
+    return min(recipe.validation.tolerances[rule.precision].stage_snr_db for rule in candidates)
+
+
+def _told(choice: Choice) -> dict[str, Any]:
+    return {
+        "budget_db": decibels(choice.budget),
+        "foretold_db": choice.snr_db,
+        "bytes_saved": choice.bytes_saved,
+        "milliseconds_saved": choice.milliseconds_saved,
+    }
