@@ -23,7 +23,7 @@ def recipe_options(function: Command) -> Command:
         "--weights",
         metavar="W",
         help="Other weights than the recipe's: shap-e-mini, a folder in the hub's layout, a hub name, "
-        "or random:shap-e-300m[:seed].",
+        "random:shap-e-300m[:seed], or stress:WEIGHTS[:factor] with synthetic outliers.",
     )(function)
     function = click.option(
         "--set", "overrides", multiple=True, metavar="A.B=C", help="Override a field; may be repeated."

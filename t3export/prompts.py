@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 from exporter.errors import RecipeError
 
 
@@ -34,3 +36,17 @@ def read_prompts(given: Sequence[str], file: Path | None) -> list[str]:
 def numbered(path: Path, index: int) -> Path:
     """chair.glb of the first prompt: chair_0000.glb."""
     return path.with_name(f"{path.stem}_{index:04d}{path.suffix}")
+
+
+def prompt_choice(text: str | None) -> int | Path | None:
+    """What --prompts N|FILE means: how many shipped prompts, a file, or the recipe's own number.
+
+    Raises UsageError for none at all.
+    """
+    if text is None:
+        return None
+    if not text.isdecimal():
+        return Path(text)
+    if int(text) == 0:
+        raise click.UsageError("--prompts needs at least 1 prompt")
+    return int(text)

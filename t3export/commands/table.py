@@ -15,6 +15,7 @@ from t3export.commands.build import ARTIFACTS
 from t3export.machine import describe_machine
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import notes, print_json, print_note, results
+from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
@@ -80,7 +81,7 @@ def command(
     settings = Settings(
         rows=tuple(name.strip() for name in rows.split(",") if name.strip()),
         peers=peers,
-        prompts=_prompts(prompts),
+        prompts=prompt_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
@@ -101,11 +102,3 @@ def command(
 def _tell(row: Result) -> None:
     state = f"not measured: {row.reason.splitlines()[0]}" if row.reason else "measured"
     notes().print(f"[bold]{escape(row.title)}[/] {escape(state)}")
-
-
-def _prompts(text: str | None) -> int | Path | None:
-    if text is None or not text.isdecimal():
-        return Path(text) if text else None
-    if int(text) == 0:
-        raise click.UsageError("--prompts needs at least 1 prompt")
-    return int(text)

@@ -14,9 +14,9 @@ from exporter.cache import Cache
 from exporter.errors import ValidationFailed
 from exporter.target import load_target, require_complete
 from t3export.commands.sensitivity import names_in
-from t3export.commands.validate import _prompts
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, notes, print_json, print_note, results, table
+from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
@@ -105,7 +105,7 @@ def command(
 
     goal = Goal(objective, 0.5 if max_drop is None and min_snr is None else max_drop, min_snr)
     options = Options(
-        prompts=_prompts(prompts),
+        prompts=prompt_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from exporter.errors import ValidationFailed
 from t3export.output import print_json, print_note, progress_bar, results
+from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def command(
     options = Options(
         rungs=tuple(name.strip() for name in rungs.split(",") if name.strip()),
         quality=not no_quality,
-        prompts=_prompts(prompts),
+        prompts=prompt_choice(prompts),
         clean_captions=clean_captions,
         seeds=seeds,
         evaluator=evaluator,
@@ -113,13 +114,3 @@ class LadderProgress:
 
     def on_count(self, what: str, done: int, total: int) -> None:
         self.bar.update(self.task, description=what, completed=done, total=total or None)
-
-
-def _prompts(text: str | None) -> int | Path | None:
-    if text is None:
-        return None
-    if not text.isdecimal():
-        return Path(text)
-    if int(text) == 0:
-        raise click.UsageError("--prompts needs at least 1 prompt")
-    return int(text)
