@@ -1,10 +1,10 @@
-"""The programs of a bundle, each as the chain of transformations that makes it from the model's stages."""
+"""ONNX programs of a bundle, each as the chain of transformations that makes it from the model's stages."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import onnx
 
-from exporter.backends.registry import Compile
 from exporter.cache import Entry
 from exporter.families.base import LoadedModel, StageMaker
 from exporter.passes.to_half import tensor_types, to_half
@@ -23,31 +22,41 @@ from exporter.quantize.quantizer import REPORT, LayerReport, lowest_precision, r
 from exporter.quantize.steps import Quantization
 from exporter.recipe import Recipe
 from exporter.sampling.loop import loop
-from exporter.sampling.schedulers import clip_range, make_scheduler
+from exporter.sampling.schedulers import clip_range
 from exporter.sampling.step import SamplerStep, step_stage
-from exporter.sampling.table import CoefficientTable, probe
+from exporter.sampling.table import CoefficientTable
 from exporter.sampling.unrolled import unrolled
 from exporter.stage import Stage, TensorSpec
 from exporter.target import Target
 from exporter.trace.onnx import PROGRAM, trace
 from exporter.transform import Transform
 
+Compile = Callable[[Path, Sequence[LayerReport], Path], Path]
+
 SPECS = "specs.json"
 DEFAULT_OPSET = 23
 
 
 @dataclass(frozen=True)
-class Program:
-    """One program: the stage it is made from, how that is quantized and, for a whole sampler, how it is unrolled."""
+class OnnxProgram:
+    """One program: the stage it is made from, how that is quantized and, for a whole sampler, how it is unrolled.
+
+    `compile_program(program, layers, folder)` is the backend's: writes what runs into `folder`, its path.
+    """
 
     name: str
     make_stage: StageMaker
     settings: dict[str, Any]
     quantization: Quantization
+    compile_program: Compile
     unroll: Literal["step", "loop", "full"] = "step"
     evaluations: int = 1
 
-    def transforms(self, target: Target, compile_program: Compile) -> Iterator[Transform]:
+    @property
+    def main(self) -> str:
+        return PROGRAM
+
+    def transforms(self, target: Target) -> Iterator[Transform]:
         """trace, then quantize, halve and unroll where recipe or target say so, then compile."""
         version = target.opset or DEFAULT_OPSET
         yield Transform("trace", self.settings | {"opset": version}, lambda _, folder: self._trace(version, folder))
@@ -57,7 +66,7 @@ class Program:
             yield Transform("halve", {}, partial(self._carry, self._halve))
         if self.unroll != "step":
             yield Transform("unroll", {"unroll": self.unroll, "evaluations": self.evaluations}, self._unroll)
-        yield Transform("compile", {}, partial(self._carry, partial(self._compile, compile_program)))
+        yield Transform("compile", {}, partial(self._carry, self._compile))
 
     def files(self, folder: Path) -> list[str]:
         """Names of all files that go into the bundle."""
@@ -108,20 +117,14 @@ class Program:
         write_report(folder, read_report(before))
         _write_specs(folder, taken, [TensorSpec("latents", latents.dtype, latents.shape)])
 
-    def _compile(self, compile_program: Compile, before: Path | None, folder: Path) -> None:
+    def _compile(self, before: Path | None, folder: Path) -> None:
         assert before is not None
-        compile_program(before / PROGRAM, read_report(before), folder)
+        self.compile_program(before / PROGRAM, read_report(before), folder)
 
 
-def sampler_table(model: LoadedModel, recipe: Recipe) -> CoefficientTable:
-    """The coefficient table of the recipe's scheduler on the model's own noise levels."""
-    settings = recipe.sampler
-    return probe(make_scheduler(settings.scheduler, model.scheduler(), settings.clamp), settings.steps, settings.clamp)
-
-
-def make_programs(
-    model: LoadedModel, recipe: Recipe, table: CoefficientTable, calibration: Entry | None = None
-) -> list[Program]:
+def onnx_programs(
+    model: LoadedModel, recipe: Recipe, table: CoefficientTable, compile_program: Compile, calibration: Entry | None
+) -> list[OnnxProgram]:
     """The programs of a bundle in the order in which they run.
 
     `calibration`: the recorded inputs that quantization takes its ranges from, where the recipe needs any.
@@ -135,14 +138,17 @@ def make_programs(
         return Quantization(stage, recipe.quantization, calibration, sampler.guidance_scale)
 
     programs = {
-        stage: Program(stage, make, {"render": render} if stage == "renderer" else {}, quantization(stage))
+        stage: OnnxProgram(
+            stage, make, {"render": render} if stage == "renderer" else {}, quantization(stage), compile_program
+        )
         for stage, make in stages.items()
     }
-    own = Program(
+    own = OnnxProgram(
         name,
         lambda: _step_stage(model, recipe, table),
         {"sampler": settings},
         quantization("denoiser"),
+        compile_program,
         sampler.unroll,
         table.evaluations,
     )

@@ -10,9 +10,25 @@ import onnx
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.errors import ValidationFailed
 from exporter.program_files import link_program
+from exporter.programs import OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
+from exporter.runtime.onnxruntime import OnnxRuntimeSession
+from exporter.target import Target
+from exporter.workshop import Workshop
 
 INTEGER = ("int8", "int8_dynamic", "int8_weights", "int4_weights")
+
+
+def make_programs(workshop: Workshop) -> list[OnnxProgram]:
+    """The programs of a bundle in the order in which they run."""
+    recipe = workshop.recipe
+    calibration = workshop.calibration() if recipe.quantization.table.calibrated else None
+    return onnx_programs(workshop.model, recipe, workshop.table, compile_program, calibration)
+
+
+def open_program(program: Path, target: Target) -> OnnxRuntimeSession:
+    """A program with the target's session options."""
+    return OnnxRuntimeSession(program, target.session.model_dump())
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:

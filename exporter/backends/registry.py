@@ -1,26 +1,19 @@
-"""Backends by name: what turns a traced program into what the target runs."""
+"""Backends by name: what turns a model's stages into what the target runs."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import cast
 
+from exporter.backends.base import Backend
 from exporter.errors import RecipeError
-from exporter.quantize.quantizer import LayerReport
 from exporter.target import Target
 
-Compile = Callable[[Path, Sequence[LayerReport], Path], Path]
-
-_COMPILERS = {"onnxruntime": "exporter.backends.onnxruntime"}
+_BACKENDS = {"onnxruntime": "exporter.backends.onnxruntime"}
 
 
-def compiler_for(target: Target) -> Compile:
-    """`compile_program(program, layers, folder)` of the target's backend: writes what runs into `folder`, its path.
-
-    Raises RecipeError for a backend that cannot be built for.
-    """
-    if target.backend not in _COMPILERS:
+def backend_of(target: Target) -> Backend:
+    """The backend of a target. Raises RecipeError for one that cannot be built for."""
+    if target.backend not in _BACKENDS:
         raise RecipeError(f"target '{target.name}': the backend '{target.backend}' cannot be built for in this version")
-    compile_program: Compile = importlib.import_module(_COMPILERS[target.backend]).compile_program
-    return compile_program
+    return cast(Backend, importlib.import_module(_BACKENDS[target.backend]))

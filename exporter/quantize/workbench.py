@@ -7,18 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import onnx
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-from exporter.backends.registry import compiler_for
-from exporter.build import _Bench, _model_inputs, _record_calibration
+from exporter.backends.onnxruntime import compile_program
 from exporter.cache import Cache, Entry
-from exporter.families.registry import load_model
-from exporter.meter import Progress, Silent, metered
-from exporter.programs import Program, make_programs, sampler_table
+from exporter.meter import Progress, Silent
+from exporter.programs import OnnxProgram, onnx_programs
 from exporter.quantize.graph_file import prepared
 from exporter.quantize.latency import Product
 from exporter.quantize.layers import Layer, find_layers
@@ -31,6 +29,7 @@ from exporter.recipe import Recipe
 from exporter.runtime.session import Session, open_session
 from exporter.target import Target, require_complete
 from exporter.trace.onnx import PROGRAM
+from exporter.workshop import Workshop
 
 PROMPTS = 4
 UNKNOWN_SHAPE = ("batch", "rows", "channels")
@@ -84,17 +83,14 @@ class Workbench:
         require_complete(target)
         self.recipe, self.target, self.cache = recipe, target, cache
         self.progress = progress or Silent()
-        self._compile = compiler_for(target)
-        model = load_model(recipe.model.family, recipe.model.weights)
-        self._bench = _Bench(recipe, target, cache, self.progress, model, [])
-        self._table = sampler_table(model, recipe)
-        self._calibration = _record_calibration(self._bench)
+        self._workshop = Workshop.open(recipe, target, cache, self.progress)
+        self._calibration = self._workshop.calibration()
         self._plain = {stage: self._observed(program) for stage, program in self._programs(_EVERYTHING).items()}
         self._smoothed: dict[str, _Base] = {}
         self._meter = NoiseMeter(
             {stage: self._shards(stage) for stage in self.stages},
             self.originals,
-            self._table.evaluations,
+            self._workshop.table.evaluations,
             prompts,
             self._open,
         )
@@ -112,7 +108,7 @@ class Workbench:
     @property
     def weights_digest(self) -> str:
         """sha256 (hex) of the model's weights."""
-        return self._bench.model.weights_digest
+        return self._workshop.model.weights_digest
 
     @property
     def prompts(self) -> list[str]:
@@ -126,7 +122,7 @@ class Workbench:
 
     def runs(self, stage: str) -> int:
         """How often a stage runs for one object."""
-        return self._table.evaluations if stage == "denoiser" else 1
+        return self._workshop.table.evaluations if stage == "denoiser" else 1
 
     def product(self, stage: str, layer: Layer) -> Product:
         """The product that a linear layer is where one object is made, both branches of guidance together."""
@@ -169,7 +165,7 @@ class Workbench:
         observer = Observer(calibration.observer, calibration.percentile)
         quantized = folder / "quantized"
         reports = quantize(base.program, policy, base.statistics, observer, quantized)
-        return self._compile(quantized / PROGRAM, reports, folder)
+        return compile_program(quantized / PROGRAM, reports, folder)
 
     @cached_property
     def _found(self) -> dict[str, list[tuple[Layer, int]]]:
@@ -191,22 +187,20 @@ class Workbench:
             self._smoothed[stage] = self._observed(self._programs(_EVERYTHING_STATIC)[stage])
         return self._smoothed[stage]
 
-    def _programs(self, rule: Rule) -> dict[str, Program]:
+    def _programs(self, rule: Rule) -> dict[str, OnnxProgram]:
         """The stages' programs with this rule for all layers, the denoiser's as a single step."""
         quantization = self.recipe.quantization.model_copy(update={"rules": [rule]})
         sampler = self.recipe.sampler.model_copy(update={"unroll": "step"})
         recipe = self.recipe.model_copy(update={"quantization": quantization, "sampler": sampler})
-        programs = make_programs(self._bench.model, recipe, self._table, self._calibration)
+        shop = self._workshop
+        programs = onnx_programs(shop.model, recipe, shop.table, compile_program, self._calibration)
         return {program.name: program for program in programs if program.name in CALIBRATED_STAGES}
 
-    def _observed(self, program: Program) -> _Base:
+    def _observed(self, program: OnnxProgram) -> _Base:
         """The program traced, smoothed where the recipe says so, and observed."""
         entry: Entry | None = None
-        for transform in program.transforms(self.target, self._compile):
-            inputs = {**_model_inputs(self._bench), **transform.inputs, "before": entry.key if entry else None}
-            name, make = f"{transform.step} {program.name}", partial(transform.run, entry.folder if entry else None)
-            with metered(name, self.progress, self._bench.steps) as step:
-                entry, step.cached = self.cache.get(name, inputs, make)
+        for transform in program.transforms(self.target):
+            entry = self._workshop.transform(transform, program.name, entry)
             if transform.step == "observe":
                 break
         assert entry is not None

@@ -182,7 +182,7 @@ def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, cache, tmp_pat
     def full(source, target):
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
-    monkeypatch.setattr("exporter.build.shutil.copyfile", full)
+    monkeypatch.setattr("exporter.assemble.shutil.copyfile", full)
     with pytest.raises(EnvironmentProblem, match=r"the disk is full .*cache prune"):
         build(recipe, load_target("cpu"), out, cache=cache)
     assert bundle_digest(require_whole(out)) == former.digest

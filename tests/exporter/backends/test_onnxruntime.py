@@ -4,7 +4,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from exporter.backends.registry import compiler_for
+from exporter.backends.onnxruntime import compile_program
+from exporter.backends.registry import backend_of
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import LayerReport
@@ -25,7 +26,7 @@ def test_a_valid_program_is_put_in_place(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     path = program(tmp_path, "Tanh")
-    compiled = compiler_for(load_target("cpu"))(path, [], out)
+    compiled = compile_program(path, [], out)
     assert compiled.read_bytes() == path.read_bytes() and compiled.parent == out
 
 
@@ -38,14 +39,14 @@ def test_a_program_whose_quantized_layers_stay_in_floating_point_is_refused(tmp_
     path = rewritten(traced(Block(), tmp_path / "fp32"), of_unknown_rank, tmp_path / "int8")
     layers = [LayerReport("text_encoder/head", "linear", "int8")]
     with pytest.raises(ValidationFailed, match="leaves 1 of 1 quantized products in floating point"):
-        compiler_for(load_target("cpu"))(path, layers, tmp_path / "out")
+        compile_program(path, layers, tmp_path / "out")
 
 
 def test_an_unknown_operator_is_refused(tmp_path):
     with pytest.raises(ValidationFailed, match=r"not valid ONNX.*Tanhh"):
-        compiler_for(load_target("cpu"))(program(tmp_path, "Tanhh"), [], tmp_path / "out")
+        compile_program(program(tmp_path, "Tanhh"), [], tmp_path / "out")
 
 
 def test_a_backend_without_a_compiler_is_refused():
     with pytest.raises(RecipeError, match="'tensorrt' cannot be built for"):
-        compiler_for(load_target("orin"))
+        backend_of(load_target("orin"))

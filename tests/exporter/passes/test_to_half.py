@@ -22,7 +22,8 @@ def in_half(program, folder):
 def in_int8(graph):
     writer = QdqWriter(graph)
     for node in [node for node in graph.nodes if node.op == "MatMul" and node.inputs[1].name.endswith("weight")]:
-        writer.linear(node, 4.0, *per_channel(node.inputs[1].values))
+        threshold = 4.0 if "/to_" in node.name else 1.0
+        writer.linear(node, threshold, *per_channel(node.inputs[1].values))
 
 
 def test_the_network_is_half_and_its_inputs_and_outputs_are_not(tmp_path):
@@ -51,7 +52,7 @@ def test_scales_have_the_type_of_what_they_scale_and_the_same_integers_remain(tm
     integers = [{t.name: t for t in onnx.load(p).graph.initializer if t.data_type == 3} for p in (program, half)]
     assert integers[0].keys() == integers[1].keys() and len(integers[0]) > 5
     assert all(integers[0][name].raw_data == integers[1][name].raw_data for name in integers[0])
-    assert compare(output(program, inputs()), output(half, inputs())).snr_db > 35
+    assert compare(output(program, inputs()), output(half, inputs())).snr_db > 33
 
 
 def test_a_weight_beyond_the_range_is_named(tmp_path):

@@ -95,7 +95,7 @@ def test_what_the_backend_refuses_costs_a_refusal(workbench, monkeypatch):
         assert {layer.precision for layer in layers} == {"int8", "fp32"} and program.exists()
         raise ValidationFailed("not fused")
 
-    monkeypatch.setattr(workbench, "_compile", refuse)
+    monkeypatch.setattr("exporter.quantize.workbench.compile_program", refuse)
     with pytest.raises(ValidationFailed, match="not fused"):
         workbench.measure(policy("denoiser/*", "int8"))
 

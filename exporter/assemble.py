@@ -1,0 +1,103 @@
+"""The folder of a bundle put together from what the steps made, and its manifest."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.backends.base import Program
+from exporter.bundle import (
+    Manifest,
+    MeshPart,
+    RenderPart,
+    SamplerPart,
+    StagePart,
+    TensorPart,
+    TokenizerPart,
+    WeightsPart,
+    list_files,
+    write_atomically,
+)
+from exporter.cache import Entry
+from exporter.toolchain import versions
+from exporter.workshop import Workshop
+
+TOKENIZER = "tokenizer/tokenizer.json"
+TABLE = "sampler.json"
+GOLDENS = "goldens"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A program with what its last step wrote."""
+
+    program: Program
+    entry: Entry
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    @property
+    def main(self) -> str:
+        """The program's path inside the bundle."""
+        return f"{self.name}/{self.program.main}"
+
+
+def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made]) -> None:
+    """Everything but the manifest."""
+    write_atomically(folder / TOKENIZER, workshop.model.tokenizer.json)
+    write_atomically(folder / TABLE, workshop.table.to_json().encode())
+    (folder / GOLDENS).mkdir()
+    for path in sorted(goldens.folder.glob("*.npz")):
+        shutil.copyfile(path, folder / GOLDENS / path.name)
+    for one in made:
+        (folder / one.name).mkdir()
+        for file in one.program.files(one.entry.folder):
+            shutil.copyfile(one.entry.folder / file, folder / one.name / file)
+
+
+def goldens_of(folder: Path, stage: str) -> list[Path]:
+    """The recorded files of a stage, in order."""
+    return sorted((folder / GOLDENS).glob(f"{stage}_[0-9]*.npz"))
+
+
+def make_manifest(workshop: Workshop, folder: Path, made: list[Made]) -> Manifest:
+    """What is in the folder, what it was made from, and the digests of all of it."""
+    recipe, model, table = workshop.recipe, workshop.model, workshop.table
+    files = list_files(folder)
+    stages = {}
+    for one in made:
+        own = [file for file in files if file.startswith(f"{one.name}/")]
+        stages[one.name] = StagePart(
+            program=one.main,
+            external_data=[file for file in own if file != one.main],
+            inputs=[TensorPart(**spec.to_dict()) for spec in one.program.inputs(one.entry.folder)],
+            outputs=[TensorPart(**spec.to_dict()) for spec in one.program.outputs(one.entry.folder)],
+            precision=one.program.precision(one.entry.folder),
+            layers={y.name: y.precision for y in one.program.layers(one.entry.folder) if y.precision != "fp32"},
+            size=sum(files[file].size for file in own),
+        )
+    tokenizer = model.tokenizer
+    return Manifest(
+        name=f"{recipe.name}/{workshop.target.name}",
+        recipe=recipe.data(),
+        recipe_digest=recipe.digest,
+        weights=WeightsPart(source=model.weights_source, digest=model.weights_digest, trained=model.trained),
+        target=workshop.target.model_dump(mode="json"),
+        toolchain=versions(),
+        files=files,
+        stages=stages,
+        tokenizer=TokenizerPart(file=TOKENIZER, context_length=tokenizer.context_length, pad_id=tokenizer.pad_id),
+        sampler=SamplerPart(
+            **recipe.sampler.model_dump(),
+            evaluations=table.evaluations,
+            init_noise_sigma=table.init_noise_sigma,
+            latent_shape=list(model.latent_shape),
+            table=TABLE,
+        ),
+        mesh=MeshPart(**recipe.mesh.model_dump()),
+        render=RenderPart(**recipe.render.model_dump()),
+        goldens={one.name: [f"{GOLDENS}/{path.name}" for path in goldens_of(folder, one.name)] for one in made},
+    )

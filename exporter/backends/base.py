@@ -1,0 +1,52 @@
+"""What a backend is: the programs that its targets run, how one is opened on this machine, and what a bundle gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from exporter.quantize.policy import Precision
+from exporter.quantize.quantizer import LayerReport
+from exporter.runtime.session import Session
+from exporter.stage import TensorSpec
+from exporter.target import Target
+from exporter.transform import Transform
+from exporter.workshop import Workshop
+
+
+class Program(Protocol):
+    """One program of a bundle: a chain of transformations, and what is told of the folder that the last one wrote."""
+
+    @property
+    def name(self) -> str:
+        """The stage, which is the program's folder in the bundle too."""
+
+    @property
+    def main(self) -> str:
+        """Name of the file that is opened."""
+
+    def transforms(self, target: Target) -> Iterator[Transform]:
+        """The steps that make it, each taking the folder of the one before."""
+
+    def files(self, folder: Path) -> list[str]:
+        """Names of all files that go into the bundle."""
+
+    def layers(self, folder: Path) -> list[LayerReport]:
+        """The layers that were quantized."""
+
+    def precision(self, folder: Path) -> Precision:
+        """The lowest precision of any layer."""
+
+    def inputs(self, folder: Path) -> list[TensorSpec]: ...
+    def outputs(self, folder: Path) -> list[TensorSpec]: ...
+
+
+class Backend(Protocol):
+    """A module of this package, one for each backend of the targets."""
+
+    def make_programs(self, workshop: Workshop) -> list[Program]:
+        """The programs of a bundle in the order in which they run."""
+
+    def open_program(self, program: Path, target: Target) -> Session:
+        """A program on this machine, to be held to its goldens: the target's own runtime, or what stands in for it."""
