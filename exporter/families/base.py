@@ -58,7 +58,7 @@ class Denoiser(torch.nn.Module, ABC):
     """The network inside the sampler, with the timestep already embedded.
 
     Called as `denoiser(sample [B,N,D], time [B,*], embedding [B,E])` with the scaled sample and rows of `time_table`;
-    gives the raw prediction [B,N,D].
+    gives what `head` makes the raw prediction [B,N,D] of.
     """
 
     @abstractmethod
@@ -67,6 +67,10 @@ class Denoiser(torch.nn.Module, ABC):
 
     @abstractmethod
     def forward(self, sample: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor: ...
+
+    def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The last layer, an affine one, so that guidance may be mixed before it; none by default."""
+        return hidden
 
     def unconditional(self, embedding: torch.Tensor) -> torch.Tensor:
         """The embedding that stands for no prompt in classifier-free guidance."""

@@ -58,7 +58,10 @@ class PriorDenoiser(Denoiser):
             hidden = prior.norm_in(hidden)
         for block in prior.transformer_blocks:
             hidden = block(hidden)
-        return self.proj_to_clip_embeddings(prior.norm_out(hidden)[:, 2:])
+        return prior.norm_out(hidden[:, 2:])
+
+    def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.proj_to_clip_embeddings(hidden)
 
 
 def _first_rows(linear: nn.Linear, rows: int) -> nn.Linear:

@@ -50,14 +50,26 @@ class SamplerStep(nn.Module):
         return sum(used[1:], start=used[0]), prediction
 
     def guided(self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) with both halves in one batch."""
+        """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) with both halves in one batch.
+
+        Where nothing is clamped between, the halves are mixed before the denoiser's head: it has half the work then,
+        and the error of its input, should that be quantized, is not multiplied by the guidance scale.
+        """
         if self.guidance_scale <= 1.0:
-            return self.clamped(self.denoiser(scaled, time.expand(scaled.shape[0], -1), embedding))
+            return self.clamped(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), embedding)))
         both = torch.cat([self.denoiser.unconditional(embedding), embedding])  # type: ignore[operator]
-        time = time.expand(both.shape[0], -1)
-        halves = self.clamped(self.denoiser(torch.cat([scaled, scaled]), time, both))
-        unconditional, conditional = halves[: scaled.shape[0]], halves[scaled.shape[0] :]
+        hidden = self.denoiser(torch.cat([scaled, scaled]), time.expand(both.shape[0], -1), both)
+        if self.clamp is None:
+            return self.head(self.mixed(hidden, scaled.shape[0]))
+        return self.mixed(self.clamped(self.head(hidden)), scaled.shape[0])
+
+    def mixed(self, halves: torch.Tensor, batch: int) -> torch.Tensor:
+        unconditional, conditional = halves[:batch], halves[batch:]
         return unconditional + self.guidance_scale * (conditional - unconditional)
+
+    def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        prediction: torch.Tensor = self.denoiser.head(hidden)  # type: ignore[operator]
+        return prediction
 
     def clamped(self, prediction: torch.Tensor) -> torch.Tensor:
         return prediction if self.clamp is None else prediction.clamp(-self.clamp, self.clamp)
