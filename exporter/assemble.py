@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.backends.base import Program
+from exporter.backends.base import Addition, Made
 from exporter.bundle import (
     Manifest,
     MeshPart,
@@ -28,23 +27,6 @@ TABLE = "sampler.json"
 GOLDENS = "goldens"
 
 
-@dataclass(frozen=True)
-class Made:
-    """A program with what its last step wrote."""
-
-    program: Program
-    entry: Entry
-
-    @property
-    def name(self) -> str:
-        return self.program.name
-
-    @property
-    def main(self) -> str:
-        """The program's path inside the bundle."""
-        return f"{self.name}/{self.program.main}"
-
-
 def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made]) -> None:
     """Everything but the manifest."""
     write_atomically(folder / TOKENIZER, workshop.model.tokenizer.json)
@@ -63,7 +45,7 @@ def goldens_of(folder: Path, stage: str) -> list[Path]:
     return sorted((folder / GOLDENS).glob(f"{stage}_[0-9]*.npz"))
 
 
-def make_manifest(workshop: Workshop, folder: Path, made: list[Made]) -> Manifest:
+def make_manifest(workshop: Workshop, folder: Path, made: list[Made], addition: Addition) -> Manifest:
     """What is in the folder, what it was made from, and the digests of all of it."""
     recipe, model, table = workshop.recipe, workshop.model, workshop.table
     files = list_files(folder)
@@ -100,4 +82,5 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[Made]) -> Manifes
         mesh=MeshPart(**recipe.mesh.model_dump()),
         render=RenderPart(**recipe.render.model_dump()),
         goldens={one.name: [f"{GOLDENS}/{path.name}" for path in goldens_of(folder, one.name)] for one in made},
+        engines=addition.engines,
     )

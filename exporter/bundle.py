@@ -16,6 +16,7 @@ from exporter.quantize.policy import Precision
 
 MANIFEST = "manifest.json"
 REPORTS = "reports"
+ENGINES = "engines"
 SCHEMA_VERSION = 1
 
 
@@ -81,6 +82,23 @@ class RenderPart(Part):
     fine_samples: int
 
 
+class EnginePart(Part):
+    file: str = Field(description="Path of the engine inside the bundle")
+    milliseconds: float = Field(description="Median of one run of one object's inputs, as measured when it was built")
+    worst_snr_db: float | None = Field(description="Least SNR of any output on any golden; none where it was exact")
+    int8_products: int = Field(ge=0, description="Products that the engine runs in INT8")
+
+
+class EnginesPart(Part):
+    """Engines of a device that compiles its programs itself."""
+
+    state: Literal["to be built on the device", "built"]
+    run: list[str] = Field(default_factory=list, description="What to run on the device, in order")
+    kit_digest: str | None = Field(default=None, description="The bundle's digest before it had engines")
+    device: dict[str, str] = Field(default_factory=dict, description="What they were built on and with")
+    stages: dict[str, EnginePart] = Field(default_factory=dict)
+
+
 class RungVerdict(Part):
     name: str
     passed: bool
@@ -94,6 +112,7 @@ class Verdict(Part):
     bundle_digest: str
     rungs: list[RungVerdict]
     report: str = Field(default="reports/report.json", description="The full report inside the bundle")
+    stand_in: str | None = Field(default=None, description="What ran the programs in place of the target's runtime")
 
 
 class Manifest(Part):
@@ -113,6 +132,7 @@ class Manifest(Part):
     mesh: MeshPart
     render: RenderPart
     goldens: dict[str, list[str]] = Field(description="Per stage, .npz files of recorded inputs and outputs")
+    engines: EnginesPart | None = Field(default=None, description="Where programs are compiled on the device")
     validation: Verdict | None = None
 
 
@@ -180,7 +200,10 @@ def record_verdict(folder: Path, verdict: Verdict | None) -> None:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> list[str]:
-    """One line for each changed, missing or unlisted file; empty when the bundle is whole."""
+    """One line for each changed, missing or unlisted file; empty when the bundle is whole.
+
+    Engines that are built and not yet listed (`t3export finish` does that) are no damage.
+    """
     problems = []
     present = dict(_contents(folder))
     for name, expected in sorted(manifest.files.items()):
@@ -191,7 +214,8 @@ def verify_files(folder: Path, manifest: Manifest) -> list[str]:
             problems.append(f"{name}: {path.stat().st_size} bytes, {expected.size} expected")
         elif sha256_of(path) != expected.sha256:
             problems.append(f"{name}: changed (its sha256 is not the manifest's)")
-    return problems + [f"{name}: not listed in the manifest" for name in sorted(present)]
+    unlisted = [name for name in sorted(present) if manifest.engines is None or not name.startswith(f"{ENGINES}/")]
+    return problems + [f"{name}: not listed in the manifest" for name in unlisted]
 
 
 def require_whole(folder: Path) -> Manifest:

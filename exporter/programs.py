@@ -60,13 +60,13 @@ class OnnxProgram:
         """trace, then quantize, halve and unroll where recipe or target say so, then compile."""
         version = target.opset or DEFAULT_OPSET
         yield Transform("trace", self.settings | {"opset": version}, lambda _, folder: self._trace(version, folder))
-        for transform in self.quantization.transforms():
+        for transform in self.quantization.transforms(target.rendering):
             yield Transform(transform.step, transform.inputs, partial(self._carry, transform.run))
         if target.rendering == "fp16":
             yield Transform("halve", {}, partial(self._carry, self._halve))
         if self.unroll != "step":
             yield Transform("unroll", {"unroll": self.unroll, "evaluations": self.evaluations}, self._unroll)
-        yield Transform("compile", {}, partial(self._carry, self._compile))
+        yield Transform("compile", {"backend": target.backend}, partial(self._carry, self._compile))
 
     def files(self, folder: Path) -> list[str]:
         """Names of all files that go into the bundle."""

@@ -7,11 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.document import read_yaml, validate
 from exporter.errors import RecipeError, did_you_mean
-from exporter.quantize.policy import Precision
+from exporter.quantize.policy import Precision, Rendering
 from exporter.section import Section
 
 TARGETS = Path(__file__).parent / "targets"
@@ -49,6 +49,23 @@ class SessionOptions(Section):
     config: dict[str, str] = Field(default_factory=dict, description="Session config entries, passed on unchanged")
 
 
+class TensorRtOptions(Section):
+    """How TensorRT builds engines, and for which GPUs."""
+
+    compute_capabilities: list[str] = Field(
+        description="Of the GPUs that engines may be built on, the oldest first", min_length=1
+    )
+    workspace_mb: int = Field(
+        default=4096, ge=64, description="Scratch memory of one engine", json_schema_extra={"unit": "MB"}
+    )
+    optimization_level: int = Field(default=4, ge=0, le=5, description="How long the builder looks for fast kernels")
+
+    @property
+    def oldest(self) -> str:
+        """Compute capability that the programs have to suit."""
+        return self.compute_capabilities[0]
+
+
 class Target(Section):
     """One device or runtime that bundles are built for."""
 
@@ -61,15 +78,26 @@ class Target(Section):
     status: Literal["complete", "planned"] = Field(description="planned targets are listed, and refused by build")
     opset: int | None = Field(default=None, ge=18, le=26, description="ONNX opset; none where ONNX is not used")
     precisions: list[Precision] = Field(description="Precisions a layer may have", min_length=1)
-    rendering: Literal["fp32", "fp16"] = Field(
+    rendering: Rendering = Field(
         default="fp32",
-        description="What is not quantized, and the scales of what is: fp32; fp16: the networks in half precision",
+        description="What is not quantized, and the scales of what is. fp32: Q/DQ, and products of integers where ONNX "
+        "Runtime fuses no Q/DQ; fp16: the networks in half precision, static INT8 as Q/DQ and nothing else",
     )
     memory_limit_mb: int | None = Field(
         default=None, ge=1, description="Memory of the device", json_schema_extra={"unit": "MB"}
     )
+    refused: dict[str, str] = Field(
+        default_factory=dict, description="Settings of a recipe, as 'sampler.unroll=loop', that are refused, and why"
+    )
     needs: list[Need] = Field(default_factory=list, description="What building and running need")
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
+    tensorrt: TensorRtOptions | None = Field(default=None, description="How engines are built (backend tensorrt)")
+
+    @model_validator(mode="after")
+    def _tensorrt_knows_its_gpus(self) -> Target:
+        if self.backend == "tensorrt" and (self.tensorrt is None or self.rendering != "fp16"):
+            raise ValueError("the backend tensorrt needs `rendering: fp16` and a section `tensorrt`")
+        return self
 
     def missing(self, side: Literal["build", "run"] | None = None) -> list[Need]:
         """The needs this machine lacks, of one side or of both."""

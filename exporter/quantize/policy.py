@@ -15,6 +15,7 @@ from exporter.errors import RecipeError
 from exporter.section import Section
 
 Precision = Literal["palette", "int4_weights", "int8_dynamic", "int8", "int8_weights", "fp16", "fp32"]
+Rendering = Literal["fp32", "fp16"]
 Operator = Literal["linear", "attention", "norm", "activation", "table"]
 
 PRECISIONS_LOWEST_FIRST: tuple[Precision, ...] = (

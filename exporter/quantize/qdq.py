@@ -13,7 +13,7 @@ LEVELS = 127
 
 
 class QdqWriter:
-    """Writes INT8 into a graph in place.
+    """Writes INT8 into a graph in place, with nothing but Q/DQ.
 
     A tensor that several layers read is quantized once and dequantized for each reader: ONNX Runtime fuses no
     DequantizeLinear with more than one reader.
@@ -26,21 +26,20 @@ class QdqWriter:
     def linear(self, node: gs.Node, threshold: float, integers: np.ndarray, scales: np.ndarray) -> None:
         """A product with a weight [..., K, N]: `integers` of its shape, `scales` [..., 1, N], its input in INT8.
 
-        `threshold`: the input's magnitude that becomes 127. An integer product whose result is scaled stands in for
-        Q/DQ where that does not serve: it has no scales for the channels of each of several matrices, and of an input
-        of two dimensions ONNX Runtime makes a Gemm before it looks for Q/DQ, which then stays in floating point.
+        `threshold`: the input's magnitude that becomes 127. A DequantizeLinear has scales along one axis; where each of
+        several matrices has its own, they are applied to the product instead, and the weight is left in [-1, 1].
         """
         name = node.inputs[1].name
+        several = integers.ndim > 2
+        if several:
+            self._scale_product(node, scales * LEVELS)
+        steps = np.array(1 / LEVELS) if several else scales.reshape(-1)
         weight = gs.Constant(f"{name}_quantized", integers)
-        if integers.ndim > 2 or len(node.inputs[0].shape or ()) == 2:
-            shape = scales.shape if integers.ndim > 2 else -1
-            scale = gs.Constant(f"{name}_scale", (scales * (threshold / LEVELS)).astype(np.float32).reshape(shape))
-            self._integer_product(node, threshold, weight, scale)
-            return
+        scale = gs.Constant(f"{name}_scale", steps.astype(np.float32))
+        zero = gs.Constant(f"{name}_zero_point", np.zeros(steps.shape, np.int8))
         self.activation(node, 0, threshold)
-        scale = gs.Constant(f"{name}_scale", scales.reshape(-1).astype(np.float32))
-        zero = gs.Constant(f"{name}_zero_point", np.zeros(len(scale.values), np.int8))
-        node.inputs[1] = self._dequantize(f"{node.name}/weight", [weight, scale, zero], {"axis": 1})
+        axis = {} if several else {"axis": 1}
+        node.inputs[1] = self._dequantize(f"{node.name}/weight", [weight, scale, zero], axis)
 
     def activation(self, node: gs.Node, index: int, threshold: float) -> None:
         """One input of a node in INT8."""
@@ -64,20 +63,10 @@ class QdqWriter:
         self.graph.nodes.append(node)
         return real
 
-    def _integer_product(self, node: gs.Node, threshold: float, weight: gs.Constant, scale: gs.Constant) -> None:
-        """UINT8 around 128 on the left: ONNX Runtime multiplies two signed tensors one number at a time."""
-        output, value = node.outputs[0], node.inputs[0]
-        name = node.name.removesuffix("/MatMul")
-        step = gs.Constant(f"{name}/input_scale", np.array(threshold / LEVELS, np.float32))
-        middle = gs.Constant(f"{name}/input_zero_point", np.array(128, np.uint8))
-        zero = gs.Constant(f"{name}/weight_zero_point", np.zeros((), np.int8))
-        integers = gs.Variable(f"{name}/QuantizeLinear:0", np.dtype(np.uint8))
-        product = gs.Variable(f"{name}/MatMulInteger:0", np.dtype(np.int32))
-        real = gs.Variable(f"{name}/Cast:0", np.dtype(np.float32))
-        node.op, node.name = "MatMulInteger", f"{name}/MatMulInteger"
-        node.inputs, node.outputs = [integers, weight, middle, zero], [product]
-        self.graph.nodes += [
-            gs.Node("QuantizeLinear", f"{name}/QuantizeLinear", inputs=[value, step, middle], outputs=[integers]),
-            gs.Node("Cast", f"{name}/Cast", {"to": np.float32}, inputs=[product], outputs=[real]),
-            gs.Node("Mul", f"{name}/Mul", inputs=[real, scale], outputs=[output]),
-        ]
+    def _scale_product(self, node: gs.Node, factors: np.ndarray) -> None:
+        """Multiply what a product gives by `factors` [..., 1, N]."""
+        output, name = node.outputs[0], node.name.removesuffix("/MatMul")
+        product = gs.Variable(f"{name}/product:0", np.dtype(np.float32))
+        node.outputs = [product]
+        magnitude = gs.Constant(f"{node.inputs[1].name}_magnitude", factors.astype(np.float32))
+        self.graph.nodes.append(gs.Node("Mul", f"{name}/Mul", inputs=[product, magnitude], outputs=[output]))

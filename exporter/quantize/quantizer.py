@@ -14,9 +14,10 @@ from exporter.errors import RecipeError
 from exporter.passes.join_siblings import join_siblings
 from exporter.quantize.dynamic import DynamicWriter
 from exporter.quantize.graph_file import prepared, save_graph
+from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.layers import Layer, find_layers
 from exporter.quantize.observers import threshold
-from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rule
+from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rendering, Rule
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.statistics import Statistics
 from exporter.quantize.weight_only import replace_weight
@@ -24,6 +25,7 @@ from exporter.quantize.weights import per_channel
 
 REPORT = "quantization.json"
 CALIBRATED_STAGES = ("text_encoder", "denoiser", "projector")
+QDQ_WRITERS: dict[Rendering, type[QdqWriter]] = {"fp32": IntegerQdqWriter, "fp16": QdqWriter}
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,18 @@ def wanted(graph: gs.Graph, policy: Policy) -> Wanted:
 
 
 def quantize(
-    program: Path, policy: Policy, statistics: Mapping[str, Statistics], observer: Observer, folder: Path
+    program: Path,
+    policy: Policy,
+    statistics: Mapping[str, Statistics],
+    observer: Observer,
+    folder: Path,
+    rendering: Rendering = "fp32",
 ) -> list[LayerReport]:
     """Write the quantized program and `quantization.json` into `folder`; what became of each layer."""
     graph = prepared(program)
     reports = [LayerReport(layer.name, layer.operator, precision_of(layer, policy)) for layer in find_layers(graph)]
     layers = _joined(graph, choices(graph, policy))
-    writer = _Writer(graph, statistics, observer)
+    writer = _Writer(graph, statistics, observer, QDQ_WRITERS[rendering](graph))
     for layer, rule in layers:
         writer.write(layer, rule)
     save_graph(graph, folder)
@@ -144,12 +151,14 @@ def _joined(graph: gs.Graph, chosen: list[tuple[Layer, Rule]]) -> list[tuple[Lay
 class _Writer:
     """Changes one layer after the other in a graph."""
 
-    def __init__(self, graph: gs.Graph, statistics: Mapping[str, Statistics], observer: Observer) -> None:
+    def __init__(
+        self, graph: gs.Graph, statistics: Mapping[str, Statistics], observer: Observer, qdq: QdqWriter
+    ) -> None:
         self.graph = graph
         self.statistics = statistics
         self.observer = observer
         self.nodes = {node.name: node for node in graph.nodes}
-        self.qdq = QdqWriter(graph)
+        self.qdq = qdq
         self.dynamic = DynamicWriter(graph)
 
     def write(self, layer: Layer, rule: Rule) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from exporter.cache import Entry
 from exporter.program_files import link_program
 from exporter.quantize.graph_file import prepared
-from exporter.quantize.policy import Policy
+from exporter.quantize.policy import Policy, Rendering
 from exporter.quantize.quantizer import Observer, quantize, wanted
 from exporter.quantize.smooth_program import smooth_program
 from exporter.quantize.statistics import collect, load, save
@@ -35,8 +35,8 @@ class Quantization:
         """The rules that may speak of this stage."""
         return Policy(rules=[rule for rule in self.settings.rules if rule.may_speak_of(self.stage)])
 
-    def transforms(self) -> Iterator[Transform]:
-        """The steps after tracing; none where no rule speaks of this stage."""
+    def transforms(self, rendering: Rendering) -> Iterator[Transform]:
+        """The steps after tracing, for a target of this rendering; none where no rule speaks of this stage."""
         if not self.policy.rules:
             return
         rules = {"rules": [rule.model_dump(exclude={"why"}) for rule in self.policy.rules]}
@@ -46,7 +46,7 @@ class Quantization:
                 yield Transform("smooth", rules | seen | {"smooth": self.settings.smooth}, self._smooth)
             yield Transform("observe", rules | seen, self._observe)
         observer = self.settings.calibration.model_dump(include={"observer", "percentile"})
-        yield Transform("quantize", rules | observer, self._quantize)
+        yield Transform("quantize", rules | observer | {"rendering": rendering}, partial(self._quantize, rendering))
 
     @property
     def _objective(self) -> float | None:
@@ -72,8 +72,9 @@ class Quantization:
         save(found, folder / STATISTICS)
         link_program(before / PROGRAM, folder)
 
-    def _quantize(self, before: Path | None, folder: Path) -> None:
+    def _quantize(self, rendering: Rendering, before: Path | None, folder: Path) -> None:
         assert before is not None
         known = load(before / STATISTICS)
         calibration = self.settings.calibration
-        quantize(before / PROGRAM, self.policy, known, Observer(calibration.observer, calibration.percentile), folder)
+        observer = Observer(calibration.observer, calibration.percentile)
+        quantize(before / PROGRAM, self.policy, known, observer, folder, rendering)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from exporter.bundle import Manifest, read_manifest, require_whole
@@ -20,23 +18,39 @@ Arrays = dict[str, np.ndarray]
 
 
 class Bundle:
-    """Prompts to meshes with the programs of one bundle. Programs are opened when they are first needed."""
+    """Prompts to meshes with the programs of one bundle. Programs are opened when they are first needed.
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    `stand_in`: a backend that runs the programs on this machine in place of the target's own, `onnxruntime`.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, stand_in: str | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.stand_in = stand_in
         shipped = manifest.tokenizer
         self.tokenizer = PromptTokenizer((folder / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
         self._sessions: dict[str, Session] = {}
 
     @classmethod
-    def open(cls, path: str | Path, verify: bool = True) -> Bundle:
+    def open(cls, path: str | Path, verify: bool = True, stand_in: str | None = None) -> Bundle:
         """Opens a bundle folder; `verify` compares every file with its digest first.
 
-        Raises BundleError that names each changed, missing or unlisted file.
+        Raises BundleError that names each changed, missing or unlisted file, or says that engines are still to be
+        built on the device and nothing stands in for them.
         """
         folder = Path(path)
-        return cls(folder, require_whole(folder) if verify else read_manifest(folder))
+        bundle = cls(folder, require_whole(folder) if verify else read_manifest(folder), stand_in)
+        bundle.require_runnable()
+        return bundle
+
+    def require_runnable(self) -> None:
+        """Raises BundleError where engines are still to be built and nothing stands in for them."""
+        engines = self.manifest.engines
+        if engines and engines.state != "built" and self.stand_in is None:
+            raise BundleError(
+                f"{self.folder}: its engines are to be built on the device: copy the bundle there and run "
+                f"`{engines.run[0]}`. To try its programs here, without the device: --on onnxruntime"
+            )
 
     def generate(
         self,
@@ -114,10 +128,17 @@ class Bundle:
         if stage not in self.manifest.stages:
             raise BundleError(f"{self.folder}: no stage '{stage}'; it has {', '.join(sorted(self.manifest.stages))}")
         if stage not in self._sessions:
-            target: dict[str, Any] = self.manifest.target
-            program = self.folder / self.manifest.stages[stage].program
-            self._sessions[stage] = open_session(target["backend"], program, target.get("session", {}))
+            self._sessions[stage] = self._open(stage)
         return self._sessions[stage]
+
+    def _open(self, stage: str) -> Session:
+        target, engines = self.manifest.target, self.manifest.engines
+        program = self.folder / self.manifest.stages[stage].program
+        if self.stand_in:
+            return open_session(self.stand_in, program, {})
+        if engines:
+            program = self.folder / engines.stages[stage].file
+        return open_session(target["backend"], program, target.get("session", {}))
 
     def _run(self, stage: str, arrays: Arrays) -> Arrays:
         return self.session(stage).run(arrays)

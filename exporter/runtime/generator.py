@@ -13,6 +13,9 @@ from exporter.runtime.mesh import Mesh
 OnStep = Callable[[int, np.ndarray, np.ndarray], None]
 Context = dict[str, np.ndarray]
 
+POINTS_AT_ONCE = 32768
+RAYS_AT_ONCE = 4096
+
 
 class Generator(Protocol):
     """Text to latents to a field. All arrays are float32; B objects, N x D latents, P points, R rays."""
@@ -45,7 +48,7 @@ def decode_context(generator: Generator, latents: np.ndarray) -> Context:
     return {"latents": latents, **generator.project(latents)}
 
 
-def decode_mesh(generator: Generator, latents: np.ndarray, grid: int, exact: bool = False, chunk: int = 32768) -> Mesh:
+def decode_mesh(generator: Generator, latents: np.ndarray, grid: int, exact: bool = False, chunk: int = POINTS_AT_ONCE) -> Mesh:
     """The mesh of one object's latents [1, N, D], the field asked `chunk` points at a time."""
     context = decode_context(generator, latents)
 
@@ -60,7 +63,7 @@ def decode_mesh(generator: Generator, latents: np.ndarray, grid: int, exact: boo
     return extract_mesh(field, grid, exact)
 
 
-def render_rays(generator: Generator, context: Context, rays: np.ndarray, chunk: int = 4096) -> np.ndarray:
+def render_rays(generator: Generator, context: Context, rays: np.ndarray, chunk: int = RAYS_AT_ONCE) -> np.ndarray:
     """Colours [R, 3] in [0, 1] of one object along rays [R, 2, 3], rendered `chunk` rays at a time."""
     parts = [generator.render(rays[None, start : start + chunk], context)[0] for start in range(0, len(rays), chunk)]
     return np.clip(np.concatenate(parts), 0.0, 1.0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from exporter.errors import BundleError
+from exporter.goldens import limit_db
 from validate.compare import parity_figures
 from validate.context import Arrays, Context
 from validate.result import Figure
@@ -36,7 +36,7 @@ def _compare(context: Context, name: str, path: Path) -> list[Figure]:
     if missing:
         raise BundleError(f"{path}: no recording of {', '.join(missing)}; it holds {', '.join(sorted(golden))}")
     found = context.run_stage(name, {tensor.name: golden[tensor.name] for tensor in spec.inputs})
-    limit = _limit_db(context, name)
+    limit = limit_db(name, context.tolerance(name))
     return [
         figure
         for tensor in spec.outputs
@@ -44,14 +44,6 @@ def _compare(context: Context, name: str, path: Path) -> list[Figure]:
             name, tensor.name, golden[tensor.name], found[tensor.name], snr_limit_db=limit, where=path.name
         )
     ]
-
-
-def _limit_db(context: Context, name: str) -> float:
-    """A stage's own limit; a sampler in one program strays as far as free-running latents may."""
-    tolerance = context.tolerance(name)
-    if name != "sampler":
-        return tolerance.stage_snr_db
-    return min(tolerance.stage_snr_db, -20 * math.log10(max(tolerance.latents_relative_l2, 1e-12)))
 
 
 def _read(path: Path) -> Arrays:

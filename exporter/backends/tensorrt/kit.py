@@ -1,0 +1,85 @@
+"""The kit: what a bundle needs beside its programs to become engines on a device that has nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import exporter.runtime.cuda_runtime
+import exporter.runtime.tensorrt_engine
+from exporter.assemble import goldens_of
+from exporter.backends.base import Made
+from exporter.backends.tensorrt.lint.view import View
+from exporter.backends.tensorrt.profiles import shapes_of, trtexec_shapes
+from exporter.bundle import ENGINES, write_atomically
+from exporter.goldens import limit_db
+from exporter.workshop import Workshop
+
+KIT = "kit.json"
+SCRIPTS = Path(__file__).parent / "scripts"
+PLAIN_SCRIPTS = ("build_engines.py", "verify.py")
+BUILD_SCRIPT = "build_engines.sh"
+SCHEMA_VERSION = 1
+
+
+def write_kit(workshop: Workshop, folder: Path, made: list[Made]) -> dict[str, Any]:
+    """Write kit.json and the scripts that read it into a bundle; what kit.json says."""
+    options = workshop.target.tensorrt
+    assert options is not None
+    kit = {
+        "schema_version": SCHEMA_VERSION,
+        "target": workshop.target.name,
+        "compute_capabilities": options.compute_capabilities,
+        "workspace_mb": options.workspace_mb,
+        "optimization_level": options.optimization_level,
+        "stages": {one.name: _stage(workshop, folder, one) for one in made},
+    }
+    write_atomically(folder / KIT, (json.dumps(kit, indent=2) + "\n").encode())
+    for name in PLAIN_SCRIPTS:
+        shutil.copyfile(SCRIPTS / name, folder / name)
+    for module in (exporter.runtime.cuda_runtime, exporter.runtime.tensorrt_engine):
+        source = Path(str(module.__file__))
+        shutil.copyfile(source, folder / source.name)
+    write_atomically(folder / BUILD_SCRIPT, build_script(kit).encode())
+    return kit
+
+
+def build_script(kit: Mapping[str, Any]) -> str:
+    """build_engines.sh of a kit: one line a stage."""
+    lines = [
+        " ".join(["build", name, *map(shlex.quote, trtexec_shapes(stage["inputs"]))])
+        for name, stage in kit["stages"].items()
+    ]
+    filled = {
+        "@LEVEL@": str(kit["optimization_level"]),
+        "@WORKSPACE@": str(kit["workspace_mb"]),
+        "@STAGES@": "\n".join(lines),
+    }
+    text = (SCRIPTS / BUILD_SCRIPT).read_text(encoding="utf-8")
+    for mark, value in filled.items():
+        text = text.replace(mark, value)
+    return text
+
+
+def int8_products(program: Path, compute_capability: str) -> list[str]:
+    """Names of the products that have to run in INT8: both of their inputs are dequantized."""
+    view = View(program, compute_capability)
+    return [node.name for node in view.of("MatMul", "Gemm") if len(view.dequantized(node)) == 2]
+
+
+def _stage(workshop: Workshop, folder: Path, one: Made) -> dict[str, Any]:
+    precision = one.program.precision(one.entry.folder)
+    assert workshop.target.tensorrt is not None
+    return {
+        "program": one.main,
+        "engine": f"{ENGINES}/{one.name}.plan",
+        "inputs": shapes_of(one.program.inputs(one.entry.folder), workshop.model.latent_shape),
+        "outputs": [spec.name for spec in one.program.outputs(one.entry.folder)],
+        "int8_products": int8_products(folder / one.main, workshop.target.tensorrt.oldest),
+        "goldens": [path.relative_to(folder).as_posix() for path in goldens_of(folder, one.name)],
+        "snr_db": limit_db(one.name, workshop.recipe.validation.tolerances[precision]),
+    }
