@@ -139,6 +139,12 @@ class CalibrationSection(Section):
     observer: Literal["minmax", "percentile", "entropy", "mse"] = Field(
         default="mse", title="Observer", description="How a range is found from what was seen"
     )
+    grid: Literal["symmetric", "one_sided"] = Field(
+        default="one_sided",
+        title="Grid",
+        description="symmetric: around zero for every activation; one_sided: those that hardly go below zero, as "
+        "behind a GELU, have all their levels above it",
+    )
     percentile: float = Field(
         default=99.99,
         title="Percentile",

@@ -91,7 +91,7 @@ class Workshop:
     def calibration(self) -> Entry:
         """The inputs that quantization takes its ranges from."""
         recipe, settings = self.recipe, self.recipe.quantization.calibration
-        recorded = settings.model_dump(exclude={"observer", "percentile"})
+        recorded = settings.model_dump(exclude={"observer", "grid", "percentile"})
         inputs = {"sampler": recipe.sampler.model_dump(), "calibration": recorded}
         name = "record calibration"
         return self.step(

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from exporter.passes.bias import bias_of, bias_values
+
 
 def join_siblings(graph: gs.Graph, products: Sequence[gs.Node]) -> gs.Node:
     """Replace MatMuls of one input and constant weights [K, N_i] by one with [K, sum N_i] and a Split; the new MatMul.
 
     Their biases go along where each is added right after its product.
     """
-    biases = [_bias_of(node) for node in products]
+    biases = [bias_of(node) for node in products]
     parts = [node.inputs[1].values for node in products]
     name = _joined_name([node.name.removesuffix("/MatMul") for node in products])
     weight = gs.Constant(f"{name}.weight", np.concatenate(parts, axis=1))
@@ -27,7 +29,7 @@ def join_siblings(graph: gs.Graph, products: Sequence[gs.Node]) -> gs.Node:
     made, whole, last = [joined], product, list(products)
     if all(bias is not None for bias in biases):
         last = [bias for bias in biases if bias is not None]
-        bias = gs.Constant(f"{name}.bias", np.concatenate([_constant(node).values for node in last]))
+        bias = gs.Constant(f"{name}.bias", np.concatenate([bias_values(node).values for node in last]))
         whole = gs.Variable(f"{name}/Add:0", product.dtype)
         made.append(gs.Node("Add", f"{name}/Add", inputs=[product, bias], outputs=[whole]))
     outputs = [node.outputs[0] for node in last]
@@ -37,19 +39,6 @@ def join_siblings(graph: gs.Graph, products: Sequence[gs.Node]) -> gs.Node:
     made.append(gs.Node("Split", f"{name}/Split", {"axis": -1}, inputs=[whole, sizes], outputs=outputs))
     graph.nodes += made
     return joined
-
-
-def _bias_of(node: gs.Node) -> gs.Node | None:
-    """The Add of a constant vector that alone reads a product."""
-    readers = node.outputs[0].outputs
-    if len(readers) != 1 or readers[0].op != "Add":
-        return None
-    constants = [value for value in readers[0].inputs if isinstance(value, gs.Constant) and len(value.shape) == 1]
-    return readers[0] if len(constants) == 1 else None
-
-
-def _constant(node: gs.Node) -> gs.Constant:
-    return next(value for value in node.inputs if isinstance(value, gs.Constant))
 
 
 def _joined_name(names: Sequence[str]) -> str:

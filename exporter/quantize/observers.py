@@ -1,4 +1,4 @@
-"""From a histogram of magnitudes to the magnitude that activations are clipped at.
+"""From a histogram of magnitudes to the range that activations are clipped to.
 
 minmax: nothing is clipped. percentile: a share of the values is kept. entropy: the clipped and quantized distribution
 loses least information (Migacz, "8-bit inference with TensorRT", GTC 2017). mse: rounding and clipping together have
@@ -9,16 +9,34 @@ from __future__ import annotations
 
 import numpy as np
 
+from exporter.quantize.grid import LEVELS, Grid
 from exporter.quantize.statistics import BINS, Statistics
 
+ONE_SIDED = 1 / 4
 _CANDIDATES = 512
 _LEAST = 1 / 1024
 
 
-def threshold(statistics: Statistics, observer: str, percentile: float = 99.99, bits: int = 8) -> float:
-    """The clipping magnitude of a tensor, > 0 and at most its maximum; the scale is threshold / (2^(bits-1) - 1).
+def find_grid(statistics: Statistics, observer: str, percentile: float = 99.99, one_sided: bool = False) -> Grid:
+    """The grid of a tensor's integers: around zero, or one-sided where that is allowed and pays.
 
-    A tensor of zeros gets 1.0, since a scale must not be 0. `percentile` is in percent and only for that observer.
+    It pays where no value is further below zero than a quarter of the largest, as behind a GELU: levels that a grid
+    around zero would leave unused halve the step.
+    """
+    if not (one_sided and statistics.maximum > 0 and -statistics.minimum <= ONE_SIDED * statistics.maximum):
+        return Grid.around_zero(threshold(statistics, observer, percentile))
+    low = statistics.minimum
+    high = threshold(statistics, observer, percentile, 2 * LEVELS + 1, -low)
+    return Grid(low, max(high, -low / ONE_SIDED))
+
+
+def threshold(
+    statistics: Statistics, observer: str, percentile: float = 99.99, levels: int = LEVELS, below: float = 0.0
+) -> float:
+    """The clipping magnitude of a tensor, > 0 and at most its maximum; the step is (threshold + below) / levels.
+
+    A tensor of zeros gets 1.0, since a step must not be 0. `percentile` is in percent and only for that observer.
+    `below`: what the levels reach below zero, where they are not all of magnitudes.
     """
     if statistics.maximum == 0.0:
         return 1.0
@@ -28,9 +46,9 @@ def threshold(statistics: Statistics, observer: str, percentile: float = 99.99, 
         case "percentile":
             found = _percentile(statistics, percentile)
         case "entropy":
-            found = _entropy(statistics, 2 ** (bits - 1))
+            found = _entropy(statistics, levels + 1)
         case "mse":
-            found = _least_square_error(statistics, 2 ** (bits - 1) - 1)
+            found = _least_square_error(statistics, levels, below)
         case _:
             raise ValueError(f"no observer {observer!r}; minmax, percentile, entropy or mse")
     return min(found, statistics.maximum)
@@ -70,15 +88,16 @@ def _entropy(statistics: Statistics, levels: int) -> float:
     return float(ends[best] * statistics.edge / BINS)
 
 
-def _least_square_error(statistics: Statistics, levels: int) -> float:
+def _least_square_error(statistics: Statistics, levels: int, below: float) -> float:
     """The best of thresholds 1.4 % apart, with the values spread evenly inside each bin.
 
     The integral of the square error from 0 to x is n·s³/12 + (x - n·s)³/3, where n·s is what x becomes.
     """
     thresholds = statistics.maximum * np.geomspace(1, _LEAST, _CANDIDATES)
-    step = thresholds[:, None] / levels
+    step = (thresholds[:, None] + below) / levels
+    most = np.round(thresholds[:, None] / step)
     borders = np.linspace(0, statistics.edge, BINS + 1)
-    nearest = np.minimum(np.round(borders / step), levels)
+    nearest = np.minimum(np.round(borders / step), most)
     integral = nearest * step**3 / 12 + (borders - nearest * step) ** 3 / 3
     return float(thresholds[np.argmin(np.diff(integral) @ statistics.histogram)])
 

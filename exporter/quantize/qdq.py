@@ -1,7 +1,7 @@
 """Static INT8 as standard QuantizeLinear and DequantizeLinear nodes: the form that ONNX Runtime and TensorRT fuse.
 
-Symmetric with explicit zero points: weights per output channel, activations per tensor (Jacob et al., arXiv
-1712.05877).
+Weights per output channel and around zero, activations per tensor (Jacob et al., arXiv 1712.05877); zero points are
+explicit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-LEVELS = 127
+from exporter.quantize.grid import LEVELS, Grid
 
 
 class QdqWriter:
@@ -19,14 +19,16 @@ class QdqWriter:
     DequantizeLinear with more than one reader.
     """
 
+    takes_zero_points = False
+
     def __init__(self, graph: gs.Graph) -> None:
         self.graph = graph
         self._quantized: dict[str, tuple[gs.Variable, gs.Constant, gs.Constant]] = {}
 
-    def linear(self, node: gs.Node, threshold: float, integers: np.ndarray, scales: np.ndarray) -> None:
+    def linear(self, node: gs.Node, grid: Grid, integers: np.ndarray, scales: np.ndarray) -> None:
         """A product with a weight [..., K, N]: `integers` of its shape, `scales` [..., 1, N], its input in INT8.
 
-        `threshold`: the input's magnitude that becomes 127. A DequantizeLinear has scales along one axis; where each of
+        `grid`: the integers of its input. A DequantizeLinear has scales along one axis; where each of
         several matrices has its own, they are applied to the product instead, and the weight is left in [-1, 1].
         """
         name = node.inputs[1].name
@@ -37,21 +39,22 @@ class QdqWriter:
         weight = gs.Constant(f"{name}_quantized", integers)
         scale = gs.Constant(f"{name}_scale", steps.astype(np.float32))
         zero = gs.Constant(f"{name}_zero_point", np.zeros(steps.shape, np.int8))
-        self.activation(node, 0, threshold)
+        self.activation(node, 0, grid)
         axis = {} if several else {"axis": 1}
         node.inputs[1] = self._dequantize(f"{node.name}/weight", [weight, scale, zero], axis)
 
-    def activation(self, node: gs.Node, index: int, threshold: float) -> None:
+    def activation(self, node: gs.Node, index: int, grid: Grid) -> None:
         """One input of a node in INT8."""
-        quantized = self._quantize(node.inputs[index], threshold)
+        quantized = self._quantize(node.inputs[index], grid)
         node.inputs[index] = self._dequantize(f"{node.name}/{index}", list(quantized), {})
 
-    def _quantize(self, value: gs.Tensor, threshold: float) -> tuple[gs.Variable, gs.Constant, gs.Constant]:
+    def _quantize(self, value: gs.Tensor, grid: Grid) -> tuple[gs.Variable, gs.Constant, gs.Constant]:
         """The tensor's integers with their scale and zero point."""
         if value.name not in self._quantized:
-            integers = gs.Variable(f"{value.name}:int8", np.dtype(np.int8))
-            scale = gs.Constant(f"{value.name}:scale", np.array(threshold / LEVELS, np.float32))
-            zero = gs.Constant(f"{value.name}:zero_point", np.zeros((), np.int8))
+            zero_point = np.array(grid.zero, np.uint8) if grid.is_one_sided else np.zeros((), np.int8)
+            integers = gs.Variable(f"{value.name}:integers", zero_point.dtype)
+            scale = gs.Constant(f"{value.name}:scale", np.array(grid.step, np.float32))
+            zero = gs.Constant(f"{value.name}:zero_point", zero_point)
             name = f"{value.name}/QuantizeLinear"
             self.graph.nodes.append(gs.Node("QuantizeLinear", name, inputs=[value, scale, zero], outputs=[integers]))
             self._quantized[value.name] = integers, scale, zero

@@ -6,22 +6,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from exporter.errors import RecipeError
+from exporter.passes.centre_input import centre_input
 from exporter.passes.join_siblings import join_siblings
 from exporter.quantize.dynamic import DynamicWriter
 from exporter.quantize.graph_file import prepared, save_graph
+from exporter.quantize.grid import Grid
 from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.layers import Layer, find_layers
-from exporter.quantize.observers import threshold
+from exporter.quantize.observers import find_grid
 from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rendering, Rule
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.statistics import Statistics
 from exporter.quantize.weight_only import replace_weight
-from exporter.quantize.weights import per_channel
+from exporter.quantize.weights import dequantize, per_channel
 
 REPORT = "quantization.json"
 CALIBRATED_STAGES = ("text_encoder", "denoiser", "projector")
@@ -37,12 +40,29 @@ class LayerReport:
     precision: Precision
 
 
+class CalibrationSettings(Protocol):
+    """The part of a recipe's calibration section that says how ranges are found."""
+
+    @property
+    def observer(self) -> str: ...
+    @property
+    def percentile(self) -> float: ...
+    @property
+    def grid(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Observer:
-    """How ranges are found: an observer of `observers.threshold`, and the percentile for the one that needs it."""
+    """How ranges are found: an observer of `observers.threshold`, the percentile for the one that needs it, and whether
+    tensors that hardly go below zero may have a one-sided grid."""
 
     name: str
     percentile: float
+    one_sided: bool = False
+
+    @classmethod
+    def of(cls, settings: CalibrationSettings) -> Observer:
+        return cls(settings.observer, settings.percentile, settings.grid == "one_sided")
 
 
 @dataclass(frozen=True)
@@ -165,19 +185,28 @@ class _Writer:
         if rule.precision == "int8" and layer.weight is None:
             node = self.nodes[layer.node]
             for index, value in _activations(node):
-                self.qdq.activation(node, index, self._threshold(value.name))
+                self.qdq.activation(node, index, self._grid(value.name, self.qdq.takes_zero_points))
         elif rule.precision in ("int8", "int8_dynamic"):
             node = self.nodes[layer.node]
             integers, scales = per_channel(node.inputs[1].values, self._gram(layer, rule))
             if rule.precision == "int8":
-                self.qdq.linear(node, self._threshold(layer.input), integers, scales)
+                self._static(node, layer, integers, scales)
             else:
                 self.dynamic.linear(node, integers, scales)
         else:
             replace_weight(self.graph, layer, rule, self._gram(layer, rule))
 
-    def _threshold(self, tensor: str) -> float:
-        return threshold(self.statistics[tensor], self.observer.name, self.observer.percentile)
+    def _static(self, node: gs.Node, layer: Layer, integers: np.ndarray, scales: np.ndarray) -> None:
+        may_centre = len(layer.shape) == 2
+        grid = self._grid(layer.input, self.qdq.takes_zero_points or may_centre)
+        if grid.is_one_sided and not self.qdq.takes_zero_points:
+            centre_input(self.graph, node, grid.middle, dequantize(integers, scales))
+            grid = Grid.around_zero(grid.high - grid.middle)
+        self.qdq.linear(node, grid, integers, scales)
+
+    def _grid(self, tensor: str, may_be_one_sided: bool) -> Grid:
+        known, observer = self.statistics[tensor], self.observer
+        return find_grid(known, observer.name, observer.percentile, observer.one_sided and may_be_one_sided)
 
     def _gram(self, layer: Layer, rule: Rule) -> np.ndarray | None:
         if rule.rounding != "gptq":

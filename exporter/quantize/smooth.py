@@ -1,6 +1,8 @@
 """SmoothQuant (Xiao et al., arXiv 2211.10438): channels with a large range hand it over to the weights that read them.
 
-The factors fold into the LayerNormalization before and the weights after, so the float program computes what it did.
+The factors fold into what makes the input (a LayerNormalization, or the value projection of an attention, whose output
+is a weighted mean of values) and into the weights after, so the float program computes what it did. Between the two may
+lie what treats all channels alike, as the mixing of the branches of guidance does.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
+from exporter.passes.attention import value_projection
+from exporter.passes.bias import bias_of, bias_values
 from exporter.quantize.gptq import Floats
+from exporter.quantize.grid import LEVELS
 from exporter.quantize.layers import Layer
-from exporter.quantize.weights import LEVELS
 
 ALPHAS = tuple(np.linspace(0, 1, 21).tolist())
 # The smallest range that counts, against the largest of all channels: a channel that is never used asks for no factor
@@ -24,9 +28,9 @@ _LEAST = 1e-5
 
 @dataclass(frozen=True)
 class Group:
-    """Layers that share an input which one LayerNormalization, named `norm`, makes for them alone."""
+    """Layers that share an input which comes from one node, the `source`, for them alone."""
 
-    norm: str
+    source: str
     input: str
     layers: tuple[Layer, ...]
 
@@ -34,16 +38,41 @@ class Group:
 def groups(graph: gs.Graph, layers: Iterable[Layer]) -> list[Group]:
     """Those of the linear layers whose input can be smoothed, by input, in the order in which they run."""
     linear = {layer.node: layer for layer in layers if layer.operator == "linear"}
-    outputs = {value.name for value in graph.outputs}
     found = []
     for node in graph.nodes:
-        if node.op != "LayerNormalization" or not _is_per_channel(node):
-            continue
-        value = node.outputs[0]
-        readers = [linear[reader.name] for reader in value.outputs if reader.name in linear]
-        if readers and len(readers) == len(value.outputs) and value.name not in outputs:
-            found.append(Group(node.name, value.name, tuple(readers)))
+        if node.name in linear and (values := value_projection(node)):
+            found.append(Group(values.name, linear[node.name].input, (linear[node.name],)))
+        if node.op == "LayerNormalization" and _is_per_channel(node):
+            readers = [linear.get(reader.name) for reader in _readers(graph, node.outputs[0])]
+            known = [reader for reader in readers if reader is not None]
+            if known and len(known) == len(readers) and len({reader.input for reader in known}) == 1:
+                found.append(Group(node.name, known[0].input, tuple(known)))
     return found
+
+
+def _readers(graph: gs.Graph, value: gs.Variable) -> list[gs.Node]:
+    """What reads a tensor in the end, behind nodes that treat all of its channels alike; none for an output."""
+    alike, found = {value.name}, []
+    for node in graph.nodes:
+        if _treats_alike(node, alike):
+            alike.add(node.outputs[0].name)
+        elif any(given.name in alike for given in node.inputs):
+            found.append(node)
+    return [] if any(output.name in alike for output in graph.outputs) else found
+
+
+def _treats_alike(node: gs.Node, alike: set[str]) -> bool:
+    """Whether channels multiplied in these tensors are so in what a node gives, and in nothing else it reads."""
+    known = [given.name in alike for given in node.inputs]
+    if node.op in ("Add", "Sub"):
+        return all(known)
+    if node.op == "Mul":
+        scalars = [isinstance(given, gs.Constant) and given.values.size == 1 for given in node.inputs]
+        return any(known) and all(a or b for a, b in zip(known, scalars, strict=True))
+    if node.op == "Slice" and known[0] and node.inputs[0].shape and len(node.inputs) > 3:
+        axes = {int(axis) % len(node.inputs[0].shape) for axis in node.inputs[3].values}
+        return len(node.inputs[0].shape) - 1 not in axes
+    return False
 
 
 def smoothing(channel_maximum: Floats, weights: Sequence[Floats], alpha: float) -> Floats:
@@ -74,11 +103,13 @@ def search_alpha(
 
 
 def fold(graph: gs.Graph, group: Group, factors: Floats) -> None:
-    """Divides a LayerNormalization's scale and bias by factors [K] and multiplies the rows of its readers' weights."""
+    """Divides what a group's source makes by factors [K], and multiplies the rows of the readers' weights by them."""
     nodes = {node.name: node for node in graph.nodes}
-    norm = nodes[group.norm]
-    for index in range(1, len(norm.inputs)):
-        _multiply(norm, index, np.reciprocal(factors))
+    source = nodes[group.source]
+    for index in range(1, len(source.inputs)):
+        _multiply(source, index, np.reciprocal(factors))
+    if source.op == "MatMul" and (bias := bias_of(source)):
+        _multiply(bias, bias.inputs.index(bias_values(bias)), np.reciprocal(factors))
     for layer in group.layers:
         _multiply(nodes[layer.node], 1, factors[:, None])
 

@@ -31,10 +31,10 @@ OnRun = Callable[[int, int], None]
 class Statistics:
     """Of one activation tensor [..., K] over all shards; whatever stands before the last dimension is a row.
 
-    `maximum`: the largest magnitude. `channel_maximum`: float32 [K]. `histogram`: int64 [2048], magnitudes in even bins
-    over [0, `edge`), the least power of two above the maximum, so that the counts do not depend on the order in which
-    values came (0 while all values are). `rows`: how many vectors of K were seen. `gram`, `guided_gram`: float32
-    [K, K], sums over rows, only where they were asked for.
+    `maximum`: the largest magnitude. `minimum`: the least value, at most 0. `channel_maximum`: float32 [K] magnitudes.
+    `histogram`: int64 [2048], magnitudes in even bins over [0, `edge`), the least power of two above the maximum, so
+    that the counts do not depend on the order in which values came (0 while all values are). `rows`: how many vectors
+    of K were seen. `gram`, `guided_gram`: float32 [K, K], sums over rows, only where they were asked for.
     """
 
     maximum: float
@@ -42,6 +42,7 @@ class Statistics:
     histogram: np.ndarray
     edge: float
     rows: int
+    minimum: float = 0.0
     gram: np.ndarray | None = None
     guided_gram: np.ndarray | None = None
 
@@ -52,6 +53,7 @@ class Statistics:
 
     def add(self, values: np.ndarray) -> None:
         """Count the values [..., K] in, all of them finite."""
+        self.minimum = min(self.minimum, float(values.min()))
         magnitudes = np.abs(values.reshape(-1, values.shape[-1]))
         self.rows += len(magnitudes)
         self.channel_maximum = np.maximum(self.channel_maximum, magnitudes.max(axis=0))

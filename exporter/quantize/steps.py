@@ -45,7 +45,7 @@ class Quantization:
             if self.settings.smooth != "none" and "int8" in self.policy.precisions:
                 yield Transform("smooth", rules | seen | {"smooth": self.settings.smooth}, self._smooth)
             yield Transform("observe", rules | seen, self._observe)
-        observer = self.settings.calibration.model_dump(include={"observer", "percentile"})
+        observer = self.settings.calibration.model_dump(include={"observer", "grid", "percentile"})
         yield Transform("quantize", rules | observer | {"rendering": rendering}, partial(self._quantize, rendering))
 
     @property
@@ -75,6 +75,5 @@ class Quantization:
     def _quantize(self, rendering: Rendering, before: Path | None, folder: Path) -> None:
         assert before is not None
         known = load(before / STATISTICS)
-        calibration = self.settings.calibration
-        observer = Observer(calibration.observer, calibration.percentile)
+        observer = Observer.of(self.settings.calibration)
         quantize(before / PROGRAM, self.policy, known, observer, folder, rendering)

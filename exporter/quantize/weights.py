@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.quantize.gptq import Floats, Gram, gptq
+from exporter.quantize.grid import LEVELS
 
-LEVELS = 127
 # Nineteen candidates gain less than 0.1 dB over these eight.
 _SHRINKS = np.linspace(0.7, 1.05, 8, dtype=np.float32)
 _HALF = np.finfo(np.float16)

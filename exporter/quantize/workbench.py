@@ -161,8 +161,7 @@ class Workbench:
         if not precisions:
             return self._plain[stage].program
         base = self._for_static(stage) if "int8" in precisions else self._plain[stage]
-        calibration = self.recipe.quantization.calibration
-        observer = Observer(calibration.observer, calibration.percentile)
+        observer = Observer.of(self.recipe.quantization.calibration)
         quantized = folder / "quantized"
         reports = quantize(base.program, policy, base.statistics, observer, quantized)
         return compile_program(quantized / PROGRAM, reports, folder)

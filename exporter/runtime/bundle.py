@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+
 import numpy as np
 
 from exporter.bundle import Manifest, read_manifest, require_whole

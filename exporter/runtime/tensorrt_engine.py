@@ -143,4 +143,3 @@ class Engine:
         if not self._on_host(name):
             self._cuda.copy(host.ctypes.data, self._memory[name][0], host.nbytes, TO_HOST)
         return host.copy()
-

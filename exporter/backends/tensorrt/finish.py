@@ -14,7 +14,6 @@ from typing import Any
 
 from exporter.backends.tensorrt.device import can_import, find_python, find_trtexec
 from exporter.bundle import (
-
     REPORTS,
     EnginePart,
     EnginesPart,

@@ -18,7 +18,9 @@ def memory_warnings(folder: Path, made: list[Made], target: Target) -> list[str]
     """
     if target.memory_limit_mb is None or target.tensorrt is None:
         return []
-    stored = sum((folder / one.name / file).stat().st_size for one in made for file in one.program.files(one.entry.folder))
+    stored = sum(
+        (folder / one.name / file).stat().st_size for one in made for file in one.program.files(one.entry.folder)
+    )
     weights, workspace = stored / 1e6, target.tensorrt.workspace_mb
     needed = weights + workspace
     told = f"{weights:.0f} MB of weights and {workspace} MB of workspace, of {target.memory_limit_mb} MB on '{target.name}'"

@@ -7,6 +7,7 @@ from onnx import helper
 from exporter.backends.onnxruntime import compile_program
 from exporter.backends.registry import backend_of
 from exporter.errors import RecipeError, ValidationFailed
+from exporter.quantize.grid import Grid
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import LayerReport
 from exporter.quantize.weights import per_channel
@@ -34,7 +35,7 @@ def test_a_program_whose_quantized_layers_stay_in_floating_point_is_refused(tmp_
     def of_unknown_rank(graph):
         node = next(node for node in graph.nodes if node.name.endswith("head/MatMul"))
         node.inputs[0].shape = None
-        QdqWriter(graph).linear(node, 4.0, *per_channel(node.inputs[1].values))
+        QdqWriter(graph).linear(node, Grid.around_zero(4.0), *per_channel(node.inputs[1].values))
 
     path = rewritten(traced(Block(), tmp_path / "fp32"), of_unknown_rank, tmp_path / "int8")
     layers = [LayerReport("text_encoder/head", "linear", "int8")]

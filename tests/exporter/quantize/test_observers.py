@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.quantize.observers import threshold
+from exporter.quantize.grid import Grid
+from exporter.quantize.observers import find_grid, threshold
 from exporter.quantize.statistics import BINS, Statistics
 
 RNG = np.random.default_rng(0)
@@ -82,7 +83,7 @@ def test_mse_is_the_least_error_on_the_values_themselves(name, bits):
     values = SAMPLES[name].astype(np.float32).astype(np.float64)
     maximum = np.abs(values).max()
     best = min(square_error(values, clip, bits) for clip in maximum * np.linspace(0.01, 1, 1000))
-    assert square_error(values, threshold(seen(values), "mse", bits=bits), bits) <= 1.03 * best
+    assert square_error(values, threshold(seen(values), "mse", levels=2 ** (bits - 1) - 1), bits) <= 1.03 * best
 
 
 @pytest.mark.parametrize("name", ["heavy tail", "half zero", "few outliers"])
@@ -100,7 +101,7 @@ def test_a_tail_is_clipped(observer):
 
 def test_fewer_bits_clip_more():
     statistics = seen(SAMPLES["normal"])
-    clips = [threshold(statistics, "mse", bits=bits) for bits in (3, 4, 6, 8)]
+    clips = [threshold(statistics, "mse", levels=2 ** (bits - 1) - 1) for bits in (3, 4, 6, 8)]
     assert clips == sorted(clips) and clips[0] < 0.7 * clips[-1]
 
 
@@ -121,7 +122,7 @@ def test_an_unknown_observer_is_told():
 )
 def test_thresholds_are_positive_and_within_the_maximum(values, observer, bits):
     statistics = seen(values)
-    found = threshold(statistics, observer, bits=bits)
+    found = threshold(statistics, observer, levels=2 ** (bits - 1) - 1)
     assert 0.0 < found <= (statistics.maximum or 1.0)
 
 
@@ -130,3 +131,40 @@ def test_thresholds_scale_with_the_values(exponent, observer):
     values = SAMPLES["laplace"]
     expected = threshold(seen(values), observer) * 2.0**exponent
     assert threshold(seen(values * 2.0**exponent), observer) == pytest.approx(expected)
+
+
+def grid_error(values, grid):
+    levels = np.clip(np.round(values / grid.step) + grid.zero, 0, round((grid.high - grid.low) / grid.step))
+    return np.mean((values - (levels - grid.zero) * grid.step) ** 2)
+
+
+@pytest.mark.parametrize("observer", ["minmax", "percentile", "entropy", "mse"])
+def test_what_hardly_goes_below_zero_has_its_levels_above(observer):
+    values = SAMPLES["gelu"]
+    one_sided, symmetric = (find_grid(seen(values), observer, one_sided=allowed) for allowed in (True, False))
+    assert one_sided.low == pytest.approx(values.min()) and one_sided.is_one_sided
+    assert symmetric == Grid.around_zero(threshold(seen(values), observer))
+    assert grid_error(values, one_sided) < 0.5 * grid_error(values, symmetric)
+
+
+@pytest.mark.parametrize("name", ["normal", "uniform", "few outliers"])
+def test_what_goes_both_ways_stays_around_zero(name):
+    values = -SAMPLES[name]
+    assert find_grid(seen(values), "mse", one_sided=True) == Grid.around_zero(threshold(seen(values), "mse"))
+
+
+def test_the_one_sided_range_has_the_least_error():
+    values = SAMPLES["gelu"].astype(np.float32).astype(np.float64)
+    found = find_grid(seen(values), "mse", one_sided=True)
+    best = min(grid_error(values, Grid(found.low, high)) for high in values.max() * np.linspace(0.3, 1, 500))
+    assert grid_error(values, found) <= 1.03 * best
+
+
+def test_zeros_have_a_grid():
+    assert find_grid(seen(np.zeros(5)), "mse", one_sided=True) == Grid(-1.0, 1.0)
+
+
+@given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=40), st.sampled_from(["minmax", "mse"]))
+def test_zero_is_a_level_of_every_grid(values, observer):
+    grid = find_grid(seen(values), observer, one_sided=True)
+    assert grid.low <= 0.0 < grid.high and grid.step > 0 and 0 <= grid.zero <= 127

@@ -5,16 +5,18 @@ import pytest
 
 from exporter.backends.onnxruntime_fusion import optimized
 from exporter.parity import compare
+from exporter.quantize.grid import Grid
+from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.weights import per_channel
 from tests.exporter.quantize.programs import Batched, Block, Rows, inputs, operators, output, rewritten, traced
 
 
-def in_int8(threshold):
+def in_int8(threshold, kind=IntegerQdqWriter):
     def rewrite(graph):
-        writer = QdqWriter(graph)
+        writer = kind(graph)
         for node in [node for node in graph.nodes if node.op == "MatMul" and node.inputs[1].name.endswith("weight")]:
-            writer.linear(node, threshold, *per_channel(node.inputs[1].values))
+            writer.linear(node, Grid.around_zero(threshold), *per_channel(node.inputs[1].values))
 
     return rewrite
 
@@ -56,9 +58,24 @@ def test_onnx_runtime_multiplies_it_in_integers(tmp_path):
 def test_an_activation_of_a_node_without_weight_is_rounded(tmp_path):
     def rewrite(graph):
         node = next(node for node in graph.nodes if node.op == "Gelu")
-        QdqWriter(graph).activation(node, 0, 2.0)
+        QdqWriter(graph).activation(node, 0, Grid.around_zero(2.0))
 
     program = traced(Block(), tmp_path / "fp32")
     quantized = rewritten(program, rewrite, tmp_path / "int8")
     assert 25 < compare(output(program, inputs()), output(quantized, inputs())).snr_db < 80
     assert np.isfinite(output(quantized, inputs())).all()
+
+
+@pytest.mark.parametrize("kind", [IntegerQdqWriter, QdqWriter])
+def test_a_one_sided_grid_has_its_zero_point(tmp_path, kind):
+    grid = Grid(-0.5, 4.0)
+
+    def rewrite(graph):
+        node = next(node for node in graph.nodes if node.op == "MatMul")
+        kind(graph).linear(node, grid, *per_channel(node.inputs[1].values))
+
+    program = traced(Rows(), tmp_path / "fp32")
+    quantized = rewritten(program, rewrite, tmp_path / "int8")
+    clipped = {"x": inputs()["x"].clip(grid.low, grid.high)}
+    assert compare(output(program, clipped), output(quantized, inputs())).snr_db > 33
+    assert "MatMulIntegerToFloat" in {node.op_type for node in optimized(quantized).graph.node}

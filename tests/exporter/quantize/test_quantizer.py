@@ -7,6 +7,7 @@ from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.parity import compare
 from exporter.quantize.graph_file import prepared, save_graph
+from exporter.quantize.grid import Grid
 from exporter.quantize.policy import Policy, Rule
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import Observer, lowest_precision, quantize, read_report, wanted
@@ -120,7 +121,7 @@ def test_a_product_that_onnx_runtime_leaves_in_floating_point_is_named(program, 
     def trapped(graph):
         node = next(node for node in graph.nodes if node.name.endswith("head/MatMul"))
         node.inputs[0].shape = None
-        QdqWriter(graph).linear(node, 4.0, *per_channel(node.inputs[1].values))
+        QdqWriter(graph).linear(node, Grid.around_zero(4.0), *per_channel(node.inputs[1].values))
 
     broken = rewritten(program, trapped, tmp_path)
     with pytest.raises(

@@ -9,6 +9,10 @@ from exporter.quantize.graph_file import prepared, save_graph
 from exporter.quantize.layers import find_layers
 from exporter.quantize.smooth import ALPHAS, fold, groups, search_alpha, smoothing
 from exporter.quantize.weights import dequantize, per_channel
+from exporter.sampling.schedulers import make_scheduler
+from exporter.sampling.step import SamplerStep, step_stage
+from exporter.sampling.table import probe
+from exporter.trace.onnx import trace
 from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, traced
 
 
@@ -77,29 +81,52 @@ def test_the_search_leaves_alone_what_it_cannot_help():
     assert alpha is None and (factors == 1).all()
 
 
-def test_layers_are_grouped_by_the_norm_that_only_they_read(program):
-    graph = prepared(program)
-    (group,) = groups(graph, find_layers(graph))
-    assert [layer.name.rpartition(".")[2] for layer in group.layers] == [
-        "text_encoder/to_q",
-        "text_encoder/to_k",
-        "text_encoder/to_v",
-    ]
-    assert group.norm == "text_encoder/norm/LayerNormalization"
+def by_source(graph, layers=None):
+    found = groups(graph, find_layers(graph) if layers is None else layers)
+    return {group.source: [layer.name.rpartition("/")[2] for layer in group.layers] for group in found}
 
 
-def test_a_norm_that_others_read_too_is_no_group(program):
+NORM, VALUES = "text_encoder/norm/LayerNormalization", "text_encoder/to_v/MatMul"
+
+
+def test_layers_are_grouped_by_what_makes_their_input_for_them_alone(program):
+    assert by_source(prepared(program)) == {NORM: ["to_q", "to_k", "to_v"], VALUES: ["out"]}
+
+
+def test_the_values_of_primitive_attention_are_found_too(tmp_path):
+    assert by_source(prepared(traced(Block(), tmp_path, opset=20)))[VALUES] == ["out"]
+
+
+def test_what_others_read_too_is_no_group(program):
     graph = prepared(program)
-    (group,) = groups(graph, find_layers(graph))
-    assert not groups(graph, [layer for layer in find_layers(graph) if layer.name != group.layers[1].name])
-    graph.outputs.append(graph.tensors()[group.input])
-    assert not groups(graph, find_layers(graph))
+    layers = find_layers(graph)
+    assert NORM not in by_source(graph, [layer for layer in layers if not layer.name.endswith("to_k")])
+    norm, values = (next(node for node in graph.nodes if node.name == name) for name in (NORM, VALUES))
+    graph.outputs += [norm.outputs[0], values.outputs[0]]
+    graph.nodes.append(gs.Node("Identity", "i", inputs=[values.outputs[0]], outputs=[gs.Variable("i", np.float32)]))
+    assert by_source(graph) == {}
+
+
+def test_behind_the_mixing_of_guidance_the_head_is_smoothed(tiny, tmp_path):
+    table = probe(make_scheduler("heun", tiny.scheduler(), "diffusers"), 4, "diffusers")
+    stage = step_stage(SamplerStep(tiny.denoiser(), table, 3.0, None).eval(), tiny.latent_shape, tiny.embedding_width)
+    found = by_source(prepared(trace(stage, 23, tmp_path)))
+    assert found["denoiser/prior.norm_out/LayerNormalization"] == ["proj_to_clip_embeddings"]
+    blocks = [source for source in found if source.endswith("attn1.to_v/MatMul")]
+    assert blocks and all(found[source][0].endswith("attn1.to_out.0") for source in blocks)
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["norm", "values"])
+def test_folding_any_group_keeps_the_output(program, tmp_path, index):
+    graph = prepared(program)
+    fold(graph, groups(graph, find_layers(graph))[index], np.logspace(-2, 2, WIDTH).astype(np.float32))
+    assert compare(output(program, inputs()), output(save_graph(graph, tmp_path), inputs())).snr_db > 100
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
 def test_folding_moves_the_range_and_keeps_the_output(program, tmp_path, shared):
     graph = prepared(program)
-    (group,) = groups(graph, find_layers(graph))
+    group = groups(graph, find_layers(graph))[0]
     scale = graph.tensors()[group.input].inputs[0].inputs[1]
     if shared:
         kept = gs.Variable("kept", np.dtype(np.float32), (WIDTH,))

@@ -51,7 +51,10 @@ def type_of_the_gpu(view: View) -> Found:
         needed = NEEDED_CAPABILITY.get(view.type_of(name) or 0, (0, 0))
         if view.compute_capability < needed:
             here = ".".join(map(str, view.compute_capability))
-            yield f"'{name}'", f"{type_name(view.type_of(name))} needs compute capability {needed[0]}.{needed[1]}, not {here}"
+            yield (
+                f"'{name}'",
+                f"{type_name(view.type_of(name))} needs compute capability {needed[0]}.{needed[1]}, not {here}",
+            )
 
 
 @rule("no-double", f"{OPERATORS}: DOUBLE is cut to FLOAT", "export in float32", severity="warning")

@@ -99,7 +99,9 @@ def check_stage(open_engine: object, stage: dict) -> dict:
     worst = min(figures, key=lambda figure: figure["snr_db"])
     problems = []
     if not worst["snr_db"] >= stage["snr_db"]:
-        problems.append(f"{worst['tensor']} of {worst['golden']}: {worst['snr_db']:.1f} dB, {stage['snr_db']:.1f} wanted")
+        problems.append(
+            f"{worst['tensor']} of {worst['golden']}: {worst['snr_db']:.1f} dB, {stage['snr_db']:.1f} wanted"
+        )
     if products["floating_point"]:
         problems.append(f"not in INT8: {', '.join(products['floating_point'])}")
     if stage["int8_products"] and not products["int8"]:
@@ -140,10 +142,14 @@ def require_device(kit: dict, device: dict) -> None:
     """Leaves with a reason unless this is a GPU and a TensorRT that the kit is for."""
     version = tuple(int(part) for part in device["tensorrt"].split(".")[:2])
     if version < OLDEST:
-        leave(f"TensorRT {device['tensorrt']} is too old; {'.'.join(map(str, OLDEST))} or newer (JetPack 6.1) is needed")
+        leave(
+            f"TensorRT {device['tensorrt']} is too old; {'.'.join(map(str, OLDEST))} or newer (JetPack 6.1) is needed"
+        )
     if device["compute_capability"] not in kit["compute_capabilities"]:
         wanted = " or ".join(kit["compute_capabilities"])
-        leave(f"this GPU has compute capability {device['compute_capability']}; the kit is for {wanted} ({kit['target']})")
+        leave(
+            f"this GPU has compute capability {device['compute_capability']}; the kit is for {wanted} ({kit['target']})"
+        )
 
 
 def leave(reason: str) -> None:
