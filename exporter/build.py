@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.accept import require_accepted
 from exporter.assemble import goldens_of, make_manifest, write_files
 from exporter.backends.base import Backend, Made
 from exporter.backends.registry import backend_of
 from exporter.bundle import Manifest, bundle_digest, write_manifest
 from exporter.cache import Cache, Entry
-from exporter.accept import require_accepted
 from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.goldens import GoldenParity, check
 from exporter.meter import Progress, Silent, StepRecord, metered
@@ -40,8 +40,8 @@ def build(
 ) -> BuildReport:
     """Build the bundle of a recipe for a target into `out`, replacing what is there only when all of it is good.
 
-    Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a program
-    misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
+    Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a
+    program misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
     """
     require_complete(target)
     require_accepted(recipe, target)

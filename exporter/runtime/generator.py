@@ -48,7 +48,9 @@ def decode_context(generator: Generator, latents: np.ndarray) -> Context:
     return {"latents": latents, **generator.project(latents)}
 
 
-def decode_mesh(generator: Generator, latents: np.ndarray, grid: int, exact: bool = False, chunk: int = POINTS_AT_ONCE) -> Mesh:
+def decode_mesh(
+    generator: Generator, latents: np.ndarray, grid: int, exact: bool = False, chunk: int = POINTS_AT_ONCE
+) -> Mesh:
     """The mesh of one object's latents [1, N, D], the field asked `chunk` points at a time."""
     context = decode_context(generator, latents)
 

@@ -42,13 +42,17 @@ def known_operator(view: View) -> Found:
             yield node.name, f"TensorRT has no {node.op_type}"
 
 
-@rule("no-attention", "TensorRT 10.14 release notes: `Attention` is new there", "export opset 20, where it is primitive")
+@rule(
+    "no-attention", "TensorRT 10.14 release notes: `Attention` is new there", "export opset 20, where it is primitive"
+)
 def no_attention(view: View) -> Found:
     for node in view.of("Attention"):
         yield node.name, "an Attention operator, which TensorRT 10.3 on JetPack 6 does not read"
 
 
-@rule("no-loop", "onnx/onnx-tensorrt#891: one iteration too many", "set sampler.unroll to step, or to full for few steps")
+@rule(
+    "no-loop", "onnx/onnx-tensorrt#891: one iteration too many", "set sampler.unroll to step, or to full for few steps"
+)
 def no_loop(view: View) -> Found:
     for node in view.of("Loop", "Scan"):
         yield node.name, f"a {node.op_type}"

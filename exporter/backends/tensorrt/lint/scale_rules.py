@@ -100,7 +100,10 @@ def channel_axis(view: View) -> Found:
         rank = len(view.shape_of(weight.input[0]) or ())
         output = rank - 2 if attribute(product, "transB", 0) else rank - 1
         if attribute(weight, "axis", 1) % rank != output:
-            yield weight.name, f"scales along axis {attribute(weight, 'axis', 1)}; the output channels are axis {output}"
+            yield (
+                weight.name,
+                f"scales along axis {attribute(weight, 'axis', 1)}; the output channels are axis {output}",
+            )
 
 
 @rule("zero-point-size", f"{IMPORTER}: zero point and scale of the same size", "repeat the zero point for each scale")
