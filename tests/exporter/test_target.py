@@ -20,8 +20,21 @@ def test_tensorrt_reads_opset_20():
 
 def test_a_planned_target_is_refused_with_what_there_is():
     require_complete(load_target("cpu"))
-    with pytest.raises(RecipeError, match=r"'orin' .* is planned: not built by this version.* built: cpu"):
-        require_complete(load_target("orin"))
+    planned = load_target("cpu").model_copy(update={"name": "board", "status": "planned"})
+    with pytest.raises(RecipeError, match=r"'board' .* is planned: not built by this version.* built: cpu"):
+        require_complete(planned)
+
+
+def test_tensorrt_needs_its_gpus_and_half_precision(tmp_path):
+    path = tmp_path / "board.yaml"
+    path.write_text(
+        "name: board\ndescription: my board\nbackend: tensorrt\nprocessor: cuda\nstatus: complete\n"
+        "opset: 20\nprecisions: [int8]\nrendering: fp16\n"
+    )
+    with pytest.raises(RecipeError, match="tensorrt needs `rendering: fp16` and a section `tensorrt`"):
+        load_target(path)
+    path.write_text(path.read_text() + 'tensorrt: {compute_capabilities: ["8.7"]}\n')
+    assert load_target(path).tensorrt.workspace_mb == 4096
 
 
 def test_a_misspelt_target():
