@@ -24,7 +24,7 @@ def test_shipped_int8_and_fp32_recipes_are_taken(name):
 @pytest.mark.parametrize("name", TENSORRT)
 def test_a_loop_is_refused_with_its_reason(name):
     looped = load_recipe(RECIPE, ["sampler.unroll=loop"])
-    with pytest.raises(RecipeError, match=rf"loop is refused for target '{name}': .*one iteration too many .*choose step"):
+    with pytest.raises(RecipeError, match=rf"loop is refused for target '{name}': .*one iteration too many.*choose"):
         require_accepted(looped, load_target(name))
     require_accepted(load_recipe(RECIPE, ["sampler.unroll=full"]), load_target(name))
     require_accepted(looped, load_target("cpu"))
@@ -40,5 +40,5 @@ def test_half_precision_needs_a_tolerance():
     recipe = load_recipe(RECIPE)
     tolerances = {name: t for name, t in recipe.validation.tolerances.items() if name != "fp16"}
     validation = recipe.validation.model_copy(update={"tolerances": tolerances})
-    with pytest.raises(RecipeError, match="no validation.tolerances.fp16"):
+    with pytest.raises(RecipeError, match=r"no validation\.tolerances\.fp16"):
         require_accepted(recipe.model_copy(update={"validation": validation}), load_target("orin"))

@@ -106,7 +106,7 @@ CASES = {
     ),
     "both-inputs": (layer(("MatMul(d, w)", "MatMul(hidden, w)")), layer()),
     "no-quantized-input": (
-        layer(("half = Cast<to: int = 10>(x)\n    hidden = Relu(half)\n", ""), ("QuantizeLinear(hidden", "QuantizeLinear(x"),
+        layer(("half = Cast<to: int = 10>(x)\n    hidden = Relu(half)\n", ""), ("hidden, step", "x, step"),
               ("(float[batch, 8] x)", "(float16[batch, 8] x)")),
         layer(),
     ),

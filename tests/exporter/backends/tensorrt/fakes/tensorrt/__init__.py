@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -56,7 +57,7 @@ def init_libnvinfer_plugins(logger, namespace):
 
 
 def nptype(kind):
-    return {name: kind_of for name, kind_of in _TYPES.values()}[kind.name]
+    return dict(_TYPES.values())[kind.name]
 
 
 def _data_type(elem_type):
@@ -109,7 +110,7 @@ class OnnxParser:
 
     def parse_from_file(self, model):
         graph = onnx.load(model, load_external_data=False).graph
-        self.network.program = os.path.abspath(model)
+        self.network.program = str(Path(model).resolve())
         self.network.inputs = [ITensor(value) for value in graph.input]
         self.network.outputs = [ITensor(value) for value in graph.output]
         return True

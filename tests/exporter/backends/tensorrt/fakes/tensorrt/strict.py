@@ -11,9 +11,7 @@ from pathlib import Path
 VERSION = os.environ.get("FAKE_TENSORRT_VERSION", "10.3")
 _FILE = Path(__file__).parents[2] / "api" / f"python_{VERSION}.json"
 _DATA = json.loads(_FILE.read_text(encoding="utf-8"))
-API = {
-    name: enum.IntEnum(name, part["values"], start=0) if "values" in part else part for name, part in _DATA.items()
-}
+API = {name: enum.IntEnum(name, part["values"], start=0) if "values" in part else part for name, part in _DATA.items()}
 
 
 def known(name):
