@@ -40,7 +40,7 @@ def test_without_tensorrt_no_gpu_is_looked_for():
 
 def test_a_session_without_tensorrt_says_where_it_comes_from(tmp_path):
     (tmp_path / "x.plan").write_bytes(b"")
-    with pytest.raises(EnvironmentProblem, match="no package 'tensorrt'.*python3-libnvinfer"):
+    with pytest.raises(EnvironmentProblem, match=r"no package 'tensorrt'.*python3-libnvinfer"):
         TensorRtSession(tmp_path / "x.plan")
 
 
