@@ -65,7 +65,7 @@ def test_plain_qdq_has_no_integer_operators_and_the_same_result(tmp_path, module
 def test_several_matrices_have_one_scale_and_their_own_are_applied_to_the_product(tmp_path):
     plain = rewritten(traced(Batched(), tmp_path / "fp32"), in_int8(4.0, QdqWriter), tmp_path / "plain")
     shapes = {tensor.name: list(tensor.dims) for tensor in onnx.load(plain).graph.initializer}
-    assert (shapes["weight_scale"], shapes["weight_magnitude"]) == ([], [8, 1, 48])
+    assert (shapes["weight_scale"], shapes["weight_shares"]) == ([], [8, 1, 48])
 
 
 def test_onnx_runtime_multiplies_it_in_integers(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shutil
 
 import numpy as np
@@ -23,6 +25,17 @@ def test_a_build_without_gpu_is_a_kit_and_says_so(built_kit):
     scripts = {"build_engines.sh", "build_engines.py", "verify.py", "tensorrt_engine.py", "cuda_runtime.py"}
     assert {"kit.json", *scripts} < built_kit.manifest.files.keys()
     assert require_whole(built_kit.out) == built_kit.manifest
+
+
+def test_the_scripts_suit_the_python_of_jetpack_6(built_kit):
+    for path in built_kit.out.glob("*.py"):
+        ast.parse(path.read_text(), feature_version=(3, 10))
+
+
+def test_nothing_is_left_to_be_filled_in(built_kit):
+    for name in ("README.md", "build_engines.sh"):
+        assert not re.search("@[A-Z]+@", (built_kit.out / name).read_text())
+    assert "Jetson AGX Orin with JetPack 6.1 or newer, TensorRT 10.3" in (built_kit.out / "README.md").read_text()
 
 
 def test_programs_are_half_precision_and_plain_qdq(built_kit):
