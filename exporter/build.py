@@ -40,8 +40,8 @@ def build(
 ) -> BuildReport:
     """Build the bundle of a recipe for a target into `out`, replacing what is there only when all of it is good.
 
-    Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a program
-    misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
+    Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a
+    program misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
     """
     require_complete(target)
     require_accepted(recipe, target)

@@ -93,7 +93,7 @@ class EnginesPart(Part):
     """Engines of a device that compiles its programs itself."""
 
     state: Literal["to be built on the device", "built"]
-    run: list[str] = Field(default_factory=list, description="What to run on the device, in order")
+    run: list[str] = Field(default_factory=list, description="Either of these, on the device in the bundle's folder")
     kit_digest: str | None = Field(default=None, description="The bundle's digest before it had engines")
     device: dict[str, str] = Field(default_factory=dict, description="What they were built on and with")
     stages: dict[str, EnginePart] = Field(default_factory=dict)

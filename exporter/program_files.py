@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,23 +10,21 @@ import onnx
 from onnx.external_data_helper import uses_external_data
 
 
-def link_program(program: Path, folder: Path) -> Path:
-    """A program with its external weights at another place, linked where that can be; its path there."""
+def copy_program(program: Path, folder: Path) -> Path:
+    """A program with its external weights at another place; its path there.
+
+    Copied, not linked: onnx reads no weights from a file with a second hard link.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    link_weights(onnx.load(program, load_external_data=False), program.parent, folder)
-    _link_or_copy(program, folder / program.name)
+    copy_weights(onnx.load(program, load_external_data=False), program.parent, folder)
+    shutil.copyfile(program, folder / program.name)
     return folder / program.name
 
 
-def link_weights(model: onnx.ModelProto, source: Path, folder: Path) -> None:
-    """The external weights of a program from one folder into another, without a second copy where that can be.
-
-    ONNX Runtime reads no linked weights of a body inside a graph.
-    """
-    bodies = [graph for graph in all_graphs(model.graph) if graph is not model.graph]
-    in_body = any(uses_external_data(tensor) for graph in bodies for tensor in graph.initializer)
+def copy_weights(model: onnx.ModelProto, source: Path, folder: Path) -> None:
+    """The external weights of a program from one folder into another."""
     for name in external_files(model):
-        (shutil.copyfile if in_body else _link_or_copy)(source / name, folder / name)
+        shutil.copyfile(source / name, folder / name)
 
 
 def external_files(model: onnx.ModelProto) -> list[str]:
@@ -35,14 +32,6 @@ def external_files(model: onnx.ModelProto) -> list[str]:
     tensors = (tensor for graph in all_graphs(model.graph) for tensor in graph.initializer)
     entries = (entry for tensor in tensors if uses_external_data(tensor) for entry in tensor.external_data)
     return sorted({entry.value for entry in entries if entry.key == "location"})
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

@@ -130,6 +130,17 @@ def require_complete(target: Target) -> None:
         )
 
 
+def require_measurable(target: Target) -> None:
+    """Refuses a target for which layers and bundles cannot be measured on this machine. Raises RecipeError."""
+    require_complete(target)
+    if target.backend != "onnxruntime":
+        raise RecipeError(
+            f"target '{target.name}' runs on its own device ({target.backend}); what quantization costs is measured "
+            "here with ONNX Runtime. Use --target cpu and give the policy that is found to the recipe "
+            "(quantization.policy)"
+        )
+
+
 def target_names() -> list[str]:
     """Names of the shipped targets, sorted."""
     return sorted(path.stem for path in TARGETS.glob("*.yaml"))

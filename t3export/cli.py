@@ -16,6 +16,7 @@ from t3export.output import print_error, print_json
 
 COMMANDS = {
     "build": "Turn a recipe into a bundle for a target.",
+    "finish": "Build and prove a bundle's engines, on the device itself.",
     "run": "Make meshes and pictures of prompts with a bundle.",
     "validate": "Prove a bundle against the PyTorch reference.",
     "table": "What each quantization costs in quality and gives in bytes and time.",

@@ -31,6 +31,14 @@ def recipe_options(function: Command) -> Command:
     return click.argument("recipe", type=click.Path(path_type=Path))(function)
 
 
+stand_in_option = click.option(
+    "--on",
+    "stand_in",
+    type=click.Choice(["onnxruntime"]),
+    help="Run the programs on ONNX Runtime here, in place of the target's own runtime.",
+)
+
+
 def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
     """The recipe of these options. Raises RecipeError with the line of what is wrong, an unknown family included."""
     document = read_recipe(path, overrides, weights)

@@ -35,7 +35,8 @@ RANDOM_REFUSAL = "the weights are random: quality is never claimed from them; bu
 class Options:
     """What a person may choose. `None` takes the recipe's or the shipped default.
 
-    `prompts` is a number of the shipped prompts or a file; `weights` says where the reference's weights lie now.
+    `prompts` is a number of the shipped prompts or a file; `weights` says where the reference's weights lie now;
+    `stand_in` is the backend that runs the programs here in place of the target's own.
     """
 
     rungs: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Options:
     seeds: int | None = None
     evaluator: Path | None = None
     weights: str | None = None
+    stand_in: str | None = None
     workers: int = 0
     cache: bool = True
 
@@ -61,7 +63,7 @@ def validate_bundle(
     RecipeError, EvaluatorError or PromptsError for options that do not fit.
     """
     rungs = [rung for rung in choose_rungs(options.rungs) if options.quality or rung.name != "quality"]
-    bundle = Bundle.open(folder)
+    bundle = Bundle.open(folder, stand_in=options.stand_in)
     recipe = Recipe.model_validate(bundle.manifest.recipe)
     plan = None
     if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
@@ -81,6 +83,7 @@ def validate_bundle(
         target=str(manifest.target.get("name")),
         settings=options.to_dict(),
         rungs=tuple(results),
+        stand_in=bundle.stand_in,
     )
 
 

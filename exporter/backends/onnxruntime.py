@@ -10,7 +10,7 @@ import onnx
 from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.errors import ValidationFailed
-from exporter.program_files import link_program
+from exporter.program_files import copy_program
 from exporter.programs import OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.onnxruntime import OnnxRuntimeSession
@@ -38,7 +38,7 @@ def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
-    """Check a program and link it, with its external weights, into `folder`; its path there.
+    """Check a program and copy it, with its external weights, into `folder`; its path there.
 
     Raises ValidationFailed for a program that breaks the ONNX standard, or whose quantized layers ONNX Runtime would
     multiply in floating point.
@@ -49,4 +49,4 @@ def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) 
         raise ValidationFailed(f"{program}: not valid ONNX: {error}") from error
     if any(layer.operator == "linear" and layer.precision in INTEGER for layer in layers):
         require_fused(program)
-    return link_program(program, folder)
+    return copy_program(program, folder)

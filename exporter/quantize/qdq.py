@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from exporter.quantize.grid import LEVELS, Grid
+from exporter.quantize.grid import Grid
 
 
 class QdqWriter:
@@ -29,13 +29,13 @@ class QdqWriter:
         """A product with a weight [..., K, N]: `integers` of its shape, `scales` [..., 1, N], its input in INT8.
 
         `grid`: the integers of its input. A DequantizeLinear has scales along one axis; where each of
-        several matrices has its own, they are applied to the product instead, and the weight is left in [-1, 1].
+        several matrices has its own, the weight gets the largest, and the product is multiplied by each one's share.
         """
         name = node.inputs[1].name
         several = integers.ndim > 2
+        steps = np.asarray(scales.max()) if several else scales.reshape(-1)
         if several:
-            self._scale_product(node, scales * LEVELS)
-        steps = np.array(1 / LEVELS) if several else scales.reshape(-1)
+            self._scale_product(node, scales / steps)
         weight = gs.Constant(f"{name}_quantized", integers)
         scale = gs.Constant(f"{name}_scale", steps.astype(np.float32))
         zero = gs.Constant(f"{name}_zero_point", np.zeros(steps.shape, np.int8))
@@ -71,5 +71,5 @@ class QdqWriter:
         output, name = node.outputs[0], node.name.removesuffix("/MatMul")
         product = gs.Variable(f"{name}/product:0", np.dtype(np.float32))
         node.outputs = [product]
-        magnitude = gs.Constant(f"{node.inputs[1].name}_magnitude", factors.astype(np.float32))
-        self.graph.nodes.append(gs.Node("Mul", f"{name}/Mul", inputs=[product, magnitude], outputs=[output]))
+        shares = gs.Constant(f"{node.inputs[1].name}_shares", factors.astype(np.float32))
+        self.graph.nodes.append(gs.Node("Mul", f"{name}/Mul", inputs=[product, shares], outputs=[output]))

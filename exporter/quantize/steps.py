@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from exporter.cache import Entry
-from exporter.program_files import link_program
+from exporter.program_files import copy_program
 from exporter.quantize.graph_file import prepared
 from exporter.quantize.policy import Policy, Rendering
 from exporter.quantize.quantizer import Observer, quantize, wanted
@@ -70,7 +70,7 @@ class Quantization:
             before / PROGRAM, needs.tensors, self._shards, grams=needs.grams, guidance_scale=self._objective
         )
         save(found, folder / STATISTICS)
-        link_program(before / PROGRAM, folder)
+        copy_program(before / PROGRAM, folder)
 
     def _quantize(self, rendering: Rendering, before: Path | None, folder: Path) -> None:
         assert before is not None

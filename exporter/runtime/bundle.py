@@ -27,7 +27,7 @@ class Bundle:
     def __init__(self, folder: Path, manifest: Manifest, stand_in: str | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.stand_in = stand_in
+        self.stand_in = None if manifest.target["backend"] == stand_in else stand_in
         shipped = manifest.tokenizer
         self.tokenizer = PromptTokenizer((folder / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
         self._sessions: dict[str, Session] = {}
@@ -49,8 +49,8 @@ class Bundle:
         engines = self.manifest.engines
         if engines and engines.state != "built" and self.stand_in is None:
             raise BundleError(
-                f"{self.folder}: its engines are to be built on the device: copy the bundle there and run "
-                f"`{engines.run[0]}`. To try its programs here, without the device: --on onnxruntime"
+                f"{self.folder}: its engines are to be built on the device ({self.manifest.target['name']}): copy the "
+                f"folder there and run `{engines.run[0]}` in it. To try its programs here: --on onnxruntime"
             )
 
     def generate(

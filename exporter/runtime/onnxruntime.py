@@ -52,6 +52,8 @@ class OnnxRuntimeSession:
         }
         settings = ort.SessionOptions()
         settings.graph_optimization_level = levels[options.get("graph_optimization", "all")]
+        # Its warnings are about its own optimizations; what matters raises.
+        settings.log_severity_level = 3
         settings.intra_op_num_threads = options.get("threads", 0)
         for key, value in options.get("config", {}).items():
             settings.add_session_config_entry(key, value)

@@ -14,7 +14,7 @@ import numpy as np
 try:
     from exporter.runtime.cuda_runtime import TO_DEVICE, TO_HOST, CudaRuntime
 except ImportError:  # in a kit
-    from cuda_runtime import TO_DEVICE, TO_HOST, CudaRuntime  # type: ignore[import-not-found, no-redef]
+    from cuda_runtime import TO_DEVICE, TO_HOST, CudaRuntime  # type: ignore[no-redef]
 
 Arrays = dict[str, np.ndarray]
 WARM_UP = 3
@@ -31,8 +31,8 @@ class Engine:
         """Raises EngineError for a plan of another TensorRT or another GPU, CudaError without CUDA."""
         import tensorrt
 
-        self._cuda = CudaRuntime()
         self._trt = tensorrt
+        self._cuda = CudaRuntime()
         self._runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
         self._engine = self._runtime.deserialize_cuda_engine(plan.read_bytes())
         if self._engine is None:
@@ -90,7 +90,7 @@ class Engine:
     def _parts(self, given: Arrays, axis: int) -> list[Arrays]:
         """The inputs cut along an axis where one is longer there than the profile allows; none where all fit."""
         most = {}
-        for name, array in given.items():
+        for name in given:
             shape = tuple(self._engine.get_tensor_shape(name))
             if len(shape) > axis and shape[axis] == -1:
                 most[name] = tuple(self._engine.get_tensor_profile_shape(name, 0)[2])[axis]

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.reference import ReferenceEvaluator
 
-from exporter.program_files import link_weights
+from exporter.program_files import copy_weights
 
 
 class StepGraph:
@@ -109,7 +109,7 @@ def sampler_model(
     model = helper.make_model(graph, opset_imports=step.model.opset_import, producer_name=step.model.producer_name)
     model.ir_version = step.model.ir_version
     folder.mkdir(parents=True, exist_ok=True)
-    link_weights(model, step.program.parent, folder)
+    copy_weights(model, step.program.parent, folder)
     path = folder / step.program.name
     path.write_bytes(model.SerializeToString(deterministic=True))
     return path

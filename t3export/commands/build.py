@@ -12,6 +12,7 @@ from rich.markup import escape
 from exporter.bundle import require_replaceable
 from exporter.cache import Cache
 from exporter.target import load_target, require_complete
+from t3export.kits import to_do
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
 from t3export.quiet import quiet_libraries
@@ -48,6 +49,7 @@ def command(
     \b
     Examples:
       t3export build recipes/shape_e_int8.yaml --target cpu
+      t3export build recipes/shape_e_int8.yaml --target orin
       t3export build recipes/shape_e_fp32.yaml --weights openai/shap-e
       t3export build recipes/shape_e_fp32.yaml --weights random:shap-e-300m -o /tmp/big
       t3export build recipes/shape_e_int8.yaml --set sampler.steps=16 --set mesh.grid=64 --json
@@ -66,6 +68,8 @@ def command(
         print_json(_data(report))
     else:
         _print(report)
+    for warning in report.warnings:
+        print_note(warning)
     if not report.manifest.weights.trained:
         print_note("random weights: this bundle is good for shapes, speed and parity, never for a word about quality")
 
@@ -80,12 +84,17 @@ def _print(report: BuildReport) -> None:
     seconds, peak = sum(step.seconds for step in report.steps), max(step.peak_bytes for step in report.steps)
     results().print(f"{seconds:.1f} s, peak memory {peak / 1e9:.2f} GB, digest {report.digest[:16]}")
     results().print(f"[green]bundle[/] {escape(str(report.out))}")
+    engines = report.manifest.engines
+    if engines and engines.state != "built":
+        results().print("\n".join(["", *to_do(report.out, report.manifest)]), markup=False, soft_wrap=True)
 
 
 def _data(report: BuildReport) -> dict[str, Any]:
     return {
         "bundle": str(report.out),
         "digest": report.digest,
+        "engines": report.manifest.engines.model_dump() if report.manifest.engines else None,
+        "warnings": report.warnings,
         "trained": report.manifest.weights.trained,
         "steps": [vars(step) for step in report.steps],
         "goldens": [

@@ -68,6 +68,8 @@ def _lacking(target: Target) -> list[str]:
 def _state(target: Target) -> str:
     if target.status == "planned":
         return "planned: not built by this version"
+    if target.missing("run") and target.backend == "tensorrt" and not target.missing("build"):
+        return "[green]builds a kit[/]; its engines are built on the device"
     if target.missing("run"):
         return "[yellow]cannot run[/]"
     if target.missing("build"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from exporter.bundle import Manifest, TensorPart, bundle_digest, manifest_schema, require_whole
+from exporter.bundle import EnginesPart, Manifest, TensorPart, bundle_digest, manifest_schema, require_whole
 from t3export.output import megabytes, print_json, results, table
 
 
@@ -56,6 +56,8 @@ def _print_overview(manifest: Manifest) -> None:
     size = sum(part.size for part in manifest.files.values())
     facts.add_row("files", f"{len(manifest.files)} files, {megabytes(size)}, [green]every hash verified[/]")
     facts.add_row("validation", _verdict(manifest))
+    if manifest.engines:
+        facts.add_row("engines", _engines(manifest.engines))
     console.print(facts)
     stages = table("\nstage", "\nprecision", "\nsize", "\ninputs", "\noutputs")
     for name, stage in manifest.stages.items():
@@ -70,7 +72,17 @@ def _verdict(manifest: Manifest) -> str:
     if verdict.bundle_digest != bundle_digest(manifest):
         return "[yellow]of another build: validate it again[/]"
     failed = [rung.name for rung in verdict.rungs if not rung.passed]
-    return "[green]passed[/]" if verdict.passed else f"[red]failed[/]: {escape(', '.join(failed))}"
+    told = "[green]passed[/]" if verdict.passed else f"[red]failed[/]: {escape(', '.join(failed))}"
+    return f"{told} on {verdict.stand_in}, in place of the engines" if verdict.stand_in else told
+
+
+def _engines(engines: EnginesPart) -> str:
+    if engines.state != "built":
+        return f"[yellow]{engines.state}[/]: {escape(' or '.join(f'`{command}`' for command in engines.run))}"
+    times = ", ".join(f"{name} {part.milliseconds:.2f} ms" for name, part in engines.stages.items())
+    device = engines.device
+    name = device.get("board", f"a GPU of compute capability {device.get('compute_capability')}")
+    return escape(f"built on {name} with TensorRT {device.get('tensorrt')}: {times}")
 
 
 def _tensors(tensors: list[TensorPart]) -> str:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 
 from exporter.cache import Cache
-from exporter.target import load_target, require_complete
+from exporter.target import load_target, require_measurable
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
 from t3export.quiet import quiet_libraries
@@ -66,7 +66,7 @@ def command(
       t3export sensitivity recipes/shape_e_fp32.yaml --weights openai/shap-e -o shap_e.json --json
     """
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
-    require_complete(target)
+    require_measurable(target)
     from exporter.quantize.candidates import choose_candidates
 
     rules = choose_candidates(target, names_in(candidates))

@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 
 from exporter.cache import Cache
-from exporter.target import load_target, require_complete
+from exporter.target import load_target, require_measurable
 from t3export.commands.build import ARTIFACTS
 from t3export.machine import describe_machine
 from t3export.options import checked_recipe, recipe_options
@@ -73,7 +73,7 @@ def command(
       t3export table recipes/shape_e_fp32.yaml --rows my_policy.yaml --peers --markdown
     """
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
-    require_complete(target)
+    require_measurable(target)
     quiet_libraries()
     from validate.table.make import Settings, make_table
     from validate.table.show import console_table, markdown

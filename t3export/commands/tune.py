@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from exporter.cache import Cache
 from exporter.errors import ValidationFailed
-from exporter.target import load_target, require_complete
+from exporter.target import load_target, require_measurable
 from t3export.commands.sensitivity import names_in
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, notes, print_json, print_note, results, table
@@ -97,7 +97,7 @@ def command(
     if max_drop is not None and min_snr is not None:
         raise click.UsageError("--max-drop and --min-snr exclude each other")
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
-    require_complete(target)
+    require_measurable(target)
     # Tuning imports torch: only now, when the input is known to be good.
     quiet_libraries()
     from validate.bundles import Options

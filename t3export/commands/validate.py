@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from exporter.errors import ValidationFailed
+from t3export.options import stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
 from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Objects of each prompt, instead of the recipe's.")
 @click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
 @click.option("--weights", metavar="W", help="Where the reference's weights are now, if they were moved.")
+@stand_in_option
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that rasterise meshes.  [default: 1 of 2 cores]")
 @click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
@@ -42,6 +44,7 @@ def command(
     seeds: int | None,
     evaluator: Path | None,
     weights: str | None,
+    stand_in: str | None,
     workers: int | None,
     no_cache: bool,
     output: Path | None,
@@ -53,6 +56,9 @@ def command(
     teacher-forced), latents (free-running), shape (field and mesh), renders, quality (CLIP-R-Precision, and diversity,
     sharpness and consistency where the prompt leaves much open). Every rung runs, even when an earlier one fails.
 
+    With --on onnxruntime the programs of a bundle whose engines are still to be built are measured here; report and
+    verdict say so.
+
     The report goes to reports/report.json in the bundle and the verdict into its manifest; a run of --rungs alone
     leaves the manifest's verdict as it is.
 
@@ -63,6 +69,7 @@ def command(
       t3export validate artifacts/shape_e_int8/cpu --rungs stages,denoiser --json
       t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
       t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
+      t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
     """
     quiet_libraries()
     from validate.bundles import Options, validate_bundle
@@ -76,6 +83,7 @@ def command(
         seeds=seeds,
         evaluator=evaluator,
         weights=weights,
+        stand_in=stand_in,
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
         cache=not no_cache,
     )
@@ -91,6 +99,8 @@ def command(
         print_json(report.to_dict())
     else:
         results().print(report_table(report))
+        if report.stand_in:
+            print_note(f"measured with {report.stand_in} on the bundle's programs, not on its engines")
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)

@@ -234,8 +234,9 @@ def test_a_rule_that_matches_no_layer_is_refused_and_the_nearest_layers_are_name
 
 
 def test_a_planned_target_and_a_missing_precision_are_refused(tiny_folder, recipe, tmp_path):
+    planned = load_target("cpu").model_copy(update={"status": "planned"})
     with pytest.raises(RecipeError, match="planned"):
-        build(recipe, load_target("orin"), tmp_path / "x")
+        build(recipe, planned, tmp_path / "x")
     only_fp32 = load_target("cpu").model_copy(update={"precisions": ["fp32"]})
     with pytest.raises(RecipeError, match="int8, which target 'cpu' lacks"):
         build(recipe_of(tiny_folder, quantization=in_int8("denoiser/*")), only_fp32, tmp_path / "x")

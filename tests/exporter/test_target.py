@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.errors import RecipeError
-from exporter.target import Need, list_targets, load_target, require_complete, target_names
+from exporter.target import Need, list_targets, load_target, require_complete, require_measurable, target_names
 
 EXPECTED = {"cpu", "cpu-openvino", "cuda", "orin", "orin-nano", "t4", "rtx", "h200", "android", "ios", "arm64", "web",
             "cpu-executorch"}  # fmt: skip
@@ -20,8 +20,27 @@ def test_tensorrt_reads_opset_20():
 
 def test_a_planned_target_is_refused_with_what_there_is():
     require_complete(load_target("cpu"))
-    with pytest.raises(RecipeError, match=r"'orin' .* is planned: not built by this version.* built: cpu"):
-        require_complete(load_target("orin"))
+    planned = load_target("cpu").model_copy(update={"name": "board", "status": "planned"})
+    with pytest.raises(RecipeError, match=r"'board' .* is planned: not built by this version.* built: cpu"):
+        require_complete(planned)
+
+
+def test_what_quantization_costs_is_not_measured_for_a_device():
+    require_measurable(load_target("cpu"))
+    with pytest.raises(RecipeError, match=r"'orin' runs on its own device \(tensorrt\).*Use --target cpu"):
+        require_measurable(load_target("orin"))
+
+
+def test_tensorrt_needs_its_gpus_and_half_precision(tmp_path):
+    path = tmp_path / "board.yaml"
+    path.write_text(
+        "name: board\ndescription: my board\nbackend: tensorrt\nprocessor: cuda\nstatus: complete\n"
+        "opset: 20\nprecisions: [int8]\nrendering: fp16\n"
+    )
+    with pytest.raises(RecipeError, match="tensorrt needs `rendering: fp16` and a section `tensorrt`"):
+        load_target(path)
+    path.write_text(path.read_text() + 'tensorrt: {compute_capabilities: ["8.7"]}\n')
+    assert load_target(path).tensorrt.workspace_mb == 4096
 
 
 def test_a_misspelt_target():

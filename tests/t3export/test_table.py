@@ -81,7 +81,7 @@ def test_markdown_is_only_the_table(asked, capsys):
         (["--prompts", "99999"], 2, "fully specified captions"),
         (["--evaluator", "absent"], 3, "config.json is missing"),
         (["--seeds", "0"], 2, "--seeds"),
-        (["--target", "orin"], 2, "planned"),
+        (["--target", "orin"], 2, "runs on its own device"),
         (["--weights", "stress:shap-e-mini:0"], 3, "stress:shap-e-mini:64"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import read_manifest
+from exporter.bundle import EnginesPart, read_manifest, write_manifest
 from t3export.cli import run
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import break_program, fresh, prove, toy_family
@@ -37,6 +37,22 @@ def test_a_pass_prints_the_table_and_records_the_verdict(
         assert f"\n{rung}" in out and f"{rung} passed in" in err
     assert "report.json" in err and "quality" not in out
     assert read_manifest(folder).validation.passed
+
+
+def test_a_stand_in_is_named_in_report_and_verdict(proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = fresh(proved, tmp_path)
+    manifest = read_manifest(folder)
+    engines = EnginesPart(state="to be built on the device", run=["t3export finish ."])
+    target = manifest.target | {"backend": "tensorrt"}
+    write_manifest(folder, manifest.model_copy(update={"target": target, "engines": engines}))
+    assert run(["validate", str(folder), "--no-quality"]) == 4
+    assert "--on onnxruntime" in capsys.readouterr().err
+    assert run(["validate", str(folder), "--no-quality", "--on", "onnxruntime"]) == 0
+    assert "measured with onnxruntime on the bundle's programs, not on its engines" in capsys.readouterr().err
+    verdict = read_manifest(folder).validation
+    assert verdict.passed and verdict.stand_in == "onnxruntime"
+    assert run(["inspect", str(folder)]) == 0
+    assert "passed on onnxruntime, in place of the engines" in capsys.readouterr().out
 
 
 def test_a_miss_exits_with_5_and_names_rung_stage_and_tensor(

@@ -16,7 +16,7 @@ from exporter.backends.tensorrt.memory import memory_warnings
 from exporter.bundle import ENGINES, EnginesPart
 from exporter.errors import ValidationFailed
 from exporter.meter import metered
-from exporter.program_files import link_program
+from exporter.program_files import copy_program
 from exporter.programs import OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.onnxruntime import OnnxRuntimeSession
@@ -58,7 +58,7 @@ def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
-    """Check a program and link it, with its external weights, into `folder`; its path there.
+    """Check a program and copy it, with its external weights, into `folder`; its path there.
 
     Raises ValidationFailed for a program that breaks the ONNX standard.
     """
@@ -66,4 +66,4 @@ def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) 
         onnx.checker.check_model(program)
     except onnx.checker.ValidationError as error:
         raise ValidationFailed(f"{program}: not valid ONNX: {error}") from error
-    return link_program(program, folder)
+    return copy_program(program, folder)

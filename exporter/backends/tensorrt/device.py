@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import shutil
 import subprocess
@@ -16,18 +16,17 @@ from exporter.runtime.cuda_runtime import CudaError, CudaRuntime
 JETSON_TRTEXEC = "/usr/src/tensorrt/bin/trtexec"
 SYSTEM_PYTHON = "/usr/bin/python3"
 NO_PYTHON = (
-    "no Python with TensorRT and numpy was found ({}). On a Jetson: `sudo apt install python3-libnvinfer python3-numpy`; "
-    "elsewhere `pip install tensorrt numpy`; another Python is named by --python"
+    "no Python with TensorRT and numpy was found ({}). On a Jetson: `sudo apt install python3-libnvinfer "
+    "python3-numpy`; elsewhere `pip install tensorrt numpy`; another Python is named by --python"
 )
 
 
 def gpu_is_one_of(compute_capabilities: Sequence[str]) -> bool:
     """Whether TensorRT and a GPU of one of these compute capabilities are here."""
-    if importlib.util.find_spec("tensorrt") is None:
-        return False
     try:
+        importlib.import_module("tensorrt")
         return CudaRuntime().compute_capability in compute_capabilities
-    except CudaError:
+    except (ImportError, CudaError):
         return False
 
 

@@ -25,7 +25,7 @@ from exporter.bundle import (
 )
 from exporter.errors import BundleError, EnvironmentProblem, T3Error, ValidationFailed
 
-ON_THE_DEVICE = ["t3export finish .", "bash build_engines.sh", "python3 verify.py"]
+ON_THE_DEVICE = ["t3export finish .", "bash build_engines.sh && python3 verify.py"]
 DEVICE_REPORT = f"{REPORTS}/device.json"
 NO_BUILDER = (
     "neither trtexec nor Polygraphy was found to build engines with. On a Jetson: `sudo apt install nvidia-jetpack`; "

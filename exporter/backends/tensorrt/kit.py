@@ -23,6 +23,7 @@ KIT = "kit.json"
 SCRIPTS = Path(__file__).parent / "scripts"
 PLAIN_SCRIPTS = ("build_engines.py", "verify.py")
 BUILD_SCRIPT = "build_engines.sh"
+README = "README.md"
 SCHEMA_VERSION = 1
 
 
@@ -45,6 +46,9 @@ def write_kit(workshop: Workshop, folder: Path, made: list[Made]) -> dict[str, A
         source = Path(str(module.__file__))
         shutil.copyfile(source, folder / source.name)
     write_atomically(folder / BUILD_SCRIPT, build_script(kit).encode())
+    devices = [need.name for need in workshop.target.needs if need.kind == "device"]
+    marks = {"@NAME@": f"{workshop.recipe.name}/{workshop.target.name}", "@DEVICE@": ", ".join(devices)}
+    write_atomically(folder / README, _filled(README, marks).encode())
     return kit
 
 
@@ -54,21 +58,26 @@ def build_script(kit: Mapping[str, Any]) -> str:
         " ".join(["build", name, *map(shlex.quote, trtexec_shapes(stage["inputs"]))])
         for name, stage in kit["stages"].items()
     ]
-    filled = {
+    marks = {
         "@LEVEL@": str(kit["optimization_level"]),
         "@WORKSPACE@": str(kit["workspace_mb"]),
         "@STAGES@": "\n".join(lines),
     }
-    text = (SCRIPTS / BUILD_SCRIPT).read_text(encoding="utf-8")
-    for mark, value in filled.items():
-        text = text.replace(mark, value)
-    return text
+    return _filled(BUILD_SCRIPT, marks)
 
 
 def int8_products(program: Path, compute_capability: str) -> list[str]:
     """Names of the products that have to run in INT8: both of their inputs are dequantized."""
     view = View(program, compute_capability)
     return [node.name for node in view.of("MatMul", "Gemm") if len(view.dequantized(node)) == 2]
+
+
+def _filled(template: str, marks: Mapping[str, str]) -> str:
+    """A template of the scripts folder with its marks replaced."""
+    text = (SCRIPTS / template).read_text(encoding="utf-8")
+    for mark, value in marks.items():
+        text = text.replace(mark, value)
+    return text
 
 
 def _stage(workshop: Workshop, folder: Path, one: Made) -> dict[str, Any]:

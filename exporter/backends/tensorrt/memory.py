@@ -21,12 +21,11 @@ def memory_warnings(folder: Path, made: list[Made], target: Target) -> list[str]
     stored = sum(
         (folder / one.name / file).stat().st_size for one in made for file in one.program.files(one.entry.folder)
     )
-    weights, workspace = stored / 1e6, target.tensorrt.workspace_mb
-    needed = weights + workspace
-    told = f"{weights:.0f} MB of weights and {workspace} MB of workspace, of {target.memory_limit_mb} MB on '{target.name}'"
-    if needed > target.memory_limit_mb:
+    weights, workspace, limit = stored / 1e6, target.tensorrt.workspace_mb, target.memory_limit_mb
+    told = f"{weights:.0f} MB of weights and {workspace} MB of workspace, of {limit} MB on '{target.name}'"
+    if weights + workspace > limit:
         raise RecipeError(
-            f"the device's memory cannot hold this bundle: {told}. Quantize more layers, or lower tensorrt.workspace_mb "
-            "in a target file of your own"
+            f"the device's memory cannot hold this bundle: {told}. Quantize more layers, or lower "
+            "tensorrt.workspace_mb in a target file of your own"
         )
-    return [f"memory will be short on the device: {told}"] if needed > CLOSE * target.memory_limit_mb else []
+    return [f"memory will be short on the device: {told}"] if weights + workspace > CLOSE * limit else []

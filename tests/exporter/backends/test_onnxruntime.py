@@ -49,5 +49,6 @@ def test_an_unknown_operator_is_refused(tmp_path):
 
 
 def test_a_backend_without_a_compiler_is_refused():
-    with pytest.raises(RecipeError, match="'tensorrt' cannot be built for"):
-        backend_of(load_target("orin"))
+    abacus = load_target("cpu").model_copy(update={"name": "board", "backend": "abacus"})
+    with pytest.raises(RecipeError, match="target 'board': the backend 'abacus' cannot be built for"):
+        backend_of(abacus)

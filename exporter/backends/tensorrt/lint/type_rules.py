@@ -14,7 +14,7 @@ NEWEST_OPSET, NEWEST_IR = 20, 10
 T = onnx.TensorProto
 FLOATS = (T.FLOAT, T.FLOAT16, T.BFLOAT16, T.DOUBLE)
 SAME_TYPE = ("Add", "Sub", "Mul", "Div", "Pow", "MatMul", "Gemm", "Concat", "Min", "Max", "LayerNormalization", "Equal")
-NEEDED_CAPABILITY = {
+NEEDED_CAPABILITY: dict[int | None, tuple[int, int]] = {
     T.BFLOAT16: (8, 0),
     T.FLOAT8E4M3FN: (8, 9),
     T.FLOAT8E5M2: (8, 9),
@@ -48,7 +48,7 @@ def one_type(view: View) -> Found:
 def type_of_the_gpu(view: View) -> Found:
     named = {*view.stored, *(name for node in view.nodes for name in node.output)}
     for name in sorted(named):
-        needed = NEEDED_CAPABILITY.get(view.type_of(name) or 0, (0, 0))
+        needed = NEEDED_CAPABILITY.get(view.type_of(name), (0, 0))
         if view.compute_capability < needed:
             here = ".".join(map(str, view.compute_capability))
             yield (

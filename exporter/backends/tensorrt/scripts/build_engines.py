@@ -49,6 +49,7 @@ def main(chosen: list) -> None:
         if not chosen or name in chosen:
             print(f"== {name}: building (minutes at the first time)", flush=True)
             build(kit, stage)
+    CACHE.with_name(CACHE.name + ".lock").unlink(missing_ok=True)
     print("Engines are built. Now: python3 verify.py")
 
 

@@ -12,19 +12,19 @@ if [ ! -x "$TRTEXEC" ]; then
   echo "or build with Python: pip install polygraphy, then python3 build_engines.py" >&2
   exit 6
 fi
-mkdir -p engines
+mkdir -p engines reports
 chosen=" $* "
 
 build() {
   local stage=$1
   shift
   if [ "$chosen" != "  " ] && [[ "$chosen" != *" $stage "* ]]; then return 0; fi
-  echo "== $stage: building (minutes at the first time), log in engines/$stage.log"
+  echo "== $stage: building (minutes at the first time), log in reports/build_$stage.log"
   # The types are in the graph, so no --fp16, no --int8 and no --best.
   "$TRTEXEC" --onnx="$stage/program.onnx" --stronglyTyped --saveEngine="engines/$stage.plan.part" "$@" \
     --timingCacheFile=engines/timing.cache --builderOptimizationLevel=@LEVEL@ --memPoolSize=workspace:@WORKSPACE@ \
-    --profilingVerbosity=detailed --skipInference >"engines/$stage.log" 2>&1 ||
-    { tail -n 20 "engines/$stage.log" >&2; echo "trtexec failed on $stage; its whole log: engines/$stage.log" >&2; exit 1; }
+    --profilingVerbosity=detailed --skipInference >"reports/build_$stage.log" 2>&1 ||
+    { tail -n 20 "reports/build_$stage.log" >&2; echo "trtexec failed on $stage: reports/build_$stage.log" >&2; exit 1; }
   mv "engines/$stage.plan.part" "engines/$stage.plan"
 }
 

@@ -8,11 +8,11 @@ Writes reports/device.json. Exit codes: 0 all is well, 5 a tolerance was missed,
 """
 
 import json
-import os
 import platform
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def read_golden(name: str) -> dict:
         return dict(file)
 
 
-def held_to_goldens(engine: object, stage: dict) -> list:
+def held_to_goldens(engine: Any, stage: dict) -> list:
     """The SNR of each output on each recorded file."""
     figures = []
     for name in stage["goldens"]:
@@ -67,7 +67,7 @@ def products_in_int8(information: str, products: list) -> dict:
         text = " ".join([*types, str(layer.get("TacticName", ""))]).lower()
         names = f"{layer.get('Name', '')} {layer.get('Metadata', '')}"
         texts.append((names, any(sign in text for sign in INT8_SIGNS)))
-    found = {"int8": [], "floating_point": [], "not_named": []}
+    found: dict[str, list] = {"int8": [], "floating_point": [], "not_named": []}
     for product in products:
         # A name may begin another: what follows it must not go on with it.
         hits = [is_int8 for names, is_int8 in texts if names_it(names, product)]
@@ -86,7 +86,7 @@ def names_it(text: str, name: str) -> bool:
     return False
 
 
-def check_stage(open_engine: object, stage: dict) -> dict:
+def check_stage(open_engine: Any, stage: dict) -> dict:
     """All that is found out about one stage, with the reasons why it fails."""
     engine = open_engine(HERE / stage["engine"])
     figures = held_to_goldens(engine, stage)
@@ -114,12 +114,11 @@ def check_stage(open_engine: object, stage: dict) -> dict:
         "figures": figures,
         "int8": {kind: len(names) for kind, names in products.items()},
         "milliseconds": {"median": statistics.median(times), "least": min(times), "most": max(times)},
-        "batch": next((shapes["opt"][0] for shapes in stage["inputs"].values() if shapes["opt"]), 1),
-        "bytes": os.path.getsize(HERE / stage["engine"]),
+        "bytes": (HERE / stage["engine"]).stat().st_size,
     }
 
 
-def describe_device(tensorrt: object, cuda: object) -> dict:
+def describe_device(tensorrt: Any, cuda: Any) -> dict:
     """GPU, versions and board, for the report."""
     board = Path("/proc/device-tree/model")
     release = Path("/etc/nv_tegra_release")
@@ -157,7 +156,7 @@ def leave(reason: str) -> None:
     sys.exit(6)
 
 
-def verify(kit: dict, device: dict, open_engine: object) -> dict:
+def verify(kit: dict, device: dict, open_engine: Any) -> dict:
     """Check every stage and write the report; the report."""
     REPORT.parent.mkdir(exist_ok=True)
     stages = {}

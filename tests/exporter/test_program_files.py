@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from exporter.program_files import copy_program, external_files
+
+
+def test_a_copied_program_can_be_read_copied_and_read_again(tmp_path):
+    value = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [4]) for name in "xy"]
+    weight = numpy_helper.from_array(np.arange(4, dtype=np.float32), "w")
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", value[:1], value[1:], [weight])
+    program = tmp_path / "program.onnx"
+    onnx.save(helper.make_model(graph), program, save_as_external_data=True, location="w.bin", size_threshold=0)
+    first = copy_program(program, tmp_path / "first")
+    second = copy_program(first, tmp_path / "second")
+    assert external_files(onnx.load(second, load_external_data=False)) == ["w.bin"]
+    for path in (program, first, second):
+        onnx.checker.check_model(path)
+        assert numpy_helper.to_array(onnx.load(path).graph.initializer[0])[3] == 3
