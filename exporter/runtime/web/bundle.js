@@ -4,8 +4,8 @@ import * as ort from "onnxruntime-web";
 
 import { BundleError, BundleFiles } from "./files.js";
 import { sampleGrid } from "./grid.js";
+import { marchingCubes } from "./marching_cubes.js";
 import { noise } from "./noise.js";
-import { surfaceNets } from "./surface.js";
 import { PromptTokenizer } from "./tokenizer.js";
 
 const POINTS_AT_ONCE = 32768;
@@ -99,7 +99,7 @@ export class WebBundle {
 
   /** The mesh of one object's latents [1, N, D]. */
   async mesh(latents, { grid = this.manifest.mesh.grid, exact } = {}) {
-    const { vertices, faces } = surfaceNets(await this.grid(latents, { grid, exact }), grid);
+    const { vertices, faces } = marchingCubes(await this.grid(latents, { grid, exact }), grid);
     const inside = vertices.map((value) => Math.min(1, Math.max(-1, value)));
     const { colors } = await this.field(inside, await this.project(latents));
     return { vertices, faces, colors: colors.map((value) => Math.min(1, Math.max(0, value))) };
