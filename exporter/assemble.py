@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +46,10 @@ class Made:
         return f"{self.name}/{self.program.main}"
 
 
-def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made]) -> None:
-    """Everything but the manifest."""
+def write_files(
+    workshop: Workshop, folder: Path, goldens: Entry, made: list[Made], extra: Mapping[str, Path]
+) -> None:
+    """Everything but the manifest. `extra`: the backend's own files, by their path in the bundle."""
     write_atomically(folder / TOKENIZER, workshop.model.tokenizer.json)
     write_atomically(folder / TABLE, workshop.table.to_json().encode())
     (folder / GOLDENS).mkdir()
@@ -56,6 +59,9 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
         (folder / one.name).mkdir()
         for file in one.program.files(one.entry.folder):
             shutil.copyfile(one.entry.folder / file, folder / one.name / file)
+    for path, source in extra.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / path)
 
 
 def goldens_of(folder: Path, stage: str) -> list[Path]:

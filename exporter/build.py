@@ -13,7 +13,8 @@ from exporter.backends.base import Backend
 from exporter.backends.registry import backend_of
 from exporter.bundle import Manifest, bundle_digest, write_manifest
 from exporter.cache import Cache, Entry
-from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
+from exporter.errors import EnvironmentProblem, ValidationFailed
+from exporter.fit import require_fit
 from exporter.goldens import GoldenParity, check
 from exporter.meter import Progress, Silent, StepRecord, metered
 from exporter.recipe import Recipe
@@ -42,14 +43,14 @@ def build(
     misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
     """
     require_complete(target)
-    _require_precisions(recipe, target)
+    require_fit(recipe, target)
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())
         goldens = workshop.goldens()
         made = _make_programs(workshop, backend)
         with metered("write bundle", workshop.progress, workshop.steps):
-            write_files(workshop, folder, goldens, made)
+            write_files(workshop, folder, goldens, made, backend.extra_files())
         parities = _check_programs(workshop, backend, folder, made)
         with metered("manifest", workshop.progress, workshop.steps):
             manifest = make_manifest(workshop, folder, made)
@@ -90,15 +91,6 @@ def _check_programs(workshop: Workshop, backend: Backend, folder: Path, made: li
             "untouched. Quantize fewer stages, or lower the tolerance if this quality is good enough"
         )
     return parities
-
-
-def _require_precisions(recipe: Recipe, target: Target) -> None:
-    lacking = recipe.precisions - set(target.precisions)
-    if lacking:
-        raise RecipeError(
-            f"recipe '{recipe.name}' has layers in {', '.join(sorted(lacking))}, which target '{target.name}' lacks; "
-            f"it has {', '.join(target.precisions)}"
-        )
 
 
 @contextmanager

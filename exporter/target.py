@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.document import read_yaml, validate
 from exporter.errors import RecipeError, did_you_mean
@@ -61,6 +61,9 @@ class Target(Section):
     status: Literal["complete", "planned"] = Field(description="planned targets are listed, and refused by build")
     opset: int | None = Field(default=None, ge=18, le=26, description="ONNX opset; none where ONNX is not used")
     precisions: list[Precision] = Field(description="Precisions a layer may have", min_length=1)
+    refused: dict[Precision, str] = Field(
+        default_factory=dict, description="Why a layer may not have one of the other precisions"
+    )
     rendering: Literal["fp32", "fp16"] = Field(
         default="fp32",
         description="What is not quantized, and the scales of what is: fp32; fp16: the networks in half precision",
@@ -70,6 +73,22 @@ class Target(Section):
     )
     needs: list[Need] = Field(default_factory=list, description="What building and running need")
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
+    stand_in: str = Field(
+        default="",
+        description="What runs the programs on a machine that is not this target; said wherever it does",
+    )
+
+    @model_validator(mode="after")
+    def _taken_or_refused(self) -> Target:
+        if both := sorted(set(self.precisions) & set(self.refused)):
+            raise ValueError(f"{', '.join(both)} cannot be among the precisions and refused; keep one of the two")
+        return self
+
+    def reason_against(self, precision: Precision) -> str | None:
+        """Why no layer may have a precision here; None where it may."""
+        if precision in self.precisions:
+            return None
+        return self.refused.get(precision, "not offered for this target")
 
     def missing(self, side: Literal["build", "run"] | None = None) -> list[Need]:
         """The needs this machine lacks, of one side or of both."""

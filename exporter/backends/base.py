@@ -50,3 +50,6 @@ class Backend(Protocol):
 
     def open_program(self, program: Path, target: Target) -> Session:
         """A program on this machine, to be held to its goldens: the target's own runtime, or what stands in for it."""
+
+    def extra_files(self) -> dict[str, Path]:
+        """Files that go into a bundle beside its programs, by their path there."""

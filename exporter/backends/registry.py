@@ -9,7 +9,10 @@ from exporter.backends.base import Backend
 from exporter.errors import RecipeError
 from exporter.target import Target
 
-_BACKENDS = {"onnxruntime": "exporter.backends.onnxruntime"}
+_BACKENDS = {
+    "onnxruntime": "exporter.backends.onnxruntime",
+    "onnxruntime-web": "exporter.backends.onnxruntime_web",
+}
 
 
 def backend_of(target: Target) -> Backend:

@@ -10,6 +10,7 @@ import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
 
+ON_CPU = {"providers": ["CPUExecutionProvider"]}
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 BOTH_INSTALLED = (
     "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files. Uninstall both, then install "
@@ -55,7 +56,7 @@ class OnnxRuntimeSession:
         settings.intra_op_num_threads = options.get("threads", 0)
         for key, value in options.get("config", {}).items():
             settings.add_session_config_entry(key, value)
-        providers = options.get("providers") or ["CPUExecutionProvider"]
+        providers = options.get("providers") or ON_CPU["providers"]
         try:
             self._session = ort.InferenceSession(str(program), settings, providers=providers)
         except Exception as error:
