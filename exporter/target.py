@@ -27,15 +27,19 @@ class Need(Section):
     used_for: str = Field(description="What it is used for")
     side: Literal["build", "run"] = Field(description="Whether it is needed to build a bundle or to run one")
 
-    def missing(self) -> bool:
-        """Whether this machine lacks it; hardware is never looked for."""
+    @property
+    def found(self) -> str | None:
+        """A package's version or a tool's path on this machine; None for what is missing, and for any hardware."""
         if self.kind == "package":
             try:
-                version(self.name)
+                return version(self.name)
             except PackageNotFoundError:
-                return True
-            return False
-        return self.kind == "tool" and shutil.which(self.name) is None
+                return None
+        return shutil.which(self.name) if self.kind == "tool" else None
+
+    def missing(self) -> bool:
+        """Whether this machine lacks it; hardware is never looked for."""
+        return self.kind != "device" and self.found is None
 
 
 class SessionOptions(Section):
