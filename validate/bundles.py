@@ -16,6 +16,8 @@ from exporter.families.registry import load_model
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator
+from exporter.stand_in import stand_in
+from exporter.target import Target
 from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
 from validate.errors import PromptsError
@@ -81,6 +83,7 @@ def validate_bundle(
         target=str(manifest.target.get("name")),
         settings=options.to_dict(),
         rungs=tuple(results),
+        stand_in=stand_in(Target.model_validate(manifest.target)),
     )
 
 

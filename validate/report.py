@@ -26,7 +26,10 @@ PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "torch", "transform
 
 @dataclass(frozen=True)
 class Report:
-    """All rungs of one validation with what they were run on and with."""
+    """All rungs of one validation with what they were run on and with.
+
+    `stand_in`: what ran the programs, where that was not the bundle's target itself.
+    """
 
     bundle: str
     bundle_digest: str
@@ -36,6 +39,7 @@ class Report:
     target: str
     settings: dict[str, Any]
     rungs: tuple[RungResult, ...]
+    stand_in: str = ""
     machine: dict[str, Any] = field(default_factory=lambda: describe_machine())
 
     @property
@@ -55,6 +59,7 @@ class Report:
             "recipe_digest": self.recipe_digest,
             "weights": self.weights,
             "target": self.target,
+            "stand_in": self.stand_in,
             "settings": self.settings,
             "machine": self.machine,
             "seconds": round(sum(rung.seconds for rung in self.rungs), 3),
@@ -70,6 +75,7 @@ class Report:
             rungs=[
                 RungVerdict(name=rung.name, passed=rung.status == "passed", summary=rung.summary) for rung in climbed
             ],
+            stand_in=self.stand_in,
         )
 
     def require_passed(self) -> None:

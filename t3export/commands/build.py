@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from exporter.bundle import require_replaceable
 from exporter.cache import Cache
+from exporter.stand_in import stand_in
 from exporter.target import load_target, require_complete
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
@@ -66,6 +67,8 @@ def command(
         print_json(_data(report))
     else:
         _print(report)
+    if told := stand_in(target):
+        print_note(told)
     if not report.manifest.weights.trained:
         print_note("random weights: this bundle is good for shapes, speed and parity, never for a word about quality")
 

@@ -70,7 +70,8 @@ def _verdict(manifest: Manifest) -> str:
     if verdict.bundle_digest != bundle_digest(manifest):
         return "[yellow]of another build: validate it again[/]"
     failed = [rung.name for rung in verdict.rungs if not rung.passed]
-    return "[green]passed[/]" if verdict.passed else f"[red]failed[/]: {escape(', '.join(failed))}"
+    told = "[green]passed[/]" if verdict.passed else f"[red]failed[/]: {escape(', '.join(failed))}"
+    return f"{told}\n{escape(verdict.stand_in)}" if verdict.stand_in else told
 
 
 def _tensors(tensors: list[TensorPart]) -> str:

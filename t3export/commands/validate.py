@@ -91,6 +91,8 @@ def command(
         print_json(report.to_dict())
     else:
         results().print(report_table(report))
+        if report.stand_in:
+            print_note(report.stand_in)
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
