@@ -46,9 +46,7 @@ class Made:
         return f"{self.name}/{self.program.main}"
 
 
-def write_files(
-    workshop: Workshop, folder: Path, goldens: Entry, made: list[Made], extra: Mapping[str, Path]
-) -> None:
+def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made], extra: Mapping[str, Path]) -> None:
     """Everything but the manifest. `extra`: the backend's own files, by their path in the bundle."""
     write_atomically(folder / TOKENIZER, workshop.model.tokenizer.json)
     write_atomically(folder / TABLE, workshop.table.to_json().encode())

@@ -46,6 +46,12 @@ class SessionOptions(Section):
     """How the backend's sessions are opened."""
 
     providers: list[str] = Field(default_factory=list, description="ONNX Runtime execution providers, best first")
+    provider_options: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="Options of each execution provider, passed on unchanged"
+    )
+    bind: Literal["cuda", "cpu"] | None = Field(
+        default=None, description="Device on which inputs and outputs keep their place from run to run (IO binding)"
+    )
     graph_optimization: Literal["disabled", "basic", "extended", "all"] = Field(
         default="all", description="ONNX Runtime's graph optimization level"
     )

@@ -22,9 +22,7 @@ const tell = (found) => process.stdout.write(JSON.stringify(found));
 def run_node(script: str, given: Any = None, timeout: float = 120) -> Any:
     """What a script tells of what it is given, both as JSON; it runs as a module in the client's folder."""
     command = [node(), "--input-type=module", "--eval", PRELUDE + script]
-    done = subprocess.run(
-        command, cwd=CLIENT, input=json.dumps(given), capture_output=True, text=True, timeout=timeout
-    )
+    done = subprocess.run(command, cwd=CLIENT, input=json.dumps(given), capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

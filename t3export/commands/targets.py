@@ -26,9 +26,7 @@ PLANNED = "planned: not built by this version"
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="With --check: recipes and targets as a Markdown table.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(
-    name: str | None, check: bool, recipes: tuple[Path, ...], as_markdown: bool, as_json: bool
-) -> None:
+def command(name: str | None, check: bool, recipes: tuple[Path, ...], as_markdown: bool, as_json: bool) -> None:
     """List the targets, or one of them by NAME or path, with backend, precisions and needs.
 
     \b

@@ -13,11 +13,20 @@ from exporter.matrix import cell, matrix
 from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe_file import load_recipe
 from exporter.target import list_targets, load_target
+from tests.node import run_node
 
 RECIPES = {path.stem: load_recipe(path) for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))}
 TARGETS = {target.name: target for target in list_targets()}
 PAIRS = [(recipe, target) for recipe in RECIPES for target in TARGETS]
 ON_ONNXRUNTIME = [name for name, target in TARGETS.items() if target.backend in ("onnxruntime", "onnxruntime-web")]
+
+VERIFY = """
+import * as ort from "onnxruntime-web";
+import { WebBundle } from "./index.js";
+import { verify } from "./verify.js";
+ort.env.wasm.numThreads = 1;
+tell(await verify(await WebBundle.open(given)));
+"""
 
 
 class WorkStarted(Exception):
@@ -73,3 +82,6 @@ def test_what_builds_on_onnxruntime_is_built(recipe, target, cache, tmp_path):
     report = build(load_recipe(path, ["sampler.steps=8"]), load_target(target), tmp_path / "out", cache=cache)
     assert {stage.precision for stage in report.manifest.stages.values()} <= RECIPES[recipe].precisions
     assert report.manifest.target["name"] == target
+    if target == "web":
+        found = run_node(VERIFY, str(report.out))
+        assert len(found) == len(report.parities) and all(one["passed"] for one in found)

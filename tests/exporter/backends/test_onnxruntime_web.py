@@ -34,10 +34,13 @@ def test_an_operator_that_it_lacks_is_refused_by_name(tmp_path, operator):
 
 
 def test_operators_inside_bodies_are_seen(tmp_path):
-    text = HEADER.format(opset=23) + """
+    text = (
+        HEADER.format(opset=23)
+        + """
     g (bool c, float[n] x) => (float[n] y) {
         y = If(c) <then_branch = a () => (float[n] p) { p = Abs(x) }, else_branch = b () => (float[n] q) { q = Nope(x) }>
     }"""
+    )
     onnx.save(onnx.parser.parse_model(text), tmp_path / "program.onnx")
     with pytest.raises(ValidationFailed, match=r"ai\.onnx\.Nope"):
         require_operators(tmp_path / "program.onnx")

@@ -36,7 +36,9 @@ tell({ ids: [...bundle.tokenizer.encode(given.prompt)].map(Number), embedding: [
        latents: [...latents.data], near: [...near], all: [...all] });
 """  # fmt: skip
 
-EVALUATE = OPEN + """
+EVALUATE = (
+    OPEN
+    + """
 const predictions = [];
 for (const [i, state] of given.states.entries()) {
   const tensors = { step: new ort.Tensor("int64", BigInt64Array.of(BigInt(i)), []) };
@@ -47,6 +49,7 @@ for (const [i, state] of given.states.entries()) {
 }
 tell(predictions);
 """
+)
 
 
 @pytest.fixture(scope="module", params=["fp32", "int8"])
@@ -166,10 +169,13 @@ def test_weights_beside_the_program_are_read(web_bundles, tmp_path):
     stage = manifest.stages["projector"].model_copy(update={"external_data": ["projector/program.onnx.data"]})
     stages = manifest.stages | {"projector": stage}
     write_manifest(folder, manifest.model_copy(update={"stages": stages, "files": list_files(folder)}))
-    script = OPEN + """
+    script = (
+        OPEN
+        + """
     const latents = bundle.noise(0);
     tell((await bundle.project(latents)).mlp_0_weight.dims);
     """
+    )
     shape = read_manifest(folder).stages["projector"].outputs[0].shape
     assert run_node(script, {"bundle": str(folder)})[1:] == list(shape)[1:]
 

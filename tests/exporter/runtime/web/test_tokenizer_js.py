@@ -46,6 +46,8 @@ def test_ids_are_those_of_python(tokenizer):
 
 def test_ids_of_any_long_known_letters_are_those_of_python(tokenizer):
     drawn = random.Random(1)
-    letters = [chr(code) for code in range(0x3000) if unicodedata.ucd_3_2_0.category(chr(code)) not in ("Cn", "Cs", "Co")]
+    letters = [
+        chr(code) for code in range(0x3000) if unicodedata.ucd_3_2_0.category(chr(code)) not in ("Cn", "Cs", "Co")
+    ]
     prompts = ["".join(drawn.choices(letters, k=drawn.randint(1, 10))) for _ in range(2000)]
     assert in_javascript(tokenizer, prompts) == in_python(tokenizer, prompts)
