@@ -57,9 +57,9 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
         (folder / one.name).mkdir()
         for file in one.program.files(one.entry.folder):
             shutil.copyfile(one.entry.folder / file, folder / one.name / file)
-    for path, source in extra.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / path)
+    for name, source in extra.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / name)
 
 
 def goldens_of(folder: Path, stage: str) -> list[Path]:

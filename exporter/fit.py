@@ -10,7 +10,7 @@ from exporter.target import Target
 
 def misfits(recipe: Recipe, target: Target) -> dict[str, str]:
     """What a target cannot take of a recipe, each with the reason; empty when it takes all of it."""
-    found = {}
+    found: dict[str, str] = {}
     for precision in PRECISIONS_LOWEST_FIRST:
         if precision in recipe.precisions and (reason := target.reason_against(precision)):
             found[precision] = reason

@@ -54,8 +54,8 @@ def require_operators(program: Path) -> None:
     opset = next(entry.version for entry in model.opset_import if entry.domain in _STANDARD)
     if opset > known["opset"]:
         raise ValidationFailed(
-            f"{program}: opset {opset}; the operators of {known['runtime']} are known up to opset {known['opset']}: set "
-            "the target's opset to that"
+            f"{program}: opset {opset}; the operators of {known['runtime']} are known up to opset {known['opset']}: "
+            "set the target's opset to that"
         )
     own = {(function.domain, function.name) for function in model.functions}
     nodes = [node for graph in all_graphs(model.graph) for node in graph.node]

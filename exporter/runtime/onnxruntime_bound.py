@@ -42,7 +42,7 @@ class BoundRuns:
 
 
 class _Place:
-    """Tensors on the device for one set of shapes, bound to a session; its runs are one CUDA graph where they are on."""
+    """Tensors on the device for one set of shapes, bound to a session; where CUDA graphs are on, a run is one."""
 
     def __init__(self, session: Any, device: str, inputs: Arrays, outputs: Sequence[np.ndarray], graph: str) -> None:
         from onnxruntime import OrtValue

@@ -38,7 +38,8 @@ def test_operators_inside_bodies_are_seen(tmp_path):
         HEADER.format(opset=23)
         + """
     g (bool c, float[n] x) => (float[n] y) {
-        y = If(c) <then_branch = a () => (float[n] p) { p = Abs(x) }, else_branch = b () => (float[n] q) { q = Nope(x) }>
+        y = If(c) <then_branch = a () => (float[n] p) { p = Abs(x) },
+                    else_branch = b () => (float[n] q) { q = Nope(x) }>
     }"""
     )
     onnx.save(onnx.parser.parse_model(text), tmp_path / "program.onnx")
@@ -47,7 +48,7 @@ def test_operators_inside_bodies_are_seen(tmp_path):
 
 
 def test_a_newer_opset_is_refused(tmp_path):
-    with pytest.raises(ValidationFailed, match="opset 24; the operators of onnxruntime-web .* up to opset 23"):
+    with pytest.raises(ValidationFailed, match=r"opset 24; the operators of onnxruntime-web .* up to opset 23"):
         require_operators(program(tmp_path, "Gelu", opset=24))
 
 

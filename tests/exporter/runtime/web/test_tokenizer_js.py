@@ -13,7 +13,8 @@ from tests.node import run_node
 
 PROMPTS = [
     "", "!", "a red chair", "A  Red\tchair\n ", "a\u00a0red\u2028chair", "Table!!", "mug's", "they'VE don't", "über",
-    "e\u0301", "é", "椅子", "🪑 x", "1234", "½ ² ﬁ", "İstanbul", "ΣΑΣ Σας", "<|endoftext|>", "a<|startoftext|>b", "x!!y ! z",
+    "e\u0301", "é", "椅子", "🪑 x", "1234", "½ ² ﬁ", "İstanbul", "ΣΑΣ Σας", "<|endoftext|>",
+    "a<|startoftext|>b", "x!!y ! z",
     "a red chair " * 20, "!" * 40,
 ]  # fmt: skip
 WORDS = ["a", "red", "Chair", "!!", "mug's", "über", "椅子", "🪑", "12", "<|endoftext|>", "É", "Σ", "don't", ",", "½"]
