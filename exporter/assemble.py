@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.backends.base import Program
+from exporter.backends.base import Made
 from exporter.bundle import (
     Manifest,
     MeshPart,
@@ -29,25 +27,8 @@ TABLE = "sampler.json"
 GOLDENS = "goldens"
 
 
-@dataclass(frozen=True)
-class Made:
-    """A program with what its last step wrote."""
-
-    program: Program
-    entry: Entry
-
-    @property
-    def name(self) -> str:
-        return self.program.name
-
-    @property
-    def main(self) -> str:
-        """The program's path inside the bundle."""
-        return f"{self.name}/{self.program.main}"
-
-
-def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made], extra: Mapping[str, Path]) -> None:
-    """Everything but the manifest. `extra`: the backend's own files, by their path in the bundle."""
+def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made]) -> None:
+    """Everything but the manifest."""
     write_atomically(folder / TOKENIZER, workshop.model.tokenizer.json)
     write_atomically(folder / TABLE, workshop.table.to_json().encode())
     (folder / GOLDENS).mkdir()
@@ -57,9 +38,6 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
         (folder / one.name).mkdir()
         for file in one.program.files(one.entry.folder):
             shutil.copyfile(one.entry.folder / file, folder / one.name / file)
-    for name, source in extra.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / name)
 
 
 def goldens_of(folder: Path, stage: str) -> list[Path]:

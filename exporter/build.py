@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.assemble import Made, goldens_of, make_manifest, write_files
-from exporter.backends.base import Backend
+from exporter.accept import require_accepted
+from exporter.assemble import goldens_of, make_manifest, write_files
+from exporter.backends.base import Backend, Made
 from exporter.backends.registry import backend_of
 from exporter.bundle import Manifest, bundle_digest, write_manifest
 from exporter.cache import Cache, Entry
 from exporter.errors import EnvironmentProblem, ValidationFailed
-from exporter.fit import require_fit
 from exporter.goldens import GoldenParity, check
 from exporter.meter import Progress, Silent, StepRecord, metered
 from exporter.recipe import Recipe
@@ -25,13 +25,14 @@ from exporter.workshop import Workshop
 
 @dataclass
 class BuildReport:
-    """What a build did. `steps` in order with their times and peak memory, `parities` of every golden."""
+    """What a build did. `steps` in order with their times and peak memory, `parities` of every golden, and warnings."""
 
     out: Path
     digest: str
     manifest: Manifest
     steps: list[StepRecord] = field(default_factory=list)
     parities: list[GoldenParity] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def build(
@@ -39,23 +40,24 @@ def build(
 ) -> BuildReport:
     """Build the bundle of a recipe for a target into `out`, replacing what is there only when all of it is good.
 
-    Raises RecipeError for a planned target or a precision it lacks, WeightsError, ValidationFailed when a program
-    misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
+    Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a
+    program misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
     """
     require_complete(target)
-    require_fit(recipe, target)
+    require_accepted(recipe, target)
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())
         goldens = workshop.goldens()
         made = _make_programs(workshop, backend)
         with metered("write bundle", workshop.progress, workshop.steps):
-            write_files(workshop, folder, goldens, made, backend.extra_files())
+            write_files(workshop, folder, goldens, made)
+            addition = backend.complete(workshop, folder, made)
         parities = _check_programs(workshop, backend, folder, made)
         with metered("manifest", workshop.progress, workshop.steps):
             manifest = make_manifest(workshop, folder, made)
             write_manifest(folder, manifest)
-    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities)
+    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, addition.warnings)
 
 
 def _make_programs(workshop: Workshop, backend: Backend) -> list[Made]:

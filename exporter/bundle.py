@@ -94,7 +94,7 @@ class Verdict(Part):
     bundle_digest: str
     rungs: list[RungVerdict]
     report: str = Field(default="reports/report.json", description="The full report inside the bundle")
-    stand_in: str = Field(default="", description="What ran the programs, where that was not the target itself")
+    stand_in: str | None = Field(default=None, description="What ran the programs in place of the target's runtime")
 
 
 class Manifest(Part):

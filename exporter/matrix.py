@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from exporter.fit import misfits
+from exporter.accept import misfits
 from exporter.recipe import Recipe
 from exporter.target import Target
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ from exporter.quantize.policy import Precision
 from exporter.section import Section
 
 TARGETS = Path(__file__).parent / "targets"
+NOT_OFFERED = "not offered for this target"
 
 
 class Need(Section):
@@ -71,15 +72,16 @@ class Target(Section):
     status: Literal["complete", "planned"] = Field(description="planned targets are listed, and refused by build")
     opset: int | None = Field(default=None, ge=18, le=26, description="ONNX opset; none where ONNX is not used")
     precisions: list[Precision] = Field(description="Precisions a layer may have", min_length=1)
-    refused: dict[Precision, str] = Field(
-        default_factory=dict, description="Why a layer may not have one of the other precisions"
-    )
     rendering: Literal["fp32", "fp16"] = Field(
         default="fp32",
         description="What is not quantized, and the scales of what is: fp32; fp16: the networks in half precision",
     )
     memory_limit_mb: int | None = Field(
         default=None, ge=1, description="Memory of the device", json_schema_extra={"unit": "MB"}
+    )
+    refused: dict[str, str] = Field(
+        default_factory=dict,
+        description="What is refused, and why: a precision, or a setting of a recipe as 'sampler.unroll=loop'",
     )
     needs: list[Need] = Field(default_factory=list, description="What building and running need")
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
@@ -90,15 +92,19 @@ class Target(Section):
 
     @model_validator(mode="after")
     def _taken_or_refused(self) -> Target:
-        if both := sorted(set(self.precisions) & set(self.refused)):
-            raise ValueError(f"{', '.join(both)} cannot be among the precisions and refused; keep one of the two")
+        known = get_args(Precision)
+        for name in self.refused:
+            if "=" not in name and name not in known:
+                raise ValueError(f"refused: no precision {name!r}; {did_you_mean(name, known)}")
+            if name in self.precisions:
+                raise ValueError(f"{name} cannot be among the precisions and refused; keep one of the two")
         return self
 
     def reason_against(self, precision: Precision) -> str | None:
         """Why no layer may have a precision here; None where it may."""
         if precision in self.precisions:
             return None
-        return self.refused.get(precision, "not offered for this target")
+        return self.refused.get(precision, NOT_OFFERED)
 
     def missing(self, side: Literal["build", "run"] | None = None) -> list[Need]:
         """The needs this machine lacks, of one side or of both."""

@@ -83,7 +83,7 @@ def validate_bundle(
         target=str(manifest.target.get("name")),
         settings=options.to_dict(),
         rungs=tuple(results),
-        stand_in=stand_in(Target.model_validate(manifest.target)),
+        stand_in=stand_in(Target.model_validate(manifest.target)) or None,
     )
 
 

@@ -28,7 +28,7 @@ PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "torch", "transform
 class Report:
     """All rungs of one validation with what they were run on and with.
 
-    `stand_in`: what ran the programs, where that was not the bundle's target itself.
+    `stand_in`: what ran the bundle's programs in place of the target's own runtime.
     """
 
     bundle: str
@@ -39,7 +39,7 @@ class Report:
     target: str
     settings: dict[str, Any]
     rungs: tuple[RungResult, ...]
-    stand_in: str = ""
+    stand_in: str | None = None
     machine: dict[str, Any] = field(default_factory=lambda: describe_machine())
 
     @property

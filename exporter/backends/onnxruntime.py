@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.errors import ValidationFailed
 from exporter.program_files import link_program
@@ -38,9 +39,10 @@ def open_program(program: Path, target: Target) -> OnnxRuntimeSession:
     return OnnxRuntimeSession(program, options | ON_CPU if stand_in(target) else options)
 
 
-def extra_files() -> dict[str, Path]:
-    """None: ONNX Runtime needs the programs alone."""
-    return {}
+def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
+    """ONNX Runtime needs nothing beside the programs; it says where this machine stood in for the target."""
+    told = stand_in(workshop.target)
+    return Addition([told] if told else [])
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import onnx
 
 import exporter.runtime
 from exporter.backends import onnxruntime
+from exporter.backends.base import Addition, Made
 from exporter.errors import ValidationFailed
 from exporter.program_files import all_graphs
 from exporter.programs import OnnxProgram
@@ -35,10 +37,12 @@ def open_program(program: Path, target: Target) -> Session:
     return open_session(target.backend, program, target.session.model_dump())
 
 
-def extra_files() -> dict[str, Path]:
-    """The JavaScript client: ES modules, and the versions of the two packages they import."""
-    files = sorted(path for pattern in _SHIPPED for path in CLIENT.glob(pattern))
-    return {f"client/{path.name}": path for path in files}
+def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
+    """Add the JavaScript client: ES modules, and the versions of the two packages they import."""
+    (folder / "client").mkdir()
+    for path in sorted(path for pattern in _SHIPPED for path in CLIENT.glob(pattern)):
+        shutil.copyfile(path, folder / "client" / path.name)
+    return onnxruntime.complete(workshop, folder, made)
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:

@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from exporter.bundle import require_replaceable
 from exporter.cache import Cache
-from exporter.stand_in import stand_in
 from exporter.target import load_target, require_complete
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
@@ -67,8 +66,8 @@ def command(
         print_json(_data(report))
     else:
         _print(report)
-    if told := stand_in(target):
-        print_note(told)
+    for warning in report.warnings:
+        print_note(warning)
     if not report.manifest.weights.trained:
         print_note("random weights: this bundle is good for shapes, speed and parity, never for a word about quality")
 
@@ -89,6 +88,7 @@ def _data(report: BuildReport) -> dict[str, Any]:
     return {
         "bundle": str(report.out),
         "digest": report.digest,
+        "warnings": report.warnings,
         "trained": report.manifest.weights.trained,
         "steps": [vars(step) for step in report.steps],
         "goldens": [

@@ -55,6 +55,9 @@ def test_a_precision_is_taken_or_refused_with_a_reason(tmp_path):
     )
     with pytest.raises(RecipeError, match="int8 cannot be among the precisions and refused"):
         load_target(path)
+    path.write_text(path.read_text().replace("{int8: too slow}", "{int9: too slow}"))
+    with pytest.raises(RecipeError, match=r"no precision 'int9'.*did you mean 'int8'"):
+        load_target(path)
 
 
 def test_needs_are_looked_for():

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import onnx
 import pytest
 
-from exporter.backends.onnxruntime_web import CLIENT, compile_program, extra_files, require_operators, web_operators
+from exporter.backends.onnxruntime_web import CLIENT, compile_program, complete, require_operators, web_operators
 from exporter.errors import ValidationFailed
 from exporter.runtime.session import open_session
 from exporter.target import load_target
@@ -64,11 +65,12 @@ def test_the_list_is_what_onnxruntime_web_opens():
     assert find_operators() == web_operators()
 
 
-def test_the_client_goes_into_the_bundle():
-    files = extra_files()
-    assert {"client/index.js", "client/package.json", "client/package-lock.json"} <= set(files)
-    assert all(path.is_file() for path in files.values())
-    assert not any("node_modules" in name for name in files)
+def test_the_client_goes_into_the_bundle_and_its_packages_do_not(tmp_path):
+    told = complete(SimpleNamespace(target=load_target("web")), tmp_path, [])
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {f"client/{path.name}" for path in CLIENT.iterdir() if path.is_file()}
+    assert {"client/index.js", "client/package.json", "client/package-lock.json"} <= names
+    assert told.warnings == [load_target("web").stand_in]
 
 
 def test_python_opens_it_on_the_cpu_provider(tmp_path):
