@@ -31,8 +31,8 @@ export class WebBundle {
   }
 
   /**
-   * The mesh of one prompt: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. The same prompt
-   * and seed start from the same noise as everywhere. `onStep(done, total)` is told of every evaluation.
+   * The mesh of one prompt: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the
+   * same noise as everywhere. `onStep(done, total)` is told of every evaluation.
    */
   async generate(prompt, { seed = 0, grid, exact, onStep } = {}) {
     const latents = await this.sample(await this.encode(prompt), this.noise(seed), onStep);
@@ -56,7 +56,11 @@ export class WebBundle {
   async sample(embedding, unitNoise, onStep) {
     const { evaluations, init_noise_sigma: sigma, unroll } = this.manifest.sampler;
     const dims = unitNoise.dims;
-    let sample = new ort.Tensor("float32", unitNoise.data.map((value) => value * Math.fround(sigma)), dims);
+    let sample = new ort.Tensor(
+      "float32",
+      unitNoise.data.map((value) => value * Math.fround(sigma)),
+      dims,
+    );
     if (unroll !== "step") return (await this.run("sampler", { sample, embedding })).latents;
     let previous_sample = new ort.Tensor("float32", new Float32Array(sample.size), dims);
     let previous_prediction = previous_sample;
@@ -92,17 +96,21 @@ export class WebBundle {
   }
 
   /** Signed distances [grid³] on the lattice of the mesh; `exact` asks for every point, else near the surface only. */
-  async grid(latents, { grid = this.manifest.mesh.grid, exact = this.manifest.mesh.extraction === "exact" } = {}) {
-    const context = await this.project(latents);
-    return sampleGrid(async (points) => (await this.field(points, context)).distances, grid, exact);
+  async grid(latents, { grid, exact } = {}) {
+    return this.sampled(await this.project(latents), grid, exact);
   }
 
   /** The mesh of one object's latents [1, N, D]. */
   async mesh(latents, { grid = this.manifest.mesh.grid, exact } = {}) {
-    const { vertices, faces } = marchingCubes(await this.grid(latents, { grid, exact }), grid);
+    const context = await this.project(latents);
+    const { vertices, faces } = marchingCubes(await this.sampled(context, grid, exact), grid);
     const inside = vertices.map((value) => Math.min(1, Math.max(-1, value)));
-    const { colors } = await this.field(inside, await this.project(latents));
+    const { colors } = await this.field(inside, context);
     return { vertices, faces, colors: colors.map((value) => Math.min(1, Math.max(0, value))) };
+  }
+
+  sampled(context, grid = this.manifest.mesh.grid, exact = this.manifest.mesh.extraction === "exact") {
+    return sampleGrid(async (points) => (await this.field(points, context)).distances, grid, exact);
   }
 
   /** All outputs of a stage by name, from tensors by name; those that are no input of it are left alone. */
@@ -116,7 +124,9 @@ export class WebBundle {
   session(stage) {
     const part = this.manifest.stages[stage];
     if (!part) {
-      throw new BundleError(`no stage '${stage}' in this bundle; it has ${Object.keys(this.manifest.stages).join(", ")}`);
+      throw new BundleError(
+        `no stage '${stage}' in this bundle; it has ${Object.keys(this.manifest.stages).join(", ")}`,
+      );
     }
     if (!this.sessions.has(stage)) this.sessions.set(stage, this.openSession(part));
     return this.sessions.get(stage);
@@ -133,7 +143,9 @@ export class WebBundle {
       const options = { executionProviders: providers, graphOptimizationLevel, externalData, extra: nested(config) };
       return await ort.InferenceSession.create(program, options);
     } catch (error) {
-      throw new BundleError(`${part.program}: ONNX Runtime Web ${ort.env.versions.web} cannot open it: ${error.message}`);
+      throw new BundleError(
+        `${part.program}: ONNX Runtime Web ${ort.env.versions.web} cannot open it: ${error.message}`,
+      );
     }
   }
 

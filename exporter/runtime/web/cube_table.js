@@ -47,7 +47,7 @@ function polygons(inside) {
   const found = [];
   while (next.size) {
     const polygon = [];
-    for (let edge = next.keys().next().value; next.has(edge); ) {
+    for (let edge = next.keys().next().value; next.has(edge);) {
       polygon.push(edge);
       const following = next.get(edge);
       next.delete(edge);
@@ -68,6 +68,6 @@ function triangulated(polygon) {
 
 function edgeBetween(a, b) {
   const axis = [4, 2, 1].indexOf(a ^ b);
-  const [u, v] = [(axis + 1) % 3, (axis + 2) % 3].map((other) => Number(((a & b) & (4 >> other)) !== 0));
+  const [u, v] = [(axis + 1) % 3, (axis + 2) % 3].map((other) => Number((a & b & (4 >> other)) !== 0));
   return axis * 4 + u * 2 + v;
 }

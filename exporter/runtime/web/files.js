@@ -65,7 +65,9 @@ async function readUrl(url) {
 
 async function sha256(bytes) {
   if (!globalThis.crypto?.subtle) {
-    throw new BundleError("digests cannot be computed here: a browser offers them to pages from https or localhost only");
+    throw new BundleError(
+      "digests cannot be computed here: a browser offers them to pages from https or localhost only",
+    );
   }
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");

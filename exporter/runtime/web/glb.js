@@ -15,11 +15,22 @@ export function toGlb({ vertices, faces, colors }) {
   const parts = [positions, yUp(vertexNormals(vertices, faces)), colors.map(srgbToLinear), faces];
   let offset = 0;
   const views = parts.map((part, i) => {
-    const view = { buffer: 0, byteOffset: offset, byteLength: part.byteLength, target: i < 3 ? ARRAY_BUFFER : ELEMENT_ARRAY_BUFFER };
+    const view = {
+      buffer: 0,
+      byteOffset: offset,
+      byteLength: part.byteLength,
+      target: i < 3 ? ARRAY_BUFFER : ELEMENT_ARRAY_BUFFER,
+    };
     offset += part.byteLength;
     return view;
   });
-  const of = (bufferView, componentType, count, type, more = {}) => ({ bufferView, componentType, count, type, ...more });
+  const of = (bufferView, componentType, count, type, more = {}) => ({
+    bufferView,
+    componentType,
+    count,
+    type,
+    ...more,
+  });
   const count = vertices.length / 3;
   const tree = {
     asset: { version: "2.0", generator: "t3export" },

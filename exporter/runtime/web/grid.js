@@ -101,7 +101,8 @@ class Blocks {
 function product(coordinates, grid) {
   const indices = new Uint32Array(coordinates.length ** 3);
   let next = 0;
-  for (const x of coordinates) for (const y of coordinates) for (const z of coordinates) indices[next++] = (x * grid + y) * grid + z;
+  for (const x of coordinates)
+    for (const y of coordinates) for (const z of coordinates) indices[next++] = (x * grid + y) * grid + z;
   return indices;
 }
 

@@ -31,6 +31,10 @@ function readNpy(bytes, name) {
   const descr = header.match(/'descr': '([^']+)'/)?.[1];
   const known = ARRAYS[descr];
   if (!known || !header.includes("'fortran_order': False")) throw new RangeError(`${name}: ${header.trim()}`);
-  const dims = header.match(/'shape': \(([^)]*)\)/)[1].split(",").filter((size) => size.trim()).map(Number);
+  const dims = header
+    .match(/'shape': \(([^)]*)\)/)[1]
+    .split(",")
+    .filter((size) => size.trim())
+    .map(Number);
   return { type: known[0], data: new known[1](bytes.slice(start + headerLength).buffer), dims };
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Holds every program of a bundle to its goldens on ONNX Runtime Web: `node verify.js [BUNDLE]`. Exit code 5 for a miss. */
+/** Holds every program of a bundle to its goldens: `node verify.js [BUNDLE]`. Exit code 5 when one misses. */
 
 import { fileURLToPath } from "node:url";
 
@@ -16,7 +16,10 @@ export async function verify(bundle) {
     const limit = stageLimit(stage, recipe.validation.tolerances[precision]);
     for (const golden of goldens[stage] ?? []) {
       const recorded = readNpz(await bundle.files.read(golden));
-      const tensors = Object.entries(recorded).map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)]);
+      const tensors = Object.entries(recorded).map(([name, { type, data, dims }]) => [
+        name,
+        new ort.Tensor(type, data, dims),
+      ]);
       const outputs = await bundle.run(stage, Object.fromEntries(tensors));
       for (const [tensor, output] of Object.entries(outputs)) {
         const snr = decibels(recorded[tensor].data, output.data);
@@ -48,7 +51,9 @@ async function main() {
   const bundle = await WebBundle.open(process.argv[2] ?? fileURLToPath(new URL("..", import.meta.url)));
   const found = await verify(bundle);
   for (const { stage, tensor, golden, snr, limit, passed } of found) {
-    console.log(`${passed ? "passed" : "MISSED"}  ${stage} ${tensor}  ${snr.toFixed(1)} dB, wanted ${limit.toFixed(1)}  ${golden}`);
+    console.log(
+      `${passed ? "passed" : "MISSED"}  ${stage} ${tensor}  ${snr.toFixed(1)} dB, wanted ${limit.toFixed(1)}  ${golden}`,
+    );
   }
   const missed = found.filter(({ passed }) => !passed).length;
   console.log(`${found.length - missed} of ${found.length} outputs hold on ONNX Runtime Web ${ort.env.versions.web}`);

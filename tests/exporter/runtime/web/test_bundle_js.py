@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import onnx
@@ -138,6 +142,23 @@ def test_the_client_in_the_bundle_makes_the_mesh_that_python_makes(web_bundles, 
     assert distance.min(axis=1).max() < 1e-3 and distance.min(axis=0).max() < 1e-3
 
 
+def test_a_bundle_on_a_server_is_opened_by_its_address(web_bundles):
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    serve = partial(Quiet, directory=str(web_bundles["fp32"].out))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        script = OPEN + "tell((await bundle.encode(given.prompt)).dims);"
+        assert run_node(script, {"bundle": address, "prompt": PROMPT})[0] == 1
+        script = 'import { WebBundle } from "./index.js";\n'
+        script += 'tell(await WebBundle.open(given).then(() => "opened", (error) => error.message));'
+        assert "manifest.json: cannot be read (404" in run_node(script, f"{address}/nothing")
+        server.shutdown()
+
+
 def test_a_changed_file_is_refused(web_bundles, tmp_path):
     folder = shutil.copytree(web_bundles["fp32"].out, tmp_path / "bundle")
     program = folder / "projector/program.onnx"
@@ -173,11 +194,15 @@ def test_weights_beside_the_program_are_read(web_bundles, tmp_path):
         OPEN
         + """
     const latents = bundle.noise(0);
-    tell((await bundle.project(latents)).mlp_0_weight.dims);
+    const before = (await bundle.project(latents)).mlp_0_weight;
+    await bundle.release();
+    const again = (await bundle.project(latents)).mlp_0_weight;
+    tell({ shape: before.dims, again: before.data.every((value, i) => value === again.data[i]) });
     """
     )
     shape = read_manifest(folder).stages["projector"].outputs[0].shape
-    assert run_node(script, {"bundle": str(folder)})[1:] == list(shape)[1:]
+    found = run_node(script, {"bundle": str(folder)})
+    assert found["shape"][1:] == list(shape)[1:] and found["again"]
 
 
 def test_the_packages_are_pinned_and_come_from_the_registry(web_bundles):
@@ -188,6 +213,18 @@ def test_the_packages_are_pinned_and_come_from_the_registry(web_bundles):
         assert lock["packages"][f"node_modules/{name}"]["version"] == version
     resolved = [entry.get("resolved", "https://registry.npmjs.org/") for entry in lock["packages"].values()]
     assert all(address.startswith("https://registry.npmjs.org/") for address in resolved)
+
+
+def test_a_browser_finds_everything_that_the_client_imports():
+    seen, left, packages = set(), {"index.js"}, set()
+    while left:
+        name = left.pop()
+        seen.add(name)
+        imported = re.findall(r'^(?:import|export) .*from "(.+)";$', (CLIENT / name).read_text(), re.MULTILINE)
+        packages |= {module for module in imported if not module.startswith("./")}
+        left |= {module.removeprefix("./") for module in imported if module.startswith("./")} - seen
+    assert packages == set(json.loads((CLIENT / "package.json").read_text())["dependencies"])
+    assert {"bundle.js", "marching_cubes.js", "noise.js"} <= seen and "generate.js" not in seen
 
 
 def test_the_bundle_has_the_client_and_none_of_its_packages(web_bundles):
