@@ -205,7 +205,7 @@ def test_weights_beside_the_program_are_read(web_bundles, tmp_path):
     assert found["shape"][1:] == list(shape)[1:] and found["again"]
 
 
-def test_the_packages_are_pinned_and_come_from_the_registry(web_bundles):
+def test_the_packages_are_pinned_and_come_from_the_registry():
     package = json.loads((CLIENT / "package.json").read_text())
     lock = json.loads((CLIENT / "package-lock.json").read_text())
     assert all(version[0].isdigit() for version in package["dependencies"].values())
