@@ -67,6 +67,7 @@ def test_the_options_of_a_provider_reach_it(program, monkeypatch):
     assert asked == [{"CUDAExecutionProvider": {"enable_cuda_graph": "1"}, "CPUExecutionProvider": {}}]
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.skipif(not stand_in(load_target("cuda")), reason="the CUDA provider is installed")
 def test_a_cuda_bundle_never_falls_back_to_the_processor(program):
     with pytest.raises(EnvironmentProblem, match=r"CUDAExecutionProvider is not available here.*t3export doctor"):
