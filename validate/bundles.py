@@ -16,6 +16,8 @@ from exporter.families.registry import load_model
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator
+from exporter.stand_in import stand_in
+from exporter.target import Target
 from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
 from validate.errors import PromptsError
@@ -83,8 +85,15 @@ def validate_bundle(
         target=str(manifest.target.get("name")),
         settings=options.to_dict(),
         rungs=tuple(results),
-        stand_in=bundle.stand_in,
+        stand_in=_what_ran(bundle),
     )
+
+
+def _what_ran(bundle: Bundle) -> str | None:
+    """What ran the programs here, where that was not the target itself."""
+    if bundle.stand_in:
+        return f"{bundle.stand_in} on this machine ran the bundle's programs, in place of the engines"
+    return stand_in(Target.model_validate(bundle.manifest.target)) or None
 
 
 def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = None) -> Generator:

@@ -72,10 +72,10 @@ class Report:
         return Verdict(
             passed=self.passed,
             bundle_digest=self.bundle_digest,
-            stand_in=self.stand_in,
             rungs=[
                 RungVerdict(name=rung.name, passed=rung.status == "passed", summary=rung.summary) for rung in climbed
             ],
+            stand_in=self.stand_in,
         )
 
     def require_passed(self) -> None:

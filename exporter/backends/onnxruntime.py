@@ -11,9 +11,10 @@ from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.errors import ValidationFailed
 from exporter.program_files import copy_program
-from exporter.programs import OnnxProgram, onnx_programs
+from exporter.programs import Compile, OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
-from exporter.runtime.onnxruntime import OnnxRuntimeSession
+from exporter.runtime.onnxruntime import ON_CPU, OnnxRuntimeSession
+from exporter.stand_in import stand_in
 from exporter.target import Target
 from exporter.workshop import Workshop
 
@@ -22,19 +23,26 @@ INTEGER = ("int8", "int8_dynamic", "int8_weights", "int4_weights")
 
 def make_programs(workshop: Workshop) -> list[OnnxProgram]:
     """The programs of a bundle in the order in which they run."""
+    return make_compiled(workshop, compile_program)
+
+
+def make_compiled(workshop: Workshop, compile_program: Compile) -> list[OnnxProgram]:
+    """The same programs with another way to compile them."""
     recipe = workshop.recipe
     calibration = workshop.calibration() if recipe.quantization.table.calibrated else None
     return onnx_programs(workshop.model, recipe, workshop.table, compile_program, calibration)
 
 
 def open_program(program: Path, target: Target) -> OnnxRuntimeSession:
-    """A program with the target's session options."""
-    return OnnxRuntimeSession(program, target.session.model_dump())
+    """A program with the target's session options, on the CPU provider where that stands in for the target."""
+    options = target.session.model_dump()
+    return OnnxRuntimeSession(program, options | ON_CPU if stand_in(target) else options)
 
 
 def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
-    """ONNX Runtime needs nothing beside the programs."""
-    return Addition()
+    """ONNX Runtime needs nothing beside the programs; it says where this machine stood in for the target."""
+    told = stand_in(workshop.target)
+    return Addition(warnings=[told] if told else [])
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:

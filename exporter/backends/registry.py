@@ -12,6 +12,7 @@ from exporter.target import Target
 _BACKENDS = {
     "onnxruntime": "exporter.backends.onnxruntime",
     "tensorrt": "exporter.backends.tensorrt.backend",
+    "onnxruntime-web": "exporter.backends.onnxruntime_web",
 }
 
 

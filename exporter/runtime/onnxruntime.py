@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.runtime.onnxruntime_bound import BoundRuns
 
+ON_CPU: dict[str, Any] = {"providers": ["CPUExecutionProvider"], "bind": None}
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 BOTH_INSTALLED = (
     "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files. Uninstall both, then install "
@@ -57,14 +59,17 @@ class OnnxRuntimeSession:
         settings.intra_op_num_threads = options.get("threads", 0)
         for key, value in options.get("config", {}).items():
             settings.add_session_config_entry(key, value)
-        providers = options.get("providers") or ["CPUExecutionProvider"]
+        providers = options.get("providers") or ON_CPU["providers"]
+        provider_options = [options.get("provider_options", {}).get(name, {}) for name in providers]
         try:
-            self._session = ort.InferenceSession(str(program), settings, providers=providers)
+            self._session = ort.InferenceSession(str(program), settings, providers, provider_options)
         except Exception as error:
             raise BundleError(f"{program}: ONNX Runtime {ort.__version__} cannot open it: {error}") from None
         self._require_provider(providers[0])
         self.input_names = tuple(tensor.name for tensor in self._session.get_inputs())
         self.output_names = tuple(tensor.name for tensor in self._session.get_outputs())
+        device = options.get("bind")
+        self._bound = BoundRuns(self._session, device) if device else None
 
     def _require_provider(self, wanted: str) -> None:
         # ONNX Runtime falls back to the CPU with nothing but a log line.
@@ -79,5 +84,6 @@ class OnnxRuntimeSession:
         missing = [name for name in self.input_names if name not in arrays]
         if missing:
             raise BundleError(f"the program needs {', '.join(missing)}; it was given {', '.join(sorted(arrays))}")
-        found = self._session.run(None, {name: np.ascontiguousarray(arrays[name]) for name in self.input_names})
+        inputs = {name: np.ascontiguousarray(arrays[name]) for name in self.input_names}
+        found = self._bound.run(inputs) if self._bound else self._session.run(None, inputs)
         return dict(zip(self.output_names, found, strict=True))

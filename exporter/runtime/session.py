@@ -26,10 +26,11 @@ def open_session(backend: str, program: Path, options: dict[str, Any]) -> Sessio
 
     Raises BundleError for a backend this runtime cannot open, EnvironmentProblem where its package is missing.
     """
-    if backend == "onnxruntime":
-        from exporter.runtime.onnxruntime import OnnxRuntimeSession
+    if backend in ("onnxruntime", "onnxruntime-web"):
+        from exporter.runtime.onnxruntime import ON_CPU, OnnxRuntimeSession
 
-        return OnnxRuntimeSession(program, options)
+        # Out of a browser ONNX Runtime itself runs what ONNX Runtime Web would: the same file, the same sources.
+        return OnnxRuntimeSession(program, options if backend == "onnxruntime" else options | ON_CPU)
     if backend == "tensorrt":
         from exporter.runtime.tensorrt import TensorRtSession
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from exporter.errors import EnvironmentProblem
 from exporter.runtime.onnxruntime import BOTH_INSTALLED, NONE_INSTALLED, installed_distributions
+from exporter.stand_in import stand_in
 from exporter.target import Target, list_targets
 from t3export.machine import describe_machine, extras
 from t3export.output import print_json, results, table
@@ -74,4 +75,4 @@ def _state(target: Target) -> str:
         return "[yellow]cannot run[/]"
     if target.missing("build"):
         return "[green]runs[/], cannot build: pip install 't3export\\[build]'"
-    return "[green]ready[/]"
+    return "[green]ready[/] to build, for another machine" if stand_in(target) else "[green]ready[/]"

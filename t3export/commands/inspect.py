@@ -73,7 +73,7 @@ def _verdict(manifest: Manifest) -> str:
         return "[yellow]of another build: validate it again[/]"
     failed = [rung.name for rung in verdict.rungs if not rung.passed]
     told = "[green]passed[/]" if verdict.passed else f"[red]failed[/]: {escape(', '.join(failed))}"
-    return f"{told} on {verdict.stand_in}, in place of the engines" if verdict.stand_in else told
+    return f"{told}\n{escape(verdict.stand_in)}" if verdict.stand_in else told
 
 
 def _engines(engines: EnginesPart) -> str:

@@ -100,7 +100,7 @@ def command(
     else:
         results().print(report_table(report))
         if report.stand_in:
-            print_note(f"measured with {report.stand_in} on the bundle's programs, not on its engines")
+            print_note(report.stand_in)
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)

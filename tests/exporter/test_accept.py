@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from exporter.accept import require_accepted
+from exporter.accept import misfits, require_accepted
 from exporter.errors import RecipeError
 from exporter.recipe_file import load_recipe
 from exporter.target import list_targets, load_target
 
-RECIPE = "recipes/shape_e_int8.yaml"
+RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPE = RECIPES / "shape_e_int8.yaml"
+INT8 = load_recipe(RECIPE)
 TENSORRT = [target.name for target in list_targets() if target.backend == "tensorrt"]
 
 
@@ -40,5 +44,33 @@ def test_half_precision_needs_a_tolerance():
     recipe = load_recipe(RECIPE)
     tolerances = {name: t for name, t in recipe.validation.tolerances.items() if name != "fp16"}
     validation = recipe.validation.model_copy(update={"tolerances": tolerances})
-    with pytest.raises(RecipeError, match=r"no validation\.tolerances\.fp16"):
+    with pytest.raises(RecipeError, match=r"validation\.tolerances\.fp16 is refused.*missing"):
         require_accepted(recipe.model_copy(update={"validation": validation}), load_target("orin"))
+
+
+def refusing(**refused):
+    return load_target("cpu").model_copy(update={"precisions": ["fp32", "fp16", "int8"], "refused": refused})
+
+
+def test_a_recipe_that_fits_is_taken():
+    assert misfits(INT8, refusing()) == {}
+    require_accepted(INT8, refusing())
+
+
+def test_a_precision_is_refused_with_what_there_is_and_the_reason_where_one_is_known():
+    recipe = load_recipe(RECIPES / "shape_e_int4.yaml")
+    with pytest.raises(
+        RecipeError, match=r"int4_weights, int8_weights, which target 'cpu' lacks; it has fp32, fp16, int8$"
+    ):
+        require_accepted(recipe, refusing())
+    with pytest.raises(RecipeError, match=r"it has fp32, fp16, int8 \(int4_weights: no kernel\)$"):
+        require_accepted(recipe, refusing(int4_weights="no kernel"))
+
+
+def test_a_setting_is_refused_with_the_reason():
+    target = refusing(**{"sampler.unroll=loop": "runs a Loop one time too many; choose step"})
+    require_accepted(INT8, target)
+    looped = load_recipe(RECIPES / "shape_e_int8.yaml", ["sampler.unroll=loop"])
+    assert misfits(looped, target) == {"sampler.unroll=loop": "runs a Loop one time too many; choose step"}
+    with pytest.raises(RecipeError, match=r"sampler.unroll: loop is refused for target 'cpu': .*; choose step"):
+        require_accepted(looped, target)

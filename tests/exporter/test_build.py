@@ -226,6 +226,20 @@ def test_a_target_in_half_precision_halves_the_networks(tiny_folder, built, cach
         build(quantized, half, tmp_path / "half", cache=cache)
 
 
+@pytest.mark.parametrize("target", ["arm64", "cpu-avx2", "web"])
+def test_targets_on_onnxruntime_share_their_programs(recipe, built, cache, tmp_path, target):
+    report = build(recipe, load_target(target), tmp_path / target, cache=cache)
+    programs = {stage.program for stage in built.manifest.stages.values()}
+    assert {name: report.manifest.files[name] for name in programs} == {
+        name: built.manifest.files[name] for name in programs
+    }
+    beside = {name.split("/")[0] for name in set(report.manifest.files) - set(built.manifest.files)}
+    assert beside == ({"client"} if target == "web" else set())
+    assert report.manifest.target == load_target(target).model_dump(mode="json")
+    mesh = Bundle.open(report.out).generate("a red chair")
+    assert np.array_equal(mesh.vertices, Bundle.open(built.out).generate("a red chair").vertices)
+
+
 def test_a_rule_that_matches_no_layer_is_refused_and_the_nearest_layers_are_named(tiny_folder, cache, tmp_path):
     quantization = in_int8("denoiser/*.attn1.to_w", precision="int8_dynamic")
     with pytest.raises(RecipeError, match=r"attn1.to_w.*matches no layer; the nearest of \d+: denoiser/.*attn1\.to_"):

@@ -5,13 +5,14 @@ import pytest
 from exporter.errors import RecipeError
 from exporter.target import Need, list_targets, load_target, require_complete, require_measurable, target_names
 
-EXPECTED = {"cpu", "cpu-openvino", "cuda", "orin", "orin-nano", "t4", "rtx", "h200", "android", "ios", "arm64", "web",
-            "cpu-executorch"}  # fmt: skip
+EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cuda", "orin", "orin-nano", "t4", "rtx", "h200", "android", "ios",
+            "arm64", "web", "cpu-executorch"}  # fmt: skip
 
 
 def test_every_shipped_target_loads_under_its_own_name():
     assert {target.name for target in list_targets()} == EXPECTED == set(target_names())
-    assert list_targets()[0].name == "cpu"
+    statuses = [target.status for target in list_targets()]
+    assert statuses == sorted(statuses)
 
 
 def test_tensorrt_reads_opset_20():
@@ -21,7 +22,7 @@ def test_tensorrt_reads_opset_20():
 def test_a_planned_target_is_refused_with_what_there_is():
     require_complete(load_target("cpu"))
     planned = load_target("cpu").model_copy(update={"name": "board", "status": "planned"})
-    with pytest.raises(RecipeError, match=r"'board' .* is planned: not built by this version.* built: cpu"):
+    with pytest.raises(RecipeError, match=r"'board' .* is planned: not built by this version.* built: .*cpu"):
         require_complete(planned)
 
 
@@ -60,9 +61,27 @@ def test_a_users_own_target_by_path(tmp_path):
         load_target(str(path))
 
 
+def test_a_precision_is_taken_or_refused_with_a_reason(tmp_path):
+    target = load_target("cuda")
+    assert target.reason_against("fp32") is None
+    assert "MatMulInteger" in target.reason_against("int8")
+    bare = target.model_copy(update={"refused": {}})
+    assert bare.reason_against("int8") == "not offered for this target"
+    path = tmp_path / "board.yaml"
+    path.write_text(
+        "name: board\ndescription: my board\nbackend: onnxruntime\nprocessor: cpu\nstatus: complete\n"
+        "opset: 23\nprecisions: [fp32, int8]\nrefused: {int8: too slow}\n"
+    )
+    with pytest.raises(RecipeError, match="int8 cannot be among the precisions and refused"):
+        load_target(path)
+    path.write_text(path.read_text().replace("{int8: too slow}", "{int9: too slow}"))
+    with pytest.raises(RecipeError, match=r"no precision 'int9'.*did you mean 'int8'"):
+        load_target(path)
+
+
 def test_needs_are_looked_for():
     package = Need(kind="package", name="numpy", used_for="x", side="run")
-    assert not package.missing()
+    assert not package.missing() and package.found
     assert package.model_copy(update={"name": "no-such-package-here"}).missing()
     assert package.model_copy(update={"kind": "tool", "name": "no-such-tool-here"}).missing()
     assert not package.model_copy(update={"kind": "device", "name": "moon"}).missing()

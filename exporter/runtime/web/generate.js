@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+/** A prompt to a GLB file, under Node.js. */
+
+import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { toGlb, WebBundle } from "./index.js";
+
+const HELP = `Usage: node generate.js PROMPT [options]
+
+  -o, --output FILE   Where the mesh goes.  [default: mesh.glb]
+  --bundle FOLDER     The bundle.  [default: the one that this client came in]
+  --seed N            Seed of the noise.  [default: 0]
+  --grid N            Samples of the field along each edge.  [default: the recipe's]
+
+Examples:
+  npm ci && node generate.js "a red chair" -o chair.glb
+  node generate.js "a blue mug" --seed 7 --grid 64 --bundle ../my_bundle`;
+
+const text = { type: "string" };
+const options = { output: { ...text, short: "o" }, bundle: text, seed: text, grid: text, help: { type: "boolean" } };
+
+async function main() {
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  if (values.help) return console.log(HELP);
+  if (positionals.length !== 1) throw new Error(`one PROMPT is expected\n\n${HELP}`);
+  const bundle = await WebBundle.open(values.bundle ?? fileURLToPath(new URL("..", import.meta.url)));
+  const mesh = await bundle.generate(positionals[0], {
+    seed: BigInt(values.seed ?? 0),
+    grid: values.grid && Number(values.grid),
+    onStep: (done, total) => process.stderr.isTTY && process.stderr.write(`\rstep ${done} of ${total} `),
+  });
+  const output = values.output ?? "mesh.glb";
+  await writeFile(output, toGlb(mesh));
+  console.log(`${output}  (${mesh.vertices.length / 3} vertices, ${mesh.faces.length / 3} triangles)`);
+}
+
+main().catch((error) => {
+  console.error(`error: ${error.message}`);
+  process.exitCode = 1;
+});

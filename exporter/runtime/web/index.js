@@ -1,0 +1,14 @@
+/**
+ * Prompts to meshes with a t3export bundle, in a browser or in Node.js.
+ *
+ *     const bundle = await WebBundle.open(new URL("..", import.meta.url));
+ *     const glb = toGlb(await bundle.generate("a red chair", { seed: 0 }));
+ *
+ * The two packages of package.json are imported by name: Node.js finds them after `npm ci`; a page without a bundler
+ * names their files in an import map. Pages need https or localhost, and more than one thread needs cross-origin
+ * isolation.
+ */
+export { WebBundle } from "./bundle.js";
+export { BundleError } from "./files.js";
+export { toGlb } from "./glb.js";
+export { noise } from "./noise.js";

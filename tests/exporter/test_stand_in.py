@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from exporter.stand_in import stand_in
+from exporter.target import load_target
+
+
+@pytest.mark.parametrize(
+    ("target", "machine", "flags", "packages", "here"),
+    [
+        ("cpu", "x86_64", "avx2", [], True),
+        ("arm64", "aarch64", "", [], True),
+        ("arm64", "x86_64", "avx512_vnni", [], False),
+        ("cpu-avx2", "x86_64", "avx avx2 fma", [], True),
+        ("cpu-avx2", "x86_64", "avx2 avx512_vnni", [], False),
+        ("cpu-avx2", "x86_64", "avx2 avx_vnni", [], False),
+        ("cpu-avx2", "aarch64", "", [], False),
+        ("cuda", "x86_64", "avx2", ["onnxruntime-gpu"], True),
+        ("cuda", "x86_64", "avx2", ["onnxruntime"], False),
+        ("web", "x86_64", "avx2", ["onnxruntime"], False),
+    ],
+)
+def test_it_says_so_where_this_machine_is_not_the_target(target, machine, flags, packages, here, monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text(f"flags\t: {flags}\n")
+    monkeypatch.setattr("exporter.stand_in._CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("exporter.stand_in.platform.machine", lambda: machine)
+    monkeypatch.setattr("exporter.stand_in.installed_distributions", lambda: packages)
+    told = stand_in(load_target(target))
+    assert told == ("" if here else load_target(target).stand_in)
+    assert here or "stand" in told or "checked" in told

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exporter.target import list_targets, target_names
+from t3export.cli import run
+
+ROOT = Path(__file__).parents[2]
+MARKDOWN = ["targets", "--check", "--markdown"]
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_check_tells_what_is_here_what_is_taken_and_why_not_the_rest(capsys):
+    assert run(["targets", "--check"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert all(target.name in told for target in list_targets())
+    assert "shape_e_int8" in told and "ready" in told and "builds" in told and "lacks" in told
+    assert "refused by" in told and "int8_dynamic" in told and "checked here" in told
+
+
+def test_the_check_as_data(capsys):
+    assert run(["targets", "cuda", "--check", "--recipe", "recipes/shape_e_int8.yaml", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["precisions"]["fp32"] is None and "MatMulInteger" in told["precisions"]["int8"]
+    assert told["recipes"]["shape_e_int8"] == {"state": "refused", "reasons": {"int8": told["precisions"]["int8"]}}
+    assert next(need for need in told["needs"] if need["name"] == "onnx")["found"]
+    assert next(need for need in told["needs"] if need["kind"] == "device")["found"] is None
+
+
+def test_the_markdown_has_a_line_for_each_target_and_each_reason(capsys):
+    assert run(MARKDOWN) == 0
+    told = capsys.readouterr().out
+    table, _, reasons = told.partition("\n\n")
+    assert table.splitlines()[0].endswith("| shape_e_fp32 | shape_e_int4 | shape_e_int8 | shape_e_tiny |")
+    assert len(table.splitlines()) == 2 + len(target_names())
+    assert "no int8:" in reasons and "`cuda`" in reasons
+
+
+@pytest.mark.parametrize("arguments", [["--markdown"], ["--recipe", "recipes/shape_e_int8.yaml"]])
+def test_what_goes_with_the_check_alone(arguments, capsys):
+    assert run(["targets", *arguments]) == 2
+    assert "go with --check" in capsys.readouterr().err
+
+
+def test_a_wrong_recipe_is_told(capsys):
+    assert run(["targets", "--check", "--recipe", "recipes/shape_e_int9.yaml"]) == 2
+    assert "did you mean 'shape_e_int8.yaml'" in capsys.readouterr().err
+
+
+def test_the_readmes_table_is_what_the_command_prints(capsys):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if "t3export " + " ".join(MARKDOWN) not in readme:
+        pytest.skip("the README has no table of targets")
+    assert run(MARKDOWN) == 0
+    assert capsys.readouterr().out in readme
