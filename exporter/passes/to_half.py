@@ -1,7 +1,8 @@
 """Half precision for the network of a program: the rendering that TensorRT takes, with or without Q/DQ.
 
 What belongs to a module is computed in half precision; inputs, outputs and the arithmetic between the modules (the
-scheduler's update, whose noise levels half precision is too coarse for) stay float32. Every tensor has one type, as
+scheduler's update, whose noise levels half precision is too coarse for) stay float32, and so do angles: NeRF's encoding
+takes the sine of thousands of radians. Every tensor has one type, as
 TensorRT's strongly typed networks want it; the scales of Q/DQ have the type of what they scale.
 """
 
@@ -37,7 +38,7 @@ def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
 class _Halver:
     def __init__(self, graph: gs.Graph, types: Mapping[str, int]) -> None:
         self.graph = graph
-        self.inner = {id(node) for node in graph.nodes if _belongs_to_module(node)}
+        self.inner = {id(node) for node in graph.nodes if _belongs_to_module(node)} - _angles(graph)
         self.floats = {name for name, kind in types.items() if kind == onnx.TensorProto.FLOAT}
         self.halved: dict[str, gs.Tensor] = {}
 
@@ -111,3 +112,15 @@ def _saturated(values: np.ndarray) -> np.ndarray:
 def _belongs_to_module(node: gs.Node) -> bool:
     """Named stage/module/Operator; the stage's own arithmetic is stage/Operator."""
     return node.name.count("/") > 1
+
+
+def _angles(graph: gs.Graph) -> set[int]:
+    """Sines and cosines, and what a module computes to get at their angles."""
+    found: set[int] = set()
+    waiting = [node for node in graph.nodes if node.op in ("Sin", "Cos")]
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in found and _belongs_to_module(node):
+            found.add(id(node))
+            waiting += [maker for value in node.inputs for maker in value.inputs]
+    return found

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from exporter.errors import ValidationFailed
 from exporter.parity import compare
@@ -62,3 +63,23 @@ def test_a_weight_beyond_the_range_is_named(tmp_path):
     graph.tensors()["norm.weight"].values = np.full(32, 1e6, np.float32)
     with pytest.raises(ValidationFailed, match=r"'norm.weight' holds 1e\+06"):
         to_half(graph, tensor_types(onnx.load(program)))
+
+
+class Encoding(torch.nn.Module):
+    """Sines of thousands of radians, inside a module."""
+
+    class Inner(torch.nn.Module):
+        def forward(self, x):
+            return torch.sin(x * 2.0**14)
+
+    def __init__(self):
+        super().__init__()
+        self.inner = self.Inner()
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def test_angles_keep_their_precision(tmp_path):
+    program = traced(Encoding(), tmp_path / "fp32")
+    assert compare(output(program, inputs()), output(in_half(program, tmp_path / "fp16"), inputs())).snr_db > 60
