@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.backends.base import Program
+from exporter.backends.base import Made
 from exporter.bundle import (
     Manifest,
     MeshPart,
@@ -26,23 +25,6 @@ from exporter.workshop import Workshop
 TOKENIZER = "tokenizer/tokenizer.json"
 TABLE = "sampler.json"
 GOLDENS = "goldens"
-
-
-@dataclass(frozen=True)
-class Made:
-    """A program with what its last step wrote."""
-
-    program: Program
-    entry: Entry
-
-    @property
-    def name(self) -> str:
-        return self.program.name
-
-    @property
-    def main(self) -> str:
-        """The program's path inside the bundle."""
-        return f"{self.name}/{self.program.main}"
 
 
 def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made]) -> None:

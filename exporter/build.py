@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.assemble import Made, goldens_of, make_manifest, write_files
-from exporter.backends.base import Backend
-from exporter.backends.registry import backend_of
+from exporter.assemble import goldens_of, make_manifest, write_files
+from exporter.backends.base import Backend, Made
+from exporter.backends.refusals import require_taken
+from exporter.backends.registry import backend_of, refused_by
 from exporter.bundle import Manifest, bundle_digest, write_manifest
 from exporter.cache import Cache, Entry
-from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
+from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.goldens import GoldenParity, check
 from exporter.meter import Progress, Silent, StepRecord, metered
 from exporter.recipe import Recipe
@@ -24,13 +25,14 @@ from exporter.workshop import Workshop
 
 @dataclass
 class BuildReport:
-    """What a build did. `steps` in order with their times and peak memory, `parities` of every golden."""
+    """What a build did. `steps` in order with their times and peak memory, `parities` of every golden, and warnings."""
 
     out: Path
     digest: str
     manifest: Manifest
     steps: list[StepRecord] = field(default_factory=list)
     parities: list[GoldenParity] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def build(
@@ -42,7 +44,7 @@ def build(
     misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
     """
     require_complete(target)
-    _require_precisions(recipe, target)
+    require_taken(recipe, target, refused_by(target))
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())
@@ -50,11 +52,12 @@ def build(
         made = _make_programs(workshop, backend)
         with metered("write bundle", workshop.progress, workshop.steps):
             write_files(workshop, folder, goldens, made)
+            addition = backend.complete(workshop, folder, made)
         parities = _check_programs(workshop, backend, folder, made)
         with metered("manifest", workshop.progress, workshop.steps):
             manifest = make_manifest(workshop, folder, made)
             write_manifest(folder, manifest)
-    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities)
+    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, addition.warnings)
 
 
 def _make_programs(workshop: Workshop, backend: Backend) -> list[Made]:
@@ -90,15 +93,6 @@ def _check_programs(workshop: Workshop, backend: Backend, folder: Path, made: li
             "untouched. Quantize fewer stages, or lower the tolerance if this quality is good enough"
         )
     return parities
-
-
-def _require_precisions(recipe: Recipe, target: Target) -> None:
-    lacking = recipe.precisions - set(target.precisions)
-    if lacking:
-        raise RecipeError(
-            f"recipe '{recipe.name}' has layers in {', '.join(sorted(lacking))}, which target '{target.name}' lacks; "
-            f"it has {', '.join(target.precisions)}"
-        )
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from exporter.cache import Entry
 from exporter.quantize.policy import Precision
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.session import Session
@@ -42,6 +44,30 @@ class Program(Protocol):
     def outputs(self, folder: Path) -> list[TensorSpec]: ...
 
 
+@dataclass(frozen=True)
+class Made:
+    """A program with what its last step wrote."""
+
+    program: Program
+    entry: Entry
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    @property
+    def main(self) -> str:
+        """The program's path inside the bundle."""
+        return f"{self.name}/{self.program.main}"
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What a backend has to tell of what it added to a bundle beside the programs."""
+
+    warnings: list[str] = field(default_factory=list)
+
+
 class Backend(Protocol):
     """A module of this package, one for each backend of the targets."""
 
@@ -50,3 +76,6 @@ class Backend(Protocol):
 
     def open_program(self, program: Path, target: Target) -> Session:
         """A program on this machine, to be held to its goldens: the target's own runtime, or what stands in for it."""
+
+    def complete(self, workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
+        """Add what the target needs beside the programs, which lie in the bundle's folder already."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.errors import ValidationFailed
 from exporter.program_files import link_program
@@ -29,6 +30,11 @@ def make_programs(workshop: Workshop) -> list[OnnxProgram]:
 def open_program(program: Path, target: Target) -> OnnxRuntimeSession:
     """A program with the target's session options."""
     return OnnxRuntimeSession(program, target.session.model_dump())
+
+
+def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
+    """ONNX Runtime needs nothing beside the programs."""
+    return Addition()
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:

@@ -30,4 +30,8 @@ def open_session(backend: str, program: Path, options: dict[str, Any]) -> Sessio
         from exporter.runtime.onnxruntime import OnnxRuntimeSession
 
         return OnnxRuntimeSession(program, options)
+    if backend == "executorch":
+        from exporter.runtime.executorch import ExecuTorchSession
+
+        return ExecuTorchSession(program, options)
     raise BundleError(f"{program}: built for the backend '{backend}', which is opened on its own device, not here")
