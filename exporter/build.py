@@ -11,7 +11,7 @@ from pathlib import Path
 from exporter.assemble import goldens_of, make_manifest, write_files
 from exporter.backends.base import Backend, Made
 from exporter.backends.refusals import require_taken
-from exporter.backends.registry import backend_of, refused_by
+from exporter.backends.registry import backend_of
 from exporter.bundle import Manifest, bundle_digest, write_manifest
 from exporter.cache import Cache, Entry
 from exporter.errors import EnvironmentProblem, ValidationFailed
@@ -44,7 +44,7 @@ def build(
     misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
     """
     require_complete(target)
-    require_taken(recipe, target, refused_by(target))
+    require_taken(recipe, target)
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())

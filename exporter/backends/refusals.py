@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from exporter.backends.executorch.refusals import REFUSED as REFUSED_BY_EXECUTORCH
 from exporter.errors import RecipeError
 from exporter.recipe import Recipe
 from exporter.target import Target
 
+# By backend: a precision, an operator, a rounding, an observer, `smooth`, a way of unrolling, each with the reason.
+_REFUSED: Mapping[str, Mapping[str, str]] = {"executorch": REFUSED_BY_EXECUTORCH}
 
-def require_taken(recipe: Recipe, target: Target, refused: Mapping[str, str]) -> None:
-    """Raises RecipeError that names the field and the reason.
 
-    `refused`: what the target's backend does not take (a precision, an operator, a rounding, an observer, `smooth`, a
-    way of unrolling), each with the reason.
-    """
+def require_taken(recipe: Recipe, target: Target) -> None:
+    """Raises RecipeError that names the field of what the target does not take, and the reason."""
+    refused = _REFUSED.get(target.backend, {})
     for field, word in _words(recipe):
         if word in refused:
             raise RecipeError(f"recipe '{recipe.name}', {field}: target '{target.name}' has no {word}: {refused[word]}")

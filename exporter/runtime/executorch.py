@@ -12,7 +12,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -31,11 +31,12 @@ class ExecuTorchSession:
     """A `.pte` program with its `signature.json` beside it; `options` are the `session` section of a target.
 
     The signature names inputs and outputs, and says how much of each dynamic dimension the program takes at once: more
-    is cut into pieces here, as an app would do it.
+    is cut into pieces here, as an app would do it. Raises BundleError for a damaged program, EnvironmentProblem without
+    ExecuTorch.
     """
 
     def __init__(self, program: Path, options: dict[str, Any]) -> None:
-        signature = json.loads((program.parent / SIGNATURE).read_text(encoding="utf-8"))
+        signature = _read_signature(program.parent / SIGNATURE)
         self.inputs, self.outputs = (
             [TensorSpec(spec["name"], spec["dtype"], tuple(spec["shape"])) for spec in signature[side]]
             for side in ("inputs", "outputs")
@@ -58,6 +59,13 @@ class ExecuTorchSession:
     def _run_piece(self, arrays: Arrays) -> Arrays:
         found = self._execute([np.array(arrays[spec.name], spec.dtype, order="C") for spec in self.inputs])
         return dict(zip((spec.name for spec in self.outputs), found, strict=True))
+
+
+def _read_signature(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be read, and the program beside it needs it ({error})") from None
 
 
 def _load(program: Path, threads: int) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
@@ -97,19 +105,22 @@ def _quiet_import() -> Iterator[None]:
 
 
 @contextmanager
-def _own_words() -> Iterator[IO[bytes]]:
-    """What the runtime writes straight to the terminal, kept: remarks about the processor, and reasons of a failure."""
+def _own_words() -> Iterator[IO[str]]:
+    """What the runtime tells the terminal, kept: remarks about the processor, and the reasons of a failure.
+
+    Some of it goes to the file descriptor, some to Python's stream.
+    """
     before = os.dup(2)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
         os.dup2(said.fileno(), 2)
         try:
-            yield said
+            with redirect_stderr(said):
+                yield said
         finally:
             os.dup2(before, 2)
             os.close(before)
 
 
-def _last_words(said: IO[bytes]) -> str:
+def _last_words(said: IO[str]) -> str:
     said.seek(0)
-    lines = said.read().decode(errors="replace").splitlines()
-    return "".join(f"\n  {line}" for line in lines[-3:])
+    return "".join(f"\n  {line}" for line in said.read().splitlines()[-3:])

@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from exporter.backends.refusals import require_taken
-from exporter.backends.registry import refused_by
 from exporter.document import choices_of
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe import Recipe
@@ -67,8 +66,7 @@ def check(
     """
     checked = checked_recipe(recipe, overrides, weights)
     if target_name:
-        target = load_target(target_name)
-        require_taken(checked, target, refused_by(target))
+        require_taken(checked, load_target(target_name))
     if as_json:
         print_json({"recipe": checked.name, "digest": checked.digest, "valid": True})
     else:

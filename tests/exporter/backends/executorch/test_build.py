@@ -142,10 +142,3 @@ def test_a_program_tells_which_input_it_misses_and_which_does_not_fit(built):
     arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     with pytest.raises(BundleError, match=r"input 'points' has shape \[2, 2, 4\], the program takes \['batch'"):
         session.run(arrays | {"points": np.zeros((2, 2, 4), np.float32)})
-
-
-def test_a_broken_program_is_refused_with_the_runtimes_own_words(built, tmp_path):
-    (tmp_path / "program.pte").write_bytes(b"not a program")
-    (tmp_path / "signature.json").write_bytes((built.out / "field/signature.json").read_bytes())
-    with pytest.raises(BundleError, match=r"program\.pte: ExecuTorch cannot open it"):
-        ExecuTorchSession(tmp_path / "program.pte", {})
