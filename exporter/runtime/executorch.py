@@ -92,16 +92,18 @@ def _load(program: Path, threads: int) -> Callable[[list[np.ndarray]], list[np.n
 
 @contextmanager
 def _quiet_import() -> Iterator[None]:
-    """The binding calls itself experimental each time it is imported."""
-    logger = logging.getLogger("torch.utils._pytree")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """The binding calls itself experimental each time it is imported, and torchao misses its GPU kernels."""
+    loggers = [logging.getLogger(name) for name in ("torch.utils._pytree", "torchao")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
