@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
 from exporter.errors import RecipeError
-from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
+from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST, Rule
 from exporter.recipe import Recipe
 from exporter.target import NOT_OFFERED, Target
 
@@ -14,10 +17,9 @@ def misfits(recipe: Recipe, target: Target) -> dict[str, str]:
     for precision in PRECISIONS_LOWEST_FIRST:
         if precision in recipe.precisions and (reason := target.reason_against(precision)):
             found[precision] = reason
-    for setting, reason in target.refused.items():
-        field, is_setting, value = setting.partition("=")
-        if is_setting and str(_value(recipe, field)) == value:
-            found[setting] = reason
+    for said, reason in target.refused.items():
+        if "=" in said and _asks_for(recipe, said):
+            found[said] = reason
     if target.rendering not in recipe.validation.tolerances:
         found[f"validation.tolerances.{target.rendering}"] = (
             f"missing: what is not quantized is {target.rendering} there, and has to be judged by it"
@@ -40,6 +42,44 @@ def require_accepted(recipe: Recipe, target: Target) -> None:
             f"{name.replace('=', ': ')} is refused for target '{target.name}': {why}" for name, why in found.items()
         )
         raise RecipeError("\n".join(lines))
+
+
+def fitted(recipe: Recipe, target: Target) -> tuple[Recipe, list[str]]:
+    """The recipe without what a target leaves out of it, and what is to be told of that."""
+    told = []
+    for said, reason in target.left_out.items():
+        if _asks_for(recipe, said):
+            recipe = _without(recipe, said)
+            told.append(f"{said.partition('=')[0]} is left out for target '{target.name}': {reason}")
+    return recipe, told
+
+
+def _asks_for(recipe: Recipe, said: str) -> bool:
+    """Whether a recipe has a setting, as 'sampler.unroll=loop', or a rule with a field, as 'operator=table'."""
+    field, _, pattern = said.partition("=")
+    if field in Rule.model_fields:
+        return any(map(_rules_with(said), recipe.quantization.rules))
+    if field.startswith("quantization.calibration.") and not recipe.quantization.table.calibrated:
+        return False
+    return fnmatchcase(str(_value(recipe, field)), pattern)
+
+
+def _rules_with(said: str) -> Callable[[Rule], bool]:
+    field, _, pattern = said.partition("=")
+    return lambda rule: rule.precision != "fp32" and fnmatchcase(str(getattr(rule, field)), pattern)
+
+
+def _without(recipe: Recipe, said: str) -> Recipe:
+    """Without the rules that have a field, or with a quantization setting at its default."""
+    field = said.partition("=")[0]
+    section = recipe.quantization
+    if field in Rule.model_fields:
+        has = _rules_with(said)
+        changes: dict[str, object] = {"rules": [rule for rule in section.rules if not has(rule)]}
+    else:
+        name = field.removeprefix("quantization.")
+        changes = {name: type(section).model_fields[name].default}
+    return recipe.model_copy(update={"quantization": section.model_copy(update=changes)})
 
 
 def _value(recipe: Recipe, field: str) -> object:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.accept import require_accepted
+from exporter.accept import fitted, require_accepted
 from exporter.assemble import goldens_of, make_manifest, write_files
 from exporter.backends.base import Backend, Made
 from exporter.backends.registry import backend_of
@@ -44,6 +44,7 @@ def build(
     program misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
     """
     require_complete(target)
+    recipe, left_out = fitted(recipe, target)
     require_accepted(recipe, target)
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
@@ -57,7 +58,9 @@ def build(
         with metered("manifest", workshop.progress, workshop.steps):
             manifest = make_manifest(workshop, folder, made, addition)
             write_manifest(folder, manifest)
-    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, addition.warnings)
+    return BuildReport(
+        out, bundle_digest(manifest), manifest, workshop.steps, parities, [*left_out, *addition.warnings]
+    )
 
 
 def _make_programs(workshop: Workshop, backend: Backend) -> list[Made]:

@@ -43,7 +43,9 @@ class TensorPart(Part):
 
 class StagePart(Part):
     program: str = Field(description="Path of the program inside the bundle")
-    external_data: list[str] = Field(default_factory=list, description="Paths of its weights kept outside the program")
+    external_data: list[str] = Field(
+        default_factory=list, description="Paths of its other files, such as weights kept outside the program"
+    )
     inputs: list[TensorPart]
     outputs: list[TensorPart]
     precision: Precision = Field(description="The lowest precision of any layer")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from exporter.accept import misfits
+from exporter.accept import fitted, misfits
 from exporter.recipe import Recipe
 from exporter.target import Target
 
@@ -25,7 +25,7 @@ class Cell:
 
 def cell(recipe: Recipe, target: Target) -> Cell:
     """What `build` would do with a recipe and a target."""
-    reasons = misfits(recipe, target)
+    reasons = misfits(fitted(recipe, target)[0], target)
     state: State = "planned" if target.status == "planned" else "refused" if reasons else "builds"
     return Cell(recipe.name, target.name, state, reasons)
 

@@ -22,11 +22,10 @@ from exporter.quantize.quantizer import REPORT, LayerReport, lowest_precision, r
 from exporter.quantize.steps import Quantization
 from exporter.recipe import Recipe
 from exporter.sampling.loop import loop
-from exporter.sampling.schedulers import clip_range
-from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import CoefficientTable
 from exporter.sampling.unrolled import unrolled
-from exporter.stage import Stage, TensorSpec
+from exporter.sources import program_sources
+from exporter.stage import TensorSpec
 from exporter.target import Target
 from exporter.trace.onnx import PROGRAM, trace
 from exporter.transform import Transform
@@ -129,37 +128,18 @@ def onnx_programs(
 
     `calibration`: the recorded inputs that quantization takes its ranges from, where the recipe needs any.
     """
-    sampler, render = recipe.sampler, recipe.render.model_dump(include={"coarse_samples", "fine_samples"})
-    name = "denoiser" if sampler.unroll == "step" else "sampler"
-    stages = model.stages(recipe.render)
-    settings = sampler.model_dump(exclude={"unroll"})
-
-    def quantization(stage: str) -> Quantization:
-        return Quantization(stage, recipe.quantization, calibration, sampler.guidance_scale)
-
-    programs = {
-        stage: OnnxProgram(
-            stage, make, {"render": render} if stage == "renderer" else {}, quantization(stage), compile_program
+    return [
+        OnnxProgram(
+            source.name,
+            source.make_stage,
+            source.settings,
+            source.quantization,
+            compile_program,
+            recipe.sampler.unroll if source.is_step else "step",
+            table.evaluations,
         )
-        for stage, make in stages.items()
-    }
-    own = OnnxProgram(
-        name,
-        lambda: _step_stage(model, recipe, table),
-        {"sampler": settings},
-        quantization("denoiser"),
-        compile_program,
-        sampler.unroll,
-        table.evaluations,
-    )
-    first, *rest = programs.values()
-    return [first, own, *rest]
-
-
-def _step_stage(model: LoadedModel, recipe: Recipe, table: CoefficientTable) -> Stage:
-    clamp = clip_range(model.scheduler()) if recipe.sampler.clamp == "openai" else None
-    module = SamplerStep(model.denoiser(), table, recipe.sampler.guidance_scale, clamp)
-    return step_stage(module.eval(), model.latent_shape, model.embedding_width)
+        for source in program_sources(model, recipe, table, calibration)
+    ]
 
 
 def _write_specs(folder: Path, inputs: Any, outputs: Any) -> None:

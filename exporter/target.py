@@ -99,7 +99,13 @@ class Target(Section):
     )
     refused: dict[str, str] = Field(
         default_factory=dict,
-        description="What is refused, and why: a precision, or a setting of a recipe as 'sampler.unroll=loop'",
+        description="What is refused, and why: a precision, a setting of a recipe as 'sampler.unroll=loop', or a field "
+        "of a rule as 'operator=norm'; * and ? may stand in values",
+    )
+    left_out: dict[str, str] = Field(
+        default_factory=dict,
+        description="What is left out of a recipe and told as a warning, and why: a quantization setting, or rules "
+        "with a field, as 'operator=table'",
     )
     needs: list[Need] = Field(default_factory=list, description="What building and running need")
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")

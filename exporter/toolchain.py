@@ -18,6 +18,8 @@ PACKAGES = (
     "onnxscript",
     "onnx-ir",
     "onnxruntime",
+    "executorch",
+    "torchao",
     "numpy",
 )
 _NOT_IN_PROGRAMS = ("runtime", "zoo")

@@ -13,6 +13,7 @@ _BACKENDS = {
     "onnxruntime": "exporter.backends.onnxruntime",
     "tensorrt": "exporter.backends.tensorrt.backend",
     "onnxruntime-web": "exporter.backends.onnxruntime_web",
+    "executorch": "exporter.backends.executorch.backend",
 }
 
 

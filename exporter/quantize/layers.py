@@ -21,7 +21,7 @@ _OPERATORS: dict[str, Operator] = {
     "Tanh": "activation",
     "Relu": "activation",
 }
-_TABLE_ELEMENTS = 1024
+TABLE_ELEMENTS = 1024
 _LAST_PART = re.compile(r"/[^/]+$")
 
 
@@ -73,4 +73,4 @@ def _tables(graph: gs.Graph, weights: set[str]) -> list[Layer]:
 
 
 def _is_table(value: gs.Constant) -> bool:
-    return math.prod(value.shape) >= _TABLE_ELEMENTS and value.dtype == np.float32
+    return math.prod(value.shape) >= TABLE_ELEMENTS and value.dtype == np.float32

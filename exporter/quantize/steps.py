@@ -54,21 +54,20 @@ class Quantization:
         return self.guidance_scale if self.settings.objective == "guided" and self.stage == "denoiser" else None
 
     @property
-    def _shards(self) -> list[Path]:
+    def shards(self) -> list[Path]:
+        """The recorded inputs of this stage, in order."""
         return sorted(self.calibration.folder.glob(f"{self.stage}_[0-9]*.npz")) if self.calibration else []
 
     def _smooth(self, before: Path | None, folder: Path) -> None:
         assert before is not None
         alpha = self.settings.smooth
         assert alpha != "none"
-        smooth_program(before / PROGRAM, self.policy, alpha, self._shards, self._objective, folder)
+        smooth_program(before / PROGRAM, self.policy, alpha, self.shards, self._objective, folder)
 
     def _observe(self, before: Path | None, folder: Path) -> None:
         assert before is not None
         needs = wanted(prepared(before / PROGRAM), self.policy)
-        found = collect(
-            before / PROGRAM, needs.tensors, self._shards, grams=needs.grams, guidance_scale=self._objective
-        )
+        found = collect(before / PROGRAM, needs.tensors, self.shards, grams=needs.grams, guidance_scale=self._objective)
         save(found, folder / STATISTICS)
         copy_program(before / PROGRAM, folder)
 

@@ -15,6 +15,7 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from exporter.backends.onnxruntime import compile_program
 from exporter.cache import Cache, Entry
+from exporter.errors import RecipeError
 from exporter.meter import Progress, Silent
 from exporter.programs import OnnxProgram, onnx_programs
 from exporter.quantize.graph_file import prepared
@@ -78,9 +79,10 @@ class Workbench:
     ) -> None:
         """Noise is measured on the first `prompts` of the recorded ones.
 
-        Raises RecipeError for a planned target, WeightsError.
+        Raises RecipeError for a planned target or one that runs no ONNX here, WeightsError.
         """
         require_complete(target)
+        _require_onnx(target)
         self.recipe, self.target, self.cache = recipe, target, cache
         self.progress = progress or Silent()
         self._workshop = Workshop.open(recipe, target, cache, self.progress)
@@ -210,6 +212,14 @@ class Workbench:
 
     def _shards(self, stage: str) -> list[Path]:
         return sorted(self._calibration.folder.glob(f"{stage}_[0-9]*.npz"))
+
+
+def _require_onnx(target: Target) -> None:
+    if target.backend != "onnxruntime":
+        raise RecipeError(
+            f"target '{target.name}': candidates are measured on ONNX Runtime, and it runs {target.backend} programs. "
+            "Find the policy for target cpu: layers have the same names for every target"
+        )
 
 
 def stored_bytes(program: Path) -> int:

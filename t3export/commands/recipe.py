@@ -11,11 +11,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
+from exporter.accept import fitted, require_accepted
 from exporter.document import choices_of
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe import Recipe
+from exporter.target import load_target
 from t3export.options import checked_recipe, recipe_options
-from t3export.output import print_json, results
+from t3export.output import print_json, print_note, results
 
 
 @click.group()
@@ -50,15 +52,25 @@ def show(recipe: Path, overrides: tuple[str, ...], weights: str | None, as_json:
 
 @command.command()
 @recipe_options
+@click.option("--target", "target_name", help="Also check that this target takes what the recipe asks for.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def check(recipe: Path, overrides: tuple[str, ...], weights: str | None, as_json: bool) -> None:
+def check(
+    recipe: Path, overrides: tuple[str, ...], weights: str | None, target_name: str | None, as_json: bool
+) -> None:
     """Check a recipe and print its digest; every mistake is told with its line. Exit code 2 for a wrong one.
 
     \b
-    Example:
+    Examples:
       t3export recipe check recipes/shape_e_int8.yaml
+      t3export recipe check recipes/shape_e_int8.yaml --target android
     """
     checked = checked_recipe(recipe, overrides, weights)
+    if target_name:
+        target = load_target(target_name)
+        checked, left_out = fitted(checked, target)
+        require_accepted(checked, target)
+        for told in left_out:
+            print_note(told)
     if as_json:
         print_json({"recipe": checked.name, "digest": checked.digest, "valid": True})
     else:

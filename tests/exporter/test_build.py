@@ -18,6 +18,7 @@ from exporter.cache import Cache
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
 from exporter.meter import Silent
 from exporter.parity import compare
+from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.noise import noise
@@ -42,6 +43,7 @@ def in_int8(*patterns, precision="int8"):
 
 def recipe_of(folder, *, quantization=None, int8=INT8, **sampler):
     settings = {"scheduler": "heun", "steps": 4, "guidance_scale": 3.0} | sampler
+    tolerances = dict.fromkeys(PRECISIONS_LOWEST_FIRST, int8) | {"fp32": FP32, "fp16": INT8}
     return Recipe.model_validate(
         {
             "name": "tiny",
@@ -51,7 +53,7 @@ def recipe_of(folder, *, quantization=None, int8=INT8, **sampler):
             "render": {"size": 16, "coarse_samples": 8, "fine_samples": 12},
             "quantization": quantization or {"rules": []},
             "goldens": {"prompts": ["a red chair", "a table"], "seed": 3},
-            "validation": {"tolerances": {"fp32": FP32, "int8": int8, "int8_dynamic": int8, "fp16": INT8}},
+            "validation": {"tolerances": tolerances},
         }
     )
 

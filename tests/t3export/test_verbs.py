@@ -19,7 +19,13 @@ from t3export.failures import failure_of
 
 ROOT = Path(__file__).parents[2]
 FLAGSHIP = str(ROOT / "recipes/shape_e_int8.yaml")
-LIGHT = ["--help"], ["targets", "--json"], ["doctor", "--json"], ["recipe", "show", FLAGSHIP], ["inspect", "--schema"]
+LIGHT = (
+    ["--help"],
+    ["targets", "--json"],
+    ["doctor", "--json"],
+    ["recipe", "check", FLAGSHIP, "--target", "ios"],
+    ["inspect", "--schema"],
+)
 
 
 @pytest.mark.parametrize("verb", COMMANDS)
@@ -58,6 +64,14 @@ def test_a_recipe_checked(capsys):
     assert json.loads(capsys.readouterr().out)["valid"] is True
     assert run(["recipe", "check", FLAGSHIP, "--set", "sampler.scheduler=huen"]) == 2
     assert "did you mean 'heun'" in capsys.readouterr().err
+
+
+def test_a_recipe_is_checked_against_a_target(capsys):
+    assert run(["recipe", "check", FLAGSHIP, "--target", "android"]) == 0
+    assert run(["recipe", "check", str(ROOT / "recipes/shape_e_int4.yaml"), "--target", "android"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "rule 1 ('text_encoder/*'): target 'android' has no int4_weights: XNNPACK has no product" in told
+    assert "int8_dynamic is the nearest" in told
 
 
 def test_every_field_of_a_recipe_is_explained(capsys):

@@ -53,7 +53,7 @@ def test_without_vnni_no_product_can_overflow(tmp_path, target, weights):
     def in_int8(graph):
         writer = QdqWriter(graph)
         for node in [node for node in graph.nodes if node.op == "MatMul" and node.inputs[1].name.endswith("weight")]:
-            writer.linear(node, 4.0, *per_channel(node.inputs[1].values))
+            writer.linear(node, Grid.around_zero(4.0), *per_channel(node.inputs[1].values))
 
     path = rewritten(traced(Block(), tmp_path / "fp32"), in_int8, tmp_path / "int8")
     settings = ort.SessionOptions()

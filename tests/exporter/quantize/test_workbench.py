@@ -123,6 +123,11 @@ def test_a_planned_target(tiny_folder, tmp_path):
         Workbench(tiny_recipe(tiny_folder), load_target("orin"), Cache(tmp_path))
 
 
+def test_a_target_that_runs_no_onnx_is_told_where_to_find_its_policy(tiny_folder, tmp_path):
+    with pytest.raises(RecipeError, match=r"'android': candidates are measured on ONNX Runtime.*for target cpu"):
+        Workbench(tiny_recipe(tiny_folder), load_target("android"), Cache(tmp_path))
+
+
 @pytest.mark.parametrize("external", [False, True])
 def test_stored_bytes_are_those_of_the_weights(tmp_path, external):
     values = {"w": np.zeros((64, 32), np.float32), "q": np.zeros(100, np.int8)}

@@ -1,0 +1,112 @@
+"""One ExecuTorch program of a bundle: traced, quantized and lowered in one step, since nothing between is a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.backends.executorch.lower import lower
+from exporter.backends.executorch.quantize import quantize
+from exporter.backends.executorch.quiet import quiet
+from exporter.backends.executorch.trace import export, largest_sizes, trace
+from exporter.quantize.policy import Precision
+from exporter.quantize.quantizer import LayerReport, lowest_precision, read_report, write_report
+from exporter.runtime.executorch import SIGNATURE
+from exporter.sampling.whole import whole_stage
+from exporter.sources import Source
+from exporter.stage import Stage, TensorSpec
+from exporter.target import Target
+from exporter.transform import Transform
+
+Constants = Mapping[str, int | float]
+
+PROGRAM = "program.pte"
+DELEGATION = "delegation.json"
+
+
+@dataclass(frozen=True)
+class ExecuTorchProgram:
+    """A program and its source. `constants`: numbers that the host reads from it, by methods of these names.
+
+    `evaluations`: how many of them an unrolled sampler is made of; none where the loop is the host's.
+    """
+
+    source: Source
+    constants: Constants
+    evaluations: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def main(self) -> str:
+        return PROGRAM
+
+    def transforms(self, target: Target) -> Iterator[Transform]:
+        """One step: trace, quantize, unroll where the recipe says so, lower."""
+        quantization = self.source.quantization
+        inputs = {
+            **self.source.settings,
+            "rules": [rule.model_dump(exclude={"why"}) for rule in quantization.policy.rules],
+            "observer": quantization.settings.calibration.observer,
+            "calibration": quantization.calibration.key if self._calibrated and quantization.calibration else None,
+            "evaluations": self.evaluations if self.source.is_step else None,
+            "constants": dict(self.constants),
+        }
+        yield Transform("lower", inputs, lambda _, folder: self._lower(folder))
+
+    def files(self, folder: Path) -> list[str]:
+        """Names of all files that go into the bundle."""
+        return [PROGRAM, SIGNATURE, DELEGATION]
+
+    def layers(self, folder: Path) -> list[LayerReport]:
+        """All layers with what became of them."""
+        return read_report(folder)
+
+    def precision(self, folder: Path) -> Precision:
+        """The lowest precision of any layer."""
+        return lowest_precision(read_report(folder))
+
+    def inputs(self, folder: Path) -> list[TensorSpec]:
+        return _read_specs(folder, "inputs")
+
+    def outputs(self, folder: Path) -> list[TensorSpec]:
+        return _read_specs(folder, "outputs")
+
+    @property
+    def _calibrated(self) -> bool:
+        return self.source.quantization.policy.calibrated
+
+    def _lower(self, folder: Path) -> None:
+        stage = self.source.make_stage()
+        with quiet():
+            graph, reports = quantize(stage, trace(stage), self.source.quantization)
+            stage = Stage(stage.name, graph, stage.inputs, stage.outputs)
+            if self.source.is_step and self.evaluations is not None:
+                stage = whole_stage(stage, self.evaluations)
+            lowered = lower(self.name, export(stage), self.constants)
+        (folder / PROGRAM).write_bytes(lowered.data)
+        write_report(folder, reports)
+        _write_json(folder / SIGNATURE, _signature(stage))
+        _write_json(folder / DELEGATION, vars(lowered.delegation))
+
+
+def _signature(stage: Stage) -> dict[str, Any]:
+    return {
+        "inputs": [spec.to_dict() for spec in stage.inputs],
+        "outputs": [spec.to_dict() for spec in stage.outputs],
+        "largest": largest_sizes(stage.inputs),
+    }
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _read_specs(folder: Path, side: str) -> list[TensorSpec]:
+    data = json.loads((folder / SIGNATURE).read_text(encoding="utf-8"))
+    return [TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in data[side]]

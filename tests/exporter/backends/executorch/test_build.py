@@ -1,0 +1,144 @@
+"""One build of a random Shap-E of a few thousand parameters, its stages in three precisions."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from exporter.build import build
+from exporter.cache import Cache
+from exporter.errors import BundleError, RecipeError
+from exporter.parity import compare
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.executorch import ExecuTorchSession
+from exporter.runtime.noise import noise
+from exporter.runtime.tokenizer import PromptTokenizer
+from exporter.target import load_target
+from tests.exporter.test_build import recipe_of
+
+RULES = [
+    {"layers": "text_encoder/*", "precision": "int8_dynamic"},
+    {"layers": "denoiser/*.attn1.to_q", "precision": "int8_dynamic"},
+    {"layers": "denoiser/*.attn1.to_out.0", "precision": "int8"},
+    {"layers": "projector/*", "precision": "int8"},
+]
+CALIBRATION = {"prompts": ["a red mug", "a table"], "steps": 2}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_folder):
+    return recipe_of(tiny_folder, quantization={"rules": RULES, "calibration": CALIBRATION})
+
+
+@pytest.fixture(scope="module")
+def built(recipe, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("built") / "tiny"
+    return build(recipe, load_target("cpu-executorch"), out, cache=cache)
+
+
+@pytest.fixture(scope="module")
+def bundle(built):
+    return Bundle.open(built.out)
+
+
+def test_every_output_of_every_program_is_held_to_its_golden(built):
+    held = {(p.stage, p.tensor) for p in built.parities}
+    assert held == {(name, o.name) for name, stage in built.manifest.stages.items() for o in stage.outputs}
+    assert all(p.passed for p in built.parities)
+    assert {p.stage: p.precision for p in built.parities} == {
+        "text_encoder": "int8_dynamic", "denoiser": "int8_dynamic", "projector": "int8", "field": "fp32",
+        "renderer": "fp32",
+    }  # fmt: skip
+    assert min(p.parity.snr_db for p in built.parities if p.stage in ("field", "renderer")) > 110
+    assert 20 < min(p.parity.snr_db for p in built.parities if p.stage == "projector") < 60
+
+
+def test_the_manifest_tells_the_precision_of_every_quantized_layer(built):
+    layers = built.manifest.stages["denoiser"].layers
+    assert layers == {
+        f"denoiser/prior.transformer_blocks.{block}.attn1.{name}": precision
+        for block in (0, 1)
+        for name, precision in (("to_q", "int8_dynamic"), ("to_out.0", "int8"))
+    }
+
+
+def test_products_go_to_the_delegate_and_that_is_told(built):
+    for name in built.manifest.stages:
+        told = json.loads((built.out / name / "delegation.json").read_text())
+        assert told["delegates"] >= 1
+        assert not {"aten.bmm", "aten.linear", "aten.convolution"} & set(told["portable"])
+    assert "aten.native_layer_norm" in json.loads((built.out / "denoiser/delegation.json").read_text())["portable"]
+
+
+def test_many_objects_points_and_rays_go_through_in_pieces(tiny, recipe, bundle):
+    reference = tiny.reference(recipe.sampler, recipe.render)
+    latents = np.tanh(noise(5, (2, 64, 20)))
+    context = reference.project(latents)
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, (2, 4100, 3)).astype(np.float32)
+    expected, found = reference.field(points, context), bundle.field(points, context)
+    assert all(compare(expected[name], found[name]).snr_db > 90 for name in expected)
+    assert bundle.field(points[:, :0], context)["color"].shape == (2, 0, 3)
+    rays = np.stack([np.full((2, 130, 3), [0, -4, 0]), rng.normal([0, 4, 0], 0.3, (2, 130, 3))], axis=2)
+    rays = rays.astype(np.float32)
+    assert compare(reference.render(rays, context), bundle.render(rays, context)).snr_db > 60
+
+
+def test_a_prompt_becomes_a_mesh(bundle):
+    mesh = bundle.generate("a red chair", seed=0)
+    again = bundle.generate("a red chair", seed=0)
+    assert np.array_equal(mesh.vertices, again.vertices)
+
+
+def test_the_host_reads_what_its_loop_needs_from_the_program(built):
+    from executorch.runtime import Runtime
+
+    program = Runtime.get().load_program(built.out / "denoiser/program.pte")
+    assert program.method_names == {"forward", "evaluations", "init_noise_sigma"}
+    sampler = built.manifest.sampler
+    assert program.load_method("evaluations").execute([]) == [sampler.evaluations]
+    assert program.load_method("init_noise_sigma").execute([])[0] == pytest.approx(sampler.init_noise_sigma)
+
+
+def test_an_app_finds_tokens_noise_and_instructions(built, bundle):
+    assert {"device/README.md", "device/noise.json", "device/tokens.json"} <= set(built.manifest.files)
+    shipped = built.manifest.tokenizer
+    tokenizer = PromptTokenizer((built.out / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
+    vectors = json.loads((built.out / "device/tokens.json").read_text())
+    assert len(vectors) > 8 and any(len(vector["prompt"]) > 200 for vector in vectors)
+    assert [vector["ids"] for vector in vectors] == tokenizer.encode([v["prompt"] for v in vectors]).tolist()
+    first = json.loads((built.out / "device/noise.json").read_text())[0]
+    assert first["first"] == noise(first["seed"], tuple(first["shape"])).ravel()[:16].tolist()
+    page = (built.out / "device/README.md").read_text()
+    assert "$" not in page and f"{built.manifest.sampler.evaluations} times" in page
+    assert all(f"{name}/program.pte" in page for name in built.manifest.stages)
+
+
+def test_built_again_everything_comes_from_the_cache(recipe, built, cache, tmp_path):
+    again = build(recipe, load_target("cpu-executorch"), tmp_path / "again", cache=cache)
+    assert again.digest == built.digest
+    assert all(step.cached for step in again.steps if step.name.startswith("lower"))
+
+
+def test_a_rule_that_matches_no_layer_names_the_nearest(tiny_folder, cache, tmp_path):
+    stray = {"layers": "field/network.no_such", "precision": "fp32"}
+    recipe = recipe_of(tiny_folder, quantization={"rules": [*RULES, stray], "calibration": CALIBRATION})
+    with pytest.raises(RecipeError, match=r"rule 5 \('field/network.no_such'.* matches no layer"):
+        build(recipe, load_target("cpu-executorch"), tmp_path / "x", cache=cache)
+
+
+def test_a_program_tells_which_input_it_misses_and_which_does_not_fit(built):
+    session = ExecuTorchSession(built.out / "field/program.pte", {})
+    with pytest.raises(BundleError, match="the program needs mlp_0_weight"):
+        session.run({"points": np.zeros((1, 2, 3), np.float32)})
+    shapes = {spec.name: [2 if isinstance(d, str) else d for d in spec.shape] for spec in session.inputs}
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    with pytest.raises(BundleError, match=r"input 'points' has shape \[2, 2, 4\], the program takes \['batch'"):
+        session.run(arrays | {"points": np.zeros((2, 2, 4), np.float32)})
