@@ -31,16 +31,19 @@ def require_accepted(recipe: Recipe, target: Target) -> None:
     """Raises RecipeError that tells each precision and setting that a target refuses of a recipe, and why."""
     found = misfits(recipe, target)
     lacking = [name for name in found if name in recipe.precisions]
+    lines = []
     if lacking:
         known = "; ".join(f"{name}: {found[name]}" for name in lacking if found[name] != NOT_OFFERED)
-        raise RecipeError(
+        lines.append(
             f"recipe '{recipe.name}' has layers in {', '.join(sorted(lacking))}, which target '{target.name}' lacks; "
             f"it has {', '.join(target.precisions)}" + (f" ({known})" if known else "")
         )
-    if found:
-        lines = (
-            f"{name.replace('=', ': ')} is refused for target '{target.name}': {why}" for name, why in found.items()
-        )
+    lines += [
+        f"{name.replace('=', ': ')} is refused for target '{target.name}': {why}"
+        for name, why in found.items()
+        if name not in lacking
+    ]
+    if lines:
         raise RecipeError("\n".join(lines))
 
 

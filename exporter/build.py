@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +15,15 @@ from exporter.backends.registry import backend_of
 from exporter.bundle import Manifest, bundle_digest, write_manifest
 from exporter.cache import Cache, Entry
 from exporter.errors import EnvironmentProblem, ValidationFailed
+from exporter.gain import Gain, require_gain, weigh
 from exporter.goldens import GoldenParity, check
 from exporter.meter import Progress, Silent, StepRecord, metered
 from exporter.recipe import Recipe
 from exporter.swap import replacing
 from exporter.target import Target, require_complete
 from exporter.workshop import Workshop
+
+Proof = Callable[[Path], None]
 
 
 @dataclass
@@ -33,15 +36,25 @@ class BuildReport:
     steps: list[StepRecord] = field(default_factory=list)
     parities: list[GoldenParity] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    gains: list[Gain] = field(default_factory=list)
 
 
 def build(
-    recipe: Recipe, target: Target, out: Path, *, cache: Cache | None = None, progress: Progress | None = None
+    recipe: Recipe,
+    target: Target,
+    out: Path,
+    *,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    need_gain: bool = True,
+    prove: Proof | None = None,
 ) -> BuildReport:
     """Build the bundle of a recipe for a target into `out`, replacing what is there only when all of it is good.
 
     Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a
-    program misses its golden (the former bundle stays), EnvironmentProblem on a full disk.
+    program misses its golden or, with `need_gain`, a stage does not save what the recipe is for (the former bundle
+    stays), EnvironmentProblem on a full disk. `prove(folder)` is given the whole bundle before it is put in place, and
+    keeps it from that by raising.
     """
     require_complete(target)
     recipe, left_out = fitted(recipe, target)
@@ -55,23 +68,26 @@ def build(
             write_files(workshop, folder, goldens, made)
             addition = backend.complete(workshop, folder, made)
         parities = _check_programs(workshop, backend, folder, made)
+        gains = weigh(workshop, backend, folder, made)
+        if need_gain:
+            require_gain(gains, recipe.quantization.saves)
         with metered("manifest", workshop.progress, workshop.steps):
             manifest = make_manifest(workshop, folder, made, addition)
             write_manifest(folder, manifest)
-    return BuildReport(
-        out, bundle_digest(manifest), manifest, workshop.steps, parities, [*left_out, *addition.warnings]
-    )
+        if prove:
+            prove(folder)
+    warnings = [*left_out, *addition.warnings]
+    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, warnings, gains)
 
 
 def _make_programs(workshop: Workshop, backend: Backend) -> list[Made]:
     """Every program traced, quantized and compiled, one after the other, so that only one is in memory at a time."""
     made = []
     for program in backend.make_programs(workshop):
-        entry: Entry | None = None
+        entries: list[Entry] = []
         for transform in program.transforms(workshop.target):
-            entry = workshop.transform(transform, program.name, entry)
-        assert entry is not None
-        made.append(Made(program, entry))
+            entries.append(workshop.transform(transform, program.name, entries[-1] if entries else None))
+        made.append(Made(program, entries[-1], entries[0]))
     layers = [(layer.name, layer.operator) for one in made for layer in one.program.layers(one.entry.folder)]
     workshop.recipe.quantization.table.require_matches(layers)
     return made

@@ -11,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from exporter.quantize.policy import Policy, Precision, Rule
 from exporter.section import Section
 
+Saving = Literal["time", "bytes"]
+
 
 class ModelSection(Section):
     """Which model."""
@@ -172,6 +174,12 @@ class QuantizationSection(Section):
     )
     policy: str | None = Field(
         default=None, title="Policy", description="A file of rules, by a path relative to this one"
+    )
+    saves: Saving = Field(
+        default="time",
+        title="Saves",
+        description="What quantizing is for: a build fails when a quantized stage is slower than its float self (time, "
+        "where the target runs on the building machine), or no smaller (bytes)",
     )
     smooth: float | Literal["search", "none"] = Field(
         default="none",

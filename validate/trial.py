@@ -70,7 +70,8 @@ class PairedTest:
         recipe = self.recipe.model_copy(update={"quantization": quantization})
         with tempfile.TemporaryDirectory(prefix="t3export-tune-") as folder:
             try:
-                build(recipe, self.target, Path(folder) / "bundle", cache=self.cache, progress=self.progress)
+                out = Path(folder) / "bundle"
+                build(recipe, self.target, out, cache=self.cache, progress=self.progress, need_gain=False)
             except ValidationFailed as error:
                 return Verdict(False, f"it cannot be built: {error}")
             with metered(COMPARE, self.progress, list[StepRecord]()):

@@ -47,10 +47,11 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Made:
-    """A program with what its last step wrote."""
+    """A program with what its last step wrote; `original`: what its first step did, before anything was quantized."""
 
     program: Program
     entry: Entry
+    original: Entry
 
     @property
     def name(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from rich.markup import escape
 
 from exporter.bundle import require_replaceable
 from exporter.cache import Cache
+from exporter.meter import metered
 from exporter.target import load_target, require_complete
 from t3export.kits import to_do
 from t3export.options import checked_recipe, recipe_options
@@ -20,6 +23,7 @@ from t3export.steps import StepLines
 
 if TYPE_CHECKING:
     from exporter.build import BuildReport
+    from exporter.gain import Gain
 
 ARTIFACTS = Path("artifacts")
 
@@ -30,6 +34,19 @@ ARTIFACTS = Path("artifacts")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="[default: artifacts/<recipe>/<target>]"
 )
+@click.option(
+    "--prove",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Validate on N prompts, R-Precision included, before the bundle is put in place.",
+)
+@click.option(
+    "--allow",
+    type=click.Choice(["no-gain", "worse"]),
+    multiple=True,
+    help="Put the bundle in place although quantizing did not help (no-gain), or what --prove finds is not good enough "
+    "(worse). May be repeated.",
+)
 @click.option("--no-cache", is_flag=True, help="Run every step again and keep nothing for later.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
 def command(
@@ -38,18 +55,22 @@ def command(
     weights: str | None,
     target_name: str,
     output: Path | None,
+    prove: int | None,
+    allow: tuple[str, ...],
     no_cache: bool,
     as_json: bool,
 ) -> None:
     """Turn a RECIPE into a bundle for a target, every program held to goldens of the PyTorch reference.
 
     A bundle that is there already is replaced at the very end, when the new one is whole. Steps that were done before
-    come from the cache.
+    come from the cache. A quantized stage that is slower than its float self (or no smaller, where that is what the
+    recipe is for) fails the build; so does a miss of --prove.
 
     \b
     Examples:
       t3export build recipes/shape_e_int8.yaml --target cpu
       t3export build recipes/shape_e_int8.yaml --target orin
+      t3export build recipes/shape_e_int8.yaml --prove 160
       t3export build recipes/shape_e_fp32.yaml --weights openai/shap-e
       t3export build recipes/shape_e_fp32.yaml --weights random:shap-e-300m -o /tmp/big
       t3export build recipes/shape_e_int8.yaml --set sampler.steps=16 --set mesh.grid=64 --json
@@ -63,7 +84,15 @@ def command(
     from exporter.build import build
 
     with StepLines() as progress, Cache.none(folder.parent) if no_cache else nullcontext(Cache()) as cache:
-        report = build(checked, target, folder, cache=cache, progress=progress)
+        report = build(
+            checked,
+            target,
+            folder,
+            cache=cache,
+            progress=progress,
+            need_gain="no-gain" not in allow,
+            prove=partial(_prove, prompts=prove, progress=progress, allow_worse="worse" in allow) if prove else None,
+        )
     if as_json:
         print_json(_data(report))
     else:
@@ -74,12 +103,26 @@ def command(
         print_note("random weights: this bundle is good for shapes, speed and parity, never for a word about quality")
 
 
+def _prove(folder: Path, prompts: int, progress: StepLines, allow_worse: bool) -> None:
+    """Climb the ladder with a bundle that is not in place yet, and keep the verdict in it."""
+    from validate.bundles import Options, validate_bundle
+    from validate.report import record_in_bundle
+
+    with metered("prove", progress, []):
+        options = Options(prompts=prompts, workers=(os.cpu_count() or 1) // 2)
+        proof = validate_bundle(folder, options, progress=progress.advanced)
+    record_in_bundle(proof, folder)
+    if not allow_worse:
+        proof.require_passed()
+
+
 def _print(report: BuildReport) -> None:
-    programs = table("program", "precision", "size", "worst parity", "wanted")
+    programs = table("program", "precision", "size", "worst parity", "wanted", "bytes", "time")
+    gains = {gain.stage: gain for gain in report.gains}
     for name, stage in report.manifest.stages.items():
         worst = _worst(report, name)
         parity = [f"{worst.parity.snr_db:.1f} dB", f"{worst.limit_db:.1f} dB"] if worst else ["–", "–"]
-        programs.add_row(name, stage.precision, megabytes(stage.size), *parity)
+        programs.add_row(name, stage.precision, megabytes(stage.size), *parity, *_shares(gains.get(name)))
     results().print(programs)
     seconds, peak = sum(step.seconds for step in report.steps), max(step.peak_bytes for step in report.steps)
     results().print(f"{seconds:.1f} s, peak memory {peak / 1e9:.2f} GB, digest {report.digest[:16]}")
@@ -95,6 +138,7 @@ def _data(report: BuildReport) -> dict[str, Any]:
         "digest": report.digest,
         "engines": report.manifest.engines.model_dump() if report.manifest.engines else None,
         "warnings": report.warnings,
+        "gains": [vars(gain) for gain in report.gains],
         "trained": report.manifest.weights.trained,
         "steps": [vars(step) for step in report.steps],
         "goldens": [
@@ -103,6 +147,13 @@ def _data(report: BuildReport) -> dict[str, Any]:
             for p in report.parities
         ],
     }
+
+
+def _shares(gain: Gain | None) -> tuple[str, str]:
+    """Bytes and time against the float program."""
+    if gain is None:
+        return "–", "–"
+    return f"x{gain.bytes_share:.2f}", "not run here" if gain.time_share is None else f"x{gain.time_share:.2f}"
 
 
 def _worst(report: BuildReport, stage: str) -> Any:

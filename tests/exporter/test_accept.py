@@ -60,7 +60,7 @@ def test_a_recipe_that_fits_is_taken():
 def test_a_precision_is_refused_with_what_there_is_and_the_reason_where_one_is_known():
     recipe = load_recipe(RECIPES / "shape_e_int4.yaml")
     with pytest.raises(
-        RecipeError, match=r"int4_weights, int8_weights, which target 'cpu' lacks; it has fp32, fp16, int8$"
+        RecipeError, match=r"int4_weights, int8_weights, palette, which target 'cpu' lacks; it has fp32, fp16, int8$"
     ):
         require_accepted(recipe, refusing())
     with pytest.raises(RecipeError, match=r"it has fp32, fp16, int8 \(int4_weights: no kernel\)$"):

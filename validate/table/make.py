@@ -121,7 +121,7 @@ class _Rows:
             return replace(result, reason=row.reason)
         out = self.folder / row.name
         try:
-            build(row.recipe, row.target, out, cache=self.cache, progress=self.progress)
+            build(row.recipe, row.target, out, cache=self.cache, progress=self.progress, need_gain=False)
             return self._measured(result, Bundle.open(out))
         except T3Error as error:
             return replace(result, reason=str(error))

@@ -1,0 +1,113 @@
+"""Did quantizing help? A stage that is slower than its float self, or no smaller, has no reason to be quantized.
+
+The most repeated complaint of quantization is that it is no faster (NVIDIA/TensorRT#2067 and many like it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from exporter.assemble import goldens_of
+from exporter.backends.base import Backend, Made
+from exporter.errors import ValidationFailed
+from exporter.quantize.candidates import FP32
+from exporter.quantize.latency import interleaved, machine
+from exporter.recipe import Saving
+from exporter.stand_in import stand_in
+from exporter.target import Target
+from exporter.workshop import Workshop
+
+ROUNDS = 9
+# Below this the calls themselves are timed, and an object is not made any slower by it.
+LEAST_MILLISECONDS = 1.0
+_FILE = "gain.json"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One quantized stage against its float self.
+
+    `bytes_share`: its program's bytes as a share of the float program's. `time_share`: its time as a share, the median
+    over rounds in which both had their turn, with its quartiles; None where the target does not run on this machine.
+    `milliseconds`: the float program's.
+    """
+
+    stage: str
+    bytes_share: float
+    milliseconds: float | None = None
+    time_share: float | None = None
+    spread: tuple[float, float] | None = None
+
+    def has(self, saving: Saving) -> bool:
+        """Whether the stage saves what its recipe is for. Slower is what is so in three rounds of four."""
+        if saving == "bytes":
+            return self.bytes_share < 1.0
+        known = self.milliseconds is not None and self.spread is not None
+        return not (known and self.milliseconds >= LEAST_MILLISECONDS and self.spread[0] > 1.0)  # type: ignore
+
+
+def weigh(workshop: Workshop, backend: Backend, folder: Path, made: Sequence[Made]) -> list[Gain]:
+    """The gain of every quantized stage whose float program is at hand; measured once on one machine."""
+    gains = []
+    for one in made:
+        float_program = one.original.folder / one.program.main
+        if one.program.precision(one.entry.folder) == "fp32" or not float_program.is_file():
+            continue
+        inputs = {"original": one.original.key, "program": one.entry.key, "machine": machine()}
+        inputs["session"] = workshop.target.session.model_dump()
+        entry = workshop.step(
+            f"weigh {one.name}",
+            inputs,
+            lambda out, one=one: _write(_weigh(backend, workshop.target, folder, one), out),  # type: ignore[misc]
+        )
+        told = json.loads((entry.folder / _FILE).read_text(encoding="utf-8"))
+        gains.append(Gain(**told | {"spread": tuple(told["spread"]) if told["spread"] else None}))
+    return gains
+
+
+def require_gain(gains: Sequence[Gain], saving: Saving) -> None:
+    """Raises ValidationFailed that names each stage that does not save what the recipe is for."""
+    failed = [gain for gain in gains if not gain.has(saving)]
+    if failed:
+        lines = "\n  ".join(_told(gain, saving) for gain in failed)
+        raise ValidationFailed(
+            f"quantizing did not help (quantization.saves: {saving}):\n  {lines}\nThe former bundle is untouched. "
+            "Leave these layers in fp32, choose another precision (`t3export sensitivity` times them), say "
+            "`saves: bytes` if the recipe is for a small download, or build with --allow no-gain"
+        )
+
+
+def _weigh(backend: Backend, target: Target, folder: Path, one: Made) -> Gain:
+    sizes = [
+        sum((place / name).stat().st_size for name in one.program.files(place))
+        for place in (one.entry.folder, one.original.folder)
+    ]
+    share = sizes[0] / sizes[1]
+    golden = next(iter(goldens_of(folder, one.name)), None)
+    same = one.program.inputs(one.original.folder) == one.program.inputs(one.entry.folder)
+    if golden is None or not same or target.backend != "onnxruntime" or stand_in(target):
+        return Gain(one.name, share)
+    with np.load(golden, allow_pickle=False) as file:
+        arrays = dict(file)
+    programs = {FP32: one.original.folder / one.program.main, "quantized": folder / one.main}
+    sessions = {name: backend.open_program(path, target) for name, path in programs.items()}
+    timing = interleaved(sessions, arrays, ROUNDS)
+    return Gain(one.name, share, timing.milliseconds, timing.shares["quantized"], timing.spread["quantized"])
+
+
+def _write(gain: Gain, folder: Path) -> None:
+    (folder / _FILE).write_text(json.dumps(asdict(gain)), encoding="utf-8")
+
+
+def _told(gain: Gain, saving: Saving) -> str:
+    if saving == "bytes":
+        return f"{gain.stage}: {gain.bytes_share:.2f} of its float program's bytes"
+    assert gain.time_share is not None and gain.spread is not None
+    low, high = gain.spread
+    share = f"{gain.time_share:.2f} of its float program's time of {gain.milliseconds:.1f} ms"
+    return f"{gain.stage}: {share} (the middle half of the rounds: {low:.2f} to {high:.2f})"
