@@ -5,9 +5,8 @@ The most repeated complaint of quantization is that it is no faster (NVIDIA/Tens
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,17 @@ import numpy as np
 from exporter.assemble import goldens_of
 from exporter.backends.base import Backend, Made
 from exporter.errors import ValidationFailed
+from exporter.meter import metered
 from exporter.quantize.candidates import FP32
-from exporter.quantize.latency import interleaved, machine
+from exporter.quantize.latency import interleaved
 from exporter.recipe import Saving
 from exporter.stand_in import stand_in
 from exporter.target import Target
 from exporter.workshop import Workshop
 
-ROUNDS = 9
+ROUNDS = 5
 # Below this the calls themselves are timed, and an object is not made any slower by it.
 LEAST_MILLISECONDS = 1.0
-_FILE = "gain.json"
 
 
 @dataclass(frozen=True)
@@ -47,26 +46,18 @@ class Gain:
         """Whether the stage saves what its recipe is for. Slower is what is so in three rounds of four."""
         if saving == "bytes":
             return self.bytes_share < 1.0
-        known = self.milliseconds is not None and self.spread is not None
-        return not (known and self.milliseconds >= LEAST_MILLISECONDS and self.spread[0] > 1.0)  # type: ignore
+        if self.milliseconds is None or self.spread is None or self.milliseconds < LEAST_MILLISECONDS:
+            return True
+        return self.spread[0] <= 1.0
 
 
 def weigh(workshop: Workshop, backend: Backend, folder: Path, made: Sequence[Made]) -> list[Gain]:
-    """The gain of every quantized stage whose float program is at hand; measured once on one machine."""
+    """The gain of every quantized stage that was a float program first."""
     gains = []
     for one in made:
-        float_program = one.original.folder / one.program.main
-        if one.program.precision(one.entry.folder) == "fp32" or not float_program.is_file():
-            continue
-        inputs = {"original": one.original.key, "program": one.entry.key, "machine": machine()}
-        inputs["session"] = workshop.target.session.model_dump()
-        entry = workshop.step(
-            f"weigh {one.name}",
-            inputs,
-            lambda out, one=one: _write(_weigh(backend, workshop.target, folder, one), out),  # type: ignore[misc]
-        )
-        told = json.loads((entry.folder / _FILE).read_text(encoding="utf-8"))
-        gains.append(Gain(**told | {"spread": tuple(told["spread"]) if told["spread"] else None}))
+        if one.program.precision(one.entry.folder) != "fp32" and one.original.key != one.entry.key:
+            with metered(f"weigh {one.name}", workshop.progress, workshop.steps):
+                gains.append(_weigh(backend, workshop.target, folder, one))
     return gains
 
 
@@ -98,10 +89,6 @@ def _weigh(backend: Backend, target: Target, folder: Path, one: Made) -> Gain:
     sessions = {name: backend.open_program(path, target) for name, path in programs.items()}
     timing = interleaved(sessions, arrays, ROUNDS)
     return Gain(one.name, share, timing.milliseconds, timing.shares["quantized"], timing.spread["quantized"])
-
-
-def _write(gain: Gain, folder: Path) -> None:
-    (folder / _FILE).write_text(json.dumps(asdict(gain)), encoding="utf-8")
 
 
 def _told(gain: Gain, saving: Saving) -> str:

@@ -11,6 +11,7 @@ from exporter.backends.onnxruntime import compile_program
 from exporter.backends.registry import backend_of
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.quantize.grid import Grid
+from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import LayerReport
 from exporter.quantize.weights import per_channel
@@ -51,7 +52,7 @@ def test_a_program_whose_quantized_layers_stay_in_floating_point_is_refused(tmp_
 def test_without_vnni_no_product_can_overflow(tmp_path, target, weights):
     # UINT8 times INT8 is added up in 16 bits on AVX2; an emulated Haswell lost 29 dB of the small model's projector so.
     def in_int8(graph):
-        writer = QdqWriter(graph)
+        writer = IntegerQdqWriter(graph)
         for node in [node for node in graph.nodes if node.op == "MatMul" and node.inputs[1].name.endswith("weight")]:
             writer.linear(node, Grid.around_zero(4.0), *per_channel(node.inputs[1].values))
 
