@@ -7,10 +7,8 @@ torch; on a phone its C++, Swift or Kotlin runtime needs nothing of it.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
@@ -20,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.quiet import quiet
 from exporter.runtime.pieces import Arrays, run_in_pieces
 from exporter.stage import TensorSpec
 
@@ -72,7 +71,8 @@ def _load(program: Path, threads: int) -> Callable[[list[np.ndarray]], list[np.n
     """A program's method as a function of arrays. `threads`: 0 leaves their number to ExecuTorch."""
     if find_spec("executorch") is None or find_spec("torch") is None:
         raise EnvironmentProblem(NOT_INSTALLED)
-    with _quiet_import():
+    # The binding calls itself experimental each time it is imported, and torchao misses its GPU kernels.
+    with quiet("torch.utils._pytree", "torchao"):
         import torch
         from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
         from executorch.runtime import Runtime
@@ -88,22 +88,6 @@ def _load(program: Path, threads: int) -> Callable[[list[np.ndarray]], list[np.n
         return [found.numpy() for found in method.execute([torch.from_numpy(array) for array in arrays])]
 
     return execute
-
-
-@contextmanager
-def _quiet_import() -> Iterator[None]:
-    """The binding calls itself experimental each time it is imported, and torchao misses its GPU kernels."""
-    loggers = [logging.getLogger(name) for name in ("torch.utils._pytree", "torchao")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextmanager

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ast
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import torch
 
+from exporter.quiet import quiet
 from exporter.stage import Stage, TensorSpec
 
 PROGRAM = "program.onnx"
@@ -21,6 +18,8 @@ EXTERNAL_ABOVE_BYTES = 100 * 2**20
 SMALL_TENSOR_BYTES = 1024
 _EXAMPLE_SIZES = {"batch": 2}
 _EXAMPLE_SIZE = 5
+# Their remarks about their own internals are no news to someone who builds a bundle.
+_TALKATIVE = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -40,7 +39,7 @@ def to_ir(stage: Stage, opset: int) -> ir.Model:
     dynamic = {name: torch.export.Dim(name) for spec in stage.inputs for name in spec.shape if isinstance(name, str)}
     shapes = [{i: dynamic[d] for i, d in enumerate(spec.shape) if isinstance(d, str)} for spec in stage.inputs]
     flat = shapes if not _takes_varargs(stage.module) else [shapes[0], tuple(shapes[1:])]
-    with _quiet():
+    with quiet(*_TALKATIVE):
         program = torch.onnx.export(
             stage.module,
             tuple(_example(spec) for spec in stage.inputs),
@@ -129,19 +128,3 @@ def _strip(model: ir.Model, stage: str) -> None:
     for value in values:
         value.metadata_props.clear()
         value.doc_string = None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """torch.export's remarks about its own internals are no news to someone who builds a bundle."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -10,10 +10,10 @@ from typing import Any
 
 from exporter.backends.executorch.lower import lower
 from exporter.backends.executorch.quantize import quantize
-from exporter.backends.executorch.quiet import quiet
 from exporter.backends.executorch.trace import export, largest_sizes, trace
 from exporter.quantize.policy import Precision
 from exporter.quantize.quantizer import LayerReport, lowest_precision, read_report, write_report
+from exporter.quiet import ROOT, quiet
 from exporter.runtime.executorch import SIGNATURE
 from exporter.sampling.whole import whole_stage
 from exporter.sources import Source
@@ -83,7 +83,8 @@ class ExecuTorchProgram:
 
     def _lower(self, folder: Path) -> None:
         stage = self.source.make_stage()
-        with quiet():
+        # Partitioners tell the root logger of every node that they look at.
+        with quiet(ROOT):
             graph, reports = quantize(stage, trace(stage), self.source.quantization)
             stage = Stage(stage.name, graph, stage.inputs, stage.outputs)
             if self.source.is_step and self.evaluations is not None:
