@@ -11,21 +11,21 @@ from exporter.quantize.latency import Timing
 from exporter.target import load_target
 from tests.exporter.test_build import recipe_of
 
-FASTER = Gain("denoiser", 0.3, 10.0, 0.5, (0.45, 0.6))
-SLOWER = Gain("denoiser", 0.3, 10.0, 1.4, (1.2, 1.6))
+FASTER = Gain("denoiser", 0.3, 20.0, 0.5, (0.45, 0.6))
+SLOWER = Gain("denoiser", 0.3, 20.0, 1.4, (1.2, 1.6))
 INT8 = {"rules": [{"layers": "text_encoder/*", "precision": "int8_dynamic"}]}
 
 
 def test_what_is_slower_in_most_rounds_did_not_help():
     require_gain([FASTER], "time")
-    with pytest.raises(ValidationFailed, match=r"denoiser: 1.40 of its float program's time of 10.0 ms .*1.20 to 1.60"):
+    with pytest.raises(ValidationFailed, match=r"denoiser: 1.40 of its float program's time of 20.0 ms .*1.20 to 1.60"):
         require_gain([FASTER, SLOWER], "time")
 
 
 @pytest.mark.parametrize(
     "gain",
     [
-        Gain("denoiser", 0.3, 10.0, 1.05, (0.95, 1.2)),
+        Gain("denoiser", 0.3, 20.0, 1.05, (0.95, 1.2)),
         Gain("projector", 0.3, LEAST_MILLISECONDS / 2, 1.4, (1.2, 1.6)),
         Gain("denoiser", 0.3),
     ],
@@ -38,11 +38,11 @@ def test_what_cannot_be_told_is_not_held_against_a_stage(gain):
 def test_a_recipe_for_small_downloads_is_asked_for_bytes():
     require_gain([SLOWER], "bytes")
     with pytest.raises(ValidationFailed, match=r"text_encoder: 1.10 of its float program's bytes"):
-        require_gain([Gain("text_encoder", 1.1, 10.0, 0.5, (0.4, 0.6))], "bytes")
+        require_gain([Gain("text_encoder", 1.1, 20.0, 0.5, (0.4, 0.6))], "bytes")
 
 
 def timed(share):
-    return lambda sessions, arrays, rounds: Timing(5.0, {"quantized": share}, {"quantized": (share, share)})
+    return lambda sessions, arrays, rounds: Timing(20.0, {"quantized": share}, {"quantized": (share, share)})
 
 
 def test_a_build_is_stopped_by_a_slower_stage_unless_that_is_allowed(tiny_folder, tmp_path, monkeypatch):

@@ -93,15 +93,15 @@ def test_the_reason_of_a_rule_stands_above_it():
 
 
 def test_a_recipe_takes_the_rules_of_a_policy_file_before_its_own(tmp_path):
-    (tmp_path / "shared.yaml").write_text("rules:\n  - {layers: 'denoiser/*', precision: fp16}\n")
+    (tmp_path / "shared.yaml").write_text("rules:\n  - {layers: 'denoiser/*', precision: int8_weights}\n")
     text = FP32.read_text().replace("rules: []", "policy: shared.yaml\n  rules: [{layers: 'a/*', precision: fp32}]")
     (tmp_path / "r.yaml").write_text(text)
-    with pytest.raises(RecipeError, match="tolerances lacks fp16"):
+    with pytest.raises(RecipeError, match="tolerances lacks int8_weights"):
         load_recipe(tmp_path / "r.yaml")
     loose = (
         "{stage_snr_db: 1, trajectory_snr_db: 1, latents_relative_l2: 1, mesh_iou: 0, chamfer: 1, render_psnr_db: 1}"
     )
-    recipe = load_recipe(tmp_path / "r.yaml", [f"validation.tolerances.fp16={loose}"])
+    recipe = load_recipe(tmp_path / "r.yaml", [f"validation.tolerances.int8_weights={loose}"])
     assert [rule.layers for rule in recipe.quantization.rules] == ["denoiser/*", "a/*"]
 
 

@@ -120,7 +120,8 @@ def test_everything_comes_from_the_cache_the_second_time(workbench, tiny_folder)
 
 def test_a_planned_target(tiny_folder, tmp_path):
     with pytest.raises(RecipeError, match="planned"):
-        Workbench(tiny_recipe(tiny_folder), load_target("orin"), Cache(tmp_path))
+        planned = load_target("cpu").model_copy(update={"status": "planned"})
+        Workbench(tiny_recipe(tiny_folder), planned, Cache(tmp_path))
 
 
 def test_a_target_that_runs_no_onnx_is_told_where_to_find_its_policy(tiny_folder, tmp_path):
