@@ -22,8 +22,8 @@ def asked(monkeypatch, toy_bundle):
     """The build replaced by one that tells a single step and reports the toy bundle; gives what it was asked."""
     seen = {}
 
-    def fake(recipe, target, out, *, cache, progress):
-        seen.update(recipe=recipe, target=target, out=out, cache=cache.folder)
+    def fake(recipe, target, out, *, cache, progress, need_gain, prove):
+        seen.update(recipe=recipe, target=target, out=out, cache=cache.folder, need_gain=need_gain, prove=prove)
         progress.started("trace field")
         progress.advanced("trace field", 1, 2)
         record = StepRecord("trace field", seconds=1.25, peak_bytes=2_340_000_000, cached=True)
@@ -46,6 +46,16 @@ def test_recipe_target_and_options_arrive(asked, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "trace field" in captured.err and "1.2 s  peak  2.34 GB" in captured.err and "cached" in captured.err
     assert str(out) in captured.out.replace("\n", "") and "inf dB" in captured.out
+
+
+def test_what_is_allowed_and_what_is_proved_arrive(asked, tmp_path):
+    assert run(["build", FP32, "-o", str(tmp_path / "a")]) == 0
+    assert asked["need_gain"] is True and asked["prove"] is None
+    more = ["--allow", "no-gain", "--prove", "24", "--allow", "worse"]
+    assert run(["build", FP32, "-o", str(tmp_path / "a"), *more]) == 0
+    assert asked["need_gain"] is False
+    told = asked["prove"].keywords
+    assert told["prompts"] == 24 and told["allow_worse"] is True
 
 
 def test_the_default_place_is_artifacts_recipe_target(asked, tmp_path, monkeypatch):
@@ -78,7 +88,7 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([FP32, "--target", "android"], "planned: not built by this version"),
+        ([FP32, "--target", "cpu-openvino"], "planned: not built by this version"),
         ([FP32, "--target", "gpu"], "no such target"),
         ([FP32, "--set", "sampler.scheduler=euler_ancestral"], "found 'euler_ancestral'; allowed: ddim"),
         (

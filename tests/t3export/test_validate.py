@@ -48,7 +48,7 @@ def test_a_stand_in_is_named_in_report_and_verdict(proved: Path, tmp_path: Path,
     assert run(["validate", str(folder), "--no-quality"]) == 4
     assert "--on onnxruntime" in capsys.readouterr().err
     assert run(["validate", str(folder), "--no-quality", "--on", "onnxruntime"]) == 0
-    assert "measured with onnxruntime on the bundle's programs, not on its engines" in capsys.readouterr().err
+    assert "onnxruntime on this machine ran the bundle's programs, in place of the engines" in capsys.readouterr().err
     verdict = read_manifest(folder).validation
     assert verdict.passed and verdict.stand_in == "onnxruntime"
     assert run(["inspect", str(folder)]) == 0
