@@ -50,9 +50,9 @@ def test_a_stand_in_is_named_in_report_and_verdict(proved: Path, tmp_path: Path,
     assert run(["validate", str(folder), "--no-quality", "--on", "onnxruntime"]) == 0
     assert "onnxruntime on this machine ran the bundle's programs, in place of the engines" in capsys.readouterr().err
     verdict = read_manifest(folder).validation
-    assert verdict.passed and verdict.stand_in == "onnxruntime"
+    assert verdict.passed and verdict.stand_in.startswith("onnxruntime on this machine")
     assert run(["inspect", str(folder)]) == 0
-    assert "passed on onnxruntime, in place of the engines" in capsys.readouterr().out
+    assert "in place of the engines" in capsys.readouterr().out
 
 
 def test_a_miss_exits_with_5_and_names_rung_stage_and_tensor(
