@@ -56,7 +56,6 @@ def test_a_wrong_recipe_is_told(capsys):
 
 def test_the_readmes_table_is_what_the_command_prints(capsys):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    if "t3export " + " ".join(MARKDOWN) not in readme:
-        pytest.skip("the README has no table of targets")
+    assert "t3export " + " ".join(MARKDOWN) in readme
     assert run(MARKDOWN) == 0
     assert capsys.readouterr().out in readme
