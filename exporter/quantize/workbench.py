@@ -15,7 +15,6 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from exporter.backends.onnxruntime import compile_program
 from exporter.cache import Cache, Entry
-from exporter.errors import RecipeError
 from exporter.meter import Progress, Silent
 from exporter.programs import OnnxProgram, onnx_programs
 from exporter.quantize.graph_file import prepared
@@ -28,7 +27,7 @@ from exporter.quantize.statistics import Statistics, load
 from exporter.quantize.steps import STATISTICS
 from exporter.recipe import Recipe
 from exporter.runtime.session import Session, open_session
-from exporter.target import Target, require_complete
+from exporter.target import Target, require_measurable
 from exporter.trace.onnx import PROGRAM
 from exporter.workshop import Workshop
 
@@ -81,8 +80,7 @@ class Workbench:
 
         Raises RecipeError for a planned target or one that runs no ONNX here, WeightsError.
         """
-        require_complete(target)
-        _require_onnx(target)
+        require_measurable(target)
         self.recipe, self.target, self.cache = recipe, target, cache
         self.progress = progress or Silent()
         self._workshop = Workshop.open(recipe, target, cache, self.progress)
@@ -212,14 +210,6 @@ class Workbench:
 
     def _shards(self, stage: str) -> list[Path]:
         return sorted(self._calibration.folder.glob(f"{stage}_[0-9]*.npz"))
-
-
-def _require_onnx(target: Target) -> None:
-    if target.backend != "onnxruntime":
-        raise RecipeError(
-            f"target '{target.name}': candidates are measured on ONNX Runtime, and it runs {target.backend} programs. "
-            "Find the policy for target cpu: layers have the same names for every target"
-        )
 
 
 def stored_bytes(program: Path) -> int:

@@ -125,7 +125,7 @@ def test_a_planned_target(tiny_folder, tmp_path):
 
 
 def test_a_target_that_runs_no_onnx_is_told_where_to_find_its_policy(tiny_folder, tmp_path):
-    with pytest.raises(RecipeError, match=r"'android': candidates are measured on ONNX Runtime.*for target cpu"):
+    with pytest.raises(RecipeError, match=r"'android' runs on its own device \(executorch\).*Use --target cpu"):
         Workbench(tiny_recipe(tiny_folder), load_target("android"), Cache(tmp_path))
 
 
