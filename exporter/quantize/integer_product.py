@@ -8,6 +8,8 @@ import onnx_graphsurgeon as gs
 from exporter.quantize.grid import Grid
 from exporter.quantize.qdq import QdqWriter
 
+UNSIGNED_MIDDLE = 128
+
 
 class IntegerQdqWriter(QdqWriter):
     """Q/DQ, but for the products that ONNX Runtime would leave in floating point."""
@@ -24,24 +26,45 @@ class IntegerQdqWriter(QdqWriter):
             super().linear(node, grid, integers, scales)
             return
         name = node.inputs[1].name
-        shape = scales.shape if integers.ndim > 2 else -1
-        scale = gs.Constant(f"{name}_scale", (scales * grid.step).astype(np.float32).reshape(shape))
-        self._integer_product(node, grid, gs.Constant(f"{name}_quantized", integers), scale)
+        several = integers.ndim > 2
+        scale = (scales * grid.step).astype(np.float32).reshape(scales.shape if several else -1)
+        zero = np.uint8(grid.zero if grid.is_one_sided else UNSIGNED_MIDDLE)
+        shift = zero.astype(np.int32) * integers.sum(axis=-2, dtype=np.int32, keepdims=several)
+        self._integer_product(
+            node,
+            (np.float32(grid.step), zero),
+            gs.Constant(f"{name}_quantized", integers),
+            (gs.Constant(f"{name}_shift", shift), gs.Constant(f"{name}_scale", scale)),
+        )
 
-    def _integer_product(self, node: gs.Node, grid: Grid, weight: gs.Constant, scale: gs.Constant) -> None:
-        """UINT8 around 128 on the left: ONNX Runtime multiplies two signed tensors one number at a time."""
+    def _integer_product(
+        self,
+        node: gs.Node,
+        grid: tuple[np.float32, np.uint8],
+        weight: gs.Constant,
+        to_real: tuple[gs.Constant, gs.Constant],
+    ) -> None:
+        """UINT8 on the left: ONNX Runtime multiplies two signed tensors one number at a time.
+
+        The input's zero point is taken off the sum, not off the input: one row times a matrix, as in the projector,
+        has a fast kernel for a zero point of 0 alone.
+        """
         output, value = node.outputs[0], node.inputs[0]
         name = node.name.removesuffix("/MatMul")
-        step = gs.Constant(f"{name}/input_scale", np.array(grid.step, np.float32))
-        middle = gs.Constant(f"{name}/input_zero_point", np.array(grid.zero if grid.is_one_sided else 128, np.uint8))
-        zero = gs.Constant(f"{name}/weight_zero_point", np.zeros((), np.int8))
+        step, middle = (
+            gs.Constant(f"{name}/input_{what}", np.array(number))
+            for what, number in zip(("scale", "zero_point"), grid, strict=True)
+        )
+        shift, scale = to_real
         integers = gs.Variable(f"{name}/QuantizeLinear:0", np.dtype(np.uint8))
         product = gs.Variable(f"{name}/MatMulInteger:0", np.dtype(np.int32))
+        shifted = gs.Variable(f"{name}/Sub:0", np.dtype(np.int32))
         real = gs.Variable(f"{name}/Cast:0", np.dtype(np.float32))
         node.op, node.name = "MatMulInteger", f"{name}/MatMulInteger"
-        node.inputs, node.outputs = [integers, weight, middle, zero], [product]
+        node.inputs, node.outputs = [integers, weight], [product]
         self.graph.nodes += [
             gs.Node("QuantizeLinear", f"{name}/QuantizeLinear", inputs=[value, step, middle], outputs=[integers]),
-            gs.Node("Cast", f"{name}/Cast", {"to": np.float32}, inputs=[product], outputs=[real]),
+            gs.Node("Sub", f"{name}/Sub", inputs=[product, shift], outputs=[shifted]),
+            gs.Node("Cast", f"{name}/Cast", {"to": np.float32}, inputs=[shifted], outputs=[real]),
             gs.Node("Mul", f"{name}/Mul", inputs=[real, scale], outputs=[output]),
         ]
