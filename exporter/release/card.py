@@ -76,7 +76,7 @@ def _use(name: str, version: str, bundles: Sequence[Proved]) -> str:
     return (
         "## Use\n\n```sh\n"
         f"t3export pull {name}@{version} --from STORE --trust t3export.pub{which}\n"
-        f't3export run artifacts/pulled/{bundles[0].name} --prompt "a red chair" -o chair.glb\n```\n'
+        f't3export run artifacts/pulled/{name}/{bundles[0].name} --prompt "a red chair" -o chair.glb\n```\n'
     )
 
 
