@@ -52,7 +52,7 @@ def record(folder: Path, *rungs: RungResult) -> None:
 
 
 class _Server(ThreadingHTTPServer):
-    """`requests`: (path, range header) of each; `broken_after`: bytes of an archive until the connection breaks, once."""
+    """`requests`: path and range of each; `broken_after`: bytes of an archive until the connection breaks, once."""
 
     requests: list[tuple[str, str | None]]
     broken_after: int | None = None

@@ -39,6 +39,11 @@ def push(published: Published, repository: str, private: bool = False, api: HfAp
         api.create_tag(repository, tag=release.folder, exist_ok=True)
     except HfHubHTTPError as error:
         raise EnvironmentProblem(f"{repository}: the hub refuses ({error})") from None
-    except OSError as error:
+    except (OSError, _client_error(HfHubHTTPError)) as error:
         raise StoreUnreachable(f"{repository}: the hub does not answer ({error})") from None
     return f"{api.endpoint}/{repository}/resolve/main"
+
+
+def _client_error(refusal: type[Exception]) -> type[Exception]:
+    """The base of all errors of the HTTP client that huggingface_hub uses, which it has changed more than once."""
+    return refusal.__bases__[0]
