@@ -11,6 +11,7 @@ import pytest
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.release import fetch
+from exporter.release.archive import unpack
 from exporter.release.errors import KeyProblem, NoSuchRelease, StoreProblem, StoreUnreachable
 from exporter.release.installed import Installed, alone, roll_back
 from exporter.release.keys import TrustedKeys
@@ -176,6 +177,22 @@ def test_a_stranger_s_release_touches_nothing(store, tmp_path):
     with pytest.raises(KeyProblem, match=PublicKey.of(KEY).name):
         get(store, tmp_path, keys=TrustedKeys((PublicKey.of(STRANGER),), "the given keys"))
     assert not (tmp_path / "toy").exists()
+
+
+def test_bytes_that_are_not_those_signed_are_never_unpacked(store, tmp_path, monkeypatch):
+    own = shutil.copytree(store, tmp_path / "store")
+    archive = own / "toy-1.0.0/toy/cpu.tar.zst"
+    files = get(store, tmp_path / "honest").installed.archive.files
+    victim = files["field.onnx"].frame
+    content = bytearray(archive.read_bytes())
+    content[victim.end - 1] ^= 1
+    archive.write_bytes(content)
+    unpacked = []
+    monkeypatch.setattr(fetch, "unpack", lambda frame, name, *rest: unpacked.append(name) or unpack(frame, name, *rest))
+    with pytest.raises(BundleError, match=r"field\.onnx: these bytes are not those that were signed"):
+        get(own, tmp_path / "pulled")
+    assert unpacked and "field.onnx" not in unpacked
+    assert not list((tmp_path / "pulled/toy/.cpu.pulling").glob("*.part"))
 
 
 def test_an_index_older_than_the_one_seen_is_refused(store, releasable, tmp_path):
