@@ -52,11 +52,16 @@ def record(folder: Path, *rungs: RungResult) -> None:
 
 
 class _Server(ThreadingHTTPServer):
-    """`requests`: path and range of each; `broken_after`: bytes of an archive until the connection breaks, once."""
+    """`requests`: path and range of each; `broken_after`: bytes of an archive until the connection breaks, once.
+
+    `token`: what is asked for, where it is not empty; `elsewhere`: a URL that archives are redirected to.
+    """
 
     requests: list[tuple[str, str | None]]
     broken_after: int | None = None
     has_ranges = True
+    token = ""
+    elsewhere = ""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -66,6 +71,14 @@ class _Handler(SimpleHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.server.requests.append((self.path, asked))
         path = Path(self.translate_path(self.path))
+        if self.headers.get("Authorization", "") != (f"Bearer {self.server.token}" if self.server.token else ""):
+            self.send_error(401)
+            return
+        if self.server.elsewhere and path.suffix == ".zst":
+            self.send_response(302)
+            self.send_header("Location", self.server.elsewhere + self.path)
+            self.end_headers()
+            return
         if not path.is_file():
             self.send_error(404)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +18,7 @@ from exporter.release.errors import StoreProblem, StoreUnreachable
 from exporter.release.statement import LARGEST_DOCUMENT
 
 SECONDS_TO_ANSWER = 30.0
+TOKEN = "T3EXPORT_STORE_TOKEN"
 # What a connection that breaks raises, whatever the store.
 BROKEN = (OSError, http.client.HTTPException)
 
@@ -90,10 +92,15 @@ class WebStore:
         request = urllib.request.Request(url, headers={"User-Agent": "t3export"})
         if start or end is not None:
             request.add_header("Range", f"bytes={start}-{'' if end is None else end - 1}")
+        if token := os.environ.get(TOKEN):
+            # Not for where the server redirects to, which is another's.
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
         try:
             answer = urllib.request.urlopen(request, timeout=SECONDS_TO_ANSWER)
         except urllib.error.HTTPError as error:
             error.close()
+            if error.code in (401, 403):
+                raise StoreProblem(f"{url}: the server refuses ({error.code}); its token goes into ${TOKEN}") from None
             if error.code in (404, 410):
                 raise StoreProblem(f"{url}: not there; is {self.url} a store of releases?") from None
             kind = StoreUnreachable if error.code >= 500 else StoreProblem

@@ -15,7 +15,7 @@ from exporter.release.pull import Pulled, pull
 from exporter.release.stores import open_store
 from t3export.commands.build import ARTIFACTS
 from t3export.options import trust_option
-from t3export.output import megabytes, print_json, progress_bar, results
+from t3export.output import megabytes, print_json, print_note, progress_bar, results
 
 
 @click.command()
@@ -41,8 +41,9 @@ def command(
 
     The signature is verified first, then each file's digest, before a byte of it is used; then the bundle moves into
     place in one step, and the one that was there is kept for --rollback. Files that are here already are not fetched
-    again; an interrupted pull goes on where it was. Exit code 4 where something was tampered with, 6 where the store
-    does not answer.
+    again; an interrupted pull goes on where it was. A server's token goes into $T3EXPORT_STORE_TOKEN.
+
+    Exit code 4 where something was tampered with, 6 where the store does not answer.
 
     \b
     Examples:
@@ -62,9 +63,18 @@ def command(
     store = open_store(place)
     with progress_bar(quiet=as_json) as progress:
         task = progress.add_task(f"pull {escape(name)}", total=None)
-        pulled = pull(
-            wanted, store, into, keys, bundle, lambda done, total: progress.update(task, completed=done, total=total)
-        )
+        try:
+            pulled = pull(
+                wanted,
+                store,
+                into,
+                keys,
+                bundle,
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
+        except KeyboardInterrupt:
+            print_note("what was in place is untouched; the same command goes on where this one was")
+            raise
     _tell(pulled, as_json)
 
 

@@ -57,6 +57,17 @@ def test_release_pull_run_upgrade_and_roll_back(
     assert "as signed" in capsys.readouterr().out
 
 
+def test_an_interrupted_pull_says_how_to_go_on(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("t3export.commands.pull.pull", interrupt)
+    assert pull(world, tmp_path, "toy", "--from", str(world / "store")) == 130
+    assert "the same command goes on" in " ".join(capsys.readouterr().err.split())
+
+
 def test_verify_names_what_was_changed(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     store = shutil.copytree(world / "store", tmp_path / "store")
     trust = ["--trust", str(world / "release.pub")]

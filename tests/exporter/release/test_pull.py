@@ -97,6 +97,16 @@ def test_a_server_without_ranges_serves_deltas_too(store, tmp_path):
         assert get(url, tmp_path, "toy@1.1.0").fetched.files == 3
 
 
+def test_a_token_is_for_the_server_and_not_for_where_it_redirects_to(store, tmp_path, monkeypatch):
+    with served(store) as (url, server), served(store) as (elsewhere, other):
+        server.token, server.elsewhere = "secret", elsewhere
+        with pytest.raises(StoreProblem, match=r"refuses \(401\).*T3EXPORT_STORE_TOKEN"):
+            get(url, tmp_path)
+        monkeypatch.setenv("T3EXPORT_STORE_TOKEN", "secret")
+        assert get(url, tmp_path).fetched
+    assert [path for path, _ in other.requests] == ["/toy-1.0.0/toy/cpu.tar.zst"]
+
+
 def test_any_fsspec_store(store, tmp_path):
     memory = fsspec.filesystem("memory")
     memory.put(str(store), "/releases", recursive=True)
