@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from exporter.swap import exchange, replacing
 # Among the reports, which are no part of the bundle's digest.
 RELEASE = f"{REPORTS}/{RELEASE_FILE}"
 SIGNATURE = RELEASE + SUFFIX
+# Between making a lock and writing into it whose it is.
+SECONDS_TO_SIGN = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,10 @@ class Installed:
         return self.release.bundles[self.name]
 
     @classmethod
-    def find(cls, folder: Path) -> Installed | None:
-        """What is in a folder, as it says itself; None where it was not pulled. Nothing is verified."""
+    def find(cls, folder: Path, name: str) -> Installed | None:
+        """What a folder says it is, as the bundle of that name; None where it was not pulled. Nothing is verified."""
         try:
             release = parsed(Release, (folder / RELEASE).read_bytes(), folder / RELEASE)
-            name = read_manifest(folder).name
         except (OSError, BundleError):
             return None
         return cls(folder, release, name) if name in release.bundles else None
@@ -84,9 +86,12 @@ def kept_before(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.before")
 
 
-def keep_before(folder: Path) -> None:
-    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once."""
-    if folder.exists():
+def keep_before(folder: Path, former: Installed | None) -> None:
+    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once.
+
+    A release that is damaged is not kept: the one before it is worth more.
+    """
+    if folder.exists() and not (former and former.problems()):
         with replacing(kept_before(folder)) as copy:
             shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
 
@@ -100,8 +105,7 @@ def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Instal
     with alone(folder):
         if not before.is_dir():
             raise NoSuchRelease(f"{folder}: no version before it was kept; the first `t3export pull` over another does")
-        Installed.verified(before, keys)
-        former = Installed.find(folder)
+        former = Installed.find(folder, Installed.verified(before, keys).name)
         if folder.exists():
             exchange(before, folder)
         else:
@@ -119,9 +123,8 @@ def alone(folder: Path) -> Iterator[None]:
             handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             break
         except FileExistsError:
-            process = _holder(lock)
-            if process and psutil.pid_exists(process):
-                raise EnvironmentProblem(f"{folder}: process {process} is changing it; try again later") from None
+            if holder := _holder(lock):
+                raise EnvironmentProblem(f"{folder}: {holder} is changing it; try again later") from None
             lock.unlink(missing_ok=True)
     try:
         os.write(handle, str(os.getpid()).encode())
@@ -131,11 +134,15 @@ def alone(folder: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def _holder(lock: Path) -> int:
+def _holder(lock: Path) -> str:
+    """Who holds a lock; empty where that process is gone."""
     try:
-        return int(lock.read_text())
-    except (OSError, ValueError):
-        return 0
+        process, age = lock.read_text(), time.time() - lock.stat().st_mtime
+    except OSError:
+        return ""
+    if process.isdecimal():
+        return f"process {process}" if psutil.pid_exists(int(process)) else ""
+    return "another process" if age < SECONDS_TO_SIGN else ""
 
 
 def _is_folder(path: Path) -> bool:

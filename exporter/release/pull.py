@@ -51,10 +51,10 @@ def pull(
     folder = into / name
     require_replaceable(folder)
     with alone(folder):
-        former = Installed.find(folder)
+        former = Installed.find(folder, name)
         if former and former.release == release and not former.problems():
             return Pulled(Installed.verified(folder, keys), former, None)
-        here = [one for one in (former, Installed.find(kept_before(folder))) if one]
+        here = [one for one in (former, Installed.find(kept_before(folder), name)) if one]
         archive = release.bundles[name]
         staging = Staging(
             folder.with_name(f".{folder.name}.pulling"),
@@ -65,7 +65,7 @@ def pull(
         )
         fetched = staging.fill(here)
         if not former or former.release != release:
-            keep_before(folder)
+            keep_before(folder, former)
         signature = read_document(store, f"{path}/{RELEASE_FILE}{SUFFIX}")
         with replacing(folder) as fresh:
             staging.give(fresh)

@@ -169,6 +169,23 @@ def test_rollback_puts_the_version_before_back_and_forth(store, tmp_path):
         assert not Bundle.open(folder).generate("a red ball").is_empty
 
 
+def test_a_damaged_version_does_not_take_the_place_of_the_one_before(store, tmp_path):
+    get(store, tmp_path)
+    folder = get(store, tmp_path, "toy@candidate").installed.folder
+    for name in ("manifest.json", "field.onnx"):
+        (folder / name).write_bytes(b"?")
+        get(store, tmp_path, "toy@1.0.0")
+        assert Installed.verified(folder, TRUSTED).release.version == "1.0.0"
+        assert Installed.verified(folder.with_name("cpu.before"), TRUSTED)
+        get(store, tmp_path, "toy@candidate")
+
+
+def test_a_bundle_that_was_built_here_is_kept_as_the_one_before(store, releasable, tmp_path):
+    shutil.copytree(releasable, tmp_path / "toy/cpu")
+    get(store, tmp_path)
+    assert same(tmp_path / "toy/cpu.before", releasable)
+
+
 def test_a_tampered_version_before_is_not_put_in_place(store, tmp_path):
     get(store, tmp_path)
     folder = get(store, tmp_path, "toy@candidate").installed.folder
@@ -244,6 +261,9 @@ def test_a_full_disk_is_told_before_anything_is_fetched(store, tmp_path, monkeyp
 def test_two_pulls_at_once(store, tmp_path):
     folder = tmp_path / "toy/cpu"
     with alone(folder), pytest.raises(EnvironmentProblem, match=f"process {os.getpid()}"):
+        get(store, tmp_path)
+    (tmp_path / "toy/.cpu.lock").write_text("")
+    with pytest.raises(EnvironmentProblem, match="another process"):
         get(store, tmp_path)
     (tmp_path / "toy/.cpu.lock").write_text("999999999")
     assert get(store, tmp_path).fetched
