@@ -10,7 +10,7 @@ from tests.faults.fault import Fault
 
 FAULT = Fault(
     "bundle-flips",
-    "flips one bit of one file of a bundle; opening it (for the report: releasing it) refuses and names the file",
+    "flips one bit of one file of a bundle; opening it (for the report: releasing it) refuses with a clean error",
     2400,
     partial(damage_bundle, damages={"flipped": flip}),
 )

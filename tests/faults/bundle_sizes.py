@@ -10,7 +10,7 @@ from tests.faults.fault import Fault
 
 FAULT = Fault(
     "bundle-sizes",
-    "truncates a file of a bundle or adds to it; opening it (for the report: releasing it) refuses and names the file",
+    "truncates a file of a bundle or adds to it; opening it (for the report: releasing it) refuses with a clean error",
     800,
     partial(damage_bundle, damages={"truncated": truncate, "oversized": oversize}),
 )
