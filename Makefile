@@ -12,14 +12,14 @@ WEB_INSTALLED := $(WEB)/node_modules/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint web web-operators train-mini score-mini clean
+.PHONY: help demo test test-slow test-faults lint web web-operators train-mini score-mini clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,build,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,build,release,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)
@@ -48,6 +48,9 @@ test: lint $(WEB_INSTALLED)  ## lint, then all tests but the slow ones
 
 test-slow: $(INSTALLED) $(WEB_INSTALLED)  ## the full-size checks
 	$(BIN)/pytest -m slow
+
+test-faults: $(INSTALLED)  ## what machines, networks and people do to bundles and releases, at full counts
+	$(BIN)/python -m tests.faults --write docs/reliability.md
 
 web: $(WEB_INSTALLED)  ## set up Node.js with the packages that the web client needs
 

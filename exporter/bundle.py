@@ -114,6 +114,7 @@ class Verdict(Part):
     bundle_digest: str
     rungs: list[RungVerdict]
     report: str = Field(default="reports/report.json", description="The full report inside the bundle")
+    report_sha256: str | None = Field(default=None, description="Digest of that report, which is not among the files")
     stand_in: str | None = Field(default=None, description="What ran the programs in place of the target's runtime")
 
 
@@ -168,9 +169,7 @@ def bundle_digest(manifest: Manifest) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes manifest.json atomically, with its checksum. Raises EnvironmentProblem when the disk is full."""
-    data = manifest.model_dump(mode="json")
-    text = json.dumps(data | {"checksum": _digest(data)}, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / MANIFEST, text.encode())
+    write_atomically(folder / MANIFEST, _rendered(manifest.model_dump(mode="json")))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -179,16 +178,19 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. `t3export build` makes one")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        checksum = data.pop("checksum")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        content = path.read_bytes()
+        data = json.loads(content.decode("utf-8"))
+        data.pop("checksum")
+        # The bytes, not the checksum alone: that does not see 1e-05 become 1E-05, nor a field that is there twice.
+        whole = content == _rendered(data)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); build the bundle again") from None
     if data.get("schema_version") != SCHEMA_VERSION:
         raise BundleError(
             f"{path}: schema version {data.get('schema_version')!r}; this t3export reads version {SCHEMA_VERSION}. "
             "Build the bundle again, or open it with the t3export that built it"
         )
-    if checksum != _digest(data):
+    if not whole:
         raise BundleError(f"{path}: damaged or edited: its checksum does not fit; build the bundle again")
     try:
         return Manifest.model_validate(data)
@@ -255,6 +257,11 @@ def _contents(folder: Path) -> list[tuple[str, Path]]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     named = [(path.relative_to(folder).as_posix(), path) for path in paths]
     return [(name, path) for name, path in named if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+
+
+def _rendered(data: dict[str, Any]) -> bytes:
+    """manifest.json of this data, with its checksum."""
+    return f"{json.dumps(data | {'checksum': _digest(data)}, indent=2, ensure_ascii=False)}\n".encode()
 
 
 def _digest(data: dict[str, Any]) -> str:

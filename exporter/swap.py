@@ -34,14 +34,20 @@ def replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def exchange(one: Path, other: Path) -> None:
+    """Two folders that take each other's place, in one step where the system can."""
+    if not _exchange(one, other):
+        aside = other.with_name(f".{other.name}.{os.getpid()}.replaced")
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)
+
+
 def _put(new: Path, old: Path) -> None:
-    if not old.exists():
+    if old.exists():
+        exchange(new, old)
+    else:
         new.rename(old)
-    elif not _exchange(new, old):
-        aside = new.with_suffix(".replaced")
-        old.rename(aside)
-        new.rename(old)
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -22,7 +22,7 @@ PACKAGES = (
     "torchao",
     "numpy",
 )
-_NOT_IN_PROGRAMS = ("runtime", "zoo")
+_NOT_IN_PROGRAMS = ("runtime", "zoo", "release")
 
 
 def versions() -> dict[str, str]:
@@ -43,7 +43,7 @@ def _installed() -> tuple[tuple[str, str], ...]:
 
 @cache
 def source_digest() -> str:
-    """sha256 over the source of the exporter, but for the runtime, which no program depends on."""
+    """sha256 over the source of the exporter, but for what no program depends on."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

@@ -25,6 +25,10 @@ COMMANDS = {
     "recipe": "Show, check or explain a recipe.",
     "targets": "List the targets and what each needs.",
     "inspect": "Show what is in a bundle, every hash verified.",
+    "release": "Turn validated bundles into a signed release.",
+    "pull": "Bring a release into place, verified; or put the version before back.",
+    "verify": "Hold a release or a pulled bundle to its publisher's signature.",
+    "keys": "Make the key that signs releases, or choose whose are trusted.",
     "cache": "Look at the cache of build steps, or prune it.",
     "doctor": "Show what is installed and what each target lacks.",
 }

@@ -15,6 +15,8 @@ BUILD_PACKAGES = {
     "polygraphy", "safetensors", "scipy", "torch", "transformers",
 }  # fmt: skip
 
+RELEASE_PACKAGES = {"cyclonedx", "in_toto_attestation", "license_expression", "packageurl"}
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -32,9 +34,12 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(kind, str(error), error.exit_code)
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return Failure("Interrupted", "interrupted; what was being written has been removed", INTERRUPTED)
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in BUILD_PACKAGES:
-        message = f"this needs the package '{error.name}': `pip install 't3export[cpu,build]'`"
-        return Failure(kind, message, EnvironmentProblem.exit_code)
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").split(".")[0]
+        for packages, extras in ((BUILD_PACKAGES, "cpu,build"), (RELEASE_PACKAGES, "release")):
+            if package in packages:
+                message = f"this needs the package '{error.name}': `pip install 't3export[{extras}]'`"
+                return Failure(kind, message, EnvironmentProblem.exit_code)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}the disk is full; nothing half-written was left behind"

@@ -38,6 +38,14 @@ stand_in_option = click.option(
     help="Run the programs on ONNX Runtime here, in place of the target's own runtime.",
 )
 
+trust_option = click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="KEY",
+    help="The publisher's public key: a .pub file or the line in it.  [default: all of `t3export keys list`]",
+)
+
 
 def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
     """The recipe of these options. Raises RecipeError with the line of what is wrong, an unknown family included."""

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from exporter.bundle import REPORTS, RungVerdict, Verdict, record_verdict, write_atomically
+from exporter.bundle import REPORTS, RungVerdict, Verdict, record_verdict, sha256_of, write_atomically
 from exporter.errors import ValidationFailed
 from validate.result import RungResult, show
 
@@ -99,7 +99,7 @@ def record_in_bundle(report: Report, folder: Path) -> Path:
     """Put the report among the bundle's reports and the verdict into its manifest; the bundle's digest stays."""
     path = folder / REPORTS / REPORT_FILE
     write_report(report, path)
-    record_verdict(folder, report.verdict())
+    record_verdict(folder, report.verdict().model_copy(update={"report_sha256": sha256_of(path)}))
     return path
 
 

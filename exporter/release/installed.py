@@ -1,0 +1,149 @@
+"""A pulled bundle in its place: which release it is of, whether it is whole, and the version before it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from exporter.bundle import REPORTS, bundle_digest, read_manifest, sha256_of
+from exporter.errors import BundleError, EnvironmentProblem
+from exporter.release.errors import NoSuchRelease
+from exporter.release.keys import TrustedKeys
+from exporter.release.minisign import SUFFIX
+from exporter.release.signed import read_release
+from exporter.release.statement import RELEASE_FILE, Archive, Release, parsed
+from exporter.release.stores import FolderStore
+from exporter.swap import exchange, replacing
+
+# Among the reports, which are no part of the bundle's digest.
+RELEASE = f"{REPORTS}/{RELEASE_FILE}"
+SIGNATURE = RELEASE + SUFFIX
+# Between making a lock and writing into it whose it is.
+SECONDS_TO_SIGN = 10.0
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A bundle's folder with the release it says it is of."""
+
+    folder: Path
+    release: Release
+    name: str
+
+    @property
+    def archive(self) -> Archive:
+        return self.release.bundles[self.name]
+
+    @classmethod
+    def find(cls, folder: Path, name: str) -> Installed | None:
+        """What a folder says it is, as the bundle of that name; None where it was not pulled. Nothing is verified."""
+        try:
+            release = parsed(Release, (folder / RELEASE).read_bytes(), folder / RELEASE)
+        except (OSError, BundleError):
+            return None
+        return cls(folder, release, name) if name in release.bundles else None
+
+    @classmethod
+    def verified(cls, folder: Path, keys: TrustedKeys) -> Installed:
+        """Every byte held to the signature. Raises KeyProblem, or BundleError that names each bad file."""
+        release = read_release(FolderStore(folder), REPORTS, keys)
+        manifest = read_manifest(folder)
+        if manifest.name not in release.bundles:
+            raise BundleError(f"{folder}: '{manifest.name}' is no bundle of the release {release.folder} that it names")
+        found = cls(folder, release, manifest.name)
+        if problems := found.problems():
+            raise BundleError(f"{folder}: not what was released\n  " + "\n  ".join(problems) + "\nPull it again")
+        if bundle_digest(manifest) != found.archive.bundle_digest:
+            raise BundleError(f"{folder}: its manifest is of another bundle than the one released; pull it again")
+        return found
+
+    def problems(self) -> list[str]:
+        """One line for each changed, missing or unlisted file."""
+        found = []
+        present = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if not _is_folder(p)}
+        for own in (RELEASE, SIGNATURE):
+            present.pop(own, None)
+        for name, file in sorted(self.archive.files.items()):
+            path = present.pop(name, None)
+            if path is None:
+                found.append(f"{name}: missing")
+            elif path.is_symlink() or not path.is_file():
+                found.append(f"{name}: not a plain file")
+            elif path.stat().st_size != file.size or sha256_of(path) != file.sha256:
+                found.append(f"{name}: changed (its sha256 is not the release's)")
+        return found + [f"{name}: not in the release" for name in sorted(present)]
+
+
+def kept_before(folder: Path) -> Path:
+    """Where the version before lies."""
+    return folder.with_name(f"{folder.name}.before")
+
+
+def keep_before(folder: Path, former: Installed | None) -> None:
+    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once.
+
+    A release that is damaged is not kept: the one before it is worth more.
+    """
+    if folder.exists() and not (former and former.problems()):
+        with replacing(kept_before(folder)) as copy:
+            shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
+
+
+def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Installed]:
+    """Exchanges a bundle with the version before it, which is verified first; gives what was in place and what is now.
+
+    Raises NoSuchRelease where none was kept, and as `Installed.verified`.
+    """
+    before = kept_before(folder)
+    with alone(folder):
+        if not before.is_dir():
+            raise NoSuchRelease(f"{folder}: no version before it was kept; the first `t3export pull` over another does")
+        former = Installed.find(folder, Installed.verified(before, keys).name)
+        if folder.exists():
+            exchange(before, folder)
+        else:
+            before.rename(folder)
+        return former, Installed.verified(folder, keys)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps a second process from changing the same folder. Raises EnvironmentProblem where one is at it."""
+    lock = folder.with_name(f".{folder.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            break
+        except FileExistsError:
+            if holder := _holder(lock):
+                raise EnvironmentProblem(f"{folder}: {holder} is changing it; try again later") from None
+            lock.unlink(missing_ok=True)
+    try:
+        os.write(handle, str(os.getpid()).encode())
+        os.close(handle)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _holder(lock: Path) -> str:
+    """Who holds a lock; empty where that process is gone."""
+    try:
+        process, age = lock.read_text(), time.time() - lock.stat().st_mtime
+    except OSError:
+        return ""
+    if process.isdecimal():
+        return f"process {process}" if psutil.pid_exists(int(process)) else ""
+    return "another process" if age < SECONDS_TO_SIGN else ""
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

@@ -1,0 +1,91 @@
+"""A release from a store into its place: the signature first, then each digest, then one step into place."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.bundle import require_replaceable, write_atomically
+from exporter.errors import BundleError
+from exporter.release.fetch import Fetched, OnBytes, Staging
+from exporter.release.installed import RELEASE, SIGNATURE, Installed, alone, keep_before, kept_before
+from exporter.release.keys import TrustedKeys
+from exporter.release.minisign import SUFFIX
+from exporter.release.names import Wanted
+from exporter.release.signed import parse_index, read_release
+from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Index, rendered, sha256
+from exporter.release.stores import Store, read_document
+from exporter.swap import replacing
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What is in place now, what was before, and what it cost; `fetched` is None where it was there already."""
+
+    installed: Installed
+    former: Installed | None
+    fetched: Fetched | None
+
+
+def pull(
+    wanted: Wanted,
+    store: Store,
+    into: Path,
+    keys: TrustedKeys,
+    bundle: str | None = None,
+    on_bytes: OnBytes | None = None,
+) -> Pulled:
+    """Puts a bundle of a release at `into`/<recipe>/<target>; the one in place stays as the version before.
+
+    Raises KeyProblem for a signature that is not trusted, BundleError for anything that is not what was signed,
+    NoSuchRelease, StoreProblem, and EnvironmentProblem on a full disk. What is in place is then as it was.
+    """
+    index = _newest_index(store, into / f".{wanted.name}.{INDEX_FILE}", keys)
+    version, entry = index.resolve(wanted)
+    path = f"{wanted.name}-{version}"
+    release = read_release(store, path, keys)
+    if sha256(rendered(release)) != entry.release_sha256 or release.folder != path:
+        raise BundleError(f"{path}/{RELEASE_FILE}: signed, but not the one that the index lists")
+    name = release.bundle(bundle)
+    folder = into / name
+    require_replaceable(folder)
+    with alone(folder):
+        former = Installed.find(folder, name)
+        if former and former.release == release and not former.problems():
+            return Pulled(Installed.verified(folder, keys), former, None)
+        here = [one for one in (former, Installed.find(kept_before(folder), name)) if one]
+        archive = release.bundles[name]
+        staging = Staging(
+            folder.with_name(f".{folder.name}.pulling"),
+            store,
+            f"{path}/{archive.file}",
+            archive.files,
+            on_bytes or (lambda done, total: None),
+        )
+        fetched = staging.fill(here)
+        if not former or former.release != release:
+            keep_before(folder, former)
+        signature = read_document(store, f"{path}/{RELEASE_FILE}{SUFFIX}")
+        with replacing(folder) as fresh:
+            staging.give(fresh)
+            write_atomically(fresh / RELEASE, rendered(release))
+            write_atomically(fresh / SIGNATURE, signature)
+            Installed.verified(fresh, keys)
+        shutil.rmtree(staging.folder, ignore_errors=True)
+    return Pulled(Installed(folder, release, name), former, fetched)
+
+
+def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:
+    """The store's index, kept as the last one seen. Raises BundleError for an older one, as an attacker would show."""
+    content = read_document(store, INDEX_FILE)
+    index = parse_index(content, keys, INDEX_FILE)
+    if kept.is_file():
+        seen = parse_index(kept.read_bytes(), keys, str(kept))
+        if seen.revision > index.revision:
+            raise BundleError(
+                f"{INDEX_FILE}: revision {index.revision}, and {seen.revision} was seen here before: the store shows "
+                f"an old state. If it was set up anew on purpose, delete {kept}"
+            )
+    write_atomically(kept, content)
+    return index

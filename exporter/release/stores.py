@@ -1,0 +1,145 @@
+"""Where releases lie: a folder, an HTTP(S) server, or anything that fsspec opens. All are read by ranges of bytes."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from exporter.errors import BundleError, EnvironmentProblem
+from exporter.release.archive import CHUNK
+from exporter.release.errors import StoreProblem, StoreUnreachable
+from exporter.release.statement import LARGEST_DOCUMENT
+
+SECONDS_TO_ANSWER = 30.0
+TOKEN = "T3EXPORT_STORE_TOKEN"
+# What a connection that breaks raises, whatever the store.
+BROKEN = (OSError, http.client.HTTPException)
+
+
+class Store(Protocol):
+    """Files by their path below the store."""
+
+    def open(self, path: str, start: int = 0, end: int | None = None) -> AbstractContextManager[BinaryIO]:
+        """A stream that begins at byte `start`; it may go on beyond `end`. Raises StoreProblem."""
+
+
+def open_store(place: str) -> Store:
+    """The store at a path or a URL. Raises EnvironmentProblem where its package is missing."""
+    scheme = urllib.parse.urlsplit(place).scheme
+    if scheme in ("http", "https"):
+        return WebStore(place)
+    if "://" in place:
+        return FsspecStore(place)
+    return FolderStore(Path(place))
+
+
+def read_some(stream: BinaryIO, size: int, what: str) -> bytes:
+    """The next bytes, at most `size`. Raises StoreUnreachable at the end, or where the connection breaks."""
+    try:
+        piece = stream.read(min(size, CHUNK))
+    except BROKEN as error:
+        raise StoreUnreachable(f"{what}: broke off ({error})") from None
+    if not piece:
+        raise StoreUnreachable(f"{what}: ends too early; the connection broke, or the file is truncated there")
+    return piece
+
+
+def read_document(store: Store, path: str) -> bytes:
+    """A small file, whole. Raises StoreProblem, or BundleError for one that is larger than any document."""
+    with store.open(path) as stream:
+        try:
+            content = stream.read(LARGEST_DOCUMENT + 1)
+        except BROKEN as error:
+            raise StoreUnreachable(f"{path}: broke off ({error})") from None
+    if len(content) > LARGEST_DOCUMENT:
+        raise BundleError(f"{path}: more than {LARGEST_DOCUMENT} bytes; this is no document of a release")
+    return content
+
+
+class FolderStore:
+    """A folder on this machine or a mounted one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def open(self, path: str, start: int = 0, end: int | None = None) -> Iterator[BinaryIO]:
+        try:
+            stream = (self.folder / path).open("rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise StoreProblem(f"{self.folder / path}: not there; is {self.folder} a store of releases?") from None
+        with stream:
+            stream.seek(start)
+            yield stream
+
+
+class WebStore:
+    """An HTTP(S) server; one that has no ranges is read from the start and what was not asked for skipped."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    @contextmanager
+    def open(self, path: str, start: int = 0, end: int | None = None) -> Iterator[BinaryIO]:
+        url = f"{self.url}/{urllib.parse.quote(path)}"
+        request = urllib.request.Request(url, headers={"User-Agent": "t3export"})
+        if start or end is not None:
+            request.add_header("Range", f"bytes={start}-{'' if end is None else end - 1}")
+        if token := os.environ.get(TOKEN):
+            # Not for where the server redirects to, which is another's.
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
+        try:
+            answer = urllib.request.urlopen(request, timeout=SECONDS_TO_ANSWER)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in (401, 403):
+                raise StoreProblem(f"{url}: the server refuses ({error.code}); its token goes into ${TOKEN}") from None
+            if error.code in (404, 410):
+                raise StoreProblem(f"{url}: not there; is {self.url} a store of releases?") from None
+            kind = StoreUnreachable if error.code >= 500 else StoreProblem
+            raise kind(f"{url}: the server answers {error.code} {error.reason}") from None
+        except BROKEN as error:
+            raise StoreUnreachable(f"{url}: no answer ({getattr(error, 'reason', error)})") from None
+        with answer:
+            if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+                _skip(answer, start, url)
+            yield answer
+
+
+class FsspecStore:
+    """Any store that fsspec knows: s3://, gs://, memory://, sftp://…"""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import fsspec
+        except ModuleNotFoundError:
+            raise EnvironmentProblem(f"{url}: this needs fsspec: `pip install 't3export[release]'`") from None
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise EnvironmentProblem(f"{url}: {error}") from None
+        self.url = url
+
+    @contextmanager
+    def open(self, path: str, start: int = 0, end: int | None = None) -> Iterator[BinaryIO]:
+        try:
+            stream = self._files.open(f"{self._root.rstrip('/')}/{path}", "rb")
+        except FileNotFoundError:
+            raise StoreProblem(f"{self.url}/{path}: not there; is {self.url} a store of releases?") from None
+        except BROKEN as error:
+            raise StoreUnreachable(f"{self.url}/{path}: no answer ({error})") from None
+        with stream:
+            stream.seek(start)
+            yield stream
+
+
+def _skip(stream: BinaryIO, size: int, what: str) -> None:
+    while size:
+        size -= len(read_some(stream, size, what))

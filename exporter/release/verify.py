@@ -1,0 +1,98 @@
+"""Is this what its publisher signed? For a store of releases, one release, or a pulled bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.bundle import MANIFEST, sha256_of
+from exporter.errors import BundleError
+from exporter.release.archive import Nowhere, Window, unpack
+from exporter.release.installed import RELEASE, Installed
+from exporter.release.keys import TrustedKeys
+from exporter.release.minisign import SUFFIX
+from exporter.release.signed import read_index, read_release
+from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Archive, Release, rendered, sha256
+from exporter.release.stores import FolderStore
+
+OnFile = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a path turned out to be, and how many files were held to a signature."""
+
+    kind: str
+    names: tuple[str, ...]
+    files: int
+
+
+def verify(path: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None) -> Verified:
+    """Holds every byte below a path to its signature.
+
+    Raises KeyProblem for a signature that is not trusted, BundleError that names what was changed, or for something
+    that was never signed.
+    """
+    if (path / INDEX_FILE).is_file():
+        return _verify_store(path, keys, on_file)
+    if (path / RELEASE_FILE).is_file():
+        release = verify_release(path, keys, on_file)
+        return Verified("release", (release.folder,), len(release.files))
+    if (path / RELEASE).is_file():
+        found = Installed.verified(path, keys)
+        return Verified("bundle", (f"{found.release.folder} {found.name}",), len(found.archive.files))
+    if (path / MANIFEST).is_file():
+        raise BundleError(
+            f"{path}: a bundle without a signature, so nobody vouches for it. `t3export inspect {path}` compares its "
+            "files with its own hashes; `t3export release` signs it"
+        )
+    raise BundleError(f"{path}: neither a store of releases, nor a release, nor a pulled bundle: nothing to verify")
+
+
+def verify_release(folder: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None) -> Release:
+    """Holds a release's folder to its signature: documents, archives, and every file in them."""
+    release = read_release(FolderStore(folder), "", keys)
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    problems = [
+        f"{name}: not in the release" for name in present - {RELEASE_FILE, RELEASE_FILE + SUFFIX, *release.files}
+    ]
+    for name, file in release.files.items():
+        on_file(name)
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            problems.append(f"{name}: missing, or no plain file")
+        elif path.stat().st_size != file.size:
+            problems.append(f"{name}: {path.stat().st_size} bytes, {file.size} expected")
+        elif sha256_of(path) != file.sha256:
+            problems.append(f"{name}: changed (its sha256 is not the one signed)")
+    if problems:
+        raise BundleError(
+            f"{folder}: not what was signed\n  " + "\n  ".join(sorted(problems)) + "\nPublish or copy it again"
+        )
+    for archive in release.bundles.values():
+        _verify_archive(folder / archive.file, archive)
+    return release
+
+
+def _verify_store(path: Path, keys: TrustedKeys, on_file: OnFile) -> Verified:
+    index, names, files = read_index(FolderStore(path), keys), [], 0
+    for name, versions in sorted(index.releases.items()):
+        for version, entry in sorted(versions.items()):
+            folder = path / f"{name}-{version}"
+            release = verify_release(folder, keys, on_file)
+            if sha256(rendered(release)) != entry.release_sha256 or release.folder != folder.name:
+                raise BundleError(f"{folder}: signed, but not the release that {INDEX_FILE} lists")
+            names.append(release.folder)
+            files += len(release.files)
+    return Verified("store", tuple(names), files)
+
+
+def _verify_archive(path: Path, archive: Archive) -> None:
+    """Every frame unpacked to nowhere. Raises BundleError."""
+    with path.open("rb") as stream:
+        for name, file in sorted(archive.files.items()):
+            frame = Window(stream, file.frame.offset, file.frame.size)
+            unpack(frame, name, file, Nowhere())
+            if frame.finish() != file.frame.sha256:
+                raise BundleError(f"{path}: {name}: its frame is not the one signed")

@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import namedtuple
+
+import fsspec
+import pytest
+
+from exporter.errors import BundleError, EnvironmentProblem
+from exporter.release import fetch
+from exporter.release.archive import unpack
+from exporter.release.errors import KeyProblem, NoSuchRelease, StoreProblem, StoreUnreachable
+from exporter.release.installed import Installed, alone, roll_back
+from exporter.release.keys import TrustedKeys
+from exporter.release.minisign import PublicKey, sign
+from exporter.release.names import Wanted
+from exporter.release.publish import publish
+from exporter.release.pull import pull
+from exporter.release.signed import read_index, write_index
+from exporter.release.stores import FolderStore, WebStore, open_store
+from exporter.release.verify import verify
+from exporter.runtime.bundle import Bundle
+from tests.releasable import KEY, STRANGER, TRUSTED, served, write_releasable
+
+
+def get(place, into, wanted="toy", keys=TRUSTED):
+    store = open_store(str(place)) if isinstance(place, (str, os.PathLike)) else place
+    return pull(Wanted.parse(wanted), store, into, keys)
+
+
+def same(one, other):
+    def contents(folder):
+        return {
+            p.relative_to(folder).as_posix(): p.read_bytes()
+            for p in folder.rglob("*")
+            if p.is_file() and "release.json" not in p.name
+        }
+
+    return contents(one) == contents(other)
+
+
+def test_from_a_folder_it_is_the_bundle_that_was_released_and_it_runs(store, releasable, tmp_path):
+    pulled = get(store, tmp_path)
+    assert pulled.installed.folder == tmp_path / "toy/cpu" and pulled.former is None
+    assert same(tmp_path / "toy/cpu", releasable)
+    assert not Bundle.open(tmp_path / "toy/cpu").generate("a red ball").is_empty
+    assert verify(tmp_path / "toy/cpu", TRUSTED).kind == "bundle"
+    assert sorted(p.name for p in (tmp_path / "toy").iterdir()) == ["cpu"]
+
+
+def test_a_second_pull_fetches_nothing(store, tmp_path):
+    get(store, tmp_path)
+    assert get(store, tmp_path).fetched is None
+
+
+def test_versions_and_channels(store, tmp_path):
+    assert get(store, tmp_path, "toy@candidate").installed.release.version == "1.1.0"
+    assert get(store, tmp_path, "toy@1.0.0").installed.release.version == "1.0.0"
+    with pytest.raises(NoSuchRelease, match=r"versions: 1\.0\.0, 1\.1\.0; channels: candidate \(1\.1\.0\)"):
+        get(store, tmp_path, "toy@2.0.0")
+    with pytest.raises(NoSuchRelease, match="there are: toy"):
+        get(store, tmp_path, "other")
+
+
+def test_only_what_changed_is_fetched_over_http_by_ranges(store, tmp_path):
+    with served(store) as (url, server):
+        first = get(url, tmp_path)
+        server.requests.clear()
+        second = get(url, tmp_path, "toy@1.1.0")
+    changed = {"denoiser.onnx", "manifest.json", "reports/report.json"}
+    assert second.fetched.files == len(changed)
+    assert second.fetched.reused == len(first.installed.archive.files) - len(changed)
+    asked = sum(
+        int(last) + 1 - int(start)
+        for path, ranges in server.requests
+        if path.endswith(".zst")
+        for start, last in [ranges.removeprefix("bytes=").split("-")]
+    )
+    files = second.installed.archive.files
+    assert asked == second.fetched.bytes == sum(files[name].frame.size for name in changed)
+    assert all(ranges for path, ranges in server.requests if path.endswith(".zst"))
+
+
+def test_a_whole_pull_is_one_request_for_the_archive(store, tmp_path):
+    with served(store) as (url, server):
+        get(url, tmp_path)
+    assert sum(path.endswith(".zst") for path, _ in server.requests) == 1
+
+
+def test_a_server_without_ranges_serves_deltas_too(store, tmp_path):
+    with served(store) as (url, server):
+        server.has_ranges = False
+        get(url, tmp_path)
+        assert get(url, tmp_path, "toy@1.1.0").fetched.files == 3
+
+
+def test_a_token_is_for_the_server_and_not_for_where_it_redirects_to(store, tmp_path, monkeypatch):
+    with served(store) as (url, server), served(store) as (elsewhere, other):
+        server.token, server.elsewhere = "secret", elsewhere
+        with pytest.raises(StoreProblem, match=r"refuses \(401\).*T3EXPORT_STORE_TOKEN"):
+            get(url, tmp_path)
+        monkeypatch.setenv("T3EXPORT_STORE_TOKEN", "secret")
+        assert get(url, tmp_path).fetched
+    assert [path for path, _ in other.requests] == ["/toy-1.0.0/toy/cpu.tar.zst"]
+
+
+def test_any_fsspec_store(store, tmp_path):
+    memory = fsspec.filesystem("memory")
+    memory.put(str(store), "/releases", recursive=True)
+    try:
+        assert get("memory://releases", tmp_path).fetched.files > 5
+        with pytest.raises(StoreProblem, match="not there"):
+            get("memory://elsewhere", tmp_path)
+    finally:
+        memory.rm("/releases", recursive=True)
+
+
+def test_without_fsspec_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(EnvironmentProblem, match=r"t3export\[release\]"):
+        open_store("s3://bucket/releases")
+
+
+def test_a_connection_that_breaks_in_the_middle_of_a_file_goes_on_there(store, tmp_path):
+    with served(store) as (url, server):
+        server.broken_after = 1000
+        pulled = get(url, tmp_path)
+        ranges = [ranges for path, ranges in server.requests if path.endswith(".zst")]
+    assert len(ranges) == 2 and ranges[1].startswith("bytes=1000-")
+    assert pulled.fetched.bytes == sum(file.frame.size for file in pulled.installed.archive.files.values())
+
+
+def test_a_killed_pull_is_resumed_by_the_next(store, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(done: int, total: int) -> None:
+        if done > total / 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pull(Wanted.parse("toy"), FolderStore(store), tmp_path, TRUSTED, on_bytes=kill)
+    assert not (tmp_path / "toy/cpu").exists()
+    pulled = get(store, tmp_path)
+    whole = sum(file.frame.size for file in pulled.installed.archive.files.values())
+    assert 0 < pulled.fetched.bytes < whole * 0.6
+    assert verify(tmp_path / "toy/cpu", TRUSTED)
+
+
+def test_a_damaged_bundle_is_mended_by_fetching_its_bad_files_alone(store, tmp_path):
+    folder = get(store, tmp_path).installed.folder
+    (folder / "field.onnx").write_bytes(b"?")
+    (folder / "stray.txt").write_text("?")
+    assert get(store, tmp_path).fetched.files == 1
+    assert verify(folder, TRUSTED) and not (folder / "stray.txt").exists()
+
+
+def test_rollback_puts_the_version_before_back_and_forth(store, tmp_path):
+    get(store, tmp_path)
+    pulled = get(store, tmp_path, "toy@candidate")
+    assert pulled.former is not None and pulled.former.release.version == "1.0.0"
+    folder = pulled.installed.folder
+    for version in ("1.0.0", "1.1.0"):
+        _, now = roll_back(folder, TRUSTED)
+        assert now.release.version == version == Installed.verified(folder, TRUSTED).release.version
+        assert not Bundle.open(folder).generate("a red ball").is_empty
+
+
+def test_a_damaged_version_does_not_take_the_place_of_the_one_before(store, tmp_path):
+    get(store, tmp_path)
+    folder = get(store, tmp_path, "toy@candidate").installed.folder
+    for name in ("manifest.json", "field.onnx"):
+        (folder / name).write_bytes(b"?")
+        get(store, tmp_path, "toy@1.0.0")
+        assert Installed.verified(folder, TRUSTED).release.version == "1.0.0"
+        assert Installed.verified(folder.with_name("cpu.before"), TRUSTED)
+        get(store, tmp_path, "toy@candidate")
+
+
+def test_a_bundle_that_was_built_here_is_kept_as_the_one_before(store, releasable, tmp_path):
+    shutil.copytree(releasable, tmp_path / "toy/cpu")
+    get(store, tmp_path)
+    assert same(tmp_path / "toy/cpu.before", releasable)
+
+
+def test_a_tampered_version_before_is_not_put_in_place(store, tmp_path):
+    get(store, tmp_path)
+    folder = get(store, tmp_path, "toy@candidate").installed.folder
+    (folder.with_name("cpu.before") / "field.onnx").write_bytes(b"?")
+    with pytest.raises(BundleError, match=r"field\.onnx: changed"):
+        roll_back(folder, TRUSTED)
+    assert Installed.verified(folder, TRUSTED).release.version == "1.1.0"
+
+
+def test_there_is_nothing_before_the_first(store, tmp_path):
+    with pytest.raises(NoSuchRelease, match="no version before"):
+        roll_back(get(store, tmp_path).installed.folder, TRUSTED)
+
+
+def test_a_stranger_s_release_touches_nothing(store, tmp_path):
+    with pytest.raises(KeyProblem, match=PublicKey.of(KEY).name):
+        get(store, tmp_path, keys=TrustedKeys((PublicKey.of(STRANGER),), "the given keys"))
+    assert not (tmp_path / "toy").exists()
+
+
+def test_bytes_that_are_not_those_signed_are_never_unpacked(store, tmp_path, monkeypatch):
+    own = shutil.copytree(store, tmp_path / "store")
+    archive = own / "toy-1.0.0/toy/cpu.tar.zst"
+    files = get(store, tmp_path / "honest").installed.archive.files
+    victim = files["field.onnx"].frame
+    content = bytearray(archive.read_bytes())
+    content[victim.end - 1] ^= 1
+    archive.write_bytes(content)
+    unpacked = []
+    monkeypatch.setattr(fetch, "unpack", lambda frame, name, *rest: unpacked.append(name) or unpack(frame, name, *rest))
+    with pytest.raises(BundleError, match=r"field\.onnx: these bytes are not those that were signed"):
+        get(own, tmp_path / "pulled")
+    assert unpacked and "field.onnx" not in unpacked
+    assert not list((tmp_path / "pulled/toy/.cpu.pulling").glob("*.part"))
+
+
+def test_an_index_older_than_the_one_seen_is_refused(store, releasable, tmp_path):
+    own = shutil.copytree(store, tmp_path / "store")
+    old = (own / "index.json").read_bytes()
+    publish([releasable], own / "toy-1.2.0", KEY, "stable", "mit")
+    get(own, tmp_path / "pulled")
+    (own / "index.json").write_bytes(old)
+    with pytest.raises(BundleError, match="revision 2, and 3 was seen"):
+        get(own, tmp_path / "pulled")
+
+
+def test_a_release_signed_but_not_listed_is_refused(store, tmp_path):
+    """A mix of two signed states: the folder of one version under the name of another."""
+    own = shutil.copytree(store, tmp_path / "store")
+    shutil.rmtree(own / "toy-1.0.0")
+    shutil.copytree(own / "toy-1.1.0", own / "toy-1.0.0")
+    with pytest.raises(BundleError, match="not the one that the index lists"):
+        get(own, tmp_path / "pulled")
+    with pytest.raises(BundleError, match=r"not the release that index\.json lists"):
+        verify(own, TRUSTED)
+
+
+def test_something_else_in_the_place_is_not_replaced(store, tmp_path):
+    (tmp_path / "toy/cpu").mkdir(parents=True)
+    (tmp_path / "toy/cpu/thesis.txt").write_text("mine")
+    with pytest.raises(BundleError, match="is not a bundle"):
+        get(store, tmp_path)
+    assert (tmp_path / "toy/cpu/thesis.txt").read_text() == "mine"
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(store, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: usage(1, 1, 0))
+    with pytest.raises(EnvironmentProblem, match="nothing was fetched"):
+        get(store, tmp_path)
+
+
+def test_two_pulls_at_once(store, tmp_path):
+    folder = tmp_path / "toy/cpu"
+    with alone(folder), pytest.raises(EnvironmentProblem, match=f"process {os.getpid()}"):
+        get(store, tmp_path)
+    (tmp_path / "toy/.cpu.lock").write_text("")
+    with pytest.raises(EnvironmentProblem, match="another process"):
+        get(store, tmp_path)
+    (tmp_path / "toy/.cpu.lock").write_text("999999999")
+    assert get(store, tmp_path).fetched
+
+
+def test_a_server_that_is_not_there_or_has_not_the_file(store, tmp_path):
+    with served(tmp_path) as (url, _), pytest.raises(StoreProblem, match=r"index\.json: not there"):
+        get(url, tmp_path / "pulled")
+    with pytest.raises(StoreUnreachable, match="no answer"):
+        get(WebStore(url), tmp_path / "pulled")
+
+
+def test_several_bundles_are_chosen_from(tmp_path):
+    bundles = [write_releasable(tmp_path / name / "cpu") for name in ("one", "two")]
+    from exporter.bundle import read_manifest, write_manifest
+    from tests.releasable import QUALITY, record
+
+    write_manifest(bundles[1], read_manifest(bundles[1]).model_copy(update={"name": "toy/orin"}))
+    record(bundles[1], QUALITY)
+    publish(bundles, tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
+    with pytest.raises(NoSuchRelease, match="several bundles: name one of toy/cpu, toy/orin"):
+        get(tmp_path / "store", tmp_path / "pulled")
+    pulled = pull(Wanted.parse("toy"), FolderStore(tmp_path / "store"), tmp_path / "pulled", TRUSTED, "toy/orin")
+    assert pulled.installed.name == "toy/orin"
+
+
+def test_a_document_with_a_field_twice_is_refused(store, tmp_path):
+    own = shutil.copytree(store, tmp_path / "store")
+    path = own / "toy-1.0.0/release.json"
+    text = path.read_text().replace('"name": "toy",', '"name": "toy",\n "name": "toy",')
+    path.write_text(text)
+    path.with_name("release.json.minisig").write_text(sign(KEY, text.encode(), "t3export release toy 1.0.0"))
+    with pytest.raises(BundleError, match="a field is there twice"):
+        get(own, tmp_path / "pulled")
+
+
+def test_an_index_is_written_whole(store, tmp_path):
+    index = read_index(FolderStore(store), TRUSTED)
+    write_index(tmp_path, index, KEY)
+    assert read_index(FolderStore(tmp_path), TRUSTED) == index
+    assert set(json.loads((tmp_path / "index.json").read_text())) == {"index", "signature"}
