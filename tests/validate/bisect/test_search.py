@@ -79,7 +79,7 @@ def test_a_reproducer_overwrites_nothing_else(tmp_path: Path, broken: Path, cach
     culprit = find(broken, cache, ["denoiser"])[-1].culprit
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("mine")
-    with pytest.raises(BundleError, match="thesis.txt"):
+    with pytest.raises(BundleError, match=r"thesis\.txt"):
         write_reproducer(culprit, tmp_path / "taken")
 
 
