@@ -97,12 +97,11 @@ def command(
     with progress_bar(quiet=as_json) as bar:
         shown = LadderProgress(bar)
         report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count)
-    written = output
+    written, page = output, None
     if output:
         write_report(report, output)
     elif not options.rungs:
-        record_in_bundle(report, bundle)
-        written = write_page(bundle)
+        written, page = record_in_bundle(report, bundle), write_page(bundle)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -110,6 +109,8 @@ def command(
         if report.stand_in:
             print_note(report.stand_in)
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
+        if page:
+            print_note(f"for people: {page}")
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
     report.require_passed()

@@ -15,8 +15,12 @@ AT_ONCE = 64
 
 
 def run(model: onnx.ModelProto, inputs: Arrays, tensors: Sequence[str]) -> Arrays:
-    """The values of these tensors of a program. Raises ONNX Runtime's own errors for a program that it cannot run."""
-    found: Arrays = {name: inputs[name] for name in tensors if name in inputs}
+    """The values of these tensors of a program; of `inputs` it reads its own alone, whatever else is recorded there.
+
+    Raises ONNX Runtime's own errors for a program that it cannot run.
+    """
+    given = set(input_names(model))
+    found: Arrays = {name: inputs[name] for name in tensors if name in given}
     wanted = [name for name in tensors if name not in found]
     for start in range(0, len(wanted), AT_ONCE):
         found |= _run(model, inputs, wanted[start : start + AT_ONCE])

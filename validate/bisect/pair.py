@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
+from pydantic import ValidationError
 
 from exporter.bundle import Manifest, require_whole
 from exporter.cache import Cache
@@ -67,10 +68,13 @@ class Originals:
                 f"{folder}: {foreign[0]} is no ONNX program, and only those can be compared tensor by tensor. Build "
                 "the same recipe with --target cpu and look for the fault there"
             )
-        recipe = Recipe.model_validate(manifest.recipe)
+        try:
+            recipe, target = Recipe.model_validate(manifest.recipe), Target.model_validate(manifest.target)
+        except ValidationError as error:
+            raise BundleError(f"{folder}: this t3export cannot read its recipe or target: {error}") from None
         source = weights or manifest.weights.source
         recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": source})})
-        workshop = Workshop.open(recipe, Target.model_validate(manifest.target), cache, progress)
+        workshop = Workshop.open(recipe, target, cache, progress)
         if workshop.model.weights_digest != manifest.weights.digest:
             raise WeightsError(f"{source}: not the weights of this bundle; point --weights at its own")
         return cls(folder, manifest, workshop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -25,16 +26,16 @@ def drift(rungs: dict[str, Any]) -> list[dict[str, Any]]:
 def layers(errors: list[dict[str, Any]], left_out: str) -> dict[str, Any] | None:
     """One chart a stage: the signal left at each layer's output, one series a precision."""
     if not errors:
-        return {"told": f"Not measured: {left_out}", "plots": []} if left_out else None
+        return {"told": f"Not measured: {left_out}", "charts": []} if left_out else None
     stages: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for error in errors:
         stages[error["stage"]].append(error)
     told = (
         "Signal over noise at the output of each layer, in the order in which they run, with all the error that has "
-        "come up to it, against the float program on recorded inputs. A layer's own name is under its mark and in the "
-        "table below."
+        "come up to it, against the float program on recorded inputs. A layer's name shows when its mark is pointed "
+        "at, and all are in the tables below."
     )
-    return {"told": told, "plots": [_stage(stage, own) for stage, own in stages.items()]}
+    return {"told": told, "charts": [_stage(stage, own) for stage, own in stages.items()]}
 
 
 def _teacher_forced(figures: list[dict[str, Any]]) -> Plot:
@@ -61,14 +62,18 @@ def _free_running(points: list[dict[str, Any]], rung: dict[str, Any]) -> Plot:
     return Plot("Drift, free-running", "evaluation", "relative L2 (less is better)", series, limits, logarithmic=True)
 
 
-def _stage(stage: str, errors: list[dict[str, Any]]) -> Plot:
+def _stage(stage: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
     series = []
+    exact = sum(not math.isfinite(_value(error["snr_db"])) for error in errors)
+    told = f"{exact} of {len(errors)} layers are exact and have no mark." if exact and exact < len(errors) else ""
     for precision in dict.fromkeys(error["precision"] for error in errors):
         own = [(place, error) for place, error in enumerate(errors) if error["precision"] == precision]
+        own = [(place, error) for place, error in own if math.isfinite(_value(error["snr_db"]))]
         labels = [f"{error['layer']}: {show(error['snr_db'], 'dB')}" for _, error in own]
         values = [_value(error["snr_db"]) for _, error in own]
-        series.append(Series(precision, [place for place, _ in own], values, labels, joined=False))
-    return Plot(stage, "layer", "SNR, dB (more is better)", series)
+        if own:
+            series.append(Series(precision, [place for place, _ in own], values, labels, joined=False))
+    return {"plot": Plot(stage, "layer", "SNR, dB (more is better)", series), "told": told}
 
 
 def _value(value: Any) -> float:

@@ -167,19 +167,19 @@ def _quality(rung: dict[str, Any]) -> dict[str, Any] | None:
     details = rung.get("details", {})
     if "comparisons" not in details:
         return None
-    told = (
+    told = [
         f"{details['prompts']} prompts, seeds of each: {details['seeds']}, told apart from {details['captions']} "
         f"captions by {details['evaluator']['name']}; {details['views']['text']}. Same prompts, same noise, same judge "
         "on both sides, compared pair by pair."
-    )
+    ]
     if details["under_specified_prompts"]:
-        told += (
+        told[0] += (
             f" Below R-Precision: {details['under_specified_prompts']} prompts that leave much open, "
             f"{details['under_specified_seeds']} seeds each."
         )
     if "may_hide_points" in details:
-        told += (
-            f" With this many objects, a loss of up to {details['may_hide_points']:.1f} points may still hide (upper "
+        told.append(
+            f"With this many objects, a loss of up to {details['may_hide_points']:.1f} points may still hide (upper "
             "end of the 95 % interval of objects that only the reference gets right)."
         )
     differing = [row for row in details["objects"] if (row["reference"]["rank"] == 1) != (row["bundle"]["rank"] == 1)]

@@ -21,7 +21,11 @@ def test_a_chart_is_well_formed_and_names_its_points() -> None:
     text = str(draw(plot))
     assert "one" in text and "exact" not in text and "&lt;three&gt;" in text and "at least 2.5 dB" in text
     assert 'role="img"' in text and "Drift &amp; more" in text and text.count("<rect") == 2
-    ElementTree.fromstring(text.replace("class=plot", 'class="plot"').replace("class=grid", 'class="grid"').replace("class=limit", 'class="limit"'))
+    ElementTree.fromstring(
+        text.replace("class=plot", 'class="plot"')
+        .replace("class=grid", 'class="grid"')
+        .replace("class=limit", 'class="limit"')
+    )
     assert "b" in legend(plot)
 
 
