@@ -30,7 +30,7 @@ def run(model: onnx.ModelProto, inputs: Arrays, tensors: Sequence[str]) -> Array
 def between(model: onnx.ModelProto, known: Arrays, outputs: Sequence[str]) -> onnx.ModelProto:
     """The nodes that lead from known tensors to `outputs`, none of them known, as a program of its own.
 
-    Its inputs are those of the known tensors that it reads, with the types and shapes of their values.
+    Its inputs are those of the known tensors that it reads, with the types of their values.
     """
     nodes, reached = _walk(model.graph, known, outputs)
     stored = [tensor for tensor in model.graph.initializer if tensor.name in reached]
@@ -104,4 +104,7 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def _described(name: str, value: np.ndarray) -> onnx.ValueInfoProto:
-    return onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+    """A tensor's type and rank. Sizes stay open as in a traced program: with all of them known, ONNX Runtime 1.32 fuses
+    a quantized product with its bias into a graph that it then refuses (`gemm_input_reshape_arg_q`)."""
+    kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+    return onnx.helper.make_tensor_value_info(name, kind, [None] * value.ndim)

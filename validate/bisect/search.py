@@ -62,7 +62,7 @@ class Search:
         """The culprit; none when the stage keeps its tolerance."""
         if self.outputs_db >= self.limit_db:
             return None
-        place = _first(lambda cut: self._breaks_after(cut + 1), 0, len(self.tensors) - 1)
+        place = first(lambda cut: self._breaks_after(cut + 1), 0, len(self.tensors) - 1)
         return self._smallest(place)
 
     def _breaks_after(self, cut: int) -> bool:
@@ -87,7 +87,7 @@ class Search:
         if alone >= self.limit_db:
             part, alone = self._alone(place, tensor)
         elif cut < place:
-            cut = place - _first(lambda back: self._alone(place - back, tensor)[1] < self.limit_db, 0, place - cut)
+            cut = place - first(lambda back: self._alone(place - back, tensor)[1] < self.limit_db, 0, place - cut)
             part, alone = self._alone(cut, tensor)
         exact = self.fed | self.theirs
         total = compare(self.theirs[tensor], self.ours[tensor]).snr_db
@@ -106,7 +106,7 @@ class Search:
         return min(compare(self.theirs[name], found[name]).snr_db for name in self.pair.outputs)
 
 
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
+def first(holds: Callable[[int], bool], low: int, high: int) -> int:
     """The least number in [low, high] from which on `holds` is true, by bisection; it holds for `high`."""
     while low < high:
         middle = (low + high) // 2

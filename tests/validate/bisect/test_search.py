@@ -18,69 +18,73 @@ from tests.validate.bisect.planted import scale_constant
 from validate.bisect.layers import layer_errors
 from validate.bisect.pair import Originals
 from validate.bisect.reproducer import FILES, write_reproducer
-from validate.bisect.search import _first
-from validate.bisect.verdicts import search, stages_to_search
+from validate.bisect.search import Culprit, first
+from validate.bisect.verdicts import Finding, search, stages_to_search
 
-MIDDLE = "denoiser.prior.transformer_blocks.1.ff.net.0.proj"
-LIMIT_DB = 8.0
+SCALE = "denoiser.prior.transformer_blocks.1.ff.net.0.proj.weight_scale"
+WEIGHT = "denoiser.prior.transformer_blocks.0.attn1.to_out.0.weight_quantized"
+LIMIT_DB = 15.0
 
 
 def quiet(told: str) -> None:
     """Tells nobody."""
 
 
-@pytest.fixture
-def broken(healthy: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(healthy, tmp_path / "bundle")
+def find(folder: Path, cache: Cache, *stages: str) -> list[Finding]:
+    return search(Originals.open(folder, cache, Silent()), stages, LIMIT_DB, quiet)
 
 
-def find(folder: Path, cache: Cache, stages: list[str], limit: float = LIMIT_DB):
-    return search(Originals.open(folder, cache, Silent()), stages, limit, quiet)
+def broken(healthy: Path, folder: Path, constant: str, factor: float) -> Path:
+    scale_constant(shutil.copytree(healthy, folder), "denoiser", constant, factor)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def culprit(healthy: Path, cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Culprit:
+    """Of a wrong scale in the middle of the denoiser."""
+    folder = broken(healthy, tmp_path_factory.mktemp("scale") / "bundle", SCALE, 3.0)
+    finding = find(folder, cache, "denoiser", "projector")[-1]
+    assert finding.stage == "denoiser" and not finding.kept and finding.culprit is not None
+    return finding.culprit
 
 
 def test_nothing_is_found_in_a_healthy_bundle(healthy: Path, cache: Cache) -> None:
-    findings = find(healthy, cache, ["text_encoder", "denoiser", "projector", "field"])
-    assert [finding.stage for finding in findings] == ["text_encoder", "denoiser", "projector", "field"]
-    assert all(finding.kept and finding.culprit is None for finding in findings)
+    findings = find(healthy, cache, "denoiser", "projector")
+    assert [(one.stage, one.kept, one.culprit) for one in findings] == [
+        ("denoiser", True, None),
+        ("projector", True, None),
+    ]
+    assert all(LIMIT_DB < one.worst_db < 80 for one in findings)
 
 
-@pytest.mark.parametrize(
-    "constant", [f"{MIDDLE}.weight_scale", "denoiser.prior.transformer_blocks.1.ff.net.0.proj.bias"]
-)
-def test_a_wrong_constant_in_a_middle_layer_is_found(broken: Path, cache: Cache, constant: str) -> None:
-    scale_constant(broken, "denoiser", constant, 40.0)
-    finding = find(broken, cache, ["text_encoder", "denoiser", "projector"])[-1]
-    assert finding.stage == "denoiser" and not finding.kept and finding.culprit is not None
-    assert "transformer_blocks.1.ff.net.0" in finding.culprit.tensor
-    assert finding.culprit.alone_db < LIMIT_DB <= 20 and len(finding.culprit.nodes) < 15
+def test_a_wrong_scale_is_found_with_its_own_nodes_alone(culprit: Culprit) -> None:
+    assert culprit.tensor == "denoiser/prior.transformer_blocks.1.ff.net.0.proj/Add:0"
+    assert list(culprit.inputs) == ["denoiser/prior.transformer_blocks.1/Add:0"]
+    assert culprit.alone_db < LIMIT_DB and len(culprit.nodes) <= 6
 
 
-def test_a_reproducer_shows_the_fault_and_its_repair(broken: Path, healthy: Path, cache: Cache, tmp_path: Path) -> None:
-    scale_constant(broken, "denoiser", f"{MIDDLE}.weight_scale", 40.0)
-    culprit = find(broken, cache, ["denoiser"])[-1].culprit
-    folder = tmp_path / "reproducer"
-    write_reproducer(culprit, folder)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
-    done = subprocess.run([sys.executable, folder / "run.py"], capture_output=True, text=True)
+def test_a_wrong_weight_is_found(healthy: Path, cache: Cache, tmp_path: Path) -> None:
+    found = find(broken(healthy, tmp_path / "bundle", WEIGHT, -0.5), cache, "denoiser")[0].culprit
+    assert found is not None and found.tensor == "denoiser/prior.transformer_blocks.0.attn1.to_out.0/Add:0"
+
+
+def test_a_reproducer_shows_the_fault_and_its_repair(culprit: Culprit, tmp_path: Path) -> None:
+    write_reproducer(culprit, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    done = subprocess.run([sys.executable, tmp_path / "run.py"], capture_output=True, text=True)
     assert done.returncode == 1 and culprit.tensor in done.stdout, done.stderr
-    model = onnx.load(folder / "model.onnx")
-    for tensor in model.graph.initializer:
-        if tensor.name == f"{MIDDLE}.weight_scale":
-            tensor.CopyFrom(
-                onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) / np.float32(40), tensor.name)
-            )
-    onnx.save(model, folder / "model.onnx")
-    done = subprocess.run([sys.executable, folder / "run.py"], capture_output=True, text=True)
+    model = onnx.load(tmp_path / "model.onnx")
+    scale = next(tensor for tensor in model.graph.initializer if tensor.name == SCALE)
+    scale.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(scale) / np.float32(3), SCALE))
+    onnx.save(model, tmp_path / "model.onnx")
+    done = subprocess.run([sys.executable, tmp_path / "run.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_reproducer_overwrites_nothing_else(tmp_path: Path, broken: Path, cache: Cache) -> None:
-    scale_constant(broken, "denoiser", f"{MIDDLE}.weight_scale", 40.0)
-    culprit = find(broken, cache, ["denoiser"])[-1].culprit
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+def test_a_reproducer_overwrites_nothing_else(culprit: Culprit, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(BundleError, match=r"thesis\.txt"):
-        write_reproducer(culprit, tmp_path / "taken")
+        write_reproducer(culprit, tmp_path)
 
 
 def test_every_layer_has_its_error(healthy: Path, cache: Cache) -> None:
@@ -104,4 +108,4 @@ def test_bad_stages_are_told(healthy: Path, cache: Cache) -> None:
 
 @pytest.mark.parametrize("true_from", [0, 1, 6, 7])
 def test_bisection_finds_the_first(true_from: int) -> None:
-    assert _first(lambda number: number >= true_from, 0, 7) == true_from
+    assert first(lambda number: number >= true_from, 0, 7) == true_from
