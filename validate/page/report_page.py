@@ -16,11 +16,10 @@ from validate.exhibits import GRID, Exhibit, load_exhibits
 from validate.page import report_charts as charts
 from validate.page.environment import render
 from validate.page.latency import latency, memory
-from validate.page.models import shown
+from validate.page.report_quality import Row, exhibit_part, quality_part
 from validate.page.words import as_number, show, signed, size
 from validate.report import PAGE_FILE, REPORT_FILE
 
-Row = Sequence[Any]
 MARKS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "refused": ("⊘", "warn"), "skipped": ("–", "quiet")}
 
 
@@ -55,7 +54,7 @@ def report_page(
 ) -> str:
     """The whole page. `report` as `Report.to_dict` gives it."""
     rungs = {rung["name"]: rung for rung in report["rungs"]}
-    quality, timed = _quality(rungs.get("quality", {})), latency(manifest, bench)
+    quality, timed = quality_part(rungs.get("quality", {})), latency(manifest, bench)
     return render(
         "report.html",
         script="viewer.js" if exhibits else "",
@@ -69,7 +68,7 @@ def report_page(
         quality=quality,
         drift=charts.drift(rungs),
         layers=charts.layers(report.get("layers", []), report.get("layers_left_out", "")),
-        exhibits=[_exhibit(exhibit, rungs.get("quality", {})) for exhibit in exhibits],
+        exhibits=[exhibit_part(exhibit, rungs.get("quality", {})) for exhibit in exhibits],
         rendered=any(exhibit.bundle.render is not None for exhibit in exhibits),
         grid=GRID,
         policy=_policy(report, manifest),
@@ -163,56 +162,6 @@ def _measured(rung: dict[str, Any]) -> list[Row]:
     return rows
 
 
-def _quality(rung: dict[str, Any]) -> dict[str, Any] | None:
-    details = rung.get("details", {})
-    if "comparisons" not in details:
-        return None
-    told = [
-        f"{details['prompts']} prompts, seeds of each: {details['seeds']}, told apart from {details['captions']} "
-        f"captions by {details['evaluator']['name']}; {details['views']['text']}. Same prompts, same noise, same judge "
-        "on both sides, compared pair by pair."
-    ]
-    if details["under_specified_prompts"]:
-        told[0] += (
-            f" Below R-Precision: {details['under_specified_prompts']} prompts that leave much open, "
-            f"{details['under_specified_seeds']} seeds each."
-        )
-    if "may_hide_points" in details:
-        told.append(
-            f"With this many objects, a loss of up to {details['may_hide_points']:.1f} points may still hide (upper "
-            "end of the 95 % interval of objects that only the reference gets right)."
-        )
-    differing = [row for row in details["objects"] if (row["reference"]["rank"] == 1) != (row["bundle"]["rank"] == 1)]
-    return {
-        "told": told,
-        "rows": [_compared(one) for one in details["comparisons"]],
-        "differing": [
-            (row["prompt"], row["seed"], row["reference"]["rank"], row["bundle"]["rank"],
-             row["bundle" if row["bundle"]["rank"] != 1 else "reference"]["top"])
-            for row in differing
-        ],
-    }  # fmt: skip
-
-
-def _compared(one: dict[str, Any]) -> Row:
-    sides = []
-    for side in ("reference", "bundle"):
-        text, interval = show(one[side], one["unit"]), one.get(f"{side}_interval")
-        sides.append(f"{text} ({interval[0]:.1f} to {interval[1]:.1f})" if interval else text)
-    difference = f"{one['bundle'] - one['reference']:+.3g} ({one['low']:+.3g} to {one['high']:+.3g})"
-    return one["measure"], *sides, difference.replace("-", "−"), f"{one['p']:.3g} ({one['test']})"
-
-
-def _exhibit(exhibit: Exhibit, quality: dict[str, Any]) -> dict[str, Any]:
-    rows = quality.get("details", {}).get("objects", [])
-    row = next((row for row in rows if row["prompt"] == exhibit.prompt and row["seed"] == exhibit.seed), None)
-    sides = []
-    for side in shown(exhibit):
-        rank = f"judge's rank {row[side.label]['rank']}" if row else ""
-        sides.append(vars(side) | {"told": rank})
-    return {"prompt": exhibit.prompt, "sides": sides}
-
-
 def _policy(report: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
     measured = {(one["stage"], one["layer"]): one for one in report.get("layers", [])}
     stages, layers = [], []
@@ -222,7 +171,7 @@ def _policy(report: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
         for precision in (*stage.layers.values(), *("fp32" for _ in exact)):
             counts[precision] += 1
         told = ", ".join(f"{count} {precision}" for precision, count in counts.items()) or "all fp32"
-        stages.append((name, stage.precision, told, size(stage.size)))
+        stages.append((name, told, size(stage.size)))
         order = [layer for own, layer in measured if own == name]
         names = dict.fromkeys([*order, *stage.layers])
         rows = [(layer, stage.layers.get(layer, "fp32"), _snr(measured.get((name, layer)))) for layer in names]
