@@ -17,7 +17,8 @@ from validate.page.words import as_number, show, size
 from validate.rprecision import compare_runs
 from validate.statistics import paired_bootstrap
 
-NAMING = ("name", "description")
+# Parts of a recipe or target that say what it is called and how it is judged, not what it makes.
+TOLD_ONLY = ("name", "description", "validation")
 SHORT = 16
 
 
@@ -86,7 +87,7 @@ def _made_of(a: Manifest, b: Manifest) -> Iterator[Change]:
     yield from _changes("recipe", a.recipe, b.recipe)
     yield from _changes("weights", {"digest": a.weights.digest}, {"digest": b.weights.digest})
     yield from _changes("target", a.target, b.target)
-    layers = [{f"{s}: {y}": p for s, stage in m.stages.items() for y, p in stage.layers.items()} for m in (a, b)]
+    layers = [{name: p for stage in m.stages.values() for name, p in stage.layers.items()} for m in (a, b)]
     yield from _changes("policy", *layers, absent="fp32")
     yield from _changes("toolchain", a.toolchain, b.toolchain, matters=False)
 
@@ -216,7 +217,7 @@ def _changes(
     for name in _names(mine, other):
         left, right = mine.get(name, absent), other.get(name, absent)
         if left != right:
-            yield Change(section, name, left, right, matters and name not in NAMING)
+            yield Change(section, name, left, right, matters and name.split(".")[0] not in TOLD_ONLY)
 
 
 def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -32,8 +32,8 @@ def command(a: Path, b: Path, bench: Path | None, html: Path | None, full: bool,
     Quality is compared where both were validated: the paired test on prompts and seeds that are in both reports.
 
     Exit codes as diff(1): 0 when nothing differs that can change what the bundles make, 1 when something does, more
-    for trouble. Names, descriptions and versions of the toolchain are told and do not count while every file is the
-    same.
+    for trouble. Names, descriptions, tolerances and versions of the toolchain are told and do not count while every
+    file is the same.
 
     \b
     Examples:

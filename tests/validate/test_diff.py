@@ -36,12 +36,17 @@ def test_recipe_policy_file_and_size_are_told_by_name(two: tuple[Path, Path]) ->
     (b / "sampler.json").write_text('{"steps": 4}')
     manifest = read_manifest(b)
     field = manifest.stages["field"].model_copy(update={"layers": {"field/mlp": "int8"}, "size": 10})
-    recipe = {"name": "other", "sampler": {"steps": 4}, "quantization": {"rules": [{"layers": "*"}]}}
+    recipe = {
+        "name": "other",
+        "sampler": {"steps": 4},
+        "validation": {"seeds": 2},
+        "quantization": {"rules": [{"layers": "*"}]},
+    }
     change(b, recipe=recipe, stages=manifest.stages | {"field": field})
     found = {(one.section, one.what): one for one in diff_bundles(a, b).changes}
     assert found["recipe", "sampler.steps"].b == "4" and found["recipe", "quantization.rules.0.layers"].b == "*"
-    assert not found["recipe", "name"].matters
-    assert (found["policy", "field: field/mlp"].a, found["policy", "field: field/mlp"].b) == ("fp32", "int8")
+    assert not found["recipe", "name"].matters and not found["recipe", "validation.seeds"].matters
+    assert (found["policy", "field/mlp"].a, found["policy", "field/mlp"].b) == ("fp32", "int8")
     assert ("files", "sampler.json") in found and found["size", "field"].b.startswith("0.0 kB (−")
 
 

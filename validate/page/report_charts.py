@@ -35,7 +35,10 @@ def layers(errors: list[dict[str, Any]], left_out: str) -> dict[str, Any] | None
         "come up to it, against the float program on recorded inputs. A layer's name shows when its mark is pointed "
         "at, and all are in the tables below."
     )
-    return {"told": told, "charts": [_stage(stage, own) for stage, own in stages.items()]}
+    exact = [stage for stage, own in stages.items() if not any(math.isfinite(_value(e["snr_db"])) for e in own)]
+    if exact:
+        told += f" Exact in every layer: {', '.join(exact)}."
+    return {"told": told, "charts": [_stage(stage, own) for stage, own in stages.items() if stage not in exact]}
 
 
 def _teacher_forced(figures: list[dict[str, Any]]) -> Plot:
@@ -65,7 +68,7 @@ def _free_running(points: list[dict[str, Any]], rung: dict[str, Any]) -> Plot:
 def _stage(stage: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
     series = []
     exact = sum(not math.isfinite(_value(error["snr_db"])) for error in errors)
-    told = f"{exact} of {len(errors)} layers are exact and have no mark." if exact and exact < len(errors) else ""
+    told = f"{exact} of {len(errors)} layers are exact and have no mark." if exact else ""
     for precision in dict.fromkeys(error["precision"] for error in errors):
         own = [(place, error) for place, error in enumerate(errors) if error["precision"] == precision]
         own = [(place, error) for place, error in own if math.isfinite(_value(error["snr_db"]))]

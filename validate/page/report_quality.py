@@ -59,6 +59,6 @@ def exhibit_part(exhibit: Exhibit, quality: dict[str, Any]) -> dict[str, Any]:
     row = next((row for row in rows if row["prompt"] == exhibit.prompt and row["seed"] == exhibit.seed), None)
     sides = []
     for side in shown(exhibit):
-        rank = f"judge's rank {row[side.label]['rank']}" if row else ""
+        rank = f"rank {row[side.label]['rank']}" if row else ""
         sides.append(vars(side) | {"told": rank})
     return {"prompt": exhibit.prompt, "sides": sides}
