@@ -11,16 +11,20 @@ from typing import Any
 import exporter
 from exporter.bundle import Manifest, bundle_digest
 from exporter.cache import Cache
-from exporter.errors import WeightsError
+from exporter.errors import T3Error, WeightsError
 from exporter.families.registry import load_model
+from exporter.meter import Silent
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator
 from exporter.stand_in import stand_in
 from exporter.target import Target
+from validate.bisect.layers import layer_errors
+from validate.bisect.pair import Originals
 from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
 from validate.errors import PromptsError
+from validate.exhibits import COUNT, Exhibit, make_exhibits
 from validate.ladder import OnRung, choose_rungs, climb
 from validate.memory import ObjectMemory, source_digest
 from validate.objects import Progress
@@ -38,7 +42,8 @@ class Options:
     """What a person may choose. `None` takes the recipe's or the shipped default.
 
     `prompts` is a number of the shipped prompts or a file; `weights` says where the reference's weights lie now;
-    `stand_in` is the backend that runs the programs here in place of the target's own.
+    `stand_in` is the backend that runs the programs here in place of the target's own. `objects`: how many are made
+    for people to look at, and `layers` whether the error at each layer is measured; both only with the whole ladder.
     """
 
     rungs: tuple[str, ...] = ()
@@ -51,6 +56,8 @@ class Options:
     stand_in: str | None = None
     workers: int = 0
     cache: bool = True
+    objects: int = COUNT
+    layers: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
@@ -76,6 +83,8 @@ def validate_bundle(
     context = make_context(bundle, reference, recipe, plan, progress)
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
+    whole = not options.rungs
+    layers, left_out = _layers(folder, options) if whole and options.layers else ((), "not asked for")
     return Report(
         bundle=str(folder),
         bundle_digest=bundle_digest(manifest),
@@ -86,6 +95,28 @@ def validate_bundle(
         settings=options.to_dict(),
         rungs=tuple(results),
         stand_in=_what_ran(bundle),
+        layers=layers,
+        layers_left_out=left_out,
+        exhibits=tuple(_exhibits(context, plan, options.objects)) if whole and plan else (),
+    )
+
+
+def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...], str]:
+    """The error by layer as data, or why there is none: it is a look inside, and decides nothing."""
+    try:
+        found = layer_errors(Originals.open(folder, Cache(), Silent(), options.weights))
+    except T3Error as error:
+        return (), str(error)
+    return tuple(error.to_dict() for error in found), ""
+
+
+def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:
+    if count == 0:
+        return []
+    prompts = [prompt.text for prompt in plan.prompts]
+    renders = "renderer" in context.stages
+    return make_exhibits(
+        context.reference, context.bundle, prompts, count=count, renders=renders, progress=context.progress
     )
 
 

@@ -19,6 +19,7 @@ from validate.clip import Evaluator
 from validate.memory import ObjectMemory
 from validate.objects import Progress, Views
 from validate.prompts import Prompt
+from validate.trajectory import Trajectory
 
 Arrays = dict[str, np.ndarray]
 
@@ -72,6 +73,7 @@ class Context:
     grid: int = 64
     picture_size: int = 48
     progress: Progress | None = None
+    trajectory: Trajectory = field(default_factory=Trajectory)
     _latents: NDArray[np.float32] | None = None
     _embedding: NDArray[np.float32] | None = None
 
@@ -97,9 +99,10 @@ class Context:
         return np.concatenate([noise(self.seed + index, shape) for index in range(len(self.prompts))])
 
     def sample_reference(self, on_step: OnStep | None = None) -> NDArray[np.float32]:
-        """The reference's latents [B, N, D], kept; runs again only for an observer."""
+        """The reference's latents [B, N, D], kept with some of its way; runs again only for an observer."""
         if self._latents is None or on_step is not None:
-            self._latents = self.reference.sample(self.embedding, self.noise, on_step)
+            self.trajectory = Trajectory(on_step)
+            self._latents = self.reference.sample(self.embedding, self.noise, self.trajectory)
         return self._latents
 
     def report(self, what: str, done: int, total: int) -> None:

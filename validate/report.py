@@ -16,10 +16,13 @@ from rich.text import Text
 
 from exporter.bundle import REPORTS, RungVerdict, Verdict, record_verdict, sha256_of, write_atomically
 from exporter.errors import ValidationFailed
+from validate.exhibits import FILE as OBJECTS_FILE
+from validate.exhibits import Exhibit, save_exhibits
 from validate.result import RungResult, show
 
 SCHEMA_VERSION = 1
 REPORT_FILE = "report.json"
+PAGE_FILE = "report.html"
 STYLES = {"passed": "green", "failed": "bold red", "refused": "yellow", "skipped": "dim"}
 PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "torch", "transformers")
 
@@ -28,7 +31,8 @@ PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "torch", "transform
 class Report:
     """All rungs of one validation with what they were run on and with.
 
-    `stand_in`: what ran the bundle's programs in place of the target's own runtime.
+    `stand_in`: what ran the bundle's programs in place of the target's own runtime. `layers`: the error at each
+    layer's output, as data; `layers_left_out` says why there is none. `exhibits` are kept in a file of their own.
     """
 
     bundle: str
@@ -40,6 +44,9 @@ class Report:
     settings: dict[str, Any]
     rungs: tuple[RungResult, ...]
     stand_in: str | None = None
+    layers: tuple[dict[str, Any], ...] = ()
+    layers_left_out: str = ""
+    exhibits: tuple[Exhibit, ...] = ()
     machine: dict[str, Any] = field(default_factory=lambda: describe_machine())
 
     @property
@@ -64,6 +71,8 @@ class Report:
             "machine": self.machine,
             "seconds": round(sum(rung.seconds for rung in self.rungs), 3),
             "rungs": [rung.to_dict() for rung in self.rungs],
+            "layers": list(self.layers),
+            "layers_left_out": self.layers_left_out,
         }
 
     def verdict(self) -> Verdict:
@@ -96,9 +105,16 @@ def write_report(report: Report, path: Path) -> None:
 
 
 def record_in_bundle(report: Report, folder: Path) -> Path:
-    """Put the report among the bundle's reports and the verdict into its manifest; the bundle's digest stays."""
+    """Put the report among the bundle's reports and the verdict into its manifest; the bundle's digest stays.
+
+    Models of an earlier validation go: they may be those of another bundle.
+    """
     path = folder / REPORTS / REPORT_FILE
     write_report(report, path)
+    if report.exhibits:
+        save_exhibits(report.exhibits, path.with_name(OBJECTS_FILE))
+    else:
+        path.with_name(OBJECTS_FILE).unlink(missing_ok=True)
     record_verdict(folder, report.verdict().model_copy(update={"report_sha256": sha256_of(path)}))
     return path
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
 @click.option("--weights", metavar="W", help="Where the reference's weights are now, if they were moved.")
 @stand_in_option
+@click.option("--objects", type=click.IntRange(0, 100), default=12, show_default=True, help="Models in report.html.")
+@click.option("--no-layers", is_flag=True, help="Leave out the error by layer, which looks inside the programs.")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that rasterise meshes.  [default: 1 of 2 cores]")
 @click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
@@ -45,6 +47,8 @@ def command(
     evaluator: Path | None,
     weights: str | None,
     stand_in: str | None,
+    objects: int,
+    no_layers: bool,
     workers: int | None,
     no_cache: bool,
     output: Path | None,
@@ -59,8 +63,8 @@ def command(
     With --on onnxruntime the programs of a bundle whose engines are still to be built are measured here; report and
     verdict say so.
 
-    The report goes to reports/report.json in the bundle and the verdict into its manifest; a run of --rungs alone
-    leaves the manifest's verdict as it is.
+    The report goes to reports/report.json in the bundle, for people to reports/report.html, and the verdict into its
+    manifest; a run of --rungs alone leaves the manifest's verdict as it is.
 
     \b
     Examples:
@@ -73,6 +77,7 @@ def command(
     """
     quiet_libraries()
     from validate.bundles import Options, validate_bundle
+    from validate.page.report_page import write_page
     from validate.report import record_in_bundle, report_table, write_report
 
     options = Options(
@@ -86,15 +91,17 @@ def command(
         stand_in=stand_in,
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
         cache=not no_cache,
+        objects=objects,
+        layers=not no_layers,
     )
     with progress_bar(quiet=as_json) as bar:
         shown = LadderProgress(bar)
         report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count)
-    written = output
+    written, page = output, None
     if output:
         write_report(report, output)
     elif not options.rungs:
-        written = record_in_bundle(report, bundle)
+        written, page = record_in_bundle(report, bundle), write_page(bundle)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -102,6 +109,8 @@ def command(
         if report.stand_in:
             print_note(report.stand_in)
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
+        if page:
+            print_note(f"for people: {page}")
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
     report.require_passed()

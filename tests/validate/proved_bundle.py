@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from exporter.bundle import Manifest, list_files, read_manifest, write_manifest
+from exporter.errors import RecipeError
 from exporter.families import registry
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.noise import noise
@@ -63,6 +64,9 @@ def toy_family(pristine: Path, digest: str = "0" * 64) -> Iterator[None]:
 
         def reference(self, sampler: Any, render: Any) -> Bundle:
             return Bundle.open(pristine)
+
+        def scheduler(self) -> None:
+            raise RecipeError("the toy has no modules to export again")
 
     before = dict(registry._loaders)
     registry.register("toy", lambda weights: Loaded())

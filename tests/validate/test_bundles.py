@@ -47,7 +47,19 @@ def test_an_untouched_bundle_passes_quality_included(proved: Path, clip_folder: 
     quality = report.rungs[-1]
     assert quality.details["only_bundle_hits"] == 0 and len(quality.details["objects"]) == 8
     assert [row["bundle"]["empty"] for row in quality.details["objects"]] == [False] * 6 + [True] * 2
-    assert {"reference objects", "bundle objects", "denoiser steps"} <= set(counted)
+    assert {"reference objects", "bundle objects", "denoiser steps", "bundle models to look at"} <= set(counted)
+    rates, *open_ended = quality.details["comparisons"]
+    assert rates["reference"] == rates["bundle"] and (rates["low"], rates["high"], rates["p"]) == (0, 0, 1)
+    assert rates["bundle_interval"][0] <= rates["bundle"] <= rates["bundle_interval"][1]
+    assert {one["measure"] for one in open_ended} <= {"diversity", "sharpness", "best cosine", "consistent"}
+    drift = next(rung for rung in report.rungs if rung.name == "latents").details["drift"]
+    assert drift == [{"evaluation": step, "relative_l2": 0.0} for step in range(3)]
+    assert [(one.prompt, one.bundle.mesh.is_empty) for one in report.exhibits][2:] == [
+        ("a blue ball", False),
+        ("nothing", True),
+    ]
+    assert report.exhibits[0].bundle.render.shape == (64, 64, 3)
+    assert report.layers == () and "no modules" in report.layers_left_out
 
 
 def test_the_references_objects_are_made_once(proved: Path, clip_folder: Path, captions: Path) -> None:

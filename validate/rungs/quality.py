@@ -17,12 +17,28 @@ from validate.quality import CaptionSet, UnderSpecified, measure_under_specified
 from validate.result import Figure, plain
 from validate.rprecision import Retrieval, RunComparison, compare_runs
 from validate.rungs.base import Outcome, Rung
-from validate.statistics import paired_bootstrap, permutation_test
+from validate.statistics import paired_bootstrap, permutation_test, wilson_interval
 
 SMALL_SET = 160
 TIE_COSINE = 1e-3
 
 Maker = Callable[[Sequence[Prompt], int], Objects]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A mean of both sides and the 95 % interval of the paired difference, with the p-value of a test by name."""
+
+    measure: str
+    unit: str
+    reference: float
+    bundle: float
+    low: float
+    high: float
+    p: float
+    test: str
+    reference_interval: tuple[float, float] | None = None
+    bundle_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,14 +66,17 @@ def run(context: Context) -> Outcome:
     )
     prompts = [plan.prompts[index].text for index in reference.objects.prompt]
     comparison = compare_runs(reference.retrieval.hits, bundle.retrieval.hits, groups=prompts)
+    open_ended = _compare_open_ended(reference, bundle)
     figures = [
         *_drop(reference, bundle, comparison, plan.max_drop_points),
         *_beyond_ties(context, reference, bundle),
         *_rates("bundle", bundle, plan),
         *_rates("reference", reference, plan),
-        *_open_ended(reference, bundle),
+        *(_open_ended_figure(compared) for compared in open_ended),
     ]
-    return Outcome(figures, details=_details(plan, comparison, reference, bundle))
+    comparisons = [_compare_rates(reference, bundle, comparison), *open_ended]
+    details = _details(plan, comparison, reference, bundle)
+    return Outcome(figures, details=details | {"comparisons": [asdict(compared) for compared in comparisons]})
 
 
 def _score(maker: Maker, plan: QualityPlan, captions: CaptionSet) -> Side:
@@ -135,10 +154,26 @@ def _rates(label: str, side: Side, plan: QualityPlan) -> list[Figure]:
     return figures
 
 
-def _open_ended(reference: Side, bundle: Side) -> list[Figure]:
+def _compare_rates(reference: Side, bundle: Side, comparison: RunComparison) -> Compared:
+    before, after = (side.retrieval.interval for side in (reference, bundle))
+    return Compared(
+        measure="R-Precision",
+        unit="%",
+        reference=100 * reference.retrieval.rate,
+        bundle=100 * bundle.retrieval.rate,
+        low=100 * comparison.difference.low,
+        high=100 * comparison.difference.high,
+        p=comparison.p_value,
+        test="McNemar, exact",
+        reference_interval=(100 * before.low, 100 * before.high),
+        bundle_interval=(100 * after.low, 100 * after.high),
+    )
+
+
+def _compare_open_ended(reference: Side, bundle: Side) -> list[Compared]:
     if reference.open_ended is None or bundle.open_ended is None:
         return []
-    figures = []
+    compared = []
     prompts = [int(index) for index in reference.open_ended.prompt]
     for measure in ("diversity", "sharpness", "best_cosine", "consistent"):
         values = [np.asarray(getattr(side.open_ended, measure), dtype=float) for side in (reference, bundle)]
@@ -146,14 +181,18 @@ def _open_ended(reference: Side, bundle: Side) -> list[Figure]:
             continue
         groups = prompts if measure != "diversity" else None
         difference = paired_bootstrap(*values, groups=groups)
-        p_value = permutation_test(*values, groups=groups)
-        where = (
-            f"reference {values[0].mean():.4g}, paired difference {difference.low:+.3g} to {difference.high:+.3g} "
-            f"(95 %), permutation p = {p_value:.3g}"
-        )
-        name = measure.replace("_", " ")
-        figures.append(Figure("bundle", "under-specified prompts", name, float(values[1].mean()), where=where))
-    return figures
+        name, (before, after) = measure.replace("_", " "), (float(value.mean()) for value in values)
+        p = permutation_test(*values, groups=groups)
+        compared.append(Compared(name, "", before, after, difference.low, difference.high, p, "permutation"))
+    return compared
+
+
+def _open_ended_figure(compared: Compared) -> Figure:
+    where = (
+        f"reference {compared.reference:.4g}, paired difference {compared.low:+.3g} to {compared.high:+.3g} (95 %), "
+        f"{compared.test} p = {compared.p:.3g}"
+    )
+    return Figure("bundle", "under-specified prompts", compared.measure, compared.bundle, where=where)
 
 
 def _details(plan: QualityPlan, comparison: RunComparison, reference: Side, bundle: Side) -> dict[str, Any]:
@@ -169,6 +208,7 @@ def _details(plan: QualityPlan, comparison: RunComparison, reference: Side, bund
         "only_reference_hits": comparison.only_a,
         "only_bundle_hits": comparison.only_b,
         "mcnemar_p": comparison.p_value,
+        "may_hide_points": 100 * wilson_interval(comparison.only_a, len(reference.objects.prompt)).high,
         "difference_points": {name: 100 * value for name, value in asdict(comparison.difference).items()},
         "objects": [_row(plan, index, reference, bundle) for index in range(len(reference.objects.prompt))],
     }

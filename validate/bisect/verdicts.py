@@ -1,0 +1,112 @@
+"""Which stages of a bundle to search, on which recording, and how that ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.bundle import REPORTS, Manifest
+from exporter.errors import RecipeError, did_you_mean
+from exporter.goldens import limit_db
+from exporter.parity import compare
+from exporter.recipe import Recipe
+from validate.bisect.graphs import run
+from validate.bisect.layers import read_golden
+from validate.bisect.pair import Originals, Pair
+from validate.bisect.search import Culprit, Search
+from validate.report import REPORT_FILE
+
+STAGES_OF = {
+    "denoiser": ("denoiser",),
+    "latents": ("text_encoder", "denoiser", "sampler"),
+    "shape": ("projector", "field"),
+    "renders": ("projector", "renderer"),
+}
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How the search of one stage ended. `worst_db` of all recordings against the PyTorch reference; `golden`: the
+    worst one; `float_db`: what the float program itself has there, measured only where the stage misses."""
+
+    stage: str
+    golden: str
+    worst_db: float
+    limit_db: float
+    float_db: float | None = None
+    culprit: Culprit | None = None
+
+    @property
+    def kept(self) -> bool:
+        return self.worst_db >= self.limit_db
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        measured = f"{self.stage} on {self.golden}: {self.worst_db:.1f} dB, at least {self.limit_db:g} dB wanted"
+        if self.kept:
+            return measured
+        if self.culprit:
+            return f"{measured}; first broken at {self.culprit.tensor}"
+        assert self.float_db is not None
+        if self.float_db < self.limit_db:
+            return (
+                f"{measured}; the float program has {self.float_db:.1f} dB there itself, so the fault is older than "
+                "quantization: look at the trace and at the family's stage"
+            )
+        return f"{measured}; against the float program it keeps that: search again with a higher --tolerance"
+
+
+def failing_rung(folder: Path) -> str | None:
+    """The first rung that the bundle's last report has failed; none without a report or a failure."""
+    path = folder / REPORTS / REPORT_FILE
+    if not path.is_file():
+        return None
+    rungs = json.loads(path.read_text(encoding="utf-8"))["rungs"]
+    return next((rung["name"] for rung in rungs if rung["status"] == "failed"), None)
+
+
+def stages_to_search(manifest: Manifest, rung: str | None, stage: str | None) -> list[str]:
+    """The stages that a rung depends on, or the one asked for. Raises RecipeError for a stage that is not there."""
+    present = list(manifest.goldens)
+    if stage is None:
+        return [name for name in present if name in STAGES_OF.get(rung or "", present)]
+    if stage not in present:
+        raise RecipeError(f"--stage: no stage {stage!r}; {did_you_mean(stage, present)}")
+    return [stage]
+
+
+def search(originals: Originals, stages: Sequence[str], tolerance_db: float | None, tell: Tell) -> list[Finding]:
+    """Look at stages in the order in which they run, up to the first that misses its tolerance."""
+    findings = []
+    for stage in stages:
+        findings.append(_search(originals, stage, tolerance_db, tell))
+        if not findings[-1].kept:
+            break
+    return findings
+
+
+def _search(originals: Originals, stage: str, tolerance_db: float | None, tell: Tell) -> Finding:
+    manifest = originals.manifest
+    tolerances = Recipe.model_validate(manifest.recipe).validation.tolerances[manifest.stages[stage].precision]
+    limit = limit_db(stage, tolerances) if tolerance_db is None else tolerance_db
+    tell(f"{stage}: the float program")
+    pair = originals.pair(stage)
+    goldens = [originals.folder / name for name in manifest.goldens[stage]]
+    measured = {path: _worst(pair, path, original=False) for path in goldens}
+    golden = min(measured, key=lambda path: measured[path])
+    found = Finding(stage, golden.name, measured[golden], limit)
+    if found.kept:
+        return found
+    own = _worst(pair, golden, original=True)
+    culprit = Search(pair, read_golden(golden), limit, tell).find() if own >= limit else None
+    return Finding(stage, golden.name, measured[golden], limit, own, culprit)
+
+
+def _worst(pair: Pair, path: Path, original: bool) -> float:
+    golden = read_golden(path)
+    found = run(pair.original if original else pair.bundle, golden, pair.outputs)
+    return min(compare(golden[name], found[name]).snr_db for name in pair.outputs)

@@ -1,0 +1,234 @@
+"""What changed between two bundles: what they are made of, what they store, how fast they are and what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exporter.bundle import FilePart, Manifest, bundle_digest, require_whole
+from exporter.errors import BundleError
+from validate.page.latency import END_TO_END, NAMES
+from validate.page.report_page import read_report
+from validate.page.words import as_number, show, size
+from validate.rprecision import compare_runs
+from validate.statistics import paired_bootstrap
+
+# Parts of a recipe or target that say what it is called and how it is judged, not what it makes.
+TOLD_ONLY = ("name", "description", "validation")
+SHORT = 16
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs. `matters`: whether the bundles can behave differently for it."""
+
+    section: str
+    what: str
+    a: str
+    b: str
+    matters: bool = True
+
+
+@dataclass(frozen=True)
+class Quality:
+    """R-Precision of both bundles on the objects that both made: B less A in points, 95 % interval, McNemar's p."""
+
+    objects: int
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    only_a: int
+    only_b: int
+    cosine_difference: float
+    cosine_low: float
+    cosine_high: float
+
+
+@dataclass(frozen=True)
+class Diff:
+    """All changes. `quality` is none where the reports cannot be paired; `quality_left_out` says why."""
+
+    a: str
+    b: str
+    changes: tuple[Change, ...]
+    quality: Quality | None
+    quality_left_out: str
+
+    @property
+    def differ(self) -> bool:
+        """Whether anything differs that matters."""
+        return any(change.matters for change in self.changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"differ": self.differ}
+
+
+def diff_bundles(a: Path, b: Path, bench: dict[str, Any] | None = None) -> Diff:
+    """Compare two bundles, each whole.
+
+    `bench`: what `t3export bench A B --compare --json` printed. Raises BundleError for a damaged bundle, or a bench
+    that did not time two bundles.
+    """
+    first, second = require_whole(a), require_whole(b)
+    reports = _report(a, first), _report(b, second)
+    quality, left_out = _quality(*reports)
+    changes = [*_made_of(first, second), *_stored(first, second), *_rungs(*reports), *_speed(first, second, bench)]
+    return Diff(str(a), str(b), tuple(changes), quality, left_out)
+
+
+def _made_of(a: Manifest, b: Manifest) -> Iterator[Change]:
+    yield from _changes("recipe", a.recipe, b.recipe)
+    yield from _changes("weights", {"digest": a.weights.digest}, {"digest": b.weights.digest})
+    yield from _changes("target", a.target, b.target)
+    layers = [{name: p for stage in m.stages.values() for name, p in stage.layers.items()} for m in (a, b)]
+    yield from _changes("policy", *layers, absent="fp32")
+    yield from _changes("toolchain", a.toolchain, b.toolchain, matters=False)
+
+
+def _stored(a: Manifest, b: Manifest) -> Iterator[Change]:
+    for name in _names(a.files, b.files):
+        mine, other = a.files.get(name), b.files.get(name)
+        if mine != other:
+            yield Change("files", name, _digest(mine), _digest(other))
+    for name in _names(a.stages, b.stages):
+        sizes = [m.stages[name].size if name in m.stages else 0 for m in (a, b)]
+        if sizes[0] != sizes[1]:
+            yield Change("size", name, size(sizes[0]), _grown(*sizes), matters=False)
+    totals = [sum(part.size for part in m.files.values()) for m in (a, b)]
+    if totals[0] != totals[1]:
+        yield Change("size", "whole bundle", size(totals[0]), _grown(*totals), matters=False)
+
+
+def _digest(part: FilePart | None) -> str:
+    return part.sha256[:SHORT] if part else "–"
+
+
+def _grown(before: int, after: int) -> str:
+    return size(after) + (f" ({100 * (after / before - 1):+.1f} %)".replace("-", "−") if before else "")
+
+
+def _rungs(a: dict[str, Any] | None, b: dict[str, Any] | None) -> Iterator[Change]:
+    """The deciding figure of each rung, where both were validated and it differs."""
+    if a is None or b is None:
+        return
+    rungs = [{rung["name"]: _worst(rung) for rung in report["rungs"]} for report in (a, b)]
+    yield from _changes("ladder", *rungs, matters=False)
+
+
+def _worst(rung: dict[str, Any]) -> str:
+    worst = rung["worst"]
+    if worst is None:
+        return str(rung["status"])
+    return f"{rung['status']}: {worst['measure']} {show(worst['value'], worst['unit'])}"
+
+
+def _speed(a: Manifest, b: Manifest, bench: dict[str, Any] | None) -> Iterator[Change]:
+    if bench:
+        yield from _timed(bench)
+    if a.engines and b.engines:
+        times = [{n: f"{e.milliseconds:.2f} ms" for n, e in m.engines.stages.items()} for m in (a, b) if m.engines]
+        yield from _changes("speed", *times, matters=False)
+
+
+def _timed(bench: dict[str, Any]) -> Iterator[Change]:
+    sides = [side for side in bench["sides"] if side.get("kind") == "bundle" and side.get("p50")]
+    if len(sides) != 2:
+        raise BundleError(f"--bench: {len(sides)} bundles were timed; make it by `t3export bench A B --compare --json`")
+    for what, middle in sides[0]["p50"].items():
+        other = sides[1]["p50"].get(what)
+        if middle is not None and other is not None:
+            times = f" (A / B {middle / other:.2f})" if what == END_TO_END else ""
+            told = NAMES.get(what, what.replace("_", " "))
+            yield Change("speed", told, f"{1000 * middle:.4g} ms", f"{1000 * other:.4g} ms{times}", matters=False)
+
+
+def _report(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
+    """The report of this very bundle, where there is one."""
+    try:
+        report = read_report(folder)
+    except BundleError:
+        return None
+    return report if report["bundle_digest"] == bundle_digest(manifest) else None
+
+
+def _quality(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Quality | None, str]:
+    if a is None or b is None:
+        return None, "not both bundles were validated as they are now"
+    details = [_details(report) for report in (a, b)]
+    if not all(details):
+        return None, "not both validations measured quality"
+    if (
+        details[0]["evaluator"]["digest"] != details[1]["evaluator"]["digest"]
+        or details[0]["views"] != details[1]["views"]
+    ):
+        return None, "the judges or their views differ"
+    if details[0]["captions"] != details[1]["captions"]:
+        return None, "the judges chose from caption sets of different sizes"
+    made = [{(row["prompt"], row["seed"]): row["bundle"] for row in d["objects"]} for d in details]
+    common = [key for key in made[0] if key in made[1]]
+    if not common:
+        return None, "no prompt and seed is in both"
+    pairs = [(made[0][key], made[1][key]) for key in common]
+    groups = [prompt for prompt, _ in common]
+    hits = [np.array([_hit(pair[side]) for pair in pairs]) for side in (0, 1)]
+    cosines = [np.array([as_number(pair[side]["cosine"]) for pair in pairs], float) for side in (0, 1)]
+    compared, cosine = compare_runs(*hits, groups=groups), paired_bootstrap(*cosines, groups=groups)
+    rates = [100 * float(side.mean()) for side in hits]
+    difference = compared.difference
+    return (
+        Quality(
+            objects=len(common),
+            a=rates[0],
+            b=rates[1],
+            difference=rates[1] - rates[0],
+            low=100 * difference.low,
+            high=100 * difference.high,
+            p=compared.p_value,
+            only_a=compared.only_a,
+            only_b=compared.only_b,
+            cosine_difference=cosine.mean,
+            cosine_low=cosine.low,
+            cosine_high=cosine.high,
+        ),
+        "",
+    )
+
+
+def _hit(made: dict[str, Any]) -> bool:
+    return made["rank"] == 1 and not made["empty"]
+
+
+def _details(report: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next((rung["details"] for rung in report["rungs"] if rung["name"] == "quality"), {})
+    return found if "objects" in found else {}
+
+
+def _changes(
+    section: str, a: Mapping[str, Any], b: Mapping[str, Any], *, matters: bool = True, absent: str = "–"
+) -> Iterator[Change]:
+    mine, other = dict(_flat(a)), dict(_flat(b))
+    for name in _names(mine, other):
+        left, right = mine.get(name, absent), other.get(name, absent)
+        if left != right:
+            yield Change(section, name, left, right, matters and name.split(".")[0] not in TOLD_ONLY)
+
+
+def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+            yield from _flat({str(place): entry for place, entry in enumerate(value)}, f"{above}{name}.")
+        elif value is not None:
+            yield f"{above}{name}", str(value)
+
+
+def _names(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys([*a, *b]))

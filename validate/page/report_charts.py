@@ -1,0 +1,84 @@
+"""The charts of a validation: drift over timesteps, error by layer."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+from validate.page.plots import Limit, Plot, Series
+from validate.page.words import as_number, show
+
+NAN = float("nan")
+
+
+def drift(rungs: dict[str, Any]) -> list[dict[str, Any]]:
+    """How the error goes with the evaluations: each from the reference's own state, and free-running."""
+    charts = []
+    if figures := rungs.get("denoiser", {}).get("figures"):
+        charts.append({"plot": _teacher_forced(figures), "told": "Each evaluation starts from the reference's state."})
+    if points := rungs.get("latents", {}).get("details", {}).get("drift"):
+        told = "The bundle runs by itself from the same noise; the last value is that of the latents."
+        charts.append({"plot": _free_running(points, rungs["latents"]), "told": told})
+    return charts
+
+
+def layers(errors: list[dict[str, Any]], left_out: str) -> dict[str, Any] | None:
+    """One chart a stage: the signal left at each layer's output, one series a precision."""
+    if not errors:
+        return {"told": f"Not measured: {left_out}", "charts": []} if left_out else None
+    stages: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for error in errors:
+        stages[error["stage"]].append(error)
+    told = (
+        "Signal over noise at the output of each layer, in the order in which they run, with all the error that has "
+        "come up to it, against the float program on recorded inputs. A layer's name shows when its mark is pointed "
+        "at, and all are in the tables below."
+    )
+    exact = [stage for stage, own in stages.items() if not any(math.isfinite(_value(e["snr_db"])) for e in own)]
+    if exact:
+        told += f" Exact in every layer: {', '.join(exact)}."
+    return {"told": told, "charts": [_stage(stage, own) for stage, own in stages.items() if stage not in exact]}
+
+
+def _teacher_forced(figures: list[dict[str, Any]]) -> Plot:
+    series: list[Series] = []
+    limits: list[Limit] = []
+    for tensor in ("prediction", "next_sample"):
+        own = [f for f in figures if f["tensor"] == tensor and f["measure"] == "SNR"]
+        places = range(len(own))
+        values = [_value(figure["value"]) for figure in own]
+        labels = [f"{figure['where']}: {show(figure['value'], 'dB')}" for figure in own]
+        series.append(Series({"prediction": "guided prediction"}.get(tensor, "updated sample"), places, values, labels))
+        if own and own[0]["limit"] is not None and not limits:
+            limits.append(Limit(own[0]["limit"], f"at least {show(own[0]['limit'], 'dB')}"))
+    return Plot("Denoiser at each timestep", "evaluation", "SNR, dB (more is better)", series, limits)
+
+
+def _free_running(points: list[dict[str, Any]], rung: dict[str, Any]) -> Plot:
+    places = [point["evaluation"] for point in points]
+    values = [_value(point["relative_l2"]) for point in points]
+    labels = [f"evaluation {place}: {show(value)}" for place, value in zip(places, values, strict=True)]
+    worst = rung["worst"]
+    limits = [Limit(worst["limit"], f"latents: at most {show(worst['limit'])}")] if worst and worst["limit"] else []
+    series = [Series("sample", places, values, labels)]
+    return Plot("Drift, free-running", "evaluation", "relative L2 (less is better)", series, limits, logarithmic=True)
+
+
+def _stage(stage: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
+    series = []
+    exact = sum(not math.isfinite(_value(error["snr_db"])) for error in errors)
+    told = f"{exact} of {len(errors)} layers are exact and have no mark." if exact else ""
+    for precision in dict.fromkeys(error["precision"] for error in errors):
+        own = [(place, error) for place, error in enumerate(errors) if error["precision"] == precision]
+        own = [(place, error) for place, error in own if math.isfinite(_value(error["snr_db"]))]
+        labels = [f"{error['layer']}: {show(error['snr_db'], 'dB')}" for _, error in own]
+        values = [_value(error["snr_db"]) for _, error in own]
+        if own:
+            series.append(Series(precision, [place for place, _ in own], values, labels, joined=False))
+    return {"plot": Plot(stage, "layer", "SNR, dB (more is better)", series), "told": told}
+
+
+def _value(value: Any) -> float:
+    number = as_number(value)
+    return NAN if number is None else number
