@@ -20,6 +20,8 @@ from exporter.stand_in import stand_in
 from exporter.target import Target
 from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
+from validate.engine.base import Engine
+from validate.engine.objects import Elsewhere, Side, SideName
 from validate.errors import PromptsError
 from validate.ladder import OnRung, choose_rungs, climb
 from validate.memory import ObjectMemory, source_digest
@@ -57,9 +59,16 @@ class Options:
 
 
 def validate_bundle(
-    folder: Path, options: Options, *, on_rung: OnRung | None = None, progress: Progress | None = None
+    folder: Path,
+    options: Options,
+    *,
+    on_rung: OnRung | None = None,
+    progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Report:
     """Climb the ladder with a bundle. Bad input raises before the first rung; a miss is in the report.
+
+    `engine` makes the objects of the quality rung; its workers have to see the bundle's folder.
 
     Raises BundleError for a damaged bundle, WeightsError when the reference's weights are not those of the bundle,
     RecipeError, EvaluatorError or PromptsError for options that do not fit.
@@ -73,6 +82,8 @@ def validate_bundle(
     reference = load_reference(bundle.manifest, recipe, options.weights)
     if plan and options.cache:
         plan = replace(plan, memory=reference_memory(bundle.manifest, recipe, reference))
+    if plan and engine:
+        plan = replace(plan, elsewhere=_elsewhere(engine, folder, options))
     context = make_context(bundle, reference, recipe, plan, progress)
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
@@ -87,6 +98,12 @@ def validate_bundle(
         rungs=tuple(results),
         stand_in=_what_ran(bundle),
     )
+
+
+def _elsewhere(engine: Engine, folder: Path, options: Options) -> Elsewhere:
+    names: tuple[SideName, ...] = ("reference", "bundle")
+    sides = {name: Side(folder.absolute(), name, options.stand_in, options.weights) for name in names}
+    return Elsewhere(engine, sides, (options.evaluator or SHIPPED_EVALUATOR).absolute())
 
 
 def _what_ran(bundle: Bundle) -> str | None:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cache import Cache
-from exporter.errors import RecipeError, T3Error
+from exporter.errors import RecipeError
 from exporter.target import load_target, require_complete
-from t3export.options import checked_recipe
-from t3export.output import print_json, print_note, results, table
+from t3export.options import checked_recipe, engine_options
+from t3export.output import print_json, print_note, progress_bar, results, table
 from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
 if TYPE_CHECKING:
+    from validate.ci.baseline import Baseline
+    from validate.ci.check import Checked
     from validate.ci.compare import Finding
-    from validate.ci.measure import Gate, Pair
+    from validate.ci.measure import How, Pair
+    from validate.ci.measurement import Measurement
 
 HELD, REGRESSED, NOT_RUN = 0, 1, 2
 STYLES = {"held": "green", "regressed": "bold red", "not run": "yellow"}
@@ -39,6 +43,7 @@ STYLES = {"held": "green", "regressed": "bold red", "not run": "yellow"}
 @click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or a file of your own.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Objects of each prompt, instead of the recipe's.")
 @click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
+@engine_options
 @click.option("--reuse", is_flag=True, help="Take the bundles that are in the artifacts folder, when they are whole.")
 @click.option(
     "--artifacts",
@@ -59,6 +64,8 @@ def command(
     prompts: str | None,
     seeds: int | None,
     evaluator: Path | None,
+    engine: str,
+    worker_memory: str | None,
     reuse: bool,
     artifacts: Path,
     reason: str | None,
@@ -84,8 +91,7 @@ def command(
     quiet_libraries()
     from validate.bundles import Options
     from validate.ci.baseline import Baseline
-    from validate.ci.compare import Finding
-    from validate.ci.measure import Gate
+    from validate.ci.measure import How
     from validate.ci.outputs import junit_xml, markdown, workflow_commands
 
     if reason is not None and not reason.strip():
@@ -94,14 +100,8 @@ def command(
     pairs = _pairs(recipes, targets, overrides, artifacts)
     workers = (os.cpu_count() or 1) // 2
     options = Options(prompts=prompt_choice(prompts), seeds=seeds, evaluator=evaluator, workers=workers)
-    findings: list[Finding] = []
-    with StepLines() as progress:
-        gate = Gate(known, options, Cache(), progress, reuse)
-        for _, pair in pairs:
-            try:
-                findings += gate.check(pair)
-            except T3Error as error:
-                findings.append(Finding(pair.name, "run", "not run", str(error)))
+    checked = list(_checked([pair for _, pair in pairs], known, How(options, reuse), engine, worker_memory))
+    findings = [finding for one in checked for finding in one.findings]
     if junit:
         junit.write_bytes(junit_xml(findings))
     if summary:
@@ -114,7 +114,8 @@ def command(
         if os.environ.get("GITHUB_ACTIONS") == "true":
             print("\n".join(workflow_commands(findings, {pair.name: path for path, pair in pairs})))
     if reason:
-        _update(gate, baseline, reason, [pair.name for _, pair in pairs])
+        found = {pair.name: one.measurement for (_, pair), one in zip(pairs, checked, strict=True)}
+        _update(known, baseline, reason, found)
         return
     if code := _exit_code(findings):
         raise click.exceptions.Exit(code)
@@ -139,12 +140,33 @@ def _pairs(
     ]
 
 
-def _update(gate: Gate, path: Path, reason: str, pairs: list[str]) -> None:
+def _checked(
+    pairs: list[Pair], baseline: Baseline, how: How, engine: str, worker_memory: str | None
+) -> Iterator[Checked]:
+    """Each pair held to the baseline, wherever the engine does it."""
+    from validate.ci.check import CheckTask, check, run_check
+    from validate.engine.base import LOCAL, open_engine
+
+    if engine == LOCAL:
+        with StepLines() as progress:
+            for pair in pairs:
+                yield check(pair, baseline, how, progress)
+        return
+    # A worker is a process of its own: it rasterises by itself.
+    alone = replace(how, options=replace(how.options, workers=0))
+    with open_engine(engine, worker_memory) as opened, progress_bar() as bar:
+        task = bar.add_task("pairs", total=len(pairs))
+        for checked in opened.map(run_check, [CheckTask(pair, baseline, alone) for pair in pairs]):
+            yield checked
+            bar.advance(task)
+
+
+def _update(known: Baseline, path: Path, reason: str, measured: dict[str, Measurement | None]) -> None:
     """Write the new baseline; what misses the ladder by itself is never one."""
-    kept = {pair: found for pair, found in gate.measured.items() if not found.failed}
-    gate.baseline.updated(kept, reason).write(path)
+    kept = {pair: found for pair, found in measured.items() if found and not found.failed}
+    known.updated(kept, reason).write(path)
     print_note(f"{path}: the new baseline of {', '.join(kept) or 'nothing'}")
-    if left := sorted(set(pairs) - kept.keys()):
+    if left := sorted(measured.keys() - kept.keys()):
         print_note(f"no new baseline of {', '.join(left)}: see above")
         raise click.exceptions.Exit(REGRESSED)
 

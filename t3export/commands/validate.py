@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from exporter.errors import ValidationFailed
-from t3export.options import stand_in_option
+from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
 from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--weights", metavar="W", help="Where the reference's weights are now, if they were moved.")
 @stand_in_option
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that rasterise meshes.  [default: 1 of 2 cores]")
+@engine_options
 @click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
@@ -46,6 +47,8 @@ def command(
     weights: str | None,
     stand_in: str | None,
     workers: int | None,
+    engine: str,
+    worker_memory: str | None,
     no_cache: bool,
     output: Path | None,
     as_json: bool,
@@ -73,6 +76,7 @@ def command(
     """
     quiet_libraries()
     from validate.bundles import Options, validate_bundle
+    from validate.engine.base import LOCAL, open_engine
     from validate.report import record_in_bundle, report_table, write_report
 
     options = Options(
@@ -87,9 +91,10 @@ def command(
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
         cache=not no_cache,
     )
-    with progress_bar(quiet=as_json) as bar:
+    with open_engine(engine, worker_memory) as opened, progress_bar(quiet=as_json) as bar:
         shown = LadderProgress(bar)
-        report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count)
+        far = None if engine == LOCAL else opened
+        report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count, engine=far)
     written = output
     if output:
         write_report(report, output)

@@ -60,7 +60,7 @@ def place(pristine: Path, measured: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def arrange(patched: pytest.MonkeyPatch, place: Path) -> None:
     patched.setenv("T3EXPORT_CACHE", str(place / "cache"))
     patched.chdir(place)
-    patched.setattr(measure.Gate, "_speed", lambda self, pair: Speed(ratio=2, low=2, high=2, processor="p"))
+    patched.setattr(measure, "time_step", lambda pair, progress: Speed(ratio=2, low=2, high=2, processor="p"))
 
 
 def change(folder: Path, **changes: Any) -> None:
@@ -139,7 +139,7 @@ def test_a_loss_of_quality_alone_is_caught(place, judge, capsys):
 
 def test_a_slower_graph_is_caught(place, judge, capsys, monkeypatch):
     slower = Speed(ratio=1.6, low=1.6, high=1.6, processor="p")
-    monkeypatch.setattr(measure.Gate, "_speed", lambda self, pair: slower)
+    monkeypatch.setattr(measure, "time_step", lambda pair, progress: slower)
     assert ci(judge, "--json") == 1
     assert found(capsys)["speed"] == "regressed"
 
