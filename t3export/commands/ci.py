@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporter.accept import fitted
 from exporter.errors import RecipeError
 from exporter.target import load_target, require_complete
 from t3export.options import checked_recipe, engine_options
@@ -134,7 +135,7 @@ def _pairs(
         require_complete(target)
     checked = [(path, checked_recipe(path, overrides, None)) for path in recipes]
     return [
-        (path, Pair(recipe, target, artifacts / recipe.name / target.name))
+        (path, Pair(fitted(recipe, target)[0], target, artifacts / recipe.name / target.name))
         for path, recipe in checked
         for target in chosen
     ]

@@ -16,7 +16,7 @@ from exporter.bundle import list_files, read_manifest, write_manifest
 from t3export.cli import run
 from t3export.options import checked_recipe
 from tests.toy_bundle import write_toy_bundle
-from tests.validate.proved_bundle import RECIPE, break_program, prove, toy_family
+from tests.validate.proved_bundle import RECIPE, TOLERANCES, break_program, prove, toy_family
 from tests.validate.tiny_clip import write_clip
 from validate.ci import measure
 from validate.ci.measurement import Speed
@@ -148,6 +148,19 @@ def test_without_a_baseline_it_could_not_run(place, judge, capsys):
     Path("base.json").unlink()
     assert ci(judge, "--json") == 2
     assert found(capsys)["baseline"] == "not run"
+
+
+def test_what_a_target_refuses_holds_until_it_has_a_baseline(place, judge, capsys):
+    rule = '{"layers": "denoiser/*", "precision": "palette", "bits": 4}'
+    refused = ["--targets", "orin", "--set", f"quantization.rules=[{rule}]"]
+    refused += ["--set", f"validation.tolerances.palette={json.dumps(TOLERANCES)}"]
+    refused += ["--set", f"validation.tolerances.fp16={json.dumps(TOLERANCES)}"]
+    assert ci(judge, "--json", *refused) == 0
+    assert found(capsys) == {"refused by the target": "held"}
+    baseline = json.loads(Path("base.json").read_text())
+    baseline["entries"]["toy/orin"] = baseline["entries"]["toy/cpu"]
+    Path("base.json").write_text(json.dumps(baseline))
+    assert ci(judge, *refused) == 1
 
 
 def test_what_fails_by_itself_is_never_a_baseline(place, judge, capsys):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exporter.accept import misfits
 from exporter.errors import BundleError, T3Error, ValidationFailed
 from exporter.meter import Progress, Silent
 from validate.ci.baseline import Baseline
-from validate.ci.compare import Finding, compare, ladder_alone
+from validate.ci.compare import Finding, Status, compare, ladder_alone
 from validate.ci.measure import How, Pair, measure
 from validate.ci.measurement import Measurement
 
@@ -23,14 +24,21 @@ class Checked:
 
 
 def check(pair: Pair, baseline: Baseline, how: How, progress: Progress | None = None) -> Checked:
-    """Whatever is wrong with the pair is among the findings; what this machine lacks is 'not run'."""
+    """Whatever is wrong with the pair is among the findings; what this machine lacks is 'not run'.
+
+    A pair that the target refuses holds as long as it never had a baseline.
+    """
+    known = baseline.entries.get(pair.name)
+    if refusals := misfits(pair.recipe, pair.target):
+        status: Status = "regressed" if known else "held"
+        reasons = "; ".join(f"no {what}: {why}" for what, why in refusals.items())
+        return Checked([Finding(pair.name, "refused by the target", status, reasons)])
     try:
         found = measure(pair, how, progress or Silent())
     except (BundleError, ValidationFailed) as error:
         return Checked([Finding(pair.name, "bundle", "regressed", str(error))])
     except T3Error as error:
         return Checked([Finding(pair.name, "run", "not run", str(error))])
-    known = baseline.entries.get(pair.name)
     if known is None:
         own = ladder_alone(pair.name, found, baseline.tolerances)
         return Checked([*own, Finding(pair.name, "baseline", "not run", NO_BASELINE)], found)
