@@ -47,6 +47,21 @@ trust_option = click.option(
 )
 
 
+def engine_options(function: Command) -> Command:
+    """--engine and --worker-memory."""
+    function = click.option(
+        "--worker-memory", metavar="SIZE", help="Bound of each process of --engine dask:N, as in 4GB."
+    )(function)
+    return click.option(
+        "--engine",
+        metavar="E",
+        default="local",
+        show_default=True,
+        help="Where objects are made: local, dask:N (N processes here), or tcp://HOST:PORT (a Dask scheduler whose "
+        "workers see the same folders).",
+    )(function)
+
+
 def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
     """The recipe of these options. Raises RecipeError with the line of what is wrong, an unknown family included."""
     document = read_recipe(path, overrides, weights)

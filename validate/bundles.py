@@ -23,6 +23,8 @@ from validate.bisect.layers import layer_errors
 from validate.bisect.pair import Originals
 from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
+from validate.engine.base import Engine
+from validate.engine.objects import Elsewhere, Side, SideName
 from validate.errors import PromptsError
 from validate.exhibits import COUNT, Exhibit, make_exhibits
 from validate.ladder import OnRung, choose_rungs, climb
@@ -64,9 +66,16 @@ class Options:
 
 
 def validate_bundle(
-    folder: Path, options: Options, *, on_rung: OnRung | None = None, progress: Progress | None = None
+    folder: Path,
+    options: Options,
+    *,
+    on_rung: OnRung | None = None,
+    progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Report:
     """Climb the ladder with a bundle. Bad input raises before the first rung; a miss is in the report.
+
+    `engine` makes the objects of the quality rung; its workers have to see the bundle's folder.
 
     Raises BundleError for a damaged bundle, WeightsError when the reference's weights are not those of the bundle,
     RecipeError, EvaluatorError or PromptsError for options that do not fit.
@@ -80,6 +89,8 @@ def validate_bundle(
     reference = load_reference(bundle.manifest, recipe, options.weights)
     if plan and options.cache:
         plan = replace(plan, memory=reference_memory(bundle.manifest, recipe, reference))
+    if plan and engine:
+        plan = replace(plan, elsewhere=_elsewhere(engine, folder, options))
     context = make_context(bundle, reference, recipe, plan, progress)
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
@@ -118,6 +129,12 @@ def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:
     return make_exhibits(
         context.reference, context.bundle, prompts, count=count, renders=renders, progress=context.progress
     )
+
+
+def _elsewhere(engine: Engine, folder: Path, options: Options) -> Elsewhere:
+    names: tuple[SideName, ...] = ("reference", "bundle")
+    sides = {name: Side(folder.absolute(), name, options.stand_in, options.weights) for name in names}
+    return Elsewhere(engine, sides, (options.evaluator or SHIPPED_EVALUATOR).absolute())
 
 
 def _what_ran(bundle: Bundle) -> str | None:

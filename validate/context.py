@@ -16,6 +16,7 @@ from exporter.recipe import Tolerances
 from exporter.runtime.generator import Generator, OnStep
 from exporter.runtime.noise import noise
 from validate.clip import Evaluator
+from validate.engine.objects import Elsewhere
 from validate.memory import ObjectMemory
 from validate.objects import Progress, Views
 from validate.prompts import Prompt
@@ -37,7 +38,10 @@ class StageSpec(Protocol):
 
 @dataclass(frozen=True)
 class QualityPlan:
-    """Which objects are made for the judge, and what it chooses from. `memory` keeps the reference's objects."""
+    """Which objects are made for the judge, and what it chooses from. `memory` keeps the reference's objects.
+
+    `elsewhere` makes them, where that is not this process.
+    """
 
     prompts: tuple[Prompt, ...]
     captions: tuple[Prompt, ...]
@@ -50,6 +54,7 @@ class QualityPlan:
     batch: int = 32
     workers: int = 0
     memory: ObjectMemory | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass

@@ -48,6 +48,24 @@ class Objects:
     sharpness: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Objects that are made together: the indices of their prompts, the prompts, and the noise seeds."""
+
+    prompts: tuple[int, ...]
+    texts: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A chunk's objects as the judge sees them: embeddings [n, d], no surface [n], sharpness [n]."""
+
+    embeddings: NDArray[np.float32]
+    empty: NDArray[np.bool_]
+    sharpness: NDArray[np.float64]
+
+
 def object_seed(prompt: int, repetition: int) -> int:
     """The noise seed of an object: every prompt has noise of its own, so that no single noise sways a whole score."""
     return repetition * SEED_STRIDE + prompt
@@ -70,21 +88,44 @@ def make_objects(
     depend on `workers`, and on `batch` only by floating-point noise. `progress(what, done, total)` counts objects.
     """
     views = views or Views()
-    prompt = np.repeat(np.arange(len(prompts)), seeds)
-    seed = np.array([object_seed(index, repetition) for index in range(len(prompts)) for repetition in range(seeds)])
-    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
-    slopes: list[float] = []
+    chunks = chunks_of(prompts, seeds, batch)
+    made: list[Made] = []
     with MeshRenderer(views, workers) as renderer:
-        for start in range(0, len(prompt), batch):
-            chosen = slice(start, start + batch)
-            latents = sample_latents(generator, [prompts[index] for index in prompt[chosen]], seed[chosen])
-            meshes = _with_sharpness(generator, latents, views.grid, slopes)
-            pictures, empty = renderer.render(meshes)
-            parts.append((embed_views(evaluator, pictures), empty))
+        for chunk in chunks:
+            made.append(make_chunk(generator, chunk, evaluator, renderer))
             if progress:
-                progress("objects", min(start + batch, len(prompt)), len(prompt))
-    embeddings, empty = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Objects(prompt, seed, embeddings, empty, np.array(slopes))
+                progress("objects", sum(len(one.empty) for one in made), len(prompts) * seeds)
+    return gather(chunks, made)
+
+
+def chunks_of(prompts: Sequence[str], seeds: int, batch: int) -> list[Chunk]:
+    """The objects of all prompts, `batch` at a time."""
+    every = [
+        (index, prompts[index], object_seed(index, repetition))
+        for index in range(len(prompts))
+        for repetition in range(seeds)
+    ]
+    parts = [every[start : start + batch] for start in range(0, len(every), batch)]
+    return [Chunk(*(tuple(column) for column in zip(*part, strict=True))) for part in parts]
+
+
+def make_chunk(generator: Generator, chunk: Chunk, evaluator: Evaluator, renderer: MeshRenderer) -> Made:
+    """The chunk's objects, made side by side and shown to the judge."""
+    latents = sample_latents(generator, chunk.texts, chunk.seeds)
+    slopes: list[float] = []
+    pictures, empty = renderer.render(_with_sharpness(generator, latents, renderer.views.grid, slopes))
+    return Made(embed_views(evaluator, pictures), empty, np.array(slopes))
+
+
+def gather(chunks: Sequence[Chunk], made: Sequence[Made]) -> Objects:
+    """All chunks as one, in their order."""
+    return Objects(
+        prompt=np.concatenate([chunk.prompts for chunk in chunks]),
+        seed=np.concatenate([chunk.seeds for chunk in chunks]),
+        embeddings=np.concatenate([one.embeddings for one in made]),
+        empty=np.concatenate([one.empty for one in made]),
+        sharpness=np.concatenate([one.sharpness for one in made]),
+    )
 
 
 def sample_latents(generator: Generator, prompts: Sequence[str], seeds: Iterable[int]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from exporter.errors import ValidationFailed
-from t3export.options import stand_in_option
+from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
 from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--objects", type=click.IntRange(0, 100), default=12, show_default=True, help="Models in report.html.")
 @click.option("--no-layers", is_flag=True, help="Leave out the error by layer, which looks inside the programs.")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that rasterise meshes.  [default: 1 of 2 cores]")
+@engine_options
 @click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
@@ -50,6 +51,8 @@ def command(
     objects: int,
     no_layers: bool,
     workers: int | None,
+    engine: str,
+    worker_memory: str | None,
     no_cache: bool,
     output: Path | None,
     as_json: bool,
@@ -77,6 +80,7 @@ def command(
     """
     quiet_libraries()
     from validate.bundles import Options, validate_bundle
+    from validate.engine.base import LOCAL, open_engine
     from validate.page.report_page import write_page
     from validate.report import record_in_bundle, report_table, write_report
 
@@ -94,9 +98,10 @@ def command(
         objects=objects,
         layers=not no_layers,
     )
-    with progress_bar(quiet=as_json) as bar:
+    with open_engine(engine, worker_memory) as opened, progress_bar(quiet=as_json) as bar:
         shown = LadderProgress(bar)
-        report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count)
+        far = None if engine == LOCAL else opened
+        report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count, engine=far)
     written, page = output, None
     if output:
         write_report(report, output)

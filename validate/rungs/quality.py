@@ -10,6 +10,7 @@ import numpy as np
 
 from exporter.runtime.generator import Generator
 from validate.context import Context, QualityPlan
+from validate.engine.objects import SideName
 from validate.memory import ObjectMemory
 from validate.objects import Objects, Progress, make_objects
 from validate.prompts import Prompt
@@ -58,11 +59,8 @@ def run(context: Context) -> Outcome:
         return Outcome(refused=context.quality_refusal)
     captions = CaptionSet.embed(plan.captions, plan.evaluator)
     reference, bundle = (
-        _score(_maker(generator, plan, _labelled(context.progress, label), memory), plan, captions)
-        for label, generator, memory in (
-            ("reference", context.reference, plan.memory),
-            ("bundle", context.bundle, None),
-        )
+        _score(_maker(side, generator, plan, _labelled(context.progress, side), memory), plan, captions)
+        for side, generator, memory in _sides(context, plan)
     )
     prompts = [plan.prompts[index].text for index in reference.objects.prompt]
     comparison = compare_runs(reference.retrieval.hits, bundle.retrieval.hits, groups=prompts)
@@ -79,6 +77,10 @@ def run(context: Context) -> Outcome:
     return Outcome(figures, details=details | {"comparisons": [asdict(compared) for compared in comparisons]})
 
 
+def _sides(context: Context, plan: QualityPlan) -> list[tuple[SideName, Generator, ObjectMemory | None]]:
+    return [("reference", context.reference, plan.memory), ("bundle", context.bundle, None)]
+
+
 def _score(maker: Maker, plan: QualityPlan, captions: CaptionSet) -> Side:
     objects = maker(plan.prompts, plan.seeds)
     small, open_ended = None, None
@@ -90,13 +92,17 @@ def _score(maker: Maker, plan: QualityPlan, captions: CaptionSet) -> Side:
     return Side(objects, retrieve_captions(objects, plan.prompts, captions), small, open_ended)
 
 
-def _maker(generator: Generator, plan: QualityPlan, progress: Progress | None, memory: ObjectMemory | None) -> Maker:
+def _maker(
+    side: SideName, generator: Generator, plan: QualityPlan, progress: Progress | None, memory: ObjectMemory | None
+) -> Maker:
     """Makes objects of prompts and seeds, or recalls them."""
 
     def make(prompts: Sequence[Prompt], seeds: int) -> Objects:
         texts = [prompt.text for prompt in prompts]
 
         def anew() -> Objects:
+            if plan.elsewhere:
+                return plan.elsewhere.objects(side, texts, seeds, plan.views, plan.batch, progress)
             return make_objects(
                 generator,
                 texts,

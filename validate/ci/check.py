@@ -1,0 +1,59 @@
+"""One pair of recipe and target, measured and held to its baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.accept import misfits
+from exporter.errors import BundleError, T3Error, ValidationFailed
+from exporter.meter import Progress, Silent
+from validate.ci.baseline import Baseline
+from validate.ci.compare import Finding, Status, compare, ladder_alone
+from validate.ci.measure import How, Pair, measure
+from validate.ci.measurement import Measurement
+
+NO_BASELINE = "no baseline; `--update-baseline REASON` takes what is measured now as one"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found of a pair; `measurement` is None where none could be made."""
+
+    findings: list[Finding]
+    measurement: Measurement | None = None
+
+
+def check(pair: Pair, baseline: Baseline, how: How, progress: Progress | None = None) -> Checked:
+    """Whatever is wrong with the pair is among the findings; what this machine lacks is 'not run'.
+
+    A pair that the target refuses holds as long as it never had a baseline.
+    """
+    known = baseline.entries.get(pair.name)
+    if refusals := misfits(pair.recipe, pair.target):
+        status: Status = "regressed" if known else "held"
+        reasons = "; ".join(f"no {what}: {why}" for what, why in refusals.items())
+        return Checked([Finding(pair.name, "refused by the target", status, reasons)])
+    try:
+        found = measure(pair, how, progress or Silent())
+    except (BundleError, ValidationFailed) as error:
+        return Checked([Finding(pair.name, "bundle", "regressed", str(error))])
+    except T3Error as error:
+        return Checked([Finding(pair.name, "run", "not run", str(error))])
+    if known is None:
+        own = ladder_alone(pair.name, found, baseline.tolerances)
+        return Checked([*own, Finding(pair.name, "baseline", "not run", NO_BASELINE)], found)
+    return Checked(compare(pair.name, found, known.measurement, baseline.tolerances), found)
+
+
+@dataclass(frozen=True)
+class CheckTask:
+    """A pair to check, as an engine's worker is given it."""
+
+    pair: Pair
+    baseline: Baseline
+    how: How
+
+
+def run_check(task: CheckTask) -> Checked:
+    """What a worker does."""
+    return check(task.pair, task.baseline, task.how)

@@ -1,0 +1,135 @@
+"""One recipe on one target measured: built or taken as it lies there, proved by the ladder, and timed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exporter.build import build
+from exporter.bundle import MANIFEST, read_manifest, require_whole
+from exporter.cache import Cache
+from exporter.meter import Progress, metered
+from exporter.quantize.latency import machine
+from exporter.recipe import Recipe
+from exporter.runtime.bundle import Bundle
+from exporter.stand_in import stand_in
+from exporter.target import Target
+from validate.bundles import Options, load_reference, validate_bundle
+from validate.ci.measurement import Measurement, Quality, Rung, Speed
+from validate.report import Report, record_in_bundle
+from validate.result import RungResult
+from validate.table.sides import one_step, with_threads
+from validate.table.timing import interleaved
+
+STEP_SECONDS = 10.0
+QUALITY = "quality"
+NO_ENGINES = "onnxruntime"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A recipe on a target, and the folder of its bundle."""
+
+    recipe: Recipe
+    target: Target
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.recipe.name}/{self.target.name}"
+
+
+@dataclass(frozen=True)
+class How:
+    """`reuse`: bundles are taken as they lie there, when they are whole and of the same recipe."""
+
+    options: Options
+    reuse: bool = False
+
+
+def measure(pair: Pair, how: How, progress: Progress) -> Measurement:
+    """Raises T3Error: BundleError or ValidationFailed for a bundle that is damaged or not good enough to be built."""
+    _provide(pair, how, progress)
+    manifest = require_whole(pair.folder)
+    report = _validate(pair, how.options, progress)
+    return Measurement(
+        bundle_digest=report.bundle_digest,
+        weights_digest=manifest.weights.digest,
+        stored_bytes=sum(stage.size for stage in manifest.stages.values()),
+        rungs={rung.name: _rung(rung) for rung in report.rungs},
+        quality=_quality(report),
+        speed=time_step(pair, progress),
+    )
+
+
+def time_step(pair: Pair, progress: Progress) -> Speed | None:
+    """One step of the sampler beside the reference's, one thread each; None where the target does not run here."""
+    if stand_in(pair.target) or pair.recipe.sampler.unroll != "step":
+        return None
+    with metered(f"time {pair.name}", progress, []):
+        bundle = with_threads(Bundle.open(pair.folder), 1)
+        reference = load_reference(bundle.manifest, pair.recipe)
+        prompt = pair.recipe.goldens.prompts[0]
+        with _one_torch_thread():
+            found = interleaved(one_step(reference, prompt), one_step(bundle, prompt), STEP_SECONDS)
+    return Speed(ratio=found.ratio, low=found.low, high=found.high, processor=str(machine()["processor"]))
+
+
+def _provide(pair: Pair, how: How, progress: Progress) -> None:
+    there = how.reuse and (pair.folder / MANIFEST).is_file()
+    if not there or read_manifest(pair.folder).recipe_digest != pair.recipe.digest:
+        build(pair.recipe, pair.target, pair.folder, cache=Cache(), progress=progress, need_gain=False)
+
+
+def _validate(pair: Pair, options: Options, progress: Progress) -> Report:
+    engines = read_manifest(pair.folder).engines
+    kit = engines is not None and engines.state != "built"
+    step = f"validate {pair.name}"
+    with metered(step, progress, []):
+        report = validate_bundle(
+            pair.folder,
+            replace(options, stand_in=NO_ENGINES if kit else None),
+            progress=lambda what, done, total: progress.advanced(step, done, total),
+        )
+    record_in_bundle(report, pair.folder)
+    return report
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rung(rung: RungResult) -> Rung:
+    plain = Rung(status=rung.status, summary=rung.summary)
+    worst = rung.worst
+    if worst is None:
+        return plain
+    return plain.model_copy(update={"value": worst.value, "limit": worst.limit, "sense": worst.sense})
+
+
+def _quality(report: Report) -> Quality | None:
+    """Which objects were recognised, where the quality rung was climbed."""
+    rung = next((rung for rung in report.rungs if rung.name == QUALITY and "objects" in rung.details), None)
+    if rung is None:
+        return None
+    objects = rung.details["objects"]
+    made = {
+        "objects": [(one["prompt"], one["seed"]) for one in objects],
+        "captions": rung.details["captions"],
+        "judge": rung.details["evaluator"]["digest"],
+        "views": rung.details["views"]["text"],
+    }
+    hits = "".join("1" if one["bundle"]["rank"] == 1 and not one["bundle"]["empty"] else "0" for one in objects)
+    return Quality(made=hashlib.sha256(json.dumps(made).encode()).hexdigest(), hits=hits)
