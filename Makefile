@@ -19,7 +19,7 @@ help:  ## what can be made
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,build,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)

@@ -21,7 +21,7 @@ from validate.result import RungResult, show
 SCHEMA_VERSION = 1
 REPORT_FILE = "report.json"
 STYLES = {"passed": "green", "failed": "bold red", "refused": "yellow", "skipped": "dim"}
-PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "torch", "transformers")
+PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "openvino", "torch", "transformers")
 
 
 @dataclass(frozen=True)

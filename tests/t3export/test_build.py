@@ -11,10 +11,12 @@ from exporter.bundle import bundle_digest, read_manifest
 from exporter.goldens import GoldenParity
 from exporter.meter import StepRecord
 from exporter.parity import Parity
+from exporter.processor import Processor
 from t3export.cli import run
 
 ROOT = Path(__file__).parents[2]
 FP32 = str(ROOT / "recipes/shape_e_fp32.yaml")
+INT8 = str(ROOT / "recipes/shape_e_int8.yaml")
 
 
 @pytest.fixture
@@ -62,6 +64,19 @@ def test_the_default_place_is_artifacts_recipe_target(asked, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert run(["build", FP32]) == 0
     assert asked["out"] == Path("artifacts/shape_e_fp32/cpu")
+
+
+def test_auto_says_what_it_chose_and_why_and_why_not_the_others(asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    processor = Processor("x86-64", frozenset({"avx2"}))
+    monkeypatch.setattr("t3export.commands.build.this_processor", lambda: processor)
+    assert run(["build", INT8, "--target", "auto", "--json"]) == 0
+    assert asked["target"].name == "cpu-avx2" and asked["out"] == Path("artifacts/shape_e_int8/cpu-avx2")
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)["auto"]
+    assert told["target"] == "cpu-avx2" and "no VNNI" in told["because"]
+    assert "VNNI" in told["passed_over"]["cpu-openvino"]
+    assert "--target auto is cpu-avx2" in captured.err and "not cpu-openvino: " in captured.err
 
 
 def test_json_is_one_document_without_infinities(asked, tmp_path, capsys):
