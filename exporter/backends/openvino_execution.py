@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,10 @@ import onnx
 
 from exporter.backends.stored_integers import all_nodes, integer_products
 from exporter.errors import ValidationFailed
-from exporter.runtime.openvino import compiled
+from exporter.runtime.openvino import OpenVinoSession
 
 PRODUCTS = ("FullyConnected", "MatMul")
 INTEGERS = ("i8", "u8", "i4", "u4")
-# A product that is scaled afterwards, by what its integers stand for or by a Mul of its own, takes the name of that.
 _DEQUANTIZED = re.compile(r"/Dequantization\w+$")
 
 
@@ -30,8 +30,7 @@ def require_integers(program: Path, options: dict[str, Any]) -> dict[str, str]:
         return {}
     _require_whole_blocks(graph)
     executed = executed_products(program, options)
-    scaled = {name: node.name for node in all_nodes(graph) if node.op_type == "Mul" for name in node.input}
-    found = {node.name: executed.get(node.name) or executed.get(scaled.get(node.output[0], ""), "") for node in wanted}
+    found = {node.name: next(filter(None, map(executed.get, _names(node, graph))), "") for node in wanted}
     if floats := sorted(name for name, precision in found.items() if precision not in INTEGERS):
         rest = f" and {len(floats) - 6} more" if len(floats) > 6 else ""
         raise ValidationFailed(
@@ -45,12 +44,23 @@ def require_integers(program: Path, options: dict[str, Any]) -> dict[str, str]:
 def executed_products(program: Path, options: dict[str, Any]) -> dict[str, str]:
     """Node name -> precision of everything that became part of a product in OpenVINO's execution graph."""
     found = {}
-    for node in compiled(program, options).get_runtime_model().get_ops():
+    for node in OpenVinoSession(program, options).compiled.get_runtime_model().get_ops():
         told = node.get_rt_info()
         if told["layerType"].astype(str) in PRODUCTS:
             names = told["originalLayersNames"].astype(str).split(",")
             found |= dict.fromkeys((_DEQUANTIZED.sub("", name) for name in names), told["runtimePrecision"].astype(str))
     return found
+
+
+def _names(node: onnx.NodeProto, graph: onnx.GraphProto) -> Iterator[str]:
+    """What a product may be called in the end: itself, or after the scale and the bias that it takes in."""
+    constants = {tensor.name for tensor in graph.initializer}
+    taken_in = [node for node in all_nodes(graph) if node.op_type in ("Mul", "Add") and constants & set(node.input)]
+    readers = [node]
+    while len(readers) == 1:
+        (last,) = readers
+        yield from (last.name, last.output[0])
+        readers = [reader for reader in taken_in if last.output[0] in reader.input]
 
 
 def _require_whole_blocks(graph: onnx.GraphProto) -> None:

@@ -22,10 +22,16 @@ class OpenVinoSession:
     """
 
     def __init__(self, program: Path, options: dict[str, Any]) -> None:
-        self.compiled = compiled(program, options)
+        core = _core()
+        try:
+            model = core.read_model(str(program))
+            # Compiled, a port may be known by the names of tensors inside as well.
+            self.input_names = tuple(port.any_name for port in model.inputs)
+            self.output_names = tuple(port.any_name for port in model.outputs)
+            self.compiled = core.compile_model(model, "CPU", _settings(options))
+        except RuntimeError as error:
+            raise BundleError(f"{program}: OpenVINO cannot open it: {error}") from None
         self._request = self.compiled.create_infer_request()
-        self.input_names = tuple(port.any_name for port in self.compiled.inputs)
-        self.output_names = tuple(port.any_name for port in self.compiled.outputs)
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name. Raises BundleError that names the inputs when one is missing or does not fit."""
@@ -38,15 +44,7 @@ class OpenVinoSession:
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
             raise BundleError(f"OpenVINO cannot run the program on {shapes}: {error}") from None
-        return {name: found[name] for name in self.output_names}
-
-
-def compiled(program: Path, options: dict[str, Any]) -> Any:
-    """A program as OpenVINO's compiled model; raises as the session does."""
-    try:
-        return _core().compile_model(str(program), "CPU", _settings(options))
-    except RuntimeError as error:
-        raise BundleError(f"{program}: OpenVINO cannot open it: {error}") from None
+        return dict(zip(self.output_names, found.values(), strict=True))
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
