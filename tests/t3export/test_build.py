@@ -12,6 +12,7 @@ from exporter.goldens import GoldenParity
 from exporter.meter import StepRecord
 from exporter.parity import Parity
 from exporter.processor import Processor
+from exporter.target import TARGETS
 from t3export.cli import run
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,6 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([FP32, "--target", "cpu-openvino"], "planned: not built by this version"),
         ([FP32, "--target", "gpu"], "no such target"),
         ([FP32, "--set", "sampler.scheduler=euler_ancestral"], "found 'euler_ancestral'; allowed: ddim"),
         (
@@ -116,4 +116,12 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
 def test_wrong_input_is_told_before_anything_is_loaded(asked, capsys, arguments, told):
     assert run(["build", *arguments]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
+    assert not asked
+
+
+def test_a_planned_target_is_refused_before_anything_is_loaded(asked, tmp_path, capsys):
+    path = tmp_path / "board.yaml"
+    path.write_text((TARGETS / "cpu.yaml").read_text().replace("status: complete", "status: planned"))
+    assert run(["build", FP32, "--target", str(path)]) == 2
+    assert "planned: not built by this version" in " ".join(capsys.readouterr().err.split())
     assert not asked
