@@ -43,7 +43,7 @@ def require_integers(program: Path, options: dict[str, Any]) -> dict[str, str]:
 
 def executed_products(program: Path, options: dict[str, Any]) -> dict[str, str]:
     """Node name -> precision of everything that became part of a product in OpenVINO's execution graph."""
-    found = {}
+    found: dict[str, str] = {}
     for node in OpenVinoSession(program, options).compiled.get_runtime_model().get_ops():
         told = node.get_rt_info()
         if told["layerType"].astype(str) in PRODUCTS:

@@ -24,6 +24,7 @@ class OpenVinoSession:
     def __init__(self, program: Path, options: dict[str, Any]) -> None:
         core = _core()
         try:
+            # Read by the runtime itself: the package's converter would report to its maker.
             model = core.read_model(str(program))
             # Compiled, a port may be known by the names of tensors inside as well.
             self.input_names = tuple(port.any_name for port in model.inputs)
