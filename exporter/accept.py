@@ -20,9 +20,9 @@ def misfits(recipe: Recipe, target: Target) -> dict[str, str]:
     for said, reason in target.refused.items():
         if "=" in said and _asks_for(recipe, said):
             found[said] = reason
-    if target.rendering not in recipe.validation.tolerances:
-        found[f"validation.tolerances.{target.rendering}"] = (
-            f"missing: what is not quantized is {target.rendering} there, and has to be judged by it"
+    if target.unquantized not in recipe.validation.tolerances:
+        found[f"validation.tolerances.{target.unquantized}"] = (
+            f"missing: what is not quantized is {target.unquantized} there, and has to be judged by it"
         )
     return found
 

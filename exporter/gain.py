@@ -23,6 +23,7 @@ from exporter.target import Target
 from exporter.workshop import Workshop
 
 ROUNDS = 5
+MEASURED = ("onnxruntime", "openvino")
 # Below this much of the time is the call's own, and an object is hardly any slower by it.
 LEAST_MILLISECONDS = 5.0
 
@@ -81,12 +82,14 @@ def _weigh(backend: Backend, target: Target, folder: Path, one: Made) -> Gain:
     share = sizes[0] / sizes[1]
     golden = next(iter(goldens_of(folder, one.name)), None)
     same = one.program.inputs(one.original.folder) == one.program.inputs(one.entry.folder)
-    if golden is None or not same or target.backend != "onnxruntime" or stand_in(target):
+    if golden is None or not same or target.backend not in MEASURED or stand_in(target):
         return Gain(one.name, share)
     with np.load(golden, allow_pickle=False) as file:
         arrays = dict(file)
-    programs = {FP32: one.original.folder / one.program.main, "quantized": folder / one.main}
-    sessions = {name: backend.open_program(path, target) for name, path in programs.items()}
+    sessions = {
+        FP32: backend.open_program(one.original.folder / one.program.main, target.in_fp32),
+        "quantized": backend.open_program(folder / one.main, target),
+    }
     timing = interleaved(sessions, arrays, ROUNDS)
     return Gain(one.name, share, timing.milliseconds, timing.shares["quantized"], timing.spread["quantized"])
 

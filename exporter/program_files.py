@@ -9,6 +9,16 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import uses_external_data
 
+from exporter.errors import ValidationFailed
+
+
+def require_valid(program: Path) -> None:
+    """Raises ValidationFailed for a program that breaks the ONNX standard."""
+    try:
+        onnx.checker.check_model(program)
+    except onnx.checker.ValidationError as error:
+        raise ValidationFailed(f"{program}: not valid ONNX: {error}") from error
+
 
 def copy_program(program: Path, folder: Path) -> Path:
     """A program with its external weights at another place; its path there.

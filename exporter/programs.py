@@ -65,7 +65,11 @@ class OnnxProgram:
             yield Transform("halve", {}, partial(self._carry, self._halve))
         if self.unroll != "step":
             yield Transform("unroll", {"unroll": self.unroll, "evaluations": self.evaluations}, self._unroll)
-        yield Transform("compile", {"backend": target.backend}, partial(self._carry, self._compile))
+        yield Transform(
+            "compile",
+            {"backend": target.backend, "unquantized": target.unquantized},
+            partial(self._carry, self._compile),
+        )
 
     def files(self, folder: Path) -> list[str]:
         """Names of all files that go into the bundle."""

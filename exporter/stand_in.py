@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-from pathlib import Path
-
+from exporter.processor import this_processor
 from exporter.runtime.onnxruntime import installed_distributions
 from exporter.target import Target
-
-_ARM64 = ("arm64", "aarch64")
-_X86_64 = ("x86_64", "amd64")
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 def stand_in(target: Target) -> str:
@@ -19,13 +13,13 @@ def stand_in(target: Target) -> str:
 
 
 def _is_here(processor: str) -> bool:
-    machine = platform.machine().lower()
-    if processor == "cpu":
-        return True
-    if processor == "arm64":
-        return machine in _ARM64
-    if processor == "x86-64 without VNNI":
-        return machine in _X86_64 and _CPUINFO.is_file() and "vnni" not in _CPUINFO.read_text()
-    if processor == "cuda":
-        return "onnxruntime-gpu" in installed_distributions()
-    return False
+    here = this_processor()
+    is_x86 = here.architecture == "x86-64"
+    return {
+        "cpu": True,
+        "arm64": here.architecture == "arm64",
+        "x86-64 without VNNI": is_x86 and bool(here.flags) and not here.has_vnni,
+        "x86-64 with VNNI": is_x86 and here.has_vnni,
+        "x86-64 with VNNI and bf16": is_x86 and here.has_vnni and here.has_bf16,
+        "cuda": "onnxruntime-gpu" in installed_distributions(),
+    }.get(processor, False)

@@ -57,6 +57,9 @@ class SessionOptions(Section):
         default="all", description="ONNX Runtime's graph optimization level"
     )
     threads: int = Field(default=0, ge=0, description="Threads inside an operator; 0 leaves it to the backend")
+    inference_precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="What OpenVINO computes in where nothing is quantized, on a processor that has it"
+    )
     config: dict[str, str] = Field(default_factory=dict, description="Session config entries, passed on unchanged")
 
 
@@ -91,8 +94,8 @@ class Target(Section):
     precisions: list[Precision] = Field(description="Precisions a layer may have", min_length=1)
     rendering: Rendering = Field(
         default="fp32",
-        description="What is not quantized, and the scales of what is. fp32: Q/DQ, and products of integers where ONNX "
-        "Runtime fuses no Q/DQ; fp16: the networks in half precision, static INT8 as Q/DQ and nothing else",
+        description="How static INT8 is written, and what is not quantized. fp32: Q/DQ, and products of integers where "
+        "ONNX Runtime fuses no Q/DQ; qdq: fp32 with Q/DQ alone; fp16: the networks in half precision with Q/DQ alone",
     )
     memory_limit_mb: int | None = Field(
         default=None, ge=1, description="Memory of the device", json_schema_extra={"unit": "MB"}
@@ -122,6 +125,12 @@ class Target(Section):
         return self
 
     @model_validator(mode="after")
+    def _only_openvino_computes_in_bf16(self) -> Target:
+        if self.session.inference_precision == "bf16" and self.backend != "openvino":
+            raise ValueError("session.inference_precision: bf16 goes with the backend openvino alone")
+        return self
+
+    @model_validator(mode="after")
     def _taken_or_refused(self) -> Target:
         known = get_args(Precision)
         for name in self.refused:
@@ -130,6 +139,17 @@ class Target(Section):
             if name in self.precisions:
                 raise ValueError(f"{name} cannot be among the precisions and refused; keep one of the two")
         return self
+
+    @property
+    def unquantized(self) -> Precision:
+        """What is computed in where nothing is quantized; a recipe allows it by having tolerances for it."""
+        return "fp16" if self.rendering == "fp16" else self.session.inference_precision
+
+    @property
+    def in_fp32(self) -> Target:
+        """The same target, computing in fp32 whatever its programs store."""
+        session = self.session.model_copy(update={"inference_precision": "fp32"})
+        return self.model_copy(update={"session": session})
 
     def reason_against(self, precision: Precision) -> str | None:
         """Why no layer may have a precision here; None where it may."""

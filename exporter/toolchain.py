@@ -18,6 +18,7 @@ PACKAGES = (
     "onnxscript",
     "onnx-ir",
     "onnxruntime",
+    "openvino",
     "executorch",
     "torchao",
     "numpy",

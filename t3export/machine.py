@@ -13,7 +13,7 @@ import psutil
 
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
-SHOWN_EXTRAS = ("runtime", "cpu", "gpu", "build", "release")
+SHOWN_EXTRAS = ("runtime", "cpu", "openvino", "gpu", "build", "release", "cluster")
 
 
 def describe_machine() -> dict[str, str]:

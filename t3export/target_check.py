@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from exporter.matrix import Cell, matrix
-from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
+from exporter.quantize.policy import RULE_PRECISIONS
 from exporter.recipe import Recipe
 from exporter.recipe_file import load_recipe
 from exporter.target import Target
@@ -33,7 +33,7 @@ def check_data(targets: Sequence[Target], recipes: Sequence[Recipe]) -> list[dic
             "target": target.name,
             "status": target.status,
             "needs": [need.model_dump() | {"found": need.found} for need in target.needs],
-            "precisions": {name: target.reason_against(name) for name in reversed(PRECISIONS_LOWEST_FIRST)},
+            "precisions": {name: target.reason_against(name) for name in reversed(RULE_PRECISIONS)},
             "recipes": {cell.recipe: {"state": cell.state, "reasons": cell.reasons} for cell in row},
             "stand_in": target.stand_in,
         }
@@ -88,7 +88,7 @@ def _refusals(targets: Sequence[Target]) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for target in targets:
         reasons: dict[str, list[str]] = {}
-        for name in reversed(PRECISIONS_LOWEST_FIRST):
+        for name in reversed(RULE_PRECISIONS):
             if reason := target.reason_against(name):
                 reasons.setdefault(reason, []).append(name)
         for reason, precisions in reasons.items():

@@ -24,7 +24,7 @@ SCHEMA_VERSION = 1
 REPORT_FILE = "report.json"
 PAGE_FILE = "report.html"
 STYLES = {"passed": "green", "failed": "bold red", "refused": "yellow", "skipped": "dim"}
-PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "torch", "transformers")
+PACKAGES = ("t3export", "diffusers", "numpy", "onnxruntime", "openvino", "torch", "transformers")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
-
 from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
-from exporter.errors import ValidationFailed
-from exporter.program_files import copy_program
+from exporter.program_files import copy_program, require_valid
 from exporter.programs import Compile, OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.onnxruntime import ON_CPU, OnnxRuntimeSession
@@ -51,10 +48,7 @@ def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) 
     Raises ValidationFailed for a program that breaks the ONNX standard, or whose quantized layers ONNX Runtime would
     multiply in floating point.
     """
-    try:
-        onnx.checker.check_model(program)
-    except onnx.checker.ValidationError as error:
-        raise ValidationFailed(f"{program}: not valid ONNX: {error}") from error
+    require_valid(program)
     if any(layer.operator == "linear" and layer.precision in INTEGER for layer in layers):
         require_fused(program)
     return copy_program(program, folder)

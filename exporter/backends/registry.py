@@ -11,6 +11,7 @@ from exporter.target import Target
 
 _BACKENDS = {
     "onnxruntime": "exporter.backends.onnxruntime",
+    "openvino": "exporter.backends.openvino",
     "tensorrt": "exporter.backends.tensorrt.backend",
     "onnxruntime-web": "exporter.backends.onnxruntime_web",
     "executorch": "exporter.backends.executorch.backend",

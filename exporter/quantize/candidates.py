@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 from pydantic import ValidationError
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.quantize.policy import Operator, Policy, Precision, Rule
+from exporter.quantize.policy import RULE_PRECISIONS, Operator, Policy, Precision, Rule
 from exporter.target import Target
 
 FP32 = "fp32"
@@ -22,7 +21,7 @@ def parse_candidate(text: str) -> Rule:
     Raises RecipeError for a label that is none.
     """
     precision, *parts = text.strip().split(":")
-    known = [name for name in get_args(Precision) if name != FP32]
+    known = [name for name in RULE_PRECISIONS if name != FP32]
     if precision not in known:
         raise RecipeError(f"candidate {text!r}: {did_you_mean(precision, known)}")
     number = "bits" if precision == "palette" else "block"

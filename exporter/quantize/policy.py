@@ -14,8 +14,8 @@ from exporter.document import read_yaml, validate
 from exporter.errors import RecipeError
 from exporter.section import Section
 
-Precision = Literal["palette", "int4_weights", "int8_dynamic", "int8", "int8_weights", "fp16", "fp32"]
-Rendering = Literal["fp32", "fp16"]
+Precision = Literal["palette", "int4_weights", "int8_dynamic", "int8", "int8_weights", "bf16", "fp16", "fp32"]
+Rendering = Literal["fp32", "qdq", "fp16"]
 Operator = Literal["linear", "attention", "norm", "activation", "table"]
 
 PRECISIONS_LOWEST_FIRST: tuple[Precision, ...] = (
@@ -24,9 +24,11 @@ PRECISIONS_LOWEST_FIRST: tuple[Precision, ...] = (
     "int8_dynamic",
     "int8",
     "int8_weights",
+    "bf16",
     "fp16",
     "fp32",
 )
+RULE_PRECISIONS = tuple(precision for precision in PRECISIONS_LOWEST_FIRST if precision != "bf16")
 BLOCK = 32
 _OF_WEIGHTS = ("palette", "int4_weights", "int8_weights", "int8_dynamic", "fp16")
 
@@ -75,6 +77,11 @@ class Rule(Section):
 
     @model_validator(mode="after")
     def _fields_go_together(self) -> Rule:
+        if self.precision not in RULE_PRECISIONS:
+            raise ValueError(
+                f"no rule gives {self.precision}: a target computes in it what is not quantized, where the recipe has "
+                f"validation.tolerances.{self.precision}"
+            )
         if (self.precision == "palette") != (self.bits is not None):
             raise ValueError("bits go with precision palette, and with no other")
         if self.block is not None and self.precision not in ("int8_weights", "int4_weights"):

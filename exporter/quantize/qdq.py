@@ -73,3 +73,9 @@ class QdqWriter:
         node.outputs = [product]
         shares = gs.Constant(f"{node.inputs[1].name}_shares", factors.astype(np.float32))
         self.graph.nodes.append(gs.Node("Mul", f"{name}/Mul", inputs=[product, shares], outputs=[output]))
+
+
+class ZeroPointQdqWriter(QdqWriter):
+    """The same for a runtime that fuses zero points too, as OpenVINO does: one-sided grids stay as they are."""
+
+    takes_zero_points = True

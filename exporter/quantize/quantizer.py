@@ -21,14 +21,18 @@ from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.layers import Layer, find_layers
 from exporter.quantize.observers import find_grid
 from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rendering, Rule
-from exporter.quantize.qdq import QdqWriter
+from exporter.quantize.qdq import QdqWriter, ZeroPointQdqWriter
 from exporter.quantize.statistics import Statistics
 from exporter.quantize.weight_only import replace_weight
 from exporter.quantize.weights import dequantize, per_channel
 
 REPORT = "quantization.json"
 CALIBRATED_STAGES = ("text_encoder", "denoiser", "projector")
-QDQ_WRITERS: dict[Rendering, type[QdqWriter]] = {"fp32": IntegerQdqWriter, "fp16": QdqWriter}
+QDQ_WRITERS: dict[Rendering, type[QdqWriter]] = {
+    "fp32": IntegerQdqWriter,
+    "qdq": ZeroPointQdqWriter,
+    "fp16": QdqWriter,
+}
 
 
 @dataclass(frozen=True)

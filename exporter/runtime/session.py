@@ -31,6 +31,10 @@ def open_session(backend: str, program: Path, options: dict[str, Any]) -> Sessio
 
         # Out of a browser ONNX Runtime itself runs what ONNX Runtime Web would: the same file, the same sources.
         return OnnxRuntimeSession(program, options if backend == "onnxruntime" else options | ON_CPU)
+    if backend == "openvino":
+        from exporter.runtime.openvino import OpenVinoSession
+
+        return OpenVinoSession(program, options)
     if backend == "executorch":
         from exporter.runtime.executorch import ExecuTorchSession
 

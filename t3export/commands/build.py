@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
+from exporter.auto import AUTO, Choice, choose
 from exporter.bundle import require_replaceable
 from exporter.cache import Cache
 from exporter.meter import metered
+from exporter.processor import this_processor
 from exporter.target import load_target, require_complete
 from t3export.kits import to_do
 from t3export.options import checked_recipe, recipe_options
@@ -30,7 +32,13 @@ ARTIFACTS = Path("artifacts")
 
 @click.command()
 @recipe_options
-@click.option("--target", "target_name", default="cpu", show_default=True, help="A target's name, or your own file.")
+@click.option(
+    "--target",
+    "target_name",
+    default="cpu",
+    show_default=True,
+    help="A target's name, your own file, or auto: the fastest on this machine that the recipe allows.",
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="[default: artifacts/<recipe>/<target>]"
 )
@@ -69,14 +77,19 @@ def command(
     \b
     Examples:
       t3export build recipes/shape_e_int8.yaml --target cpu
+      t3export build recipes/shape_e_int8.yaml --target auto
       t3export build recipes/shape_e_int8.yaml --target orin
       t3export build recipes/shape_e_int8.yaml --prove 160
       t3export build recipes/shape_e_fp32.yaml --weights openai/shap-e
       t3export build recipes/shape_e_fp32.yaml --weights random:shap-e-300m -o /tmp/big
       t3export build recipes/shape_e_int8.yaml --set sampler.steps=16 --set mesh.grid=64 --json
     """
-    checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
+    checked = checked_recipe(recipe, overrides, weights)
+    chosen = choose(checked, this_processor()) if target_name == AUTO else None
+    target = chosen.target if chosen else load_target(target_name)
     require_complete(target)
+    if chosen:
+        print_note(_told(chosen))
     folder = output or ARTIFACTS / checked.name / target.name
     require_replaceable(folder)
     # The build imports torch: only now, when the input is known to be good.
@@ -94,13 +107,23 @@ def command(
             prove=partial(_prove, prompts=prove, progress=progress, allow_worse="worse" in allow) if prove else None,
         )
     if as_json:
-        print_json(_data(report))
+        print_json(_data(report) | ({"auto": _choice(chosen)} if chosen else {}))
     else:
         _print(report)
     for warning in report.warnings:
         print_note(warning)
     if not report.manifest.weights.trained:
         print_note("random weights: this bundle is good for shapes, speed and parity, never for a word about quality")
+
+
+def _told(chosen: Choice) -> str:
+    """What was chosen and why, and why not what comes before it."""
+    lines = [f"--target auto is {chosen.target.name}: {chosen.because}"]
+    return "\n".join([*lines, *(f"  not {name}: {reason}" for name, reason in chosen.passed_over.items())])
+
+
+def _choice(chosen: Choice) -> dict[str, Any]:
+    return {"target": chosen.target.name, "because": chosen.because, "passed_over": chosen.passed_over}
 
 
 def _prove(folder: Path, prompts: int, progress: StepLines, allow_worse: bool) -> None:

@@ -10,7 +10,7 @@ from exporter.build import build
 from exporter.cache import Cache
 from exporter.errors import RecipeError
 from exporter.matrix import cell, matrix
-from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
+from exporter.quantize.policy import RULE_PRECISIONS
 from exporter.recipe_file import load_recipe
 from exporter.target import list_targets, load_target
 from tests.node import run_node
@@ -51,7 +51,7 @@ def test_a_pair_is_built_or_refused_with_its_reason_before_anything_heavy(recipe
 
 @pytest.mark.parametrize("target", [name for name, target in TARGETS.items() if target.status == "complete"])
 def test_a_complete_target_takes_a_precision_or_says_why_not(target):
-    reasons = {name: TARGETS[target].reason_against(name) for name in PRECISIONS_LOWEST_FIRST}
+    reasons = {name: TARGETS[target].reason_against(name) for name in RULE_PRECISIONS}
     assert {name for name, reason in reasons.items() if reason is None} == set(TARGETS[target].precisions)
     assert "not offered for this target" not in reasons.values()
 

@@ -16,6 +16,11 @@ from exporter.target import load_target
         ("cpu-avx2", "x86_64", "avx2 avx512_vnni", [], False),
         ("cpu-avx2", "x86_64", "avx2 avx_vnni", [], False),
         ("cpu-avx2", "aarch64", "", [], False),
+        ("cpu-openvino", "x86_64", "avx2 avx512_vnni", [], True),
+        ("cpu-openvino", "x86_64", "avx2", [], False),
+        ("cpu-openvino-bf16", "x86_64", "avx_vnni amx_bf16", [], True),
+        ("cpu-openvino-bf16", "x86_64", "avx512_vnni", [], False),
+        ("cpu-openvino-bf16", "aarch64", "", [], False),
         ("cuda", "x86_64", "avx2", ["onnxruntime-gpu"], True),
         ("cuda", "x86_64", "avx2", ["onnxruntime"], False),
         ("web", "x86_64", "avx2", ["onnxruntime"], False),
@@ -23,8 +28,8 @@ from exporter.target import load_target
 )
 def test_it_says_so_where_this_machine_is_not_the_target(target, machine, flags, packages, here, monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(f"flags\t: {flags}\n")
-    monkeypatch.setattr("exporter.stand_in._CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr("exporter.stand_in.platform.machine", lambda: machine)
+    monkeypatch.setattr("exporter.processor._CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("exporter.processor.platform.machine", lambda: machine)
     monkeypatch.setattr("exporter.stand_in.installed_distributions", lambda: packages)
     told = stand_in(load_target(target))
     assert told == ("" if here else load_target(target).stand_in)

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from exporter.errors import RecipeError
-from exporter.target import Need, list_targets, load_target, require_complete, require_measurable, target_names
+from exporter.target import Need, Target, list_targets, load_target, require_complete, require_measurable, target_names
 
-EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cuda", "orin", "orin-nano", "t4", "rtx", "h200", "android", "ios",
-            "arm64", "web", "cpu-executorch"}  # fmt: skip
+EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cpu-openvino-bf16", "cuda", "orin", "orin-nano", "t4", "rtx", "h200",
+            "android", "ios", "arm64", "web", "cpu-executorch"}  # fmt: skip
 
 
 def test_every_shipped_target_loads_under_its_own_name():
@@ -42,6 +42,16 @@ def test_tensorrt_needs_its_gpus_and_half_precision(tmp_path):
         load_target(path)
     path.write_text(path.read_text() + 'tensorrt: {compute_capabilities: ["8.7"]}\n')
     assert load_target(path).tensorrt.workspace_mb == 4096
+
+
+def test_bf16_is_openvinos_alone():
+    assert {target.name: target.unquantized for target in list_targets() if target.unquantized != "fp32"} == {
+        "cpu-openvino-bf16": "bf16", **dict.fromkeys(["orin", "orin-nano", "t4", "rtx", "h200"], "fp16")
+    }  # fmt: skip
+    assert load_target("cpu-openvino-bf16").in_fp32.unquantized == "fp32"
+    other = load_target("cpu-openvino-bf16").model_dump() | {"backend": "onnxruntime"}
+    with pytest.raises(ValueError, match="bf16 goes with the backend openvino alone"):
+        Target.model_validate(other)
 
 
 def test_a_misspelt_target():

@@ -11,10 +11,13 @@ from exporter.bundle import bundle_digest, read_manifest
 from exporter.goldens import GoldenParity
 from exporter.meter import StepRecord
 from exporter.parity import Parity
+from exporter.processor import Processor
+from exporter.target import TARGETS
 from t3export.cli import run
 
 ROOT = Path(__file__).parents[2]
 FP32 = str(ROOT / "recipes/shape_e_fp32.yaml")
+INT8 = str(ROOT / "recipes/shape_e_int8.yaml")
 
 
 @pytest.fixture
@@ -64,6 +67,19 @@ def test_the_default_place_is_artifacts_recipe_target(asked, tmp_path, monkeypat
     assert asked["out"] == Path("artifacts/shape_e_fp32/cpu")
 
 
+def test_auto_says_what_it_chose_and_why_and_why_not_the_others(asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    processor = Processor("x86-64", frozenset({"avx2"}))
+    monkeypatch.setattr("t3export.commands.build.this_processor", lambda: processor)
+    assert run(["build", INT8, "--target", "auto", "--json"]) == 0
+    assert asked["target"].name == "cpu-avx2" and asked["out"] == Path("artifacts/shape_e_int8/cpu-avx2")
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)["auto"]
+    assert told["target"] == "cpu-avx2" and "no VNNI" in told["because"]
+    assert "VNNI" in told["passed_over"]["cpu-openvino"]
+    assert "--target auto is cpu-avx2" in captured.err and "not cpu-openvino: " in captured.err
+
+
 def test_json_is_one_document_without_infinities(asked, tmp_path, capsys):
     assert run(["build", FP32, "-o", str(tmp_path / "x"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
@@ -88,7 +104,6 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([FP32, "--target", "cpu-openvino"], "planned: not built by this version"),
         ([FP32, "--target", "gpu"], "no such target"),
         ([FP32, "--set", "sampler.scheduler=euler_ancestral"], "found 'euler_ancestral'; allowed: ddim"),
         (
@@ -101,4 +116,12 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
 def test_wrong_input_is_told_before_anything_is_loaded(asked, capsys, arguments, told):
     assert run(["build", *arguments]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
+    assert not asked
+
+
+def test_a_planned_target_is_refused_before_anything_is_loaded(asked, tmp_path, capsys):
+    path = tmp_path / "board.yaml"
+    path.write_text((TARGETS / "cpu.yaml").read_text().replace("status: complete", "status: planned"))
+    assert run(["build", FP32, "--target", str(path)]) == 2
+    assert "planned: not built by this version" in " ".join(capsys.readouterr().err.split())
     assert not asked

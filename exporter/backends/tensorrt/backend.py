@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
-
 from exporter.backends.base import Addition, Made
 from exporter.backends.tensorrt.device import gpu_is_one_of
 from exporter.backends.tensorrt.finish import ON_THE_DEVICE, build_and_verify, engines_part, find_builder
@@ -14,9 +12,8 @@ from exporter.backends.tensorrt.kit import write_kit
 from exporter.backends.tensorrt.lint.run import require_clean
 from exporter.backends.tensorrt.memory import memory_warnings
 from exporter.bundle import ENGINES, EnginesPart
-from exporter.errors import ValidationFailed
 from exporter.meter import metered
-from exporter.program_files import copy_program
+from exporter.program_files import copy_program, require_valid
 from exporter.programs import OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.onnxruntime import OnnxRuntimeSession
@@ -62,8 +59,5 @@ def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) 
 
     Raises ValidationFailed for a program that breaks the ONNX standard.
     """
-    try:
-        onnx.checker.check_model(program)
-    except onnx.checker.ValidationError as error:
-        raise ValidationFailed(f"{program}: not valid ONNX: {error}") from error
+    require_valid(program)
     return copy_program(program, folder)

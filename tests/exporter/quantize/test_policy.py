@@ -74,6 +74,7 @@ def test_a_rule_that_matches_nothing_names_the_nearest_layers():
         ({"precision": "int8", "operator": "table"}, "a table can be stored"),
         ({"precision": "fp16", "operator": "norm"}, "has no weight"),
         ({"precision": "fp16", "rounding": "gptq"}, "goes with integers and palettes"),
+        ({"precision": "bf16"}, "no rule gives bf16: a target computes in it"),
     ],
 )
 def test_fields_that_do_not_go_together_are_refused(rule, told):

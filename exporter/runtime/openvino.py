@@ -1,0 +1,69 @@
+"""Programs on OpenVINO's CPU plugin, by its own package; ONNX Runtime's provider for it lags behind."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exporter.errors import BundleError, EnvironmentProblem
+
+NOT_INSTALLED = "OpenVINO is not installed: `pip install 't3export[openvino]'`"
+PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoSession:
+    """An ONNX program; `options` are the `session` section of a target.
+
+    Raises BundleError for a program that OpenVINO cannot open, EnvironmentProblem without OpenVINO.
+    """
+
+    def __init__(self, program: Path, options: dict[str, Any]) -> None:
+        core = _core()
+        try:
+            # Read by the runtime itself: the package's converter would report to its maker.
+            model = core.read_model(str(program))
+            # Compiled, a port may be known by the names of tensors inside as well.
+            self.input_names = tuple(port.any_name for port in model.inputs)
+            self.output_names = tuple(port.any_name for port in model.outputs)
+            self.compiled = core.compile_model(model, "CPU", _settings(options))
+        except RuntimeError as error:
+            raise BundleError(f"{program}: OpenVINO cannot open it: {error}") from None
+        self._request = self.compiled.create_infer_request()
+
+    def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs by name. Raises BundleError that names the inputs when one is missing or does not fit."""
+        missing = [name for name in self.input_names if name not in arrays]
+        if missing:
+            raise BundleError(f"the program needs {', '.join(missing)}; it was given {', '.join(sorted(arrays))}")
+        inputs = {name: np.asarray(arrays[name], order="C") for name in self.input_names}
+        try:
+            found = self._request.infer(inputs, share_inputs=True)
+        except RuntimeError as error:
+            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
+            raise BundleError(f"OpenVINO cannot run the program on {shapes}: {error}") from None
+        return dict(zip(self.output_names, found.values(), strict=True))
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Left to itself OpenVINO computes in bfloat16 where it can, and quantizes the activations of stored integers."""
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": PRECISIONS[options.get("inference_precision", "fp32")],
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+    }
+    if options.get("threads"):
+        settings["INFERENCE_NUM_THREADS"] = str(options["threads"])
+    return settings | options.get("config", {})
+
+
+@cache
+def _core() -> Any:
+    if find_spec("openvino") is None:
+        raise EnvironmentProblem(NOT_INSTALLED)
+    import openvino
+
+    return openvino.Core()
