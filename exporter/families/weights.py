@@ -62,7 +62,8 @@ def read_json(path: Path) -> Any:
 def fill(module: nn.Module, folder: Path) -> None:
     """Copy the safetensors of a component's folder into a module, as float32, one tensor at a time.
 
-    Raises WeightsError that names the first tensors that are missing, unexpected or of another shape.
+    Raises WeightsError that names the first tensors that are missing, unexpected or of another shape, or one that is
+    not finite.
     """
     files = _tensor_files(folder)
     found = {name: (file, shape) for file in files for name, shape in _shapes(file)}
@@ -73,6 +74,7 @@ def fill(module: nn.Module, folder: Path) -> None:
             for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
                 if name in wanted:
                     wanted[name].copy_(tensors.get_tensor(name))
+                    _require_finite(wanted[name], name, file)
 
 
 def fill_random(module: nn.Module, seed: int) -> None:
@@ -145,6 +147,15 @@ def _shapes(file: Path) -> list[tuple[str, tuple[int, ...]]]:
             return [(name, tuple(tensors.get_slice(name).get_shape())) for name in tensors.keys()]  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file}: truncated or not safetensors ({error}); download it again.") from None
+
+
+def _require_finite(tensor: torch.Tensor, name: str, file: Path) -> None:
+    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        count = int((~torch.isfinite(tensor)).sum())
+        raise WeightsError(
+            f"{file}: {count} numbers of tensor '{name}' are not finite: nothing good comes of such weights. Download "
+            "the file again, or take an earlier checkpoint of the training"
+        )
 
 
 def _check(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tokenizers import Tokenizer
 
-from exporter.errors import BundleError
+from exporter.errors import BundleError, RecipeError
 
 
 class PromptTokenizer:
@@ -22,15 +22,32 @@ class PromptTokenizer:
         self._tokenizer.enable_padding(length=context_length, pad_id=pad_id, pad_token=pad_token)
 
     def encode(self, prompts: list[str]) -> np.ndarray:
-        """Token ids int64 [B, context_length]."""
+        """Token ids int64 [B, context_length]. Raises RecipeError for a prompt that is no Unicode text."""
         if not prompts:
             return np.zeros((0, self.context_length), np.int64)
+        for prompt in prompts:
+            _require_text(prompt)
         return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(prompts)], np.int64)
 
     def cut_off(self, prompt: str) -> str:
-        """The end of a prompt that does not fit into the context; empty when all of it does."""
+        """The end of a prompt that does not fit into the context; empty when all of it does.
+
+        Raises RecipeError for a prompt that is no Unicode text.
+        """
+        _require_text(prompt)
         for overflow in self._tokenizer.encode(prompt).overflowing:
             for (start, _), special in zip(overflow.offsets, overflow.special_tokens_mask, strict=True):
                 if not special:
                     return prompt[start:].strip()
         return ""
+
+
+def _require_text(prompt: str) -> None:
+    """Half a surrogate pair, which Python keeps of bytes that are not UTF-8, is no character."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise RecipeError(
+            f"prompt {prompt!r}: character {error.start + 1} is half of a surrogate pair, not text; was the prompt cut, "
+            "or is it not in UTF-8?"
+        ) from None
