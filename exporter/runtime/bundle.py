@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter.bundle import Manifest, read_manifest, require_whole
-from exporter.errors import BundleError
+from exporter.errors import BundleError, RecipeError
 from exporter.runtime.extract import OnSampled, grid_of
 from exporter.runtime.generator import Context, OnStep, decode_mesh
 from exporter.runtime.mesh import Mesh
@@ -66,13 +66,17 @@ class Bundle:
         """The mesh of one prompt. The same prompt and seed give the same mesh; it is empty where the field is.
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
-        the recipe's. Warns when the prompt is longer than the context.
+        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for both or no such quality.
         """
+        if quality:
+            if grid:
+                raise RecipeError(f"quality '{quality}' stands for a grid: give 'grid' or 'quality', not both")
+            grid = grid_of(quality)
         cut_off = self.tokenizer.cut_off(prompt)
         if cut_off:
             warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
         latents = self.sample(self.encode([prompt]), noise(seed, (1, *self.latent_shape)), on_step)
-        return self.mesh(latents, grid_of(quality) if quality else grid, exact)
+        return self.mesh(latents, grid, exact)
 
     def mesh(
         self,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from skimage.measure import marching_cubes
@@ -41,6 +41,10 @@ class Sampling:
     def share(self) -> float:
         """Of all points of the lattice."""
         return self.points / self.grid**3
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data, the share beside what it is made from."""
+        return asdict(self) | {"share": self.share}
 
 
 OnSampled = Callable[[Sampling], None]

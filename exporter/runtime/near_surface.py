@@ -10,7 +10,8 @@ undone, their slope is even. If that slope is at most L inside a block, a surfac
 than the corners' values over L; the mean distance from any point of a block to its eight corners is at most
 (3 + 3√2 + √3) / 8 widths. So a block whose corners have one sign and a mean magnitude above that many widths times L
 holds no surface. L is SAFETY times the steepest slope between samples of the block and of its 26 neighbours, and no
-less than SAFETY times the usual slope where the surface was seen.
+less than SAFETY times the usual slope where the surface was seen, or came nearest. A field that saturates within a block
+leaves nothing to conclude from; its blocks are all refined.
 """
 
 from __future__ import annotations
@@ -83,9 +84,10 @@ def _may_cross(values: np.ndarray, lattice: np.ndarray, grid: int, blocks: np.nd
     raw = np.arctanh(np.clip(values, -SATURATED, SATURATED))
     widths = np.diff(lattice) * (2.0 / (grid - 1))
     slopes = np.where(blocks, _steepest(raw, widths), 0.0)
-    usual = np.median(slopes[crossed]) if crossed.any() else slopes.max(initial=0.0)
-    steepest = SAFETY * np.maximum(_with_neighbours(np.maximum, slopes), usual)
     mean = _over_corners(np.add, np.abs(raw)) / 8
+    seen = crossed if crossed.any() else blocks & (mean == mean[blocks].min(initial=np.inf))
+    usual = np.median(slopes[seen]) if seen.any() else 0.0
+    steepest = SAFETY * np.maximum(_with_neighbours(np.maximum, slopes), usual)
     return crossed | (blocks & (mean < REACH * widths[0] * steepest))
 
 
@@ -99,7 +101,7 @@ def _halved(
     at = np.minimum(2 * np.arange(old), new - 1)
     finer = np.zeros((new,) * 3, bool)
     finer[np.ix_(at, at, at)] = asked
-    for axis in range(3):
+    for axis in (2, 1, 0):  # the last axis first: by the time the arrays are large, whole planes are copied
         values = values.take(before, axis)
         blocks = blocks.repeat(2, axis).take(np.arange(new - 1), axis)
     return values, finer, blocks, lattice
