@@ -10,8 +10,8 @@ undone, their slope is even. If that slope is at most L inside a block, a surfac
 than the corners' values over L; the mean distance from any point of a block to its eight corners is at most
 (3 + 3√2 + √3) / 8 widths. So a block whose corners have one sign and a mean magnitude above that many widths times L
 holds no surface. L is SAFETY times the steepest slope between samples of the block and of its 26 neighbours, and no
-less than SAFETY times the usual slope where the surface was seen, or came nearest. A field that saturates within a block
-leaves nothing to conclude from; its blocks are all refined.
+less than SAFETY times the usual slope where the surface was seen, or came nearest. Of a field that saturates within a block
+nothing can be concluded; its blocks are all refined.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ def _ask(distance: Distance, values: np.ndarray, asked: np.ndarray, wanted: np.n
 def _may_cross(values: np.ndarray, lattice: np.ndarray, grid: int, blocks: np.ndarray) -> np.ndarray:
     """Those of the blocks that hold a change of sign, at the border a positive sample, or too little distance."""
     positive = values > 0
-    some, every = _over_corners(np.logical_or, positive), _over_corners(np.logical_and, positive)
+    some, every = over_corners(np.logical_or, positive), over_corners(np.logical_and, positive)
     crossed = blocks & some & ~(every & _inner(blocks.shape))
     raw = np.arctanh(np.clip(values, -SATURATED, SATURATED))
     widths = np.diff(lattice) * (2.0 / (grid - 1))
     slopes = np.where(blocks, _steepest(raw, widths), 0.0)
-    mean = _over_corners(np.add, np.abs(raw)) / 8
+    mean = over_corners(np.add, np.abs(raw)) / 8
     seen = crossed if crossed.any() else blocks & (mean == mean[blocks].min(initial=np.inf))
     usual = np.median(slopes[seen]) if seen.any() else 0.0
     steepest = SAFETY * np.maximum(_with_neighbours(np.maximum, slopes), usual)
@@ -110,14 +110,14 @@ def _halved(
 def _crossed_and_not_asked(values: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Samples that are still to be asked, of all cells that show a change of sign and of their neighbours."""
     positive, known = np.pad(values > 0, 1), np.pad(asked, 1, constant_values=True)
-    crossed = _over_corners(np.logical_or, positive) & ~_over_corners(np.logical_and, positive)
-    unknown = crossed & ~_over_corners(np.logical_and, known)
+    crossed = over_corners(np.logical_or, positive) & ~over_corners(np.logical_and, positive)
+    unknown = crossed & ~over_corners(np.logical_and, known)
     if not unknown.any():
         return unknown
     return _corners(_with_neighbours(np.logical_or, unknown))[1:-1, 1:-1, 1:-1] & ~asked
 
 
-def _over_corners(combine: np.ufunc, samples: np.ndarray) -> np.ndarray:
+def over_corners(combine: np.ufunc, samples: np.ndarray) -> np.ndarray:
     """Of samples [n, n, n], the combination of the eight corners of every block [n - 1, n - 1, n - 1]."""
     for axis in range(3):
         samples = _pairs(combine, samples, axis)
@@ -154,7 +154,7 @@ def _with_neighbours(combine: np.ufunc, blocks: np.ndarray) -> np.ndarray:
 
 def _corners(blocks: np.ndarray) -> np.ndarray:
     """The samples [n + 1, n + 1, n + 1] at the corners of blocks [n, n, n]."""
-    return _over_corners(np.logical_or, np.pad(blocks, 1))
+    return over_corners(np.logical_or, np.pad(blocks, 1))
 
 
 def _inner(shape: tuple[int, ...]) -> np.ndarray:

@@ -163,7 +163,7 @@ def _print_record(record: dict[str, Any]) -> None:
     counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
     if sampled := record.get("sampled"):
         counts += f"{sampled['share']:.1%} of {sampled['grid']}³ points asked, "
-    results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False)
+    results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False, soft_wrap=True)
 
 
 def _print_certain(records: list[dict[str, Any]]) -> None:
