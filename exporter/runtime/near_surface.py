@@ -10,8 +10,8 @@ undone, their slope is even. If that slope is at most L inside a block, a surfac
 than the corners' values over L; the mean distance from any point of a block to its eight corners is at most
 (3 + 3√2 + √3) / 8 widths. So a block whose corners have one sign and a mean magnitude above that many widths times L
 holds no surface. L is SAFETY times the steepest slope between samples of the block and of its 26 neighbours, and no
-less than SAFETY times the usual slope where the surface was seen, or came nearest. Of a field that saturates within a block
-nothing can be concluded; its blocks are all refined.
+less than SAFETY times the usual slope where the surface was seen, or came nearest. Of a field that saturates
+within a block nothing can be concluded: all its blocks are refined.
 """
 
 from __future__ import annotations

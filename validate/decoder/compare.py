@@ -1,4 +1,4 @@
-"""Our way to a mesh against diffusers' `decode_to_mesh`: the same weights and latents, in turns, on the same machine."""
+"""Our way to a mesh against diffusers' `decode_to_mesh`: the same weights and latents, in turns."""
 
 from __future__ import annotations
 
@@ -81,8 +81,7 @@ def compare(
     told("exporting projector and field")
     decoder = Decoder(model, folder, threads)
     renderer = model.renderer()
-    given = torch.from_numpy(latents).flatten(1)
-    given = given.reshape(latents.shape)
+    given = torch.from_numpy(latents)
     before: float | None = None
     for grid in grids:
         told(f"{grid}³: in turns")
