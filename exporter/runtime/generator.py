@@ -18,7 +18,7 @@ Context = dict[str, np.ndarray]
 POINTS_AT_ONCE = 4096
 RAYS_AT_ONCE = 4096
 # A ray that shows the background and nothing else.
-PAST_THE_VOLUME = np.array([[[4.0, 0.0, 0.0], [1.0, 0.0, 0.0]]], np.float32)
+PAST_THE_VOLUME = np.array([[[0.0, 0.0, 4.0], [1.0, 0.0, 0.0]]], np.float32)
 
 
 class Generator(Protocol):
