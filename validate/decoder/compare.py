@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,8 @@ def compare(
         told(f"{grid}³: in turns")
         seen: list[Sampling] = []
         speed = interleaved(
-            lambda grid=grid: renderer.decode_to_mesh(given, "cpu", grid),
-            lambda grid=grid, seen=seen: decode_mesh(decoder, latents, grid, on_sampled=seen.append),  # type: ignore[arg-type]
+            partial(renderer.decode_to_mesh, given, "cpu", grid),
+            partial(decode_mesh, decoder, latents, grid, on_sampled=seen.append),  # type: ignore[arg-type]
             seconds,
         )
         decoder.field_seconds = 0.0
