@@ -73,8 +73,8 @@ class MeshSection(Section):
     extraction: Literal["coarse_to_fine", "exact"] = Field(
         default="coarse_to_fine",
         title="Extraction",
-        description="coarse_to_fine: only near the surface (a detached part thinner than 4 cells can be missed); "
-        "exact: every sample of the grid",
+        description="coarse_to_fine: only near the surface (a part too small for a ball of about 1/18 of the volume's "
+        "width can be missed where the field is far steeper there than around it); exact: every sample of the grid",
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from exporter.bundle import Manifest, read_manifest, require_whole
-from exporter.errors import BundleError
+from exporter.errors import BundleError, RecipeError
+from exporter.runtime.extract import OnSampled, grid_of
 from exporter.runtime.generator import Context, OnStep, decode_mesh
 from exporter.runtime.mesh import Mesh
 from exporter.runtime.noise import noise
@@ -60,22 +61,34 @@ class Bundle:
         on_step: OnStep | None = None,
         grid: int | None = None,
         exact: bool | None = None,
+        quality: str | None = None,
     ) -> Mesh:
         """The mesh of one prompt. The same prompt and seed give the same mesh; it is empty where the field is.
 
-        `grid` and `exact` default to the recipe's. Warns when the prompt is longer than the context.
+        `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
+        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for both or no such quality.
         """
+        if quality:
+            if grid:
+                raise RecipeError(f"quality '{quality}' stands for a grid: give 'grid' or 'quality', not both")
+            grid = grid_of(quality)
         cut_off = self.tokenizer.cut_off(prompt)
         if cut_off:
             warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
         latents = self.sample(self.encode([prompt]), noise(seed, (1, *self.latent_shape)), on_step)
         return self.mesh(latents, grid, exact)
 
-    def mesh(self, latents: np.ndarray, grid: int | None = None, exact: bool | None = None) -> Mesh:
-        """The mesh of one object's latents [1, N, D]."""
+    def mesh(
+        self,
+        latents: np.ndarray,
+        grid: int | None = None,
+        exact: bool | None = None,
+        on_sampled: OnSampled | None = None,
+    ) -> Mesh:
+        """The mesh of one object's latents [1, N, D]; `on_sampled` is told what was asked of the field for it."""
         settings = self.manifest.mesh
         exact = settings.extraction == "exact" if exact is None else exact
-        return decode_mesh(self, latents, settings.grid if grid is None else grid, exact)
+        return decode_mesh(self, latents, settings.grid if grid is None else grid, exact, on_sampled)
 
     @property
     def latent_shape(self) -> tuple[int, int]:

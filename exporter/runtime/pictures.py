@@ -34,7 +34,7 @@ def field_picture(generator: Generator, latents: np.ndarray, size: int) -> np.nd
     The camera is one of diffusers' pan cameras but for its azimuth of 35 degrees.
     """
     rays = camera_rays(orbit_camera(AZIMUTH, PAN_ELEVATION, 4.0), size)
-    colors = render_rays(generator, decode_context(generator, latents), rays)
+    colors = render_rays(generator, decode_context(generator, latents), rays, skip_empty=True)
     return np.round(colors.reshape(size, size, 3) * 255.0).astype(np.uint8)
 
 

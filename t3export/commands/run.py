@@ -13,7 +13,9 @@ from exporter.bundle import write_atomically
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.extract import QUALITIES, grid_of
 from exporter.runtime.meshfile import require_mesh_suffix, save_mesh
+from exporter.runtime.near_surface import SAFETY
 from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
 from t3export.options import stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
@@ -30,6 +32,11 @@ from t3export.prompts import numbered, read_prompts
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
 @click.option("--size", type=click.IntRange(8, 2048), help="Width and height of pictures in pixels.")
 @click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
+@click.option(
+    "--quality",
+    type=click.Choice(list(QUALITIES)),
+    help="A grid by name: draft 64, normal 128, fine 256 samples per edge.",
+)
 @click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
 @stand_in_option
 @click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
@@ -44,6 +51,7 @@ def command(
     image: Path | None,
     size: int | None,
     grid: int | None,
+    quality: str | None,
     exact: bool,
     stand_in: str | None,
     no_verify: bool,
@@ -57,11 +65,16 @@ def command(
     Examples:
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a blue mug" --turntable mug.gif --image mug.png
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
     texts = read_prompts(prompts, file)
     _check_paths(output, turntable, image)
+    if quality:
+        if grid:
+            raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
+        grid = grid_of(quality)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in)
     several = len(texts) > 1 or file is not None
     for text in texts:
@@ -90,6 +103,8 @@ def command(
                 _print_record(records[-1])
     if as_json:
         print_json({"bundle": str(bundle), "objects": records})
+    else:
+        _print_certain(records)
     empty = sum(bool(record["empty"]) for record in records)
     if empty and not as_json:
         raise EmptyMesh(
@@ -128,8 +143,9 @@ def _write_object(
         written.append(image)
     if not output and not turntable and (from_field or not image):
         return {"empty": False, "files": [str(path) for path in written]}
-    mesh = bundle.mesh(latents, grid, exact)
-    record: dict[str, Any] = {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
+    record: dict[str, Any] = {}
+    mesh = bundle.mesh(latents, grid, exact, lambda sampling: record.update(sampled=sampling.to_dict()))
+    record |= {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
     if not mesh.is_empty:
         if output:
             save_mesh(mesh, output)
@@ -145,4 +161,16 @@ def _write_object(
 
 def _print_record(record: dict[str, Any]) -> None:
     counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
-    results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False)
+    if sampled := record.get("sampled"):
+        counts += f"{sampled['share']:.1%} of {sampled['grid']}³ points asked, "
+    results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False, soft_wrap=True)
+
+
+def _print_certain(records: list[dict[str, Any]]) -> None:
+    """What cannot have been missed, of a mesh that was not asked for in every point."""
+    certain = max((record["sampled"]["certain"] for record in records if "sampled" in record), default=0.0)
+    if certain:
+        print_note(
+            f"no part or hole with room for a ball of diameter {certain:.3f} (the volume is 2 wide) can have been "
+            f"missed; smaller ones only where the field is over {SAFETY:g} times as steep as around. --exact asks all"
+        )

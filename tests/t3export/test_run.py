@@ -69,6 +69,20 @@ def test_exact_and_coarse_to_fine_agree_here(toy_bundle, tmp_path):
     assert (tmp_path / "a.ply").read_bytes() == (tmp_path / "b.ply").read_bytes()
 
 
+def test_the_share_of_points_and_what_cannot_be_missed_are_told(toy_bundle, tmp_path, capsys):
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / "x.ply"), "--quality", "draft"]
+    assert run(arguments) == 0
+    told = capsys.readouterr()
+    assert "% of 64³ points asked" in told.out and "a ball of diameter 0.110" in told.err
+    assert run([*arguments, "--json"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["objects"]
+    assert made["sampled"]["grid"] == 64 and made["sampled"]["certain"] == pytest.approx(0.11, abs=0.001)
+    assert made["sampled"]["share"] == made["sampled"]["points"] / 64**3 < 1
+    assert run([*arguments, "--exact"]) == 0
+    told = capsys.readouterr()
+    assert "100.0% of 64³ points asked" in told.out and "missed" not in told.err
+
+
 def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
     prompt = "a red ball a blue green"
     assert run(["run", str(toy_bundle), "--prompt", prompt, "-o", str(tmp_path / "x.glb"), "--json"]) == 0
@@ -91,6 +105,8 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompts", "nowhere.txt", "-o", "x.glb"], "nowhere.txt: cannot be read"),
         (["--prompt", "a ball", "-o", "x.glb", "--grid", "4"], "8<=x<=512"),
         (["--prompt", "a ball", "-o", "x.glb", "--seed", "-1"], "0<=x"),
+        (["--prompt", "a ball", "-o", "x.glb", "--quality", "best"], "'draft', 'normal', 'fine'"),
+        (["--prompt", "a ball", "-o", "x.glb", "--quality", "fine", "--grid", "64"], "not both"),
         (["--promt", "a ball"], "--prompt"),
     ],
 )

@@ -56,7 +56,8 @@ class ToyGenerator:
         box = radius - np.abs(points).max(-1)
         distance = np.tanh(4 * (boxiness * box + (1 - boxiness) * ball))[..., None].astype(np.float32)
         color = np.broadcast_to(context["paint"][:, None], points.shape).astype(np.float32)
-        return {"signed_distance": distance, "density": np.maximum(distance, 0), "color": color}
+        density = np.maximum(distance + np.float32(0.97), 0)  # as far out as its pictures are coloured
+        return {"signed_distance": distance, "density": density, "color": color}
 
     def render(self, rays: np.ndarray, context: Arrays) -> np.ndarray:
         origin, direction = rays[:, :, 0], rays[:, :, 1]

@@ -3,12 +3,12 @@
 import * as ort from "onnxruntime-web";
 
 import { BundleError, BundleFiles } from "./files.js";
-import { sampleGrid } from "./grid.js";
+import { QUALITIES, sampleGrid } from "./grid.js";
 import { marchingCubes } from "./marching_cubes.js";
 import { noise } from "./noise.js";
 import { PromptTokenizer } from "./tokenizer.js";
 
-const POINTS_AT_ONCE = 32768;
+const POINTS_AT_ONCE = 4096;
 
 export class WebBundle {
   constructor(files, tokenizer) {
@@ -32,11 +32,12 @@ export class WebBundle {
 
   /**
    * The mesh of one prompt: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the
-   * same noise as everywhere. `onStep(done, total)` is told of every evaluation.
+   * same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of 64, 128 or 256.
+   * `onStep(done, total)` is told of every evaluation.
    */
-  async generate(prompt, { seed = 0, grid, exact, onStep } = {}) {
+  async generate(prompt, { seed = 0, grid, quality, exact, onStep } = {}) {
     const latents = await this.sample(await this.encode(prompt), this.noise(seed), onStep);
-    return this.mesh(latents, { grid, exact });
+    return this.mesh(latents, { grid: quality ? QUALITIES[quality] : grid, exact });
   }
 
   /** The unit noise [1, N, D] that one object starts from. */
@@ -95,7 +96,7 @@ export class WebBundle {
     return { distances, colors };
   }
 
-  /** Signed distances [grid³] on the lattice of the mesh; `exact` asks for every point, else near the surface only. */
+  /** {values [grid³], points}: signed distances on the lattice of the mesh, and how many of them were asked. */
   async grid(latents, { grid, exact } = {}) {
     return this.sampled(await this.project(latents), grid, exact);
   }
@@ -103,7 +104,8 @@ export class WebBundle {
   /** The mesh of one object's latents [1, N, D]. */
   async mesh(latents, { grid = this.manifest.mesh.grid, exact } = {}) {
     const context = await this.project(latents);
-    const { vertices, faces } = marchingCubes(await this.sampled(context, grid, exact), grid);
+    const { values } = await this.sampled(context, grid, exact);
+    const { vertices, faces } = marchingCubes(values, grid);
     const inside = vertices.map((value) => Math.min(1, Math.max(-1, value)));
     const { colors } = await this.field(inside, context);
     return { vertices, faces, colors: colors.map((value) => Math.min(1, Math.max(0, value))) };

@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { QUALITIES } from "./grid.js";
 import { toGlb, WebBundle } from "./index.js";
 
 const HELP = `Usage: node generate.js PROMPT [options]
@@ -13,22 +14,26 @@ const HELP = `Usage: node generate.js PROMPT [options]
   --bundle FOLDER     The bundle.  [default: the one that this client came in]
   --seed N            Seed of the noise.  [default: 0]
   --grid N            Samples of the field along each edge.  [default: the recipe's]
+  --quality Q         draft, normal or fine: a grid of 64, 128 or 256.
 
 Examples:
   npm ci && node generate.js "a red chair" -o chair.glb
   node generate.js "a blue mug" --seed 7 --grid 64 --bundle ../my_bundle`;
 
 const text = { type: "string" };
-const options = { output: { ...text, short: "o" }, bundle: text, seed: text, grid: text, help: { type: "boolean" } };
+const options = { output: { ...text, short: "o" }, bundle: text, seed: text, grid: text, quality: text, help: { type: "boolean" } };
 
 async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   if (values.help) return console.log(HELP);
   if (positionals.length !== 1) throw new Error(`one PROMPT is expected\n\n${HELP}`);
+  const { quality } = values;
+  if (quality && !(quality in QUALITIES)) throw new Error(`no quality ${quality}; one of ${Object.keys(QUALITIES)}`);
   const bundle = await WebBundle.open(values.bundle ?? fileURLToPath(new URL("..", import.meta.url)));
   const mesh = await bundle.generate(positionals[0], {
     seed: BigInt(values.seed ?? 0),
     grid: values.grid && Number(values.grid),
+    quality,
     onStep: (done, total) => process.stderr.isTTY && process.stderr.write(`\rstep ${done} of ${total} `),
   });
   const output = values.output ?? "mesh.glb";

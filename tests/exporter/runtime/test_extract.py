@@ -8,8 +8,9 @@ from diffusers.pipelines.shap_e.renderer import BoundingBoxVolume, volume_query_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.runtime.extract import extract_mesh, grid_points, sample_exact
-from tests.exporter.runtime.fields import ball, cube, everything, torus, union
+from exporter.errors import RecipeError
+from exporter.runtime.extract import Field, Sampling, extract_mesh, grid_of, grid_points, sample
+from tests.exporter.runtime.fields import ball, cube, everything, nothing, of, torus, union
 
 FIELDS = {
     "ball": (ball(0.61), 4 / 3 * np.pi * 0.61**3, 1),
@@ -18,7 +19,7 @@ FIELDS = {
     "cut by the border": (ball(1.2), None, 1),
     "the whole volume": (everything, 8.0, 1),
     "two balls": (union(ball(0.3, (0.5, 0, 0)), ball(0.2, (-0.5, 0.1, 0))), 4 / 3 * np.pi * (0.3**3 + 0.2**3), 2),
-    "a thin tail": (union(ball(0.3), lambda p: (0.03 - np.hypot(p[:, 1], p[:, 2]) - (abs(p[:, 0]) > 0.8), p)), None, 1),
+    "a thin tail": (union(ball(0.3), of(lambda p: 0.03 - np.hypot(p[:, 1], p[:, 2]) - (abs(p[:, 0]) > 0.8))), None, 1),
 }
 
 
@@ -43,27 +44,29 @@ def test_coarse_to_fine_equals_exact(name, grid):
     assert np.array_equal(fast.faces, exact.faces)
 
 
-def test_coarse_to_fine_asks_for_a_fraction_of_the_points():
-    asked = []
+def test_what_was_asked_is_told_and_colours_only_at_the_vertices():
+    asked, colored, told = [], [], []
+    field = Field(
+        lambda points: (asked.append(len(points)), torus.distance(points))[1],
+        lambda points: (colored.append(len(points)), torus.color(points))[1],
+    )
+    mesh = extract_mesh(field, 128, on_sampled=told.append)
+    assert sum(asked) == told[0].points < 0.15 * 128**3 and told[0].share == sum(asked) / 128**3
+    assert colored == [len(mesh.vertices)]
+    extract_mesh(field, 16, exact=True, on_sampled=told.append)
+    assert told[1] == Sampling(grid=16, points=16**3, certain=0.0) and told[1].share == 1.0
 
-    def counting(points):
-        asked.append(len(points))
-        return torus(points)
 
-    vertices = len(extract_mesh(counting, 128).vertices)
-    assert sum(asked) - vertices < 0.2 * 128**3
-
-
-def test_a_detached_speck_between_coarse_samples_needs_exact():
-    field = union(ball(0.4, (-0.4, 0, 0)), ball(0.03, (0.7, 0.69, 0.68)))
-    assert extract_mesh(field, 64, exact=True).vertices[:, 0].max() > 0.65
-    assert extract_mesh(field, 64).vertices[:, 0].max() < 0.1
+def test_qualities_are_grids():
+    assert [grid_of(quality) for quality in ("draft", "normal", "fine")] == [64, 128, 256]
+    with pytest.raises(RecipeError, match="did you mean 'fine'"):
+        grid_of("fein")
 
 
 def test_the_lattice_is_that_of_diffusers():
     box = BoundingBoxVolume(bbox_min=[-1.0, -1.0, -1.0], bbox_max=[1.0, 1.0, 1.0])
     asked = []
-    sample_exact(lambda points: (asked.append(points), everything(points))[1], 17)
+    sample(lambda points: (asked.append(points), everything.distance(points))[1], 17, exact=True)
     assert np.array_equal(asked[0], volume_query_points(box, 17).numpy())
     assert np.array_equal(grid_points(np.array([[127, 0, 64]]), 128)[0, :2], [1.0, -1.0])
 
@@ -71,7 +74,7 @@ def test_the_lattice_is_that_of_diffusers():
 def test_vertices_lie_where_diffusers_puts_them_but_for_its_stretching():
     """diffusers spreads the bordered lattice over the volume; the same vertices, times (grid - 1) / (grid + 1)."""
     grid = 16
-    values = sample_exact(ball(0.55), grid)
+    values, _ = sample(ball(0.55).distance, grid, exact=True)
     bordered = np.pad(values, 1, constant_values=-1.0)
     crossings = []
     for axis in range(3):
@@ -100,12 +103,12 @@ def test_colors_are_asked_at_the_vertices_inside_the_volume():
 
 
 def test_an_empty_field_is_an_empty_mesh():
-    mesh = extract_mesh(lambda points: (-np.ones(len(points)), points), 16)
+    mesh = extract_mesh(nothing, 16)
     assert mesh.is_empty and mesh.colors.shape == (0, 3)
 
 
 def test_samples_on_the_surface_itself_leave_the_mesh_closed():
-    mesh = extract_mesh(lambda points: (np.round(ball(0.5)(points)[0], 1), points), 32, exact=True)
+    mesh = extract_mesh(of(lambda points: np.round(ball(0.5).distance(points), 1)), 32, exact=True)
     assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).is_watertight
 
 
@@ -115,7 +118,7 @@ def test_any_field_gives_a_closed_mesh(seed, grid):
     values = torch.nn.functional.interpolate(
         torch.randn(1, 1, 6, 6, 6, generator=torch.Generator().manual_seed(seed)), (grid,) * 3, mode="trilinear"
     ).numpy().reshape(-1)  # fmt: skip
-    mesh = extract_mesh(lambda p: (values if len(p) == len(values) else np.zeros(len(p)), p), grid, exact=True)
+    mesh = extract_mesh(of(lambda points: values), grid, exact=True)
     solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     edges = np.unique(np.sort(solid.edges, axis=1), axis=0, return_counts=True)[1]
     assert (edges % 2 == 0).all()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporter.errors import BundleError, EnvironmentProblem
+from exporter.errors import BundleError, EnvironmentProblem, RecipeError
 from exporter.runtime import onnxruntime as backend
 from exporter.runtime.batch import batch_size, sample_prompts
 from exporter.runtime.bundle import Bundle
@@ -31,6 +31,14 @@ def test_same_seed_same_mesh_other_seed_other_mesh(toy_bundle):
     first, again, other = (bundle.generate("a red ball", seed=seed).vertices for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_a_quality_stands_for_a_grid(toy_bundle):
+    bundle = Bundle.open(toy_bundle)
+    named, given = bundle.generate("a red ball", quality="draft"), bundle.generate("a red ball", grid=64)
+    assert np.array_equal(named.vertices, given.vertices)
+    with pytest.raises(RecipeError, match="'grid' or 'quality'"):
+        bundle.generate("a red ball", grid=64, quality="draft")
 
 
 def test_steps_are_told_as_they_went_in(toy_bundle):

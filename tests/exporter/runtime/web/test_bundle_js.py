@@ -19,8 +19,8 @@ import trimesh
 from exporter.bundle import list_files, read_manifest, write_manifest
 from exporter.parity import compare
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.extract import sample_coarse_to_fine, sample_exact
-from exporter.runtime.generator import decode_context
+from exporter.runtime.extract import sample
+from exporter.runtime.generator import decode_context, decoded_field
 from exporter.runtime.noise import noise
 from tests.node import CLIENT, node, run_node
 
@@ -37,7 +37,7 @@ const latents = await bundle.sample(embedding, bundle.noise(given.seed));
 const near = await bundle.grid(latents, { grid: given.grid, exact: false });
 const all = await bundle.grid(latents, { grid: given.grid, exact: true });
 tell({ ids: [...bundle.tokenizer.encode(given.prompt)].map(Number), embedding: [...embedding.data],
-       latents: [...latents.data], near: [...near], all: [...all] });
+       latents: [...latents.data], near: [...near.values], points: near.points, all: [...all.values] });
 """  # fmt: skip
 
 EVALUATE = (
@@ -105,12 +105,11 @@ def test_the_field_on_the_grid_is_pythons(sides):
     latents = np.float32(found["latents"]).reshape(1, *bundle.latent_shape)
     context = decode_context(bundle, latents)
 
-    def field(points):
-        asked = bundle.field(points[None], context)
-        return asked["signed_distance"][0, :, 0], asked["color"][0]
-
-    assert error(sample_exact(field, GRID), found["all"]) < 1e-4
-    assert error(sample_coarse_to_fine(field, GRID), found["near"]) < 1e-4
+    distance = decoded_field(bundle, context).distance
+    assert error(sample(distance, GRID, exact=True)[0], found["all"]) < 1e-4
+    near, sampling = sample(distance, GRID, exact=False)
+    assert error(near, found["near"]) < 1e-4
+    assert sampling.points == found["points"] < GRID**3
 
 
 def test_every_golden_holds_on_onnxruntime_web(web_bundles):

@@ -1,0 +1,1 @@
+"""Making a mesh of a field: what it costs beside diffusers' `decode_to_mesh`, and whether anything is missed."""
