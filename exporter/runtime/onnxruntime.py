@@ -17,6 +17,7 @@ BOTH_INSTALLED = (
     "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files. Uninstall both, then install "
     "one: `pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install 't3export[cpu]'` or `'t3export[gpu]'`"
 )
+OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "CUDA out of memory")
 NONE_INSTALLED = "ONNX Runtime is not installed: `pip install 't3export[cpu]'` (or `'t3export[gpu]'`)"
 
 
@@ -80,10 +81,20 @@ class OnnxRuntimeSession:
             )
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """All outputs by name. Raises BundleError that names the inputs when one is missing."""
+        """All outputs by name.
+
+        Raises BundleError that names the inputs when one is missing or does not fit, MemoryError.
+        """
         missing = [name for name in self.input_names if name not in arrays]
         if missing:
             raise BundleError(f"the program needs {', '.join(missing)}; it was given {', '.join(sorted(arrays))}")
         inputs = {name: np.ascontiguousarray(arrays[name]) for name in self.input_names}
-        found = self._bound.run(inputs) if self._bound else self._session.run(None, inputs)
+        try:
+            found = self._bound.run(inputs) if self._bound else self._session.run(None, inputs)
+        # What ONNX Runtime raises has no class in common below this one.
+        except Exception as error:
+            if any(words in str(error) for words in OUT_OF_MEMORY):
+                raise MemoryError(str(error)) from None
+            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
+            raise BundleError(f"ONNX Runtime cannot run the program on {shapes}: {error}") from None
         return dict(zip(self.output_names, found, strict=True))

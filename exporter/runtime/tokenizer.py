@@ -48,6 +48,6 @@ def _require_text(prompt: str) -> None:
         prompt.encode()
     except UnicodeEncodeError as error:
         raise RecipeError(
-            f"prompt {prompt!r}: character {error.start + 1} is half of a surrogate pair, not text; was the prompt cut, "
-            "or is it not in UTF-8?"
+            f"prompt {prompt!r}: character {error.start + 1} is half of a surrogate pair, not text; was the prompt "
+            "cut, or is it not in UTF-8?"
         ) from None

@@ -69,8 +69,8 @@ def _lost_by_runtime(bundle: Bundle, prompt: str) -> str:
 
 FAULT = Fault(
     "fuzzed-prompts",
-    "takes a prompt of any characters through the tokenizer and, every hundredth, through a bundle; it is taken or refused "
-    "with words",
+    "takes a prompt of any characters through the tokenizer and, every hundredth, through a bundle; it is taken or "
+    "refused with words",
     20_000,
     attempts,
 )

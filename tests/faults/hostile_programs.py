@@ -119,8 +119,8 @@ def _generate(bundle: Path) -> None:
 
 FAULT = Fault(
     "hostile-programs",
-    "opens and runs a bundle with right hashes and one program that was tampered with, in 2 GiB; it ends with a mesh or "
-    "with words",
+    "opens and runs a bundle with right hashes and one program that was tampered with, in 2 GiB; it ends with a mesh "
+    "or with words",
     400,
     attempts,
 )
