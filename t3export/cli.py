@@ -19,6 +19,7 @@ COMMANDS = {
     "finish": "Build and prove a bundle's engines, on the device itself.",
     "run": "Make meshes and pictures of prompts with a bundle.",
     "validate": "Prove a bundle against the PyTorch reference.",
+    "bench": "How long a bundle takes, stage by stage, and how much faster than PyTorch.",
     "table": "What each quantization costs in quality and gives in bytes and time.",
     "sensitivity": "Measure what each layer loses and saves in each precision.",
     "tune": "Find the policy that saves most and is still good enough.",

@@ -52,7 +52,13 @@ def decode_mesh(
     generator: Generator, latents: np.ndarray, grid: int, exact: bool = False, chunk: int = POINTS_AT_ONCE
 ) -> Mesh:
     """The mesh of one object's latents [1, N, D], the field asked `chunk` points at a time."""
-    context = decode_context(generator, latents)
+    return mesh_of(generator, decode_context(generator, latents), grid, exact, chunk)
+
+
+def mesh_of(
+    generator: Generator, context: Context, grid: int, exact: bool = False, chunk: int = POINTS_AT_ONCE
+) -> Mesh:
+    """The same of what `decode_context` gave for one object."""
 
     def field(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         distances, colors = [], []

@@ -15,6 +15,7 @@ from exporter.bundle import bundle_digest
 from exporter.cache import Cache
 from exporter.errors import T3Error
 from exporter.families.stress import is_synthetic
+from exporter.hardware import usable_processors
 from exporter.meter import Progress
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
@@ -28,13 +29,14 @@ from validate.table.judge import Judge
 from validate.table.peer_rows import peer_bundle, record_shards
 from validate.table.result import Result, Table, load, save
 from validate.table.rows import BASELINE, ORIGINAL, Missing, Row, baseline, choose_rows
-from validate.table.sides import all_threads
 
 FILE = "row.json"
 # Peers take ONNX's own Attention (opset 23) for ONNX Runtime's operator of that name: theirs is made of primitive ones.
 PEERS_OPSET = 20
 OnRow = Callable[[Result], None]
-_SOURCES = [path for room in ("table", "rungs", "peers") for path in (Path(__file__).parents[1] / room).glob("*.py")]
+_SOURCES = [
+    path for room in ("bench", "table", "rungs", "peers") for path in (Path(__file__).parents[1] / room).glob("*.py")
+]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def make_table(
     """
     rows = choose_rows(recipe, path, target, settings.rows)
     plan = plan_quality(recipe, _options(settings))
-    threads = settings.threads or all_threads()
+    threads = settings.threads or usable_processors()
     torch.set_num_threads(threads)
     first = baseline(recipe, target)
     manifest = build(first.recipe, first.target, folder / BASELINE, cache=cache, progress=progress).manifest
