@@ -117,7 +117,8 @@ class Reference(ABC):
         return mesh_of(self, context, grid, exact=True)
 
     def load(self) -> None:
-        """Everything that is otherwise loaded when it is first used; nothing by default."""
+        """Load what is otherwise loaded when it is first used: what encodes prompts, and more where a family says."""
+        self.encode([""])
 
     def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> Reference:
         """The same reference with `wrap(network)` in the place of the network that `predict` calls."""

@@ -1,5 +1,5 @@
 """Random Shap-Es: the configuration of openai/shap-e (a 300M prior over 1024 tokens of 1024, the text tower of CLIP
-ViT-L/14), and random weights that behave as a trained model's do in float32."""
+ViT-L/14) at that and at smaller sizes, and random weights that behave as a trained model's do in float32."""
 
 from __future__ import annotations
 
@@ -57,6 +57,36 @@ SHAP_E_300M: dict[str, dict[str, Any]] = {
         "insert_direction_at": 4,
         "background": [255.0, 255.0, 255.0],
     },
+}
+
+
+def scaled(width: int, layers: int) -> dict[str, dict[str, Any]]:
+    """The same model with a denoiser of another width (a multiple of 128) and depth; all that goes with the width is
+    scaled, and latents of 1024 tokens stay as many."""
+    text, prior, renderer = (SHAP_E_300M[part] for part in ("text_encoder", "prior", "shap_e_renderer"))
+    share = width / prior["embedding_dim"]
+    widths = {key: round(text[key] * share) for key in ("hidden_size", "intermediate_size", "projection_dim")}
+    return {
+        "text_encoder": text | widths | {"num_attention_heads": max(1, int(text["num_attention_heads"] * share))},
+        "prior": prior
+        | {key: round(prior[key] * share) for key in ("embedding_dim", "time_embed_dim", "clip_embed_dim")}
+        | {
+            "embedding_proj_dim": widths["projection_dim"],
+            "num_attention_heads": round(prior["num_attention_heads"] * share),
+            "num_layers": layers,
+        },
+        "scheduler": SHAP_E_300M["scheduler"],
+        "shap_e_renderer": renderer | {"d_latent": width},
+    }
+
+
+# By the number of parameters of their denoisers.
+RANDOM_CONFIGS = {
+    "shap-e-1m": scaled(128, 4),
+    "shap-e-5m": scaled(256, 5),
+    "shap-e-22m": scaled(512, 6),
+    "shap-e-92m": scaled(768, 12),
+    "shap-e-300m": SHAP_E_300M,
 }
 
 

@@ -37,8 +37,8 @@ def _words(result: BenchResult) -> list[str]:
     if any(side.composed for side in result.sides):
         lines.insert(
             1,
-            f"{COMPOSED} Composed: diffusion is the number of evaluations times one measured evaluation, and latents of "
-            "the first bundle are decoded. Bundles are run in full.",
+            f"{COMPOSED} Composed: diffusion is the number of evaluations times one measured evaluation, and what is "
+            "decoded are latents of the first bundle. Bundles are run in full.",
         )
     return lines if told["trained"] else [*lines, RANDOM]
 

@@ -101,6 +101,11 @@ class BundleSide:
                 field_picture(bundle, found, work.picture)
         return Made(laps.seconds, found)
 
+    def sample(self, prompt: str, evaluations: int) -> np.ndarray:
+        """Latents of a prompt after so many evaluations."""
+        with self.bundle.stopping_after(evaluations):
+            return self.bundle.sample(self.bundle.encode([prompt]), noise(0, (1, *self.bundle.latent_shape)))
+
     def make_many(self, prompts: list[str], grid: int) -> None:
         """The meshes of many prompts, sampled together as `t3export run` does it."""
         for _, latents in sample_prompts(self.bundle, prompts):
@@ -108,9 +113,15 @@ class BundleSide:
 
 
 class WatchedBundle(Bundle):
-    """A bundle whose projection is a lap of its own, and that can stop its sampler early."""
+    """A bundle whose projection is a lap of its own, that counts the points its field is asked, and that can stop its
+    sampler early."""
 
     laps = Laps()
+    points = 0
+
+    def field(self, points: np.ndarray, context: Context) -> Context:
+        self.points += points.shape[0] * points.shape[1]
+        return super().field(points, context)
 
     def project(self, latents: np.ndarray) -> Context:
         with self.laps(PROJECTOR):

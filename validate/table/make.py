@@ -155,7 +155,7 @@ def _options(settings: Settings) -> Options:
 
 def _told(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     """What the figures were made with, for people and for whoever makes them again."""
-    sampler = bench.baseline.manifest.sampler
+    sampler = bench.baseline.bundle.manifest.sampler
     told: dict[str, Any] = {
         "scheduler": sampler.scheduler,
         "steps": sampler.steps,
