@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 
+from exporter.families.mesh_tables import mesh_tables
 from exporter.families.shap_e_modules import POSITION_DEGREES
 from exporter.families.weights import fill_random
 
@@ -95,10 +96,13 @@ def fill_random_part(module: torch.nn.Module, seed: int) -> None:
 
     The field's projected weights are made as large as a layer's usual ones, and those of the position's high
     frequencies smaller by 2^-degree: a field as smooth as a trained one. White weights would make a noise of which two
-    evaluations differ in float32 by their first rounding, which the encoding multiplies by 2^14.
+    evaluations differ in float32 by their first rounding, which the encoding multiplies by 2^14. The tables of marching
+    cubes, which a checkpoint carries too, are the real ones.
     """
     fill_random(module, seed)
     if isinstance(module, ShapERenderer):
+        for table, values in zip((module.mesh_decoder.cases, module.mesh_decoder.masks), mesh_tables(), strict=True):
+            table.copy_(values)
         for projection in module.params_proj.projections.values():
             scale = _frequency_scale(projection.channels)
             with torch.no_grad():

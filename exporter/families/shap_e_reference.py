@@ -126,7 +126,7 @@ class ShapEReference(Reference):
         try:
             made = renderer.decode_to_mesh(torch.from_numpy(context["latents"]), "cpu", grid_size=grid)
         # It asks the whole field and then has no colour to put together.
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if "non-empty list" not in str(error):
                 raise
             return empty_mesh()

@@ -82,11 +82,9 @@ def tell_sweep(sweep: Sweep) -> Told:
     }
     rows = [[point.label, seconds(point.median), megabytes(point.peak_bytes or None)] for point in sweep.points]
     rounds = sweep.settings["rounds"]
+    powers = [f"{what}: {_power(fit['all'])}, {_power(fit['last_two'])} at the end." for what, fit in fits.items()]
     words = [
-        *(
-            f"{what}: {_power(fit['all'])}; of the last two points {_power(fit['last_two'])}."
-            for what, fit in fits.items()
-        ),
+        *powers,
         f"Seconds: {sweep.timed}; medians of {rounds} rounds in which every point had its turn. Memory: the peak of a "
         "fresh process.",
         f"{sweep.settings['bundle']}, {sweep.settings['weights']}, on {in_words(sweep.machine)}.",
