@@ -57,6 +57,11 @@ class SessionOptions(Section):
         default="all", description="ONNX Runtime's graph optimization level"
     )
     threads: int = Field(default=0, ge=0, description="Threads inside an operator; 0 leaves it to the backend")
+    prepack: list[str] | None = Field(
+        default=None,
+        description="Stages whose weights are packed for speed when they are opened, all by default. Those of others "
+        "stay in their files and are ready at once, which pays where a program runs once an object",
+    )
     config: dict[str, str] = Field(default_factory=dict, description="Session config entries, passed on unchanged")
 
 

@@ -11,7 +11,7 @@ import click
 from exporter.bundle import write_atomically
 from exporter.errors import EnvironmentProblem, RecipeError, did_you_mean
 from exporter.hardware import usable_processors
-from t3export.options import stand_in_option
+from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_json, print_note, results
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
@@ -60,6 +60,7 @@ SWEEPS = ("prompts", "steps", "grid", "weights")
 @click.option("--roofline", is_flag=True, help="What this machine can do at most, and how far each stage is from it.")
 @click.option("--sweep", type=click.Choice(SWEEPS), help="Time and memory against one size, with the fitted exponent.")
 @click.option("--points", metavar="A,B", help="The sizes of --sweep, instead of its own.")
+@memory_limit_option
 @stand_in_option
 @click.option("--chart", type=click.Path(path_type=Path), help="A .png of where the time of each side goes.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="The tables as Markdown on stdout.")
@@ -79,6 +80,7 @@ def command(
     roofline: bool,
     sweep: str | None,
     points: str | None,
+    memory_limit: int | None,
     stand_in: str | None,
     chart: Path | None,
     as_markdown: bool,
@@ -118,6 +120,7 @@ def command(
         limit_seconds=limit,
         fresh=not no_fresh,
         stand_in=stand_in,
+        memory_limit_mb=memory_limit,
     )
     with StepLines() as progress:
         told = _measure(bundles, settings, progress, roofline, sweep, points, chart)

@@ -15,7 +15,7 @@ from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.meshfile import require_mesh_suffix, save_mesh
 from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
-from t3export.options import stand_in_option
+from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
 from t3export.prompts import numbered, read_prompts
 
@@ -31,6 +31,7 @@ from t3export.prompts import numbered, read_prompts
 @click.option("--size", type=click.IntRange(8, 2048), help="Width and height of pictures in pixels.")
 @click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
 @click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
+@memory_limit_option
 @stand_in_option
 @click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -45,6 +46,7 @@ def command(
     size: int | None,
     grid: int | None,
     exact: bool,
+    memory_limit: int | None,
     stand_in: str | None,
     no_verify: bool,
     as_json: bool,
@@ -62,7 +64,7 @@ def command(
     """
     texts = read_prompts(prompts, file)
     _check_paths(output, turntable, image)
-    opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in)
+    opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or file is not None
     for text in texts:
         if cut_off := opened.tokenizer.cut_off(text):

@@ -46,6 +46,7 @@ class Order:
     scheduler: str = "heun"
     steps: int = 64
     stand_in: str | None = None
+    memory_limit_mb: int | None = None
     objects: int = 1
     evaluations: int | None = None
     verify: bool = True
@@ -95,7 +96,7 @@ def main(order: Order) -> None:
 
 
 def _side(order: Order) -> Side:
-    bundle = Bundle.open(Path(order.folder), verify=order.verify, stand_in=order.stand_in)
+    bundle = Bundle.open(Path(order.folder), order.verify, order.stand_in, order.memory_limit_mb)
     if not order.baseline:
         return BundleSide(bundle, order.threads)
     from validate.bench.torch_sides import torch_side

@@ -38,6 +38,16 @@ class Settings:
     limit_seconds: float = 60.0
     fresh: bool = True
     stand_in: str | None = None
+    memory_limit_mb: int | None = None
+
+    def open(self, folder: Path) -> Bundle:
+        """A bundle as it is to be measured. Raises BundleError."""
+        return Bundle.open(folder, stand_in=self.stand_in, memory_limit_mb=self.memory_limit_mb)
+
+    def order(self, bundle: Bundle, work: Work) -> Order:
+        """What a fresh process is to make of it: one object."""
+        order = Order(str(bundle.folder), work.prompt, work.grid, self.threads)
+        return replace(order, stand_in=bundle.stand_in, memory_limit_mb=self.memory_limit_mb)
 
 
 @dataclass
@@ -55,7 +65,7 @@ def measure(folders: Sequence[Path], settings: Settings, progress: Progress) -> 
     Raises BundleError for a bundle that cannot be opened.
     """
     machine = describe(settings.threads)
-    bundles = [Bundle.open(folder, stand_in=settings.stand_in) for folder in folders]
+    bundles = [settings.open(folder) for folder in folders]
     first = bundles[0].manifest
     picture = first.render.size if settings.picture is None else settings.picture
     work = Work(settings.prompt, settings.grid or first.mesh.grid, picture)
@@ -90,8 +100,7 @@ def _bundle(bundle: Bundle, work: Work, settings: Settings) -> _Entry:
         stored_bytes=sum(sizes),
         program_bytes=sum(stage.size for stage in manifest.stages.values()),
     )
-    order = Order(str(bundle.folder), work.prompt, work.grid, settings.threads, stand_in=bundle.stand_in)
-    return _Entry(result, order, BundleSide(bundle, settings.threads))
+    return _Entry(result, settings.order(bundle, work), BundleSide(bundle, settings.threads))
 
 
 def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | SideResult:

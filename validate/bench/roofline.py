@@ -57,7 +57,7 @@ class Roofline:
 
 def measure_roofline(folder: Path, settings: Settings, progress: Progress) -> Roofline:
     """Measure a bundle, then the machine at the bundle's own shapes. Raises BundleError, WeightsError."""
-    bundle = Bundle.open(folder, stand_in=settings.stand_in)
+    bundle = settings.open(folder)
     result = measure([folder], replace(settings, baselines=(), picture=0, fresh=False), progress)
     counted = count_products(bundle.manifest)
     ceilings: Ceilings = {}

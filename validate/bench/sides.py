@@ -64,7 +64,8 @@ class BundleSide:
     """A bundle, each of its sessions with so many threads (0: as the bundle says)."""
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
-        self.bundle = WatchedBundle(bundle.folder, _with_threads(bundle.manifest, threads), bundle.stand_in)
+        manifest = _with_threads(bundle.manifest, threads)
+        self.bundle = WatchedBundle(bundle.folder, manifest, bundle.stand_in, bundle.memory_limit_mb)
 
     @property
     def evaluations(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from exporter.meter import Progress, metered
-from exporter.runtime.bundle import Bundle
 from exporter.timing import in_turns, timed
-from validate.bench.fresh import Order, fresh
+from validate.bench.fresh import fresh
 from validate.bench.grids import Grid, Told, megabytes, seconds
 from validate.bench.machine import describe, in_words
 from validate.bench.measure import Settings
@@ -38,10 +37,10 @@ def run_sweep(over: str, folder: Path, given: Sequence[str], settings: Settings,
     `given`: the points, instead of the sweep's own. Raises RecipeError for a point that is none.
     """
     machine = describe(settings.threads)
-    bundle = Bundle.open(folder, stand_in=settings.stand_in)
+    bundle = settings.open(folder)
     side = BundleSide(bundle, settings.threads)
     work = Work(settings.prompt, settings.grid or bundle.manifest.mesh.grid)
-    order = Order(str(folder), work.prompt, work.grid, settings.threads, stand_in=settings.stand_in, verify=False)
+    order = replace(settings.order(bundle, work), verify=False)
     make, told = SWEEPS[over]
     with TemporaryDirectory(prefix="t3export-sweep-", dir=folder.parent) as temporary:
         points = make(given, side, work, order, Path(temporary), progress)
