@@ -151,17 +151,17 @@ class Bundle:
         return session
 
     def _make_room_for(self, stage: str) -> None:
-        while (
-            self.memory_limit_mb and self._sessions and self._megabytes(*self._sessions, stage) > self.memory_limit_mb
-        ):
+        limit = self.memory_limit_mb
+        while limit and self._sessions and self._megabytes(*self._sessions, stage) > limit:
             del self._sessions[next(iter(self._sessions))]
 
     def _require_a_limit_that_can_be_held(self) -> None:
         largest = max(self.manifest.stages, key=self._megabytes)
-        if self.memory_limit_mb and self._megabytes(largest) > self.memory_limit_mb:
+        size, limit = math.ceil(self._megabytes(largest)), self.memory_limit_mb
+        if limit and size > limit:
             raise BundleError(
-                f"{self.folder}: a memory limit of {self.memory_limit_mb} MB cannot be held, {largest} alone has weights of "
-                f"{math.ceil(self._megabytes(largest))} MB; give at least that much, or quantize it further"
+                f"{self.folder}: a memory limit of {limit} MB cannot be held, {largest} alone has weights of {size} MB; "
+                "give at least that much, or quantize it further"
             )
 
     def _megabytes(self, *stages: str) -> float:
