@@ -160,8 +160,8 @@ class Bundle:
         size, limit = math.ceil(self._megabytes(largest)), self.memory_limit_mb
         if limit and size > limit:
             raise BundleError(
-                f"{self.folder}: a memory limit of {limit} MB cannot be held, {largest} alone has weights of {size} MB; "
-                "give at least that much, or quantize it further"
+                f"{self.folder}: a memory limit of {limit} MB cannot be held, {largest} alone takes {size} MB: "
+                "give at least that, or quantize it further"
             )
 
     def _megabytes(self, *stages: str) -> float:

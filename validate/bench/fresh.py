@@ -2,7 +2,7 @@
 
     python -m validate.bench.fresh ORDER
 
-where ORDER is an `Order` as JSON; it prints a line when the side is open, and one of figures at the end.
+where ORDER is an `Order` as JSON; it prints the line "open" when the side is open, and one of figures at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ LAUNCHER = """
 import subprocess, sys, time
 begin = time.perf_counter()
 child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True)
-child.stdout.readline()
+while child.stdout.readline().strip() not in ("open", ""):
+    pass
 print(time.perf_counter() - begin)
 print(child.stdout.read())
 sys.exit(child.wait())
@@ -73,7 +74,7 @@ def fresh(order: Order) -> Fresh:
         raise EnvironmentProblem(
             f"{order.folder}: the process that measures memory ended with {done.returncode}: {words}"
         )
-    load_seconds, *_, figures = done.stdout.split("\n", 1)
+    load_seconds, *_, figures = done.stdout.strip().splitlines()
     return Fresh(load_seconds=float(load_seconds), **json.loads(figures))
 
 
