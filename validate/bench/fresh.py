@@ -23,8 +23,9 @@ LAUNCHER = """
 import subprocess, sys, time
 begin = time.perf_counter()
 child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True)
-while child.stdout.readline().strip() not in ("open", ""):
-    pass
+for line in child.stdout:
+    if line.strip() == "open":
+        break
 print(time.perf_counter() - begin)
 print(child.stdout.read())
 sys.exit(child.wait())

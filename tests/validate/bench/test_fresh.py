@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import EnvironmentProblem
-from validate.bench.fresh import Order, fresh
+from validate.bench.fresh import LAUNCHER, Order, fresh
 
 
 @pytest.fixture
@@ -43,3 +43,10 @@ def test_measuring_a_bundle_imports_no_torch(order):
         f"main(Order(**json.loads({json.dumps(asdict(order))!r})))\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3], timeout=120)
+
+
+def test_what_a_runtime_says_is_not_taken_for_the_line_that_it_is_open(order):
+    """A process that talks at once, is open half a second later, and ends with its figures."""
+    script = "import time; print('hello\\n', flush=True); time.sleep(0.5); print('open', flush=True); print('{}')"
+    said = subprocess.check_output([sys.executable, "-c", LAUNCHER, sys.executable, "-c", script], text=True)
+    assert float(said.split()[0]) > 0.5 and said.split()[1:] == ["{}"]
