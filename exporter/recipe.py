@@ -306,6 +306,14 @@ class Recipe(Section):
     render: RenderSection = Field(
         default_factory=RenderSection, title="Render", description="How pictures are rendered"
     )
+    memory_limit_mb: int | None = Field(
+        default=None,
+        title="Memory limit",
+        description="Most that the weights of all opened programs may take together when the bundle runs: to open one, "
+        "those used longest ago are closed. At least the largest program",
+        ge=1,
+        json_schema_extra={"unit": "MB"},
+    )
     quantization: QuantizationSection = Field(
         title="Quantization",
         description="Required, so that a recipe without this section is not silently fp32",

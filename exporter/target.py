@@ -60,6 +60,11 @@ class SessionOptions(Section):
     inference_precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="What OpenVINO computes in where nothing is quantized, on a processor that has it"
     )
+    prepack: list[str] | None = Field(
+        default=None,
+        description="Stages whose weights are packed for speed when they are opened, all by default. Those of others "
+        "stay in their files and are ready at once, which pays where a program runs once an object",
+    )
     config: dict[str, str] = Field(default_factory=dict, description="Session config entries, passed on unchanged")
 
 

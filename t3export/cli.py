@@ -23,6 +23,7 @@ COMMANDS = {
     "diff": "What changed between two bundles.",
     "bisect": "Find the first tensor that breaks a bundle's tolerance.",
     "ci": "Hold recipes on targets to a baseline.",
+    "bench": "How long a bundle takes, stage by stage, and how much faster than PyTorch.",
     "table": "What each quantization costs in quality and gives in bytes and time.",
     "sensitivity": "Measure what each layer loses and saves in each precision.",
     "tune": "Find the policy that saves most and is still good enough.",

@@ -62,6 +62,14 @@ def engine_options(function: Command) -> Command:
     )(function)
 
 
+memory_limit_option = click.option(
+    "--memory-limit",
+    type=click.IntRange(min=1),
+    metavar="MB",
+    help="Most that the weights of opened programs may take together, instead of the recipe's limit.",
+)
+
+
 def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
     """The recipe of these options. Raises RecipeError with the line of what is wrong, an unknown family included."""
     document = read_recipe(path, overrides, weights)

@@ -12,9 +12,9 @@ from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from torch import nn
 from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from exporter.families.mesh_tables import mesh_tables
 from training.captions import make_tokenizer, write_prompts
 from training.clip import MEAN, STD
-from training.mesh_tables import mesh_tables
 from training.prior import make_scheduler
 
 ZOO = Path(__file__).parent.parent / "exporter" / "zoo"

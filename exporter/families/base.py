@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from exporter.runtime.generator import mesh_of
+from exporter.runtime.mesh import Mesh
 from exporter.sampling.schedulers import clip_range, make_scheduler, start, timesteps_for_model
 from exporter.stage import Stage
 
@@ -109,6 +111,18 @@ class Reference(ABC):
     def render(self, rays: np.ndarray, context: dict[str, np.ndarray]) -> np.ndarray:
         """Rays [B,R,2,3] (origin, direction) to colours [B,R,3], for families that have a renderer."""
         raise TypeError(f"{type(self).__name__} has no renderer")
+
+    def mesh(self, context: dict[str, np.ndarray], grid: int) -> Mesh:
+        """One object's mesh as the original makes it, of its latents [1,N,D] and what was projected from them."""
+        return mesh_of(self, context, grid, exact=True)
+
+    def load(self) -> None:
+        """Load what is otherwise loaded when it is first used: what encodes prompts, and more where a family says."""
+        self.encode([""])
+
+    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> Reference:
+        """The same reference with `wrap(network)` in the place of the network that `predict` calls."""
+        raise TypeError(f"{type(self).__name__} does not say which its network is")
 
     @torch.inference_mode()
     def guided(self, sample: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:

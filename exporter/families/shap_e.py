@@ -25,7 +25,7 @@ from exporter.families.shap_e_modules import (
     TextEncoder,
     output_name,
 )
-from exporter.families.shap_e_random import SHAP_E_300M, fill_random_part
+from exporter.families.shap_e_random import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e_reference import Parts, ShapEReference
 from exporter.families.shap_e_render import Renderer
 from exporter.families.weights import (
@@ -40,7 +40,7 @@ from exporter.stage import Stage, TensorSpec
 
 ZOO_MODELS = {"shap-e-mini": "shap_e_mini"}
 PARTS = ("text_encoder", "tokenizer", "prior", "scheduler", "shap_e_renderer")
-RANDOM_SIZES = ("shap-e-300m", "shap-e-mini")
+RANDOM_SIZES = (*RANDOM_CONFIGS, "shap-e-mini")
 
 
 def load(weights: str) -> ShapE:
@@ -192,7 +192,8 @@ def _random(weights: str) -> ShapE:
             "eos_token_id": own["text_encoder"]["eos_token_id"],
             "bos_token_id": own["text_encoder"]["bos_token_id"],
         }
-        configs = {**SHAP_E_300M, "text_encoder": SHAP_E_300M["text_encoder"] | ends}
+        chosen = RANDOM_CONFIGS[size]
+        configs = {**chosen, "text_encoder": chosen["text_encoder"] | ends}
     identity = json.dumps([size, seed, configs], sort_keys=True).encode()
     return ShapE(
         source=weights,

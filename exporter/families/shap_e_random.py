@@ -1,5 +1,5 @@
 """Random Shap-Es: the configuration of openai/shap-e (a 300M prior over 1024 tokens of 1024, the text tower of CLIP
-ViT-L/14), and random weights that behave as a trained model's do in float32."""
+ViT-L/14) at that and at smaller sizes, and random weights that behave as a trained model's do in float32."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 
+from exporter.families.mesh_tables import mesh_tables
 from exporter.families.shap_e_modules import POSITION_DEGREES
 from exporter.families.weights import fill_random
 
@@ -60,15 +61,48 @@ SHAP_E_300M: dict[str, dict[str, Any]] = {
 }
 
 
+def scaled(width: int, layers: int) -> dict[str, dict[str, Any]]:
+    """The same model with a denoiser of another width (a multiple of 128) and depth; all that goes with the width is
+    scaled, and latents of 1024 tokens stay as many."""
+    text, prior, renderer = (SHAP_E_300M[part] for part in ("text_encoder", "prior", "shap_e_renderer"))
+    share = width / prior["embedding_dim"]
+    widths = {key: round(text[key] * share) for key in ("hidden_size", "intermediate_size", "projection_dim")}
+    return {
+        "text_encoder": text | widths | {"num_attention_heads": max(1, int(text["num_attention_heads"] * share))},
+        "prior": prior
+        | {key: round(prior[key] * share) for key in ("embedding_dim", "time_embed_dim", "clip_embed_dim")}
+        | {
+            "embedding_proj_dim": widths["projection_dim"],
+            "num_attention_heads": round(prior["num_attention_heads"] * share),
+            "num_layers": layers,
+        },
+        "scheduler": SHAP_E_300M["scheduler"],
+        "shap_e_renderer": renderer | {"d_latent": width},
+    }
+
+
+# By the number of parameters of their denoisers.
+RANDOM_CONFIGS = {
+    "shap-e-1m": scaled(128, 4),
+    "shap-e-5m": scaled(256, 5),
+    "shap-e-22m": scaled(512, 6),
+    "shap-e-92m": scaled(768, 12),
+    "shap-e-300m": SHAP_E_300M,
+}
+
+
 def fill_random_part(module: torch.nn.Module, seed: int) -> None:
     """Seeded random weights for one part of a Shap-E.
 
     The field's projected weights are made as large as a layer's usual ones, and those of the position's high
     frequencies smaller by 2^-degree: a field as smooth as a trained one. White weights would make a noise of which two
-    evaluations differ in float32 by their first rounding, which the encoding multiplies by 2^14.
+    evaluations differ in float32 by their first rounding, which the encoding multiplies by 2^14. The tables of marching
+    cubes, which a checkpoint carries too, are the real ones.
     """
     fill_random(module, seed)
     if isinstance(module, ShapERenderer):
+        for table, values in zip((module.mesh_decoder.cases, module.mesh_decoder.masks), mesh_tables(), strict=True):
+            table.copy_(values)
         for projection in module.params_proj.projections.values():
             scale = _frequency_scale(projection.channels)
             with torch.no_grad():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from copy import copy
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +15,7 @@ from torch.func import functional_call
 
 from exporter.families.base import Reference, RenderSettings, SamplerSettings
 from exporter.families.shap_e_modules import output_name
+from exporter.runtime.mesh import Mesh, empty_mesh, linear_to_srgb
 
 POINTS_AT_ONCE = 32768
 RAYS_AT_ONCE = 4096
@@ -53,6 +57,17 @@ class QuantileRaySampler:
         inside = ((quantiles - (cdf.gather(-1, bins) - mass)) / mass).clamp(0.0, 1.0)[..., None]
         low, high = lower.gather(-2, bins[..., None]), upper.gather(-2, bins[..., None])
         return low + (high - low) * inside
+
+
+class Projected(torch.nn.Module):
+    """In the place of diffusers' projection: what it gave, under the names of the parameters."""
+
+    def __init__(self, weights: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        self.weights = {f"nerstf.{name}": weight[None] for name, weight in weights.items()}
+
+    def forward(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self.weights
 
 
 class ShapEReference(Reference):
@@ -102,6 +117,33 @@ class ShapEReference(Reference):
     @torch.inference_mode()
     def render(self, rays: np.ndarray, context: dict[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([self._render_one(rays[i : i + 1], context, i) for i in range(len(rays))])
+
+    @torch.inference_mode()
+    def mesh(self, context: dict[str, np.ndarray], grid: int) -> Mesh:
+        """diffusers' own `decode_to_mesh`, given what was projected; empty where the field has no surface."""
+        renderer = self.parts.renderer()
+        own, renderer.params_proj = renderer.params_proj, Projected(self._weights_of_one(context, 0))
+        try:
+            made = renderer.decode_to_mesh(torch.from_numpy(context["latents"]), "cpu", grid_size=grid)
+        # It asks the whole field and then has no colour to put together.
+        except (RuntimeError, ValueError) as error:
+            if "non-empty list" not in str(error):
+                raise
+            return empty_mesh()
+        finally:
+            renderer.params_proj = own
+        linear = np.stack([made.vertex_channels[name].numpy() for name in "RGB"], axis=1)
+        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), linear_to_srgb(linear))
+
+    def load(self) -> None:
+        for part in self.parts:
+            part()
+
+    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> ShapEReference:
+        parts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
+        changed = copy(self)
+        changed.parts = parts
+        return changed
 
     def _field_of_one(self, points: np.ndarray, context: dict[str, np.ndarray], i: int) -> dict[str, np.ndarray]:
         mlp = self.parts.renderer().mlp

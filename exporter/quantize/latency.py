@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from exporter.cache import Cache
 from exporter.errors import RecipeError
+from exporter.processor import this_processor
 from exporter.programs import DEFAULT_OPSET
 from exporter.quantize.candidates import FP32, label
 from exporter.quantize.policy import Policy, Rule
@@ -25,6 +25,7 @@ from exporter.quantize.quantizer import Observer, quantize
 from exporter.quantize.statistics import Statistics
 from exporter.runtime.session import Session, open_session
 from exporter.target import Target
+from exporter.timing import in_turns, timed
 from exporter.trace.onnx import PROGRAM
 
 ROUNDS = 15
@@ -88,7 +89,7 @@ def time_product(product: Product, candidates: Sequence[Rule], target: Target, c
 
 def machine() -> dict[str, str | int]:
     """What times depend on besides the package versions: the processor and how many of it there are."""
-    return {"processor": _processor(), "cores": os.cpu_count() or 1}
+    return {"processor": this_processor().name, "cores": os.cpu_count() or 1}
 
 
 def interleaved(sessions: Mapping[str, Session], arrays: dict[str, np.ndarray], rounds: int = ROUNDS) -> Timing:
@@ -96,16 +97,11 @@ def interleaved(sessions: Mapping[str, Session], arrays: dict[str, np.ndarray], 
 
     Each round begins with another program, and a program runs as often in it as makes its time readable.
     """
-    names = list(sessions)
     repeats = {name: _repeats(session, arrays) for name, session in sessions.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        start = number % len(names)
-        for name in names[start:] + names[:start]:
-            begin = time.perf_counter()
-            for _ in range(repeats[name]):
-                sessions[name].run(arrays)
-            seconds[name].append((time.perf_counter() - begin) / repeats[name])
+    seconds: dict[str, list[float]] = {name: [] for name in sessions}
+    for order in in_turns(list(sessions), rounds):
+        for name in order:
+            seconds[name].append(timed(partial(_run, sessions[name], arrays, repeats[name])) / repeats[name])
     shares = {name: np.divide(taken, seconds[FP32]) for name, taken in seconds.items() if name != FP32}
     return Timing(
         1e3 * float(np.median(seconds[FP32])),
@@ -170,12 +166,9 @@ def _write(product: Product, rng: np.random.Generator, target: Target, folder: P
 def _repeats(session: Session, arrays: dict[str, np.ndarray]) -> int:
     """How often a program has to run for ROUND_SECONDS, after it has run once to warm up."""
     session.run(arrays)
-    begin = time.perf_counter()
-    session.run(arrays)
-    return max(1, math.ceil(ROUND_SECONDS / max(time.perf_counter() - begin, 1e-6)))
+    return max(1, math.ceil(ROUND_SECONDS / max(timed(partial(session.run, arrays)), 1e-6)))
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
-    return models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
+def _run(session: Session, arrays: dict[str, np.ndarray], times: int) -> None:
+    for _ in range(times):
+        session.run(arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 
@@ -23,25 +24,38 @@ class Bundle:
     """Prompts to meshes with the programs of one bundle. Programs are opened when they are first needed.
 
     `stand_in`: a backend that runs the programs on this machine in place of the target's own, `onnxruntime`.
+    `memory_limit_mb`: most that the weights of opened programs may take together, in place of the recipe's limit; those
+    used longest ago are closed. Raises BundleError where the largest alone takes more.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, stand_in: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, stand_in: str | None = None, memory_limit_mb: int | None = None
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.stand_in = None if manifest.target["backend"] == stand_in else stand_in
         shipped = manifest.tokenizer
         self.tokenizer = PromptTokenizer((folder / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
         self._sessions: dict[str, Session] = {}
+        self.memory_limit_mb: int | None = memory_limit_mb or manifest.recipe.get("memory_limit_mb")
+        self._require_a_limit_that_can_be_held()
 
     @classmethod
-    def open(cls, path: str | Path, verify: bool = True, stand_in: str | None = None) -> Bundle:
+    def open(
+        cls,
+        path: str | Path,
+        verify: bool = True,
+        stand_in: str | None = None,
+        memory_limit_mb: int | None = None,
+    ) -> Bundle:
         """Opens a bundle folder; `verify` compares every file with its digest first.
 
         Raises BundleError that names each changed, missing or unlisted file, or says that engines are still to be
         built on the device and nothing stands in for them.
         """
         folder = Path(path)
-        bundle = cls(folder, require_whole(folder) if verify else read_manifest(folder), stand_in)
+        manifest = require_whole(folder) if verify else read_manifest(folder)
+        bundle = cls(folder, manifest, stand_in, memory_limit_mb)
         bundle.require_runnable()
         return bundle
 
@@ -141,9 +155,30 @@ class Bundle:
         """The opened program of a stage. Raises BundleError that lists the stages there are."""
         if stage not in self.manifest.stages:
             raise BundleError(f"{self.folder}: no stage '{stage}'; it has {', '.join(sorted(self.manifest.stages))}")
-        if stage not in self._sessions:
-            self._sessions[stage] = self._open(stage)
-        return self._sessions[stage]
+        session = self._sessions.pop(stage, None)
+        if session is None:
+            self._make_room_for(stage)
+            session = self._open(stage)
+        # The one used last stands last.
+        self._sessions[stage] = session
+        return session
+
+    def _make_room_for(self, stage: str) -> None:
+        limit = self.memory_limit_mb
+        while limit and self._sessions and self._megabytes(*self._sessions, stage) > limit:
+            del self._sessions[next(iter(self._sessions))]
+
+    def _require_a_limit_that_can_be_held(self) -> None:
+        largest = max(self.manifest.stages, key=self._megabytes)
+        size, limit = math.ceil(self._megabytes(largest)), self.memory_limit_mb
+        if limit and size > limit:
+            raise BundleError(
+                f"{self.folder}: a memory limit of {limit} MB cannot be held, {largest} alone takes {size} MB: "
+                "give at least that, or quantize it further"
+            )
+
+    def _megabytes(self, *stages: str) -> float:
+        return sum(self.manifest.stages[stage].size for stage in stages) / 1e6
 
     def _open(self, stage: str) -> Session:
         target, engines = self.manifest.target, self.manifest.engines
@@ -152,7 +187,9 @@ class Bundle:
             return open_session(self.stand_in, program, {})
         if engines:
             program = self.folder / engines.stages[stage].file
-        return open_session(target["backend"], program, target.get("session", {}))
+        options = target.get("session", {})
+        packed = options.get("prepack") is None or stage in options["prepack"]
+        return open_session(target["backend"], program, options | {"packed": packed})
 
     def _run(self, stage: str, arrays: Arrays) -> Arrays:
         return self.session(stage).run(arrays)

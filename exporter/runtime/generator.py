@@ -56,7 +56,14 @@ def decode_mesh(
     generator: Generator, latents: np.ndarray, grid: int, exact: bool = False, on_sampled: OnSampled | None = None
 ) -> Mesh:
     """The mesh of one object's latents [1, N, D]; `on_sampled` is told what was asked of the field for it."""
-    return extract_mesh(decoded_field(generator, decode_context(generator, latents)), grid, exact, on_sampled)
+    return mesh_of(generator, decode_context(generator, latents), grid, exact, on_sampled)
+
+
+def mesh_of(
+    generator: Generator, context: Context, grid: int, exact: bool = False, on_sampled: OnSampled | None = None
+) -> Mesh:
+    """The same of what `decode_context` gave for one object."""
+    return extract_mesh(decoded_field(generator, context), grid, exact, on_sampled)
 
 
 def decoded_field(generator: Generator, context: Context, chunk: int = POINTS_AT_ONCE) -> Field:

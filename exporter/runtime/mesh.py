@@ -39,3 +39,8 @@ def empty_mesh() -> Mesh:
 def srgb_to_linear(color: np.ndarray) -> np.ndarray:
     """sRGB in [0, 1] to linear light, as diffusers' `_convert_srgb_to_linear`."""
     return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+
+
+def linear_to_srgb(color: np.ndarray) -> np.ndarray:
+    """Linear light in [0, 1] to sRGB: the way back."""
+    return np.where(color <= 0.04045 / 12.92, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)

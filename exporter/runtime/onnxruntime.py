@@ -41,7 +41,11 @@ def require_one_distribution() -> None:
 
 
 class OnnxRuntimeSession:
-    """An ONNX program; `options` are the `session` section of a target."""
+    """An ONNX program; `options` are the `session` section of a target.
+
+    With `packed: False` weights stay where they are: those beside the program are then mapped from their file, page by
+    page when they are first needed, and products are somewhat slower.
+    """
 
     def __init__(self, program: Path, options: dict[str, Any]) -> None:
         require_one_distribution()
@@ -58,6 +62,8 @@ class OnnxRuntimeSession:
         # Its warnings are about its own optimizations; what matters raises.
         settings.log_severity_level = 3
         settings.intra_op_num_threads = options.get("threads", 0)
+        if not options.get("packed", True):
+            settings.add_session_config_entry("session.disable_prepacking", "1")
         for key, value in options.get("config", {}).items():
             settings.add_session_config_entry(key, value)
         providers = options.get("providers") or ON_CPU["providers"]

@@ -33,9 +33,14 @@ def field_picture(generator: Generator, latents: np.ndarray, size: int) -> np.nd
 
     The camera is one of diffusers' pan cameras but for its azimuth of 35 degrees.
     """
-    rays = camera_rays(orbit_camera(AZIMUTH, PAN_ELEVATION, 4.0), size)
-    colors = render_rays(generator, decode_context(generator, latents), rays, skip_empty=True)
+    context = decode_context(generator, latents)
+    colors = render_rays(generator, context, view_rays(size), skip_empty=True)
     return np.round(colors.reshape(size, size, 3) * 255.0).astype(np.uint8)
+
+
+def view_rays(size: int) -> np.ndarray:
+    """The rays float32 [size * size, 2, 3] of that picture."""
+    return camera_rays(orbit_camera(AZIMUTH, PAN_ELEVATION, 4.0), size)
 
 
 def mesh_picture(mesh: Mesh, size: int) -> np.ndarray:
@@ -45,6 +50,11 @@ def mesh_picture(mesh: Mesh, size: int) -> np.ndarray:
 
 def png(picture: np.ndarray) -> bytes:
     """A picture uint8 [H, W, 3] as a PNG file."""
+    return to_png(Image.fromarray(picture))
+
+
+def to_png(picture: Image.Image) -> bytes:
+    """A picture as a PNG file."""
     written = io.BytesIO()
-    Image.fromarray(picture).save(written, "PNG")
+    picture.save(written, "PNG")
     return written.getvalue()

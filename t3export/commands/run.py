@@ -17,7 +17,7 @@ from exporter.runtime.extract import QUALITIES, grid_of
 from exporter.runtime.meshfile import require_mesh_suffix, save_mesh
 from exporter.runtime.near_surface import SAFETY
 from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
-from t3export.options import stand_in_option
+from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
 from t3export.prompts import numbered, read_prompts
 
@@ -38,6 +38,7 @@ from t3export.prompts import numbered, read_prompts
     help="A grid by name: draft 64, normal 128, fine 256 samples per edge.",
 )
 @click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
+@memory_limit_option
 @stand_in_option
 @click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -53,6 +54,7 @@ def command(
     grid: int | None,
     quality: str | None,
     exact: bool,
+    memory_limit: int | None,
     stand_in: str | None,
     no_verify: bool,
     as_json: bool,
@@ -75,7 +77,7 @@ def command(
         if grid:
             raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
         grid = grid_of(quality)
-    opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in)
+    opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or file is not None
     for text in texts:
         if cut_off := opened.tokenizer.cut_off(text):

@@ -8,22 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from exporter.build import build
 from exporter.bundle import MANIFEST, read_manifest, require_whole
 from exporter.cache import Cache
 from exporter.meter import Progress, metered
-from exporter.quantize.latency import machine
+from exporter.processor import this_processor
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.stand_in import stand_in
 from exporter.target import Target
+from exporter.timing import Speed as Timed
+from exporter.timing import interleaved
+from validate.bench.sides import BundleSide
+from validate.bench.torch_sides import TorchSide
 from validate.bundles import Options, load_reference, validate_bundle
 from validate.ci.measurement import Measurement, Quality, Rung, Speed
 from validate.report import Report, record_in_bundle
 from validate.result import RungResult
-from validate.table.sides import one_step, with_threads
-from validate.table.timing import interleaved
+
+if TYPE_CHECKING:
+    from exporter.families.base import Reference
 
 STEP_SECONDS = 10.0
 QUALITY = "quality"
@@ -71,12 +77,13 @@ def time_step(pair: Pair, progress: Progress) -> Speed | None:
     if stand_in(pair.target) or pair.recipe.sampler.unroll != "step":
         return None
     with metered(f"time {pair.name}", progress, []):
-        bundle = with_threads(Bundle.open(pair.folder), 1)
-        reference = load_reference(bundle.manifest, pair.recipe)
+        bundle = Bundle.open(pair.folder)
+        original = TorchSide(cast("Reference", load_reference(bundle.manifest, pair.recipe)))
         prompt = pair.recipe.goldens.prompts[0]
         with _one_torch_thread():
-            found = interleaved(one_step(reference, prompt), one_step(bundle, prompt), STEP_SECONDS)
-    return Speed(ratio=found.ratio, low=found.low, high=found.high, processor=str(machine()["processor"]))
+            steps = {"original": original.step(prompt), "bundle": BundleSide(bundle, 1).step(prompt)}
+            found = Timed.of(*interleaved(steps, STEP_SECONDS).values())
+    return Speed(ratio=found.ratio, low=found.low, high=found.high, processor=this_processor().name)
 
 
 def _provide(pair: Pair, how: How, progress: Progress) -> None:

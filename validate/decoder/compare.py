@@ -18,8 +18,8 @@ from exporter.runtime.generator import Context, decode_context, decode_mesh, dec
 from exporter.runtime.near_surface import over_corners
 from exporter.runtime.onnxruntime import OnnxRuntimeSession
 from exporter.stage import Stage
+from exporter.timing import Speed, interleaved
 from exporter.trace.onnx import PROGRAM, trace
-from validate.table.timing import Speed, interleaved
 
 OPSET = 23
 SECONDS = 10.0
@@ -87,11 +87,11 @@ def compare(
     for grid in grids:
         told(f"{grid}³: in turns")
         seen: list[Sampling] = []
-        speed = interleaved(
-            partial(renderer.decode_to_mesh, given, "cpu", grid),
-            partial(decode_mesh, decoder, latents, grid, on_sampled=seen.append),  # type: ignore[arg-type]
-            seconds,
-        )
+        ways = {
+            "diffusers": partial(renderer.decode_to_mesh, given, "cpu", grid),
+            "ours": partial(decode_mesh, decoder, latents, grid, on_sampled=seen.append),  # type: ignore[arg-type]
+        }
+        speed = Speed.of(*interleaved(ways, seconds).values())
         decoder.field_seconds = 0.0
         decode_mesh(decoder, latents, grid)  # type: ignore[arg-type]
         spent = decoder.field_seconds

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import cast
 
+from exporter.families.base import Reference
 from exporter.meter import Progress, metered
 from exporter.recipe import Recipe
 from exporter.runtime.batch import batch_size
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator
+from exporter.timing import Action, Speed, interleaved
+from validate.bench.fresh import Order, fresh
+from validate.bench.sides import BundleSide, Side, Work
+from validate.bench.torch_sides import TorchSide
 from validate.bundles import make_context
 from validate.table.fidelity import Watch
 from validate.table.judge import Judge, OnObject
-from validate.table.peak import peak_bytes
 from validate.table.result import Rate, Result
-from validate.table.sides import one_object, one_step, with_threads
-from validate.table.timing import Speed, interleaved
 
 WATCHED_PROMPTS = 8
 STEP_SECONDS = 8.0
 OBJECT_SECONDS = 20.0
+ORIGINAL = "torch"
 
 
 class Bench:
@@ -41,7 +45,7 @@ class Bench:
     ) -> None:
         self.recipe = recipe
         self.reference = reference
-        self.baseline = with_threads(baseline, threads)
+        self.baseline = BundleSide(baseline, threads)
         self.judge = judge
         self.threads = threads
         self.progress = progress
@@ -56,43 +60,62 @@ class Bench:
             with self._told(row, "objects") as on_object:
                 rates = self.judge.original(on_object)
         with self._told(row, "time and memory"):
-            step, end_to_end = self._speeds(self.reference)
-            peak = peak_bytes(self.baseline.folder, self.prompts[0], self.threads, "reference")
+            step, end_to_end = self._speeds(side_of(self.reference, self.threads))
+            peak = fresh(self._order(self.baseline.bundle, ORIGINAL)).peak_bytes
         return replace(_rated(row, rates), step=step, end_to_end=end_to_end, peak_bytes=peak)
 
     def bundle(self, row: Result, bundle: Bundle) -> Result:
         """The row of a bundle of the same recipe, measured."""
-        bundle = with_threads(bundle, self.threads)
+        side = BundleSide(bundle, self.threads)
         rates: list[Rate] = []
         if self.judge:
             with self._told(row, "objects") as on_object:
-                rates = self.judge.rates(bundle, row.bundle_digest, on_object)
+                rates = self.judge.rates(side.bundle, row.bundle_digest, on_object)
         with self._told(row, "fidelity"):
-            fidelity = self.watch.fidelity(bundle)
+            fidelity = self.watch.fidelity(side.bundle)
         with self._told(row, "time and memory"):
-            step, end_to_end = self._speeds(bundle)
-            peak = peak_bytes(bundle.folder, self.prompts[0], self.threads)
+            step, end_to_end = self._speeds(side)
+            peak = fresh(self._order(bundle)).peak_bytes
         size = sum(stage.size for stage in bundle.manifest.stages.values())
         measured = replace(_rated(row, rates), fidelity=fidelity, stored_bytes=size)
         return replace(measured, step=step, end_to_end=end_to_end, peak_bytes=peak)
 
-    def _speeds(self, side: Generator) -> tuple[Speed, Speed]:
+    def _speeds(self, side: Side) -> tuple[Speed, Speed]:
         """Against the fp32 bundle: one step of the sampler, and one whole object."""
-        prompt, mesh = self.prompts[0], self.recipe.mesh
-        exact = mesh.extraction == "exact"
-        step = interleaved(one_step(self.baseline, prompt), one_step(side, prompt), STEP_SECONDS)
-        whole = interleaved(
-            lambda: one_object(self.baseline, prompt, mesh.grid, exact),
-            lambda: one_object(side, prompt, mesh.grid, exact),
-            OBJECT_SECONDS,
+        work = Work(self.prompts[0], self.recipe.mesh.grid)
+        step = _speed(self.baseline.step(work.prompt), side.step(work.prompt), STEP_SECONDS)
+        return step, _speed(lambda: self.baseline.make(work), lambda: side.make(work), OBJECT_SECONDS)
+
+    def _order(self, bundle: Bundle, baseline: str = "") -> Order:
+        sampler = self.recipe.sampler
+        return Order(
+            folder=str(bundle.folder),
+            prompt=self.prompts[0],
+            grid=self.recipe.mesh.grid,
+            threads=self.threads,
+            baseline=baseline,
+            scheduler=sampler.scheduler,
+            steps=sampler.steps,
+            verify=False,
         )
-        return step, whole
 
     @contextmanager
     def _told(self, row: Result, what: str) -> Iterator[OnObject]:
         step = f"{row.name}: {what}"
         with metered(step, self.progress, []):
             yield lambda done, total: self.progress.advanced(step, done, total)
+
+
+def side_of(generator: Generator, threads: int) -> Side:
+    """A generator as something to time."""
+    if isinstance(generator, Bundle):
+        return BundleSide(generator, threads)
+    return TorchSide(cast(Reference, generator))
+
+
+def _speed(baseline: Action, other: Action, seconds: float) -> Speed:
+    taken = interleaved({"baseline": baseline, "other": other}, seconds)
+    return Speed.of(taken["baseline"], taken["other"])
 
 
 def _rated(row: Result, rates: list[Rate]) -> Result:

@@ -16,6 +16,7 @@ from exporter.cache import Cache
 from exporter.errors import T3Error
 from exporter.families.stress import is_synthetic
 from exporter.meter import Progress
+from exporter.processor import usable_processors
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.target import Target
@@ -28,13 +29,14 @@ from validate.table.judge import Judge
 from validate.table.peer_rows import peer_bundle, record_shards
 from validate.table.result import Result, Table, load, save
 from validate.table.rows import BASELINE, ORIGINAL, Missing, Row, baseline, choose_rows
-from validate.table.sides import all_threads
 
 FILE = "row.json"
 # Peers take ONNX's own Attention (opset 23) for ONNX Runtime's operator of that name: theirs is made of primitive ones.
 PEERS_OPSET = 20
 OnRow = Callable[[Result], None]
-_SOURCES = [path for room in ("table", "rungs", "peers") for path in (Path(__file__).parents[1] / room).glob("*.py")]
+_SOURCES = [
+    path for room in ("bench", "table", "rungs", "peers") for path in (Path(__file__).parents[1] / room).glob("*.py")
+]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def make_table(
     """
     rows = choose_rows(recipe, path, target, settings.rows)
     plan = plan_quality(recipe, _options(settings))
-    threads = settings.threads or all_threads()
+    threads = settings.threads or usable_processors()
     torch.set_num_threads(threads)
     first = baseline(recipe, target)
     manifest = build(first.recipe, first.target, folder / BASELINE, cache=cache, progress=progress).manifest
@@ -153,7 +155,7 @@ def _options(settings: Settings) -> Options:
 
 def _told(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     """What the figures were made with, for people and for whoever makes them again."""
-    sampler = bench.baseline.manifest.sampler
+    sampler = bench.baseline.bundle.manifest.sampler
     told: dict[str, Any] = {
         "scheduler": sampler.scheduler,
         "steps": sampler.steps,

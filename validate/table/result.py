@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from validate.table.timing import Speed
+from exporter.timing import Speed
 
 Kind = Literal["original", "baseline", "row", "peer"]
 

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from exporter.timing import Speed
 from validate.table.result import Fidelity, Rate, Result, Table
-from validate.table.timing import Speed
 
 NOTHING = "–"
 HEADERS = (

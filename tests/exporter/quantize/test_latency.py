@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from exporter import timing
 from exporter.backends.onnxruntime_fusion import optimized
 from exporter.cache import Cache
 from exporter.errors import RecipeError
@@ -37,7 +38,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(latency.time, "perf_counter", made.perf_counter)
+    monkeypatch.setattr(timing.time, "perf_counter", made.perf_counter)
     return made
 
 

@@ -152,3 +152,41 @@ print(len(mesh.faces))
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert int(done.stdout) > 100
+
+
+def test_programs_make_room_for_one_another_under_a_limit(toy_bundle, monkeypatch):
+    """The toy's programs told as 40 MB each: two fit into 100."""
+    manifest = Bundle.open(toy_bundle).manifest
+    stages = {name: stage.model_copy(update={"size": 40_000_000}) for name, stage in manifest.stages.items()}
+    large = manifest.model_copy(update={"stages": stages})
+    limited = Bundle(toy_bundle, large, memory_limit_mb=100)
+    limited.encode(["a red ball"])
+    limited.session("denoiser")
+    limited.encode(["a red ball"])
+    limited.session("field")
+    assert list(limited._sessions) == ["text_encoder", "field"]
+    free = Bundle(toy_bundle, large)
+    assert np.array_equal(limited.generate("a red ball").vertices, free.generate("a red ball").vertices)
+    assert len(limited._sessions) == 2 and len(free._sessions) == 4
+
+
+def test_the_limit_is_the_recipes_unless_another_is_given(toy_bundle):
+    manifest = Bundle.open(toy_bundle).manifest
+    stages = {name: stage.model_copy(update={"size": 40_000_000}) for name, stage in manifest.stages.items()}
+    strict = manifest.model_copy(update={"stages": stages, "recipe": manifest.recipe | {"memory_limit_mb": 39}})
+    with pytest.raises(BundleError, match=r"limit of 39 MB cannot be held, .* alone takes 40 MB"):
+        Bundle(toy_bundle, strict)
+    assert Bundle(toy_bundle, strict, memory_limit_mb=40).generate("a red ball")
+
+
+def test_only_the_stages_of_the_target_are_packed(toy_bundle, monkeypatch):
+    packed = {}
+    opened = backend.OnnxRuntimeSession.__init__
+
+    def watch(self, program, options):
+        packed[program.stem] = options["packed"]
+        opened(self, program, options)
+
+    monkeypatch.setattr(backend.OnnxRuntimeSession, "__init__", watch)
+    Bundle.open(toy_bundle).generate("a red ball")
+    assert packed == {"text_encoder": False, "denoiser": True, "projector": False, "field": True}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from exporter.timing import Speed
 from validate.table.result import Fidelity, Rate, Result, Table
-from validate.table.timing import Speed
 
 SPEED = Speed(ratio=2.345, low=2.2, high=2.4, seconds=0.01, baseline_seconds=0.02345, rounds=20)
 ORIGINAL = Result("original", "PyTorch", "original", rate=Rate(93.125, 90.0, 95.5, 160), step=SPEED)

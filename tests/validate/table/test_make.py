@@ -17,6 +17,7 @@ from exporter.recipe import Recipe
 from exporter.target import load_target
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import RECIPE, break_program, prove, toy_family
+from validate.bench.fresh import Fresh
 from validate.errors import PromptsError
 from validate.table import bench, make
 from validate.table.make import Settings, make_table
@@ -45,12 +46,12 @@ def runs(proved, monkeypatch):
             break_program(out, *BUILT[name])
         return SimpleNamespace(manifest=read_manifest(out))
 
-    def peak(*_):
+    def fresh(order):
         seen.peaks += 1
-        return 1_000_000
+        return Fresh(load_seconds=1.0, seconds=1.0, loaded_bytes=500_000, peak_bytes=1_000_000)
 
     monkeypatch.setattr(make, "build", build)
-    monkeypatch.setattr(bench, "peak_bytes", peak)
+    monkeypatch.setattr(bench, "fresh", fresh)
     monkeypatch.setattr(bench, "STEP_SECONDS", 0.0)
     monkeypatch.setattr(bench, "OBJECT_SECONDS", 0.0)
     with toy_family(proved):

@@ -5,7 +5,7 @@ import torch
 import trimesh
 from diffusers.pipelines.shap_e.renderer import MeshDecoder
 
-from training.mesh_tables import mesh_tables
+from exporter.families.mesh_tables import mesh_tables
 
 
 def test_diffusers_makes_a_closed_outward_sphere():

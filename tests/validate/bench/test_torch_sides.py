@@ -1,0 +1,80 @@
+"""The PyTorch reference and its forms, on a tiny random Shap-E."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from exporter.families.registry import load_model
+from exporter.runtime.generator import decode_context, decode_mesh
+from tests.exporter.tiny import RENDER, sampler, write_tiny_shap_e
+from validate.bench.sides import STAGES, Work
+from validate.bench.torch_sides import BASELINES, TorchSide
+from validate.meshes import chamfer_distance
+
+WORK = Work("a red chair", grid=12, picture=8)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return load_model("shap-e", str(write_tiny_shap_e(tmp_path_factory.mktemp("tiny")))).reference(sampler(), RENDER)
+
+
+@pytest.fixture(scope="module")
+def eager(reference):
+    return TorchSide(reference)
+
+
+def test_an_object_has_every_stage(eager):
+    made = eager.make(WORK)
+    assert set(made.seconds) == set(STAGES) and made.latents.shape == (1, 64, 20)
+
+
+def test_a_composed_object_runs_one_evaluation_and_is_told_for_all(eager, monkeypatch):
+    calls = []
+    predict = eager.reference.predict
+    monkeypatch.setattr(eager.reference, "predict", lambda *given: calls.append(1) or predict(*given))
+    latents = np.zeros((1, 64, 20), np.float32)
+    assert eager.evaluations == 7
+    assert np.array_equal(eager.make(WORK, 1, latents).latents, latents) and len(calls) == 1
+
+
+def test_a_step_is_a_guided_prediction(eager):
+    step = eager.step("a red chair")
+    first = step()
+    assert first.shape == (1, 64, 20) and torch.equal(first, step())
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("naive", 1e-4), ("torch-bf16", 0.1)])
+def test_another_form_predicts_the_same(reference, eager, name, tolerance):
+    other = TorchSide(reference.with_network(BASELINES[name].wrap))
+    wanted, found = eager.step("a red chair")(), other.step("a red chair")()
+    error = float((found - wanted).norm() / wanted.norm())
+    assert found.dtype == torch.float32 and error < tolerance
+    assert (error > 1e-4) == (name == "torch-bf16")
+
+
+@pytest.mark.slow
+def test_a_compiled_network_predicts_the_same(reference, eager):
+    other = TorchSide(reference.with_network(BASELINES["torch-compile"].wrap))
+    assert torch.allclose(other.step("a red chair")(), eager.step("a red chair")(), atol=1e-3)
+
+
+def test_the_mesh_is_diffusers_own(reference, eager):
+    """The random field is moved so that its surface goes through the middle of the volume, and then out of it."""
+    latents = eager.make(WORK).latents
+    context = decode_context(reference, latents)
+    points = np.random.default_rng(0).uniform(-1, 1, (1, 500, 3)).astype(np.float32)
+    middle = np.median(reference.field(points, context)["signed_distance"])
+    renderer = reference.parts.renderer()
+    last = renderer.mlp.mlp[-1]
+    with torch.inference_mode():
+        last.bias[0] -= float(np.arctanh(middle))
+        own, ours = reference.mesh(context, 24), decode_mesh(reference, latents, 24, exact=True)
+        last.bias[0] -= 50.0
+        assert reference.mesh(context, 12).is_empty
+    # diffusers stretches the bordered lattice over the volume.
+    assert len(own.vertices) > 100 and chamfer_distance(own, ours) < 0.1
+    assert len(own.colors) == len(own.vertices) and 0 <= own.colors.min() <= own.colors.max() <= 1
+    assert type(renderer.params_proj).__name__ == "ShapEParamsProjModel"

@@ -1,0 +1,158 @@
+"""Bundles and baselines measured: each made ready, all timed in turns, and each again in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from exporter.meter import Progress, metered
+from exporter.runtime.bundle import Bundle
+from exporter.timing import in_turns, timed
+from validate.bench.fresh import Order, fresh
+from validate.bench.machine import describe
+from validate.bench.result import BenchResult, SideResult
+from validate.bench.sides import BundleSide, Side, Work
+
+LOADS = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may choose. `grid` and `picture` None: the first bundle's own; `picture` 0: none.
+
+    `scheduler` and `steps` are the baselines' own. A baseline whose sampler would take longer than `limit_seconds` is
+    composed of one measured evaluation.
+    """
+
+    baselines: tuple[str, ...] = ()
+    threads: int = 1
+    rounds: int = 5
+    prompt: str = "a red chair"
+    grid: int | None = None
+    picture: int | None = None
+    scheduler: str = "heun"
+    steps: int = 64
+    limit_seconds: float = 60.0
+    fresh: bool = True
+    stand_in: str | None = None
+    memory_limit_mb: int | None = None
+
+    def open(self, folder: Path) -> Bundle:
+        """A bundle as it is to be measured. Raises BundleError."""
+        return Bundle.open(folder, stand_in=self.stand_in, memory_limit_mb=self.memory_limit_mb)
+
+    def order(self, bundle: Bundle, work: Work) -> Order:
+        """What a fresh process is to make of it: one object."""
+        order = Order(str(bundle.folder), work.prompt, work.grid, self.threads)
+        return replace(order, stand_in=bundle.stand_in, memory_limit_mb=self.memory_limit_mb)
+
+
+@dataclass
+class _Entry:
+    """A side that is being measured, and what is known of it so far."""
+
+    result: SideResult
+    order: Order
+    side: Side
+
+
+def measure(folders: Sequence[Path], settings: Settings, progress: Progress) -> BenchResult:
+    """Measure bundles and baselines of the first of them. A baseline that cannot be made says why.
+
+    Raises BundleError for a bundle that cannot be opened.
+    """
+    machine = describe(settings.threads)
+    bundles = [settings.open(folder) for folder in folders]
+    first = bundles[0].manifest
+    picture = first.render.size if settings.picture is None else settings.picture
+    work = Work(settings.prompt, settings.grid or first.mesh.grid, picture)
+    entries = [_bundle(bundle, work, settings) for bundle in bundles]
+    results = {}
+    for name in settings.baselines:
+        order = replace(entries[0].order, baseline=name, scheduler=settings.scheduler, steps=settings.steps)
+        made = _baseline(order, bundles[0], progress)
+        if isinstance(made, SideResult):
+            results[name] = made
+        else:
+            entries.append(made)
+    latents = _warm_up(entries, work, settings, progress)
+    _take_turns(entries, work, latents, settings.rounds, progress)
+    for entry in entries:
+        results[entry.result.name] = _alone(entry, progress) if settings.fresh else entry.result
+    names = [entry.result.name for entry in entries if entry.result.kind == "bundle"]
+    told = {"prompt": work.prompt, "grid": work.grid, "picture": work.picture, "rounds": settings.rounds}
+    told |= {"weights": first.weights.source, "trained": first.weights.trained}
+    return BenchResult(machine, told, [results[name] for name in (*settings.baselines, *names)])
+
+
+def _bundle(bundle: Bundle, work: Work, settings: Settings) -> _Entry:
+    manifest = bundle.manifest
+    sizes = (file.size for file in manifest.files.values())
+    result = SideResult(
+        str(bundle.folder),
+        f"{manifest.name} ({', '.join(sorted({stage.precision for stage in manifest.stages.values()}))})",
+        "bundle",
+        f"{manifest.sampler.scheduler}, {manifest.sampler.steps} steps",
+        manifest.sampler.evaluations,
+        stored_bytes=sum(sizes),
+        program_bytes=sum(stage.size for stage in manifest.stages.values()),
+    )
+    return _Entry(result, settings.order(bundle, work), BundleSide(bundle, settings.threads))
+
+
+def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | SideResult:
+    """The side, made ready; or its result where that fails."""
+    from validate.bench.torch_sides import BASELINES, torch_side
+
+    result = SideResult(
+        order.baseline, BASELINES[order.baseline].title, "baseline", f"{order.scheduler}, {order.steps} steps"
+    )
+    try:
+        with metered(f"make {order.baseline} ready", progress, []):
+            side = torch_side(order.baseline, bundle.manifest, order.scheduler, order.steps, order.threads)
+            # Compilers and exporters do their work at the first evaluation.
+            side.step(order.prompt)()
+    # What a compiler or an exporter raises is not ours to list: it is that side's finding.
+    except Exception as error:
+        return replace(result, reason=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+    return _Entry(replace(result, evaluations=side.evaluations), order, side)
+
+
+def _warm_up(entries: list[_Entry], work: Work, settings: Settings, progress: Progress) -> np.ndarray:
+    """Run every side once; the latents of the first, a bundle. Decides which sides are composed."""
+    for entry in entries:
+        with metered(f"warm up {entry.result.title}", progress, []):
+            if entry.result.kind == "baseline":
+                step = timed(entry.side.step(work.prompt))
+                composed = step * entry.result.evaluations > settings.limit_seconds
+                entry.result = replace(entry.result, composed=composed)
+                entry.order = replace(entry.order, evaluations=1 if composed else None)
+            made = entry.side.make(work, evaluations=1)
+        if entry is entries[0]:
+            latents = made.latents
+    return latents
+
+
+def _take_turns(entries: list[_Entry], work: Work, latents: np.ndarray, rounds: int, progress: Progress) -> None:
+    by_name = {entry.result.name: entry for entry in entries}
+    for number, order in enumerate(in_turns(list(by_name), rounds)):
+        with metered(f"round {number + 1} of {rounds}", progress, []):
+            for done, name in enumerate(order):
+                progress.advanced(f"round {number + 1} of {rounds}", done, len(order))
+                entry = by_name[name]
+                made = entry.side.make(work, entry.order.evaluations, latents if entry.result.composed else None)
+                # What a composed side decodes is an object that a bundle has made.
+                latents = made.latents if entry is entries[0] else latents
+                for stage, seconds in made.seconds.items():
+                    entry.result.seconds.setdefault(stage, []).append(seconds)
+
+
+def _alone(entry: _Entry, progress: Progress) -> SideResult:
+    """The side in fresh processes: some that only open it, and one that makes an object."""
+    with metered(f"a fresh process for {entry.result.title}", progress, []):
+        opened = [fresh(replace(entry.order, objects=0)).load_seconds for _ in range(LOADS - 1)]
+        last = fresh(entry.order)
+    return replace(entry.result, fresh=last, load_seconds=[*opened, last.load_seconds])

@@ -1,0 +1,146 @@
+"""How far each stage of a bundle is from what the machine can do (Williams, Waterman and Patterson, 2009).
+
+A stage cannot be faster than its products at the machine's best rate for their shapes, nor than its weights can be
+read. Attention is counted at the best rate of any shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from exporter.meter import Progress, metered
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.generator import POINTS_AT_ONCE
+from validate.bench.ceilings import GIGA, KINDS, Ceiling, Kind, heaviest, product_ceilings, read_bandwidth
+from validate.bench.grids import NOTHING, Grid, Told, seconds
+from validate.bench.machine import in_words
+from validate.bench.measure import Settings, measure
+from validate.bench.products import STAGES, Counted, Shape, count_products
+from validate.bench.result import STEP
+from validate.bench.sides import DIFFUSION, MESH, BundleSide, Work
+
+Ceilings = dict[Shape, dict[Kind, Ceiling]]
+
+
+@dataclass(frozen=True)
+class StageRoof:
+    """One stage, of diffusion one evaluation: measured seconds, operations, and the least seconds that are possible.
+
+    `least`: by precision, were all its products of that; `reading`: of its weights from memory.
+    """
+
+    name: str
+    precision: str
+    seconds: float
+    operations: int
+    least: dict[Kind, float]
+    reading: float
+
+    def share(self, kind: Kind) -> float:
+        """Of the best that is possible in a precision, from 0 to 1; more where the stage runs in a lower one."""
+        return max(self.least[kind], self.reading) / self.seconds
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """The machine's ceilings by shape, its memory in bytes a second, and every stage below them."""
+
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    ceilings: Ceilings
+    bandwidth: float
+    stages: list[StageRoof]
+
+
+def measure_roofline(folder: Path, settings: Settings, progress: Progress) -> Roofline:
+    """Measure a bundle, then the machine at the bundle's own shapes. Raises BundleError, WeightsError."""
+    bundle = settings.open(folder)
+    result = measure([folder], replace(settings, baselines=(), picture=0, fresh=False), progress)
+    counted = count_products(bundle.manifest)
+    ceilings: Ceilings = {}
+    for shape in heaviest([stage.linear for stage in counted.values()]):
+        with metered(f"product {shape}", progress, []):
+            ceilings[shape] = product_ceilings(shape, settings.threads)
+    with metered("memory", progress, []):
+        bandwidth = read_bandwidth()
+    runs = dict.fromkeys(counted, 1.0) | {MESH: _points(bundle, settings) / POINTS_AT_ONCE}
+    roofs = []
+    for program, name in STAGES.items():
+        part = bundle.manifest.stages.get(program)
+        taken = result.sides[0].percentile(STEP if name == DIFFUSION else name, 50)
+        if name in counted and part and taken:
+            roofs.append(_roof(name, part.precision, taken, counted[name], runs[name], ceilings, part.size / bandwidth))
+    return Roofline(result.machine, result.settings, ceilings, bandwidth, roofs)
+
+
+def tell_roofline(found: Roofline) -> Told:
+    """The machine's ceilings, and each stage's share of them."""
+    best = [[str(shape), *(_rate(kinds.get(kind)) for kind in KINDS)] for shape, kinds in found.ceilings.items()]
+    rows = [
+        [
+            f"{stage.name} ({stage.precision})",
+            seconds(stage.seconds),
+            f"{stage.operations / GIGA:.3g}",
+            f"{stage.operations / stage.seconds / GIGA:.3g}",
+            *(f"{100 * stage.share(kind):.0f} %" if kind in stage.least else NOTHING for kind in KINDS),
+            seconds(stage.reading),
+        ]
+        for stage in found.stages
+    ]
+    words = [
+        "Products: Gop/s of the fastest library at each shape, rows x inner x columns.",
+        "Stages: seconds of one object, of diffusion one evaluation; share: of the time that was needed, the part that "
+        "its products (or reading its weights) would take at the machine's best, were all of them fp32, bf16 or int8. "
+        "Above 100 %: it runs in less than that precision. Attention is counted in the same precision, at the best "
+        "rate of any shape.",
+        f"Memory: {found.bandwidth / GIGA:.1f} GB/s.",
+        f"{found.settings['weights']} on {in_words(found.machine)}.",
+    ]
+    grids = [
+        Grid(("product", *(f"{kind} Gop/s" for kind in KINDS)), best),
+        Grid(("stage", "seconds", "Gop", "Gop/s", *(f"share of {kind}" for kind in KINDS), "reading"), rows),
+    ]
+    return Told(_data(found), grids, words)
+
+
+def _roof(
+    name: str, precision: str, taken: float, counted: Counted, runs: float, ceilings: Ceilings, reading: float
+) -> StageRoof:
+    operations = round(runs * (counted.linear_operations + counted.attention_operations))
+    least = {}
+    for kind in KINDS:
+        rates = {shape: kinds[kind].rate for shape, kinds in ceilings.items() if kind in kinds}
+        if rates:
+            least[kind] = runs * _least(counted, rates)
+    return StageRoof(name, precision, taken, operations, least, reading)
+
+
+def _least(counted: Counted, rates: Mapping[Shape, float]) -> float:
+    """Seconds of a stage's products at given rates; a shape that was not measured, at the best of them."""
+    best = max(rates.values())
+    products = sum(times * shape.operations / rates.get(shape, best) for shape, times in counted.linear.items())
+    return products + counted.attention_operations / best
+
+
+def _points(bundle: Bundle, settings: Settings) -> int:
+    """How many points the field is asked for one object."""
+    side = BundleSide(bundle, settings.threads)
+    side.make(Work(settings.prompt, settings.grid or bundle.manifest.mesh.grid))
+    return side.bundle.points
+
+
+def _rate(ceiling: Ceiling | None) -> str:
+    return f"{ceiling.rate / GIGA:.0f} {ceiling.library}" if ceiling else NOTHING
+
+
+def _data(found: Roofline) -> dict[str, Any]:
+    products = {
+        str(shape): {kind: asdict(ceiling) for kind, ceiling in kinds.items()}
+        for shape, kinds in found.ceilings.items()
+    }
+    stages = [asdict(stage) | {"share": {kind: stage.share(kind) for kind in stage.least}} for stage in found.stages]
+    told = {"machine": found.machine, "settings": found.settings, "products": products}
+    return told | {"bytes_per_second": found.bandwidth, "stages": stages}
