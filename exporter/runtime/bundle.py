@@ -192,4 +192,10 @@ class Bundle:
         return open_session(target["backend"], program, options | {"packed": packed})
 
     def _run(self, stage: str, arrays: Arrays) -> Arrays:
-        return self.session(stage).run(arrays)
+        found = self.session(stage).run(arrays)
+        if missing := [tensor.name for tensor in self.manifest.stages[stage].outputs if tensor.name not in found]:
+            raise BundleError(
+                f"{self.folder}: the program of stage '{stage}' does not make {', '.join(missing)}, which the manifest "
+                "lists: it is not the program that this manifest was written for"
+            )
+        return found

@@ -49,4 +49,5 @@ FAULT = Fault(
     "runs two builds into the same folder with the same cache; both end well, and one whole bundle is in place",
     60,
     attempts,
+    sample=2,
 )

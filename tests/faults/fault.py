@@ -31,13 +31,15 @@ Attempts = Callable[[Path, int, random.Random], Iterator[Attempt]]
 class Fault:
     """A loop of blows. `attempts(folder, count, rng)` yields `count` of them, working in an empty folder.
 
-    `survived`: what is claimed of every attempt, to follow the word "every" or "each".
+    `survived`: what is claimed of every attempt, to follow the word "every" or "each". `sample`: how many the ordinary
+    tests make.
     """
 
     name: str
     survived: str
     count: int
     attempts: Attempts
+    sample: int = 24
 
 
 @dataclass

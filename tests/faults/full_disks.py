@@ -63,4 +63,5 @@ FAULT = Fault(
     "the cache has no damaged entry and nothing half-written is left",
     200,
     attempts,
+    sample=4,
 )

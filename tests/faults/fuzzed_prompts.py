@@ -73,4 +73,5 @@ FAULT = Fault(
     "refused with words",
     20_000,
     attempts,
+    sample=500,
 )

@@ -111,4 +111,5 @@ FAULT = Fault(
     "reads a recipe with one to four random edits; it is read or refused with words, in less than 5 s and 1 GiB",
     100_000,
     attempts,
+    sample=500,
 )

@@ -123,4 +123,5 @@ FAULT = Fault(
     "or with words",
     400,
     attempts,
+    sample=20,
 )

@@ -62,4 +62,5 @@ FAULT = Fault(
     "of the cache is damaged, and the next build makes the same bundle and leaves nothing else behind",
     300,
     attempts,
+    sample=3,
 )

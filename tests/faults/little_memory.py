@@ -38,4 +38,5 @@ FAULT = Fault(
     "makes a mesh with 1 MiB to 512 MiB more than the process has; it ends with the mesh or says that memory is short",
     200,
     attempts,
+    sample=6,
 )

@@ -92,4 +92,5 @@ FAULT = Fault(
     "runs",
     600,
     attempts,
+    sample=12,
 )
