@@ -44,7 +44,7 @@ def failure_of(error: BaseException) -> Failure | None:
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}the disk is full; nothing half-written was left behind"
         return Failure(kind, message, EnvironmentProblem.exit_code)
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
         return Failure(kind, f"{error.filename}: no permission to write or read it", EnvironmentProblem.exit_code)
     if isinstance(error, MemoryError):
         message = "not enough memory; close other programs, or use a smaller --grid or model"
