@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from exporter.quantize.policy import Policy, Precision, Rule
 from exporter.section import Section
 
 Saving = Literal["time", "bytes"]
+NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ModelSection(Section):
@@ -47,6 +48,16 @@ class SamplerSection(Section):
         ge=0,
         le=100,
     )
+    guidance_interval: list[NoiseLevel] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=2,
+        title="Guidance interval",
+        description="[lowest, highest] noise level with guidance; outside it the prompt's own half of the batch runs "
+        "alone, at half the cost. None: guidance everywhere. A noise level is the ratio of noise to signal, "
+        "sqrt((1 - a)/a) with the scheduler's cumulative alpha a; Shap-E's go from 403 down to 0.1",
+        json_schema_extra={"unit": "noise levels"},
+    )
     clamp: Literal["diffusers", "openai"] = Field(
         default="diffusers",
         title="Clamp order",
@@ -57,6 +68,13 @@ class SamplerSection(Section):
         title="Unrolling",
         description="step: one graph per evaluation and a host loop; loop: one ONNX Loop; full: all steps in one graph",
     )
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _from_low_to_high(cls, interval: list[float] | None) -> list[float] | None:
+        if interval and interval[0] >= interval[1]:
+            raise ValueError(f"found {interval}; write the lower noise level first")
+        return interval
 
 
 class MeshSection(Section):

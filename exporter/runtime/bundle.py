@@ -12,6 +12,7 @@ from exporter.errors import BundleError
 from exporter.runtime.generator import Context, OnStep, decode_mesh
 from exporter.runtime.mesh import Mesh
 from exporter.runtime.noise import noise
+from exporter.runtime.prompt_memory import PromptMemory
 from exporter.runtime.session import Session, open_session
 from exporter.runtime.tokenizer import PromptTokenizer
 
@@ -31,6 +32,7 @@ class Bundle:
         shipped = manifest.tokenizer
         self.tokenizer = PromptTokenizer((folder / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
         self._sessions: dict[str, Session] = {}
+        self._embeddings = PromptMemory(self._encode)
 
     @classmethod
     def open(cls, path: str | Path, verify: bool = True, stand_in: str | None = None) -> Bundle:
@@ -89,8 +91,9 @@ class Bundle:
         return "renderer" in self.manifest.stages
 
     def encode(self, prompts: list[str]) -> np.ndarray:
-        """Prompts to embeddings [B, E]; a prompt longer than the context is cut as the reference cuts it."""
-        return self._run("text_encoder", {"input_ids": self.tokenizer.encode(prompts)})["embedding"]
+        """Prompts to embeddings [B, E], a repeated one from memory; a prompt longer than the context is cut as the
+        reference cuts it."""
+        return self._embeddings(prompts)
 
     def sample(self, embedding: np.ndarray, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
         """Embeddings [B, E] and unit normal noise [B, N, D] to latents [B, N, D].
@@ -140,6 +143,9 @@ class Bundle:
         if engines:
             program = self.folder / engines.stages[stage].file
         return open_session(target["backend"], program, target.get("session", {}))
+
+    def _encode(self, prompts: list[str]) -> np.ndarray:
+        return self._run("text_encoder", {"input_ids": self.tokenizer.encode(prompts)})["embedding"]
 
     def _run(self, stage: str, arrays: Arrays) -> Arrays:
         return self.session(stage).run(arrays)

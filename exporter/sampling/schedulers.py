@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     DDIMScheduler,
@@ -12,6 +14,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
 )
+from numpy.typing import ArrayLike, NDArray
 
 from exporter.errors import RecipeError, did_you_mean
 
@@ -86,6 +89,23 @@ def start(scheduler: Any, steps: int) -> torch.Tensor:
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
     return scheduler.timesteps
+
+
+def noise_levels(scheduler: Any, timesteps: torch.Tensor) -> NDArray[np.float64]:
+    """The noise level sqrt((1 - a)/a) at each of a scheduler's timesteps [T], trained or between two that are."""
+    kept = scheduler.alphas_cumprod.double().numpy()
+    trained = 0.5 * np.log((1.0 - kept) / kept)
+    return np.exp(np.interp(timesteps.double().numpy(), np.arange(len(trained)), trained))
+
+
+def guided_at(levels: ArrayLike, scale: float, interval: Sequence[float] | None) -> NDArray[np.bool_]:
+    """At which noise levels [T] the prompt is weighed against no prompt.
+
+    Guidance at an interval of noise levels alone: Kynkaanniemi et al., arXiv 2404.07724.
+    """
+    found = np.asarray(levels, dtype=np.float64)
+    low, high = interval or (0.0, math.inf)
+    return (scale > 1.0) & (found >= low) & (found <= high)
 
 
 def timesteps_for_model(timesteps: torch.Tensor, clamp: str) -> torch.Tensor:

@@ -23,7 +23,7 @@ STEPS = 8
 def make_step(tiny, settings):
     table = probe(make_scheduler(settings.scheduler, tiny.scheduler(), settings.clamp), settings.steps, settings.clamp)
     clamp = 1.0 if settings.clamp == "openai" else None
-    return SamplerStep(tiny.denoiser(), table, settings.guidance_scale, clamp), table
+    return SamplerStep(tiny.denoiser(), table, settings.guidance_scale, clamp, settings.guidance_interval), table
 
 
 def start_of(table, seed=0):
