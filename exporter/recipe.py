@@ -290,6 +290,12 @@ class ValidationSection(Section):
     seeds: int = Field(
         default=1, title="Seeds", description="Objects made of each prompt", ge=1, json_schema_extra={"unit": "seeds"}
     )
+    sampler: SamplerSection | None = Field(
+        default=None,
+        title="Reference sampler",
+        description="How the reference samples the objects that R-Precision is compared with, where this recipe saves "
+        "evaluations; the recipe's own sampler for none",
+    )
     max_drop: float = Field(
         default=0.0,
         title="Largest drop",

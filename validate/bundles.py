@@ -71,8 +71,8 @@ def validate_bundle(
     if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
         plan = plan_quality(recipe, options)
     reference = load_reference(bundle.manifest, recipe, options.weights)
-    if plan and options.cache:
-        plan = replace(plan, memory=reference_memory(bundle.manifest, recipe, reference))
+    if plan:
+        plan = with_reference(plan, bundle.manifest, recipe, options)
     context = make_context(bundle, reference, recipe, plan, progress)
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
@@ -121,6 +121,17 @@ def plan_quality(recipe: Recipe, options: Options) -> QualityPlan:
         max_drop_points=recipe.validation.max_drop,
         workers=options.workers,
     )
+
+
+def with_reference(plan: QualityPlan, manifest: Manifest, recipe: Recipe, options: Options) -> QualityPlan:
+    """The plan with the reference that a recipe's quality is compared with, and its objects of former times.
+
+    Raises WeightsError as `load_reference` does.
+    """
+    sampled = recipe.model_copy(update={"sampler": recipe.validation.sampler or recipe.sampler})
+    reference = load_reference(manifest, sampled, options.weights)
+    memory = reference_memory(manifest, sampled, reference) if options.cache else None
+    return replace(plan, reference=reference, memory=memory)
 
 
 def make_context(

@@ -36,7 +36,11 @@ class StageSpec(Protocol):
 
 @dataclass(frozen=True)
 class QualityPlan:
-    """Which objects are made for the judge, and what it chooses from. `memory` keeps the reference's objects."""
+    """Which objects are made for the judge, and what it chooses from.
+
+    `reference`: whose objects the bundle's are compared with, where that is not the reference of the other rungs;
+    `memory` keeps its objects.
+    """
 
     prompts: tuple[Prompt, ...]
     captions: tuple[Prompt, ...]
@@ -48,6 +52,7 @@ class QualityPlan:
     views: Views = field(default_factory=Views)
     batch: int = 32
     workers: int = 0
+    reference: Generator | None = None
     memory: ObjectMemory | None = None
 
 

@@ -28,8 +28,8 @@ class CoefficientTable:
     """One row for each evaluation of the network; float64.
 
     `timesteps` [T]: what the network is told. `input_scale` [T]: the sample is multiplied by it for the network.
-    `noise_levels` [T]: noise to signal of the sample. `coefficients` [T,5]: in the order of `TERMS`. `clip`: magnitude of
-    the scheduler's clipping, None where it does not clip. The sampler starts at unit noise times `init_noise_sigma`.
+    `noise_levels` [T]: noise to signal of the sample. `coefficients` [T,5]: in the order of `TERMS`. `clip`: where the
+    scheduler clips, None where it does not. The sampler starts at unit noise times `init_noise_sigma`.
     """
 
     timesteps: np.ndarray

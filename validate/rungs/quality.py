@@ -44,7 +44,7 @@ def run(context: Context) -> Outcome:
     reference, bundle = (
         _score(_maker(generator, plan, _labelled(context.progress, label), memory), plan, captions)
         for label, generator, memory in (
-            ("reference", context.reference, plan.memory),
+            ("reference", plan.reference or context.reference, plan.memory),
             ("bundle", context.bundle, None),
         )
     )
