@@ -42,6 +42,20 @@ class SamplerSection(Section):
         le=1000,
         json_schema_extra={"unit": "steps"},
     )
+    spacing: Literal["karras", "exponential"] = Field(
+        default="karras",
+        title="Spacing",
+        description="How the noise levels of the steps are spaced. karras: as in arXiv 2206.00364, with rho 7; "
+        "exponential: evenly in their logarithm, which suits few steps. ddim is even in time",
+    )
+    highest_noise: float | None = Field(
+        default=None,
+        title="Highest noise",
+        description="Noise level that sampling begins at, the model's own highest for none: Shap-E's is 403, of which "
+        "few steps spend most where nothing is decided yet",
+        gt=0,
+        json_schema_extra={"unit": "noise levels"},
+    )
     guidance_scale: float = Field(
         title="Guidance scale",
         description="Classifier-free guidance; 1 or less runs the denoiser once per evaluation, without guidance",
@@ -75,6 +89,12 @@ class SamplerSection(Section):
         if interval and interval[0] >= interval[1]:
             raise ValueError(f"found {interval}; write the lower noise level first")
         return interval
+
+    @model_validator(mode="after")
+    def _ddim_is_even_in_time(self) -> SamplerSection:
+        if self.scheduler == "ddim" and (self.spacing != "karras" or self.highest_noise is not None):
+            raise ValueError("ddim's steps are even in time; spacing and highest_noise go with heun, euler, dpmpp_2m")
+        return self
 
 
 class MeshSection(Section):

@@ -25,8 +25,9 @@ def print_sampler(attempt: SamplerAttempt) -> None:
 def _sampler(candidate: Candidate) -> str:
     sampler = candidate.sampler
     interval = sampler.guidance_interval
-    where = f", guidance from noise level {interval[1]:g} to {interval[0]:g}" if interval else ""
-    return f"{sampler.scheduler}, {sampler.steps} steps{where}"
+    begin = f" from {sampler.highest_noise:g}" if sampler.highest_noise else ""
+    where = f", guidance from {interval[1]:g} to {interval[0]:g}" if interval else ""
+    return f"{sampler.scheduler}, {sampler.steps} {sampler.spacing} steps{begin}{where}"
 
 
 def print_attempt(attempt: Attempt) -> None:

@@ -18,17 +18,20 @@ from exporter.meter import Progress, StepRecord, metered
 from exporter.quantize.calibration import choose_prompts
 from exporter.recipe import Recipe, SamplerSection
 from exporter.runtime.noise import noise
-from exporter.sampling.schedulers import guided_at, make_scheduler, noise_levels, start
+from exporter.sampling.schedulers import guided_at, noise_levels, schedule_of, start
 from validate.trial import Verdict
 
 SCREEN = "screen samplers"
-PROMPTS = 8
-SOLVERS = ("dpmpp_2m", "heun", "euler", "ddim")
-STEPS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
-# Where guidance might be spared: at high noise, where the prompt decides little yet, and at low, where it has decided.
-INTERVALS = ((0.0, 100.0), (0.0, 30.0), (0.0, 10.0), (1.0, 500.0), (1.0, 100.0), (1.0, 30.0))
-
-Latents = Callable[[SamplerSection], np.ndarray]
+PROMPTS = 4
+SOLVERS = ("dpmpp_2m", "euler", "heun")
+STEPS = (3, 4, 5, 6, 7, 8, 10, 12)
+TYPICAL = 8
+SCHEDULES: tuple[tuple[str, float | None], ...] = (
+    ("karras", None), ("karras", 80.0), ("karras", 40.0), ("karras", 20.0),
+    ("exponential", None), ("exponential", 80.0), ("exponential", 40.0), ("exponential", 20.0),
+)  # fmt: skip
+# Where guidance might be spared: at high noise, where all prompts look alike yet, and at low, where all is decided.
+INTERVALS = ((0.0, 30.0), (0.0, 15.0), (0.0, 8.0), (0.0, 4.0), (0.2, 15.0), (0.5, 15.0))
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
-        chosen = self.sampler.model_dump(mode="json", include={"scheduler", "steps", "guidance_interval"})
+        fields = {"scheduler", "steps", "spacing", "highest_noise", "guidance_interval"}
+        chosen = self.sampler.model_dump(mode="json", include=fields)
         return chosen | {"rows": self.rows, "latents_relative_l2": self.error}
 
 
@@ -105,44 +109,72 @@ def search_samplers(
 
 
 def screen(model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None]) -> list[Candidate]:
-    """All solvers with guidance as the recipe has it, then intervals of guidance for those on the front."""
+    """Schedules first, each with one solver; under the two nearest all solvers; then intervals of guidance.
+
+    `told(done, 0)` is told how many samplers were tried.
+    """
     own = recipe.sampler
-    prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
-    embedding = model.reference(own, recipe.render).encode(prompts)
-    unit = np.stack([noise(seed, model.latent_shape) for seed in range(len(prompts))])
+    screened = _Screen(model, recipe, told)
+    schedules = screened(
+        own.model_copy(update={"scheduler": SOLVERS[0], "steps": TYPICAL, "spacing": spacing, "highest_noise": highest})
+        for spacing, highest in SCHEDULES
+        if highest is None or highest < screened.highest
+    )
+    nearest = sorted(schedules, key=lambda candidate: candidate.error)[:2]
+    solvers = screened(
+        candidate.sampler.model_copy(update={"scheduler": solver, "steps": steps})
+        for candidate in nearest
+        for solver in SOLVERS
+        for steps in STEPS
+    )
+    found = schedules + solvers
+    if own.guidance_scale > 1.0 and not own.guidance_interval:
+        found += screened(
+            candidate.sampler.model_copy(update={"guidance_interval": list(interval)})
+            for candidate in front_of(found)
+            for interval in INTERVALS
+        )
+    return found
 
-    def latents(sampler: SamplerSection) -> np.ndarray:
-        return model.reference(sampler, recipe.render).sample(embedding, unit)
 
-    most = count_rows(model, own)
-    goal = latents(own)
+class _Screen:
+    """How far the latents of samplers are from the recipe's own, on a few prompts that validation never sees."""
 
-    def screened(samplers: Iterable[SamplerSection]) -> list[Candidate]:
-        counted = [(sampler, count_rows(model, sampler)) for sampler in samplers]
-        cheaper = [(sampler, rows) for sampler, rows in counted if rows < most]
+    def __init__(self, model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None]) -> None:
+        self.model, self.recipe, self.told = model, recipe, told
+        prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
+        self.embedding = model.reference(recipe.sampler, recipe.render).encode(prompts)
+        self.unit = np.stack([noise(seed, model.latent_shape) for seed in range(len(prompts))])
+        self.goal = self._latents(recipe.sampler)
+        self.most = count_rows(model, recipe.sampler)
+        self.highest = levels_of(model, recipe.sampler)[0]
+        self.count = 0
+
+    def __call__(self, samplers: Iterable[SamplerSection]) -> list[Candidate]:
+        """Those that cost less than the recipe's own."""
         found = []
-        for done, (sampler, rows) in enumerate(cheaper, start=1):
-            found.append(Candidate(sampler, rows, _distance(goal, latents(sampler))))
-            told(done, len(cheaper))
+        for sampler in samplers:
+            rows = count_rows(self.model, sampler)
+            if rows < self.most:
+                found.append(Candidate(sampler, rows, _distance(self.goal, self._latents(sampler))))
+                self.count += 1
+                self.told(self.count, 0)
         return found
 
-    solvers = screened(
-        own.model_copy(update={"scheduler": solver, "steps": steps}) for solver in SOLVERS for steps in STEPS
-    )
-    if own.guidance_scale <= 1.0 or own.guidance_interval:
-        return solvers
-    return solvers + screened(
-        candidate.sampler.model_copy(update={"guidance_interval": list(interval)})
-        for candidate in front_of(solvers)
-        for interval in INTERVALS
-    )
+    def _latents(self, sampler: SamplerSection) -> np.ndarray:
+        return self.model.reference(sampler, self.recipe.render).sample(self.embedding, self.unit)
 
 
 def count_rows(model: LoadedModel, sampler: SamplerSection) -> int:
     """How many rows the network is given for one object."""
-    scheduler = make_scheduler(sampler.scheduler, model.scheduler(), sampler.clamp)
-    levels = noise_levels(scheduler, start(scheduler, sampler.steps))
+    levels = levels_of(model, sampler)
     return len(levels) + int(guided_at(levels, sampler.guidance_scale, sampler.guidance_interval).sum())
+
+
+def levels_of(model: LoadedModel, sampler: SamplerSection) -> np.ndarray:
+    """The noise level at each evaluation, the highest first."""
+    scheduler = schedule_of(sampler, model.scheduler())
+    return noise_levels(scheduler, start(scheduler, sampler.steps))
 
 
 def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -17,8 +17,8 @@ import torch
 from exporter.sampling.schedulers import (
     clip_range,
     guided_at,
-    make_scheduler,
     noise_levels,
+    schedule_of,
     start,
     timesteps_for_model,
 )
@@ -35,6 +35,10 @@ class SamplerSettings(Protocol):
     def scheduler(self) -> str: ...
     @property
     def steps(self) -> int: ...
+    @property
+    def spacing(self) -> str: ...
+    @property
+    def highest_noise(self) -> float | None: ...
     @property
     def guidance_scale(self) -> float: ...
     @property
@@ -96,7 +100,7 @@ class Reference(ABC):
     def __init__(self, scheduler: Any, latent_shape: tuple[int, int], settings: SamplerSettings) -> None:
         self.latent_shape = latent_shape
         self.settings = settings
-        self.scheduler = make_scheduler(settings.scheduler, scheduler, settings.clamp)
+        self.scheduler = schedule_of(settings, scheduler)
         self.clip = clip_range(scheduler)
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,19 @@ from exporter.errors import RecipeError, did_you_mean
 
 STOCHASTIC = ("ddpm", "euler_ancestral", "k_dpm_2_ancestral", "dpm_sde", "sde_dpmpp_2m", "lcm", "tcd", "repaint", "sa")
 ADAPTIVE = ("dpm_adaptive", "rk45", "thresholding")
+
+
+class Schedule(Protocol):
+    """The part of a sampler section that a scheduler is made from."""
+
+    @property
+    def scheduler(self) -> str: ...
+    @property
+    def spacing(self) -> str: ...
+    @property
+    def highest_noise(self) -> float | None: ...
+    @property
+    def clamp(self) -> str: ...
 
 
 def _heun(own: Any, betas: list[float], clip: bool) -> Any:
@@ -76,6 +89,25 @@ def make_scheduler(name: str, own: Any, clamp: str) -> Any:
         raise RecipeError(_refusal(name))
     clip = bool(own.config.get("clip_sample", False)) and clamp == "diffusers"
     return SCHEDULERS[name](own, own.betas.tolist(), clip)
+
+
+def schedule_of(settings: Schedule, own: Any) -> Any:
+    """The diffusers scheduler of a sampler section, its noise levels spaced and bounded as the section says.
+
+    Raises RecipeError for a highest noise level beyond those that the model was trained on.
+    """
+    scheduler = make_scheduler(settings.scheduler, own, settings.clamp)
+    if settings.spacing != "karras":
+        scheduler.register_to_config(use_karras_sigmas=False, **{f"use_{settings.spacing}_sigmas": True})
+    if settings.highest_noise is not None:
+        lowest, highest = noise_levels(scheduler, torch.tensor([0, len(scheduler.betas) - 1]))
+        if not lowest < settings.highest_noise <= highest:
+            raise RecipeError(
+                f"sampler.highest_noise: found {settings.highest_noise:g}; the model knows noise levels from "
+                f"{lowest:.2g} to {highest:.0f}"
+            )
+        scheduler.register_to_config(sigma_min=float(lowest), sigma_max=settings.highest_noise)
+    return scheduler
 
 
 def clip_range(own: Any) -> float:

@@ -61,7 +61,9 @@ def test_rows_are_those_of_both_branches(tiny, changes, rows):
 def test_samplers_are_screened_and_the_fastest_good_one_is_chosen(tiny, monkeypatch):
     monkeypatch.setattr(samplers, "SOLVERS", ("dpmpp_2m", "euler"))
     monkeypatch.setattr(samplers, "STEPS", (2, 4, 40))
-    monkeypatch.setattr(samplers, "INTERVALS", ((0.0, 100.0),))
+    monkeypatch.setattr(samplers, "TYPICAL", 5)
+    monkeypatch.setattr(samplers, "SCHEDULES", (("karras", None), ("exponential", 40.0), ("karras", 1e6)))
+    monkeypatch.setattr(samplers, "INTERVALS", ((0.0, 20.0),))
     judged, told = [], []
 
     def judge(sampler):
@@ -72,7 +74,7 @@ def test_samplers_are_screened_and_the_fastest_good_one_is_chosen(tiny, monkeypa
     found = search_samplers(tiny.model, tiny.recipe, judge, Silent(), told.append)
     assert found.rows == 14 and found.attempts == told and [a.candidate.sampler for a in told] == judged
     # Forty steps cost more than the recipe's own seven evaluations; an interval is tried of what is on the front.
-    assert all(candidate.rows < 14 for candidate in found.front) and 4 < found.screened <= 8
+    assert all(candidate.rows < 14 for candidate in found.front) and 2 + 8 < found.screened <= 2 + 8 + 10
     assert any(candidate.sampler.guidance_interval for candidate in found.front)
     assert found.chosen is not None and found.chosen.rows == min(c.rows for c in found.front if c.rows >= 6)
     told_json = json.loads(json.dumps(found.to_dict()))
@@ -82,7 +84,9 @@ def test_samplers_are_screened_and_the_fastest_good_one_is_chosen(tiny, monkeypa
 def test_without_guidance_there_is_no_interval_of_it(tiny, monkeypatch):
     monkeypatch.setattr(samplers, "SOLVERS", ("euler",))
     monkeypatch.setattr(samplers, "STEPS", (2, 3))
+    monkeypatch.setattr(samplers, "SCHEDULES", (("karras", None),))
+    monkeypatch.setattr(samplers, "TYPICAL", 4)
     unguided = tiny.recipe.sampler.model_copy(update={"guidance_scale": 1.0})
     recipe = tiny.recipe.model_copy(update={"sampler": unguided})
     found = search_samplers(tiny.model, recipe, lambda sampler: Verdict(False, "no"), Silent(), lambda attempt: None)
-    assert found.screened == 2 and found.chosen is None
+    assert found.screened == 3 and found.chosen is None
