@@ -128,10 +128,12 @@ def with_reference(plan: QualityPlan, manifest: Manifest, recipe: Recipe, option
 
     Raises WeightsError as `load_reference` does.
     """
-    sampled = recipe.model_copy(update={"sampler": recipe.validation.sampler or recipe.sampler})
+    other = recipe.validation.sampler
+    sampled = recipe.model_copy(update={"sampler": other or recipe.sampler})
     reference = load_reference(manifest, sampled, options.weights)
     memory = reference_memory(manifest, sampled, reference) if options.cache else None
-    return replace(plan, reference=reference, memory=memory)
+    against = f"against {other.steps} {other.scheduler} steps: " if other else ""
+    return replace(plan, reference=reference, against=against, memory=memory)
 
 
 def make_context(

@@ -39,7 +39,7 @@ class QualityPlan:
     """Which objects are made for the judge, and what it chooses from.
 
     `reference`: whose objects the bundle's are compared with, where that is not the reference of the other rungs;
-    `memory` keeps its objects.
+    `against` says how it samples, `memory` keeps its objects.
     """
 
     prompts: tuple[Prompt, ...]
@@ -53,6 +53,7 @@ class QualityPlan:
     batch: int = 32
     workers: int = 0
     reference: Generator | None = None
+    against: str = ""
     memory: ObjectMemory | None = None
 
 

@@ -96,8 +96,9 @@ def test_a_sampler_with_fewer_evaluations_becomes_a_recipe(place: Path, capsys: 
     assert found.quantization == own.quantization and found.name == "tiny_tuned"
     assert run(["build", "fast/few_recipe.yaml", "-o", "fast/bundle"]) == 0
     assert run(["validate", "fast/bundle", *judged]) in (0, 5)
-    told = json.loads((place / "fast/bundle/reports/report.json").read_text())
-    assert {rung["name"]: rung["passed"] for rung in told["rungs"]}["denoiser"]
+    told = (place / "fast/bundle/reports/report.json").read_text()
+    assert {rung["name"]: rung["passed"] for rung in json.loads(told)["rungs"]}["denoiser"]
+    assert f"against {own.sampler.steps} heun steps: from" in told
 
 
 def test_a_goal_out_of_reach_exits_with_5_and_writes_nothing(place: Path, capsys: pytest.CaptureFixture) -> None:

@@ -103,6 +103,12 @@ def test_noise_levels_are_the_schedulers_own(tiny, name, steps):
         assert np.allclose(levels, scheduler.sigmas.numpy()[: len(levels)], rtol=1e-3)
 
 
+@pytest.mark.parametrize("setting", ["spacing=exponential", "highest_noise=40.0"])
+def test_ddim_has_no_schedule_of_noise_levels(setting):
+    with pytest.raises(RecipeError, match="even in time"):
+        load_recipe("recipes/shape_e_fp32.yaml", ["sampler.scheduler=ddim", f"sampler.{setting}"])
+
+
 @pytest.mark.parametrize(
     ("interval", "told"),
     [("[5, 0.3]", "lower noise level first"), ("[-1, 3]", "greater"), ("[1]", "guidance_interval")],
