@@ -115,10 +115,11 @@ def screen(model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None])
     """
     own = recipe.sampler
     screened = _Screen(model, recipe, told)
+    typical = min(TYPICAL, max(1, len(screened.levels) // 2))
     schedules = screened(
-        own.model_copy(update={"scheduler": SOLVERS[0], "steps": TYPICAL, "spacing": spacing, "highest_noise": highest})
+        own.model_copy(update={"scheduler": SOLVERS[0], "steps": typical, "spacing": spacing, "highest_noise": highest})
         for spacing, highest in SCHEDULES
-        if highest is None or highest < screened.highest
+        if highest is None or highest < screened.levels[0]
     )
     nearest = sorted(schedules, key=lambda candidate: candidate.error)[:2]
     solvers = screened(
@@ -147,7 +148,7 @@ class _Screen:
         self.unit = np.stack([noise(seed, model.latent_shape) for seed in range(len(prompts))])
         self.goal = self._latents(recipe.sampler)
         self.most = count_rows(model, recipe.sampler)
-        self.highest = levels_of(model, recipe.sampler)[0]
+        self.levels = levels_of(model, recipe.sampler)
         self.count = 0
 
     def __call__(self, samplers: Iterable[SamplerSection]) -> list[Candidate]:
