@@ -133,7 +133,7 @@ def noise_levels(scheduler: Any, timesteps: torch.Tensor) -> NDArray[np.float64]
 def guided_at(levels: ArrayLike, scale: float, interval: Sequence[float] | None) -> NDArray[np.bool_]:
     """At which noise levels [T] the prompt is weighed against no prompt.
 
-    Guidance at an interval of noise levels alone: Kynkaanniemi et al., arXiv 2404.07724.
+    Guidance at an interval of noise levels alone: Kynkäänniemi et al., arXiv 2404.07724.
     """
     found = np.asarray(levels, dtype=np.float64)
     low, high = interval or (0.0, math.inf)
