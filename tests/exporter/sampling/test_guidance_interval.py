@@ -7,6 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from exporter.build import build
@@ -31,7 +32,7 @@ LEVELS = st.lists(st.floats(1e-3, 200.0), min_size=1, max_size=20)
 BOUNDS = st.tuples(st.floats(0, 300.0), st.floats(0, 300.0)).map(sorted)
 
 
-def batches_of(module, settings, table, embedding, sample):
+def batches_of(module, table, embedding, sample):
     seen = []
     hook = module.denoiser.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
     latents = run_steps(in_torch(module), table, sample, embedding)
@@ -45,7 +46,7 @@ def test_the_step_equals_the_reference_and_halves_its_batch_outside(tiny, schedu
     settings = sampler(scheduler=scheduler, clamp=clamp, guidance_interval=INTERVAL)
     module, table = make_step(tiny, settings)
     embedding, unit, sample = start_of(table)
-    actual, batches = batches_of(module, settings, table, embedding, sample)
+    actual, batches = batches_of(module, table, embedding, sample)
     inside = (table.noise_levels >= INTERVAL[0]) & (table.noise_levels <= INTERVAL[1])
     assert 0 < inside.sum() < len(inside) and batches == [4 if guided else 2 for guided in inside]
     expected = tiny.reference(settings, RENDER).sample(embedding, unit)
@@ -60,7 +61,7 @@ def test_an_interval_around_all_levels_or_none(tiny, interval, batch):
     settings = sampler(scheduler="euler", guidance_interval=interval)
     module, table = make_step(tiny, settings)
     embedding, unit, sample = start_of(table)
-    actual, batches = batches_of(module, settings, table, embedding, sample)
+    actual, batches = batches_of(module, table, embedding, sample)
     assert set(batches) == {batch}
     plain = sampler(scheduler="euler", guidance_scale=3.0 if batch == 4 else 1.0)
     assert compare(tiny.reference(plain, RENDER).sample(embedding, unit), actual).relative_l2 < 1e-4
@@ -100,6 +101,7 @@ def test_a_wider_interval_guides_wherever_a_narrower_one_does(levels, first, sec
     assert [first[0] <= level <= first[1] for level in levels] == inner.tolist()
 
 
+@hypothesis_settings(max_examples=20)
 @given(st.sampled_from(["heun", "euler", "ddim", "dpmpp_2m"]), st.integers(2, 40))
 def test_noise_levels_are_the_schedulers_own(tiny, name, steps):
     scheduler = make_scheduler(name, tiny.scheduler(), "diffusers")
@@ -126,9 +128,8 @@ def test_wrong_intervals_are_told(interval, told):
 
 def test_a_quantized_bundle_of_few_evaluations_is_held_to_its_reference(tiny, tiny_folder, tmp_path):
     """Its products are fused though the number of their rows hangs on the step, with operators that the web has."""
-    quantization = in_int8("denoiser/*") | {"smooth": "search", "objective": "guided"}
     schedule = {"scheduler": "dpmpp_2m", "steps": 6, "spacing": "exponential", "highest_noise": 40.0}
-    recipe = recipe_of(tiny_folder, quantization=quantization, **schedule, guidance_interval=[0.0, 8.0])
+    recipe = recipe_of(tiny_folder, quantization=in_int8("denoiser/*"), **schedule, guidance_interval=[0.0, 8.0])
     cache = Cache(tmp_path / "cache")
     report = build(recipe, load_target("web"), tmp_path / "bundle", cache=cache, need_gain=False)
     told = report.manifest.sampler
