@@ -73,16 +73,15 @@ def _rules_with(said: str) -> Callable[[Rule], bool]:
 
 
 def _without(recipe: Recipe, said: str) -> Recipe:
-    """Without the rules that have a field, or with a quantization setting at its default."""
+    """Without the rules that have a field, or with a setting of a section at its default."""
     field = said.partition("=")[0]
-    section = recipe.quantization
     if field in Rule.model_fields:
-        has = _rules_with(said)
-        changes: dict[str, object] = {"rules": [rule for rule in section.rules if not has(rule)]}
+        part, has = "quantization", _rules_with(said)
+        changes: dict[str, object] = {"rules": [rule for rule in recipe.quantization.rules if not has(rule)]}
     else:
-        name = field.removeprefix("quantization.")
-        changes = {name: type(section).model_fields[name].default}
-    return recipe.model_copy(update={"quantization": section.model_copy(update=changes)})
+        part, _, name = field.partition(".")
+        changes = {name: type(getattr(recipe, part)).model_fields[name].default}
+    return recipe.model_copy(update={part: getattr(recipe, part).model_copy(update=changes)})
 
 
 def _value(recipe: Recipe, field: str) -> object:

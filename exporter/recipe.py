@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from exporter.quantize.policy import Policy, Precision, Rule
 from exporter.section import Section
 
 Saving = Literal["time", "bytes"]
+NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ModelSection(Section):
@@ -41,11 +42,35 @@ class SamplerSection(Section):
         le=1000,
         json_schema_extra={"unit": "steps"},
     )
+    spacing: Literal["karras", "exponential"] = Field(
+        default="karras",
+        title="Spacing",
+        description="How the noise levels of the steps are spaced. karras: as in arXiv 2206.00364, with rho 7; "
+        "exponential: evenly in their logarithm, which suits few steps. ddim is even in time",
+    )
+    highest_noise: float | None = Field(
+        default=None,
+        title="Highest noise",
+        description="Noise level that sampling begins at, the model's own highest for none: Shap-E's is 403, of which "
+        "few steps spend most where nothing is decided yet",
+        gt=0,
+        json_schema_extra={"unit": "noise levels"},
+    )
     guidance_scale: float = Field(
         title="Guidance scale",
         description="Classifier-free guidance; 1 or less runs the denoiser once per evaluation, without guidance",
         ge=0,
         le=100,
+    )
+    guidance_interval: list[NoiseLevel] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=2,
+        title="Guidance interval",
+        description="[lowest, highest] noise level with guidance; outside it the prompt's own half of the batch runs "
+        "alone, at half the cost. None: guidance everywhere. A noise level is the ratio of noise to signal, "
+        "sqrt((1 - a)/a) with the scheduler's cumulative alpha a; Shap-E's go from 403 down to 0.1",
+        json_schema_extra={"unit": "noise levels"},
     )
     clamp: Literal["diffusers", "openai"] = Field(
         default="diffusers",
@@ -57,6 +82,19 @@ class SamplerSection(Section):
         title="Unrolling",
         description="step: one graph per evaluation and a host loop; loop: one ONNX Loop; full: all steps in one graph",
     )
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _from_low_to_high(cls, interval: list[float] | None) -> list[float] | None:
+        if interval and interval[0] >= interval[1]:
+            raise ValueError(f"found {interval}; write the lower noise level first")
+        return interval
+
+    @model_validator(mode="after")
+    def _ddim_is_even_in_time(self) -> SamplerSection:
+        if self.scheduler == "ddim" and (self.spacing != "karras" or self.highest_noise is not None):
+            raise ValueError("ddim's steps are even in time; spacing and highest_noise go with heun, euler, dpmpp_2m")
+        return self
 
 
 class MeshSection(Section):
@@ -271,6 +309,12 @@ class ValidationSection(Section):
     )
     seeds: int = Field(
         default=1, title="Seeds", description="Objects made of each prompt", ge=1, json_schema_extra={"unit": "seeds"}
+    )
+    sampler: SamplerSection | None = Field(
+        default=None,
+        title="Reference sampler",
+        description="How the reference samples the objects that R-Precision is compared with, where this recipe saves "
+        "evaluations; the recipe's own sampler for none",
     )
     max_drop: float = Field(
         default=0.0,

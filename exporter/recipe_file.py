@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from exporter.bundle import write_atomically
 from exporter.document import Document, Location, parse_value, read_yaml, validate
 from exporter.errors import RecipeError
 from exporter.quantize.policy import Policy
@@ -29,6 +34,13 @@ def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None =
     if weights is not None:
         _assign(document, ("model", "weights"), weights, "--weights")
     return document
+
+
+def write_extension(path: Path, parent: Path, changes: dict[str, Any]) -> None:
+    """Writes a recipe that is another one but for `changes`, which begin with its name."""
+    above = Path(os.path.relpath(parent.resolve(), path.resolve().parent)).as_posix()
+    text = yaml.safe_dump({"extends": above, **changes}, sort_keys=False, allow_unicode=True, width=120)
+    write_atomically(path, text.encode())
 
 
 def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:

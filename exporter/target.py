@@ -112,7 +112,7 @@ class Target(Section):
     )
     left_out: dict[str, str] = Field(
         default_factory=dict,
-        description="What is left out of a recipe and told as a warning, and why: a quantization setting, or rules "
+        description="What is left out of a recipe and told as a warning, and why: a setting of a section, or rules "
         "with a field, as 'operator=table'",
     )
     needs: list[Need] = Field(default_factory=list, description="What building and running need")

@@ -18,7 +18,7 @@ from exporter.goldens import record as record_goldens
 from exporter.meter import Progress, StepRecord, metered
 from exporter.quantize.calibration import record as record_calibration
 from exporter.recipe import Recipe
-from exporter.sampling.schedulers import make_scheduler
+from exporter.sampling.schedulers import schedule_of
 from exporter.sampling.table import CoefficientTable, probe
 from exporter.target import Target
 from exporter.transform import Transform
@@ -74,7 +74,7 @@ class Workshop:
     def table(self) -> CoefficientTable:
         """The coefficient table of the recipe's scheduler on the model's own noise levels."""
         settings = self.recipe.sampler
-        scheduler = make_scheduler(settings.scheduler, self.model.scheduler(), settings.clamp)
+        scheduler = schedule_of(settings, self.model.scheduler())
         return probe(scheduler, settings.steps, settings.clamp)
 
     def goldens(self) -> Entry:

@@ -87,8 +87,8 @@ def validate_bundle(
     if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
         plan = plan_quality(recipe, options)
     reference = load_reference(bundle.manifest, recipe, options.weights)
-    if plan and options.cache:
-        plan = replace(plan, memory=reference_memory(bundle.manifest, recipe, reference))
+    if plan:
+        plan = with_reference(plan, bundle.manifest, recipe, options)
     if plan and engine:
         plan = replace(plan, elsewhere=_elsewhere(engine, folder, options))
     context = make_context(bundle, reference, recipe, plan, progress)
@@ -169,6 +169,24 @@ def plan_quality(recipe: Recipe, options: Options) -> QualityPlan:
         max_drop_points=recipe.validation.max_drop,
         workers=options.workers,
     )
+
+
+def with_reference(plan: QualityPlan, manifest: Manifest, recipe: Recipe, options: Options) -> QualityPlan:
+    """The plan with the reference that a recipe's quality is compared with, and its objects of former times.
+
+    Raises WeightsError as `load_reference` does.
+    """
+    other = recipe.validation.sampler
+    sampled = as_compared(recipe)
+    reference = load_reference(manifest, sampled, options.weights)
+    memory = reference_memory(manifest, sampled, reference) if options.cache else None
+    against = f"against {other.steps} {other.scheduler} steps: " if other else ""
+    return replace(plan, reference=reference, against=against, memory=memory)
+
+
+def as_compared(recipe: Recipe) -> Recipe:
+    """The recipe whose reference the quality of its bundle is compared with."""
+    return recipe.model_copy(update={"sampler": recipe.validation.sampler or recipe.sampler})
 
 
 def make_context(

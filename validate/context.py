@@ -38,8 +38,10 @@ class StageSpec(Protocol):
 
 @dataclass(frozen=True)
 class QualityPlan:
-    """Which objects are made for the judge, and what it chooses from. `memory` keeps the reference's objects.
+    """Which objects are made for the judge, and what it chooses from.
 
+    `reference`: whose objects the bundle's are compared with, where that is not the reference of the other rungs;
+    `against` says how it samples, `memory` keeps its objects.
     `elsewhere` makes them, where that is not this process.
     """
 
@@ -53,6 +55,8 @@ class QualityPlan:
     views: Views = field(default_factory=Views)
     batch: int = 32
     workers: int = 0
+    reference: Generator | None = None
+    against: str = ""
     memory: ObjectMemory | None = None
     elsewhere: Elsewhere | None = None
 

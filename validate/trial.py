@@ -17,9 +17,8 @@ from exporter.quantize.noise import Currency
 from exporter.quantize.policy import Policy
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Generator
 from exporter.target import Target
-from validate.bundles import Options, load_reference, make_context, plan_quality, reference_memory
+from validate.bundles import Options, make_context, plan_quality, with_reference
 from validate.rungs import quality
 from validate.rungs.base import Outcome
 
@@ -63,11 +62,13 @@ class PairedTest:
         self.recipe, self.target = recipe, target
         self.options, self.cache, self.progress = options, cache, progress
         self.plan = replace(plan_quality(recipe, options), under_specified=(), max_drop_points=max_drop)
-        self._reference: Generator | None = None
 
     def __call__(self, policy: Policy, measured: Decibels) -> Verdict:
         quantization = self.recipe.quantization.model_copy(update={"rules": policy.rules})
-        recipe = self.recipe.model_copy(update={"quantization": quantization})
+        return self.judge(self.recipe.model_copy(update={"quantization": quantization}))
+
+    def judge(self, recipe: Recipe) -> Verdict:
+        """Build the bundle of a recipe and compare its objects with those of the reference of the first."""
         with tempfile.TemporaryDirectory(prefix="t3export-tune-") as folder:
             try:
                 out = Path(folder) / "bundle"
@@ -81,12 +82,10 @@ class PairedTest:
         return Verdict(drop.passed, f"{drop}, {drop.where}", figures)
 
     def _compare(self, bundle: Bundle, recipe: Recipe) -> Outcome:
-        if self._reference is None:
-            self._reference = load_reference(bundle.manifest, recipe)
-            if self.options.cache:
-                memory = reference_memory(bundle.manifest, recipe, self._reference)
-                self.plan = replace(self.plan, memory=memory)
-        return quality.RUNG.run(make_context(bundle, self._reference, recipe, self.plan, self._told))
+        if self.plan.reference is None:
+            self.plan = with_reference(self.plan, bundle.manifest, self.recipe, self.options)
+        assert self.plan.reference is not None
+        return quality.RUNG.run(make_context(bundle, self.plan.reference, recipe, self.plan, self._told))
 
     def _told(self, what: str, done: int, total: int) -> None:
         self.progress.advanced(COMPARE, done, total)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from exporter.cache import Cache
 from exporter.errors import RecipeError, ValidationFailed
@@ -22,9 +22,10 @@ from exporter.quantize.rules import write_policy
 from exporter.quantize.search import Choice, Objective, budget_of, pareto_front, search
 from exporter.quantize.sensitivity import measure
 from exporter.quantize.workbench import Workbench
-from exporter.recipe import Recipe
+from exporter.recipe import Recipe, SamplerSection
 from exporter.target import Target
 from validate.bundles import RANDOM_REFUSAL, Options
+from validate.samplers import OnSampler, SamplerSearch, search_samplers
 from validate.trial import Decibels, PairedTest, Trial, Verdict, at_least
 
 STEP_DB = 3.0
@@ -39,6 +40,9 @@ class Goal:
     objective: Objective
     max_drop: float | None = None
     min_snr_db: float | None = None
+
+
+Searched = Literal["both", "sampler", "policy"]
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,33 @@ class Attempt:
 class Tuning:
     """The Pareto front of the search, and the policies that were tried, of which the last is the one to take."""
 
-    sensitivity: Sensitivity
+    sensitivity: Sensitivity | None
     objective: Objective
     front: list[Choice]
     attempts: list[Attempt]
+    samplers: SamplerSearch | None = None
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy that passed."""
+        return self.attempts[-1].policy if self.attempts and self.attempts[-1].verdict.passed else None
+
+    @property
+    def sampler(self) -> SamplerSection | None:
+        """The sampler that passed."""
+        return self.samplers.chosen.sampler if self.samplers and self.samplers.chosen else None
 
     @property
     def passed(self) -> bool:
-        return bool(self.attempts) and self.attempts[-1].verdict.passed
+        """Whether anything was found that saves and is good enough."""
+        return self.policy is not None or self.sampler is not None
 
-    def require_policy(self) -> Policy:
-        """The policy that passed. Raises ValidationFailed that says what the last one lacked."""
+    def require_passed(self) -> None:
+        """Raises ValidationFailed that says what the last attempt lacked."""
+        if not self.passed and self.sensitivity is None:
+            raise ValidationFailed(
+                "no sampler with fewer evaluations was good enough; allow a larger drop, or search the policy too"
+            )
         if not self.passed:
             saved = "is faster" if self.objective == "latency" else "is smaller"
             nothing = f"no layer {saved} in any of the candidates within the budget"
@@ -75,17 +95,12 @@ class Tuning:
                 f"no policy was good enough ({len(self.attempts)} tried): {last}. Allow a larger drop or a lower SNR, "
                 "or name more candidates, such as int8_weights"
             )
-        return self.attempts[-1].policy
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
-        return {
-            "recipe": self.sensitivity.recipe,
-            "weights": self.sensitivity.weights,
-            "target": self.sensitivity.target,
-            "machine": self.sensitivity.machine,
-            "stored_bytes": self.sensitivity.stored_bytes,
-            "milliseconds": self.sensitivity.milliseconds,
+        found = self.sensitivity
+        measured = ("recipe", "weights", "target", "machine", "stored_bytes", "milliseconds") if found else ()
+        return {name: getattr(found, name) for name in measured} | {
             "objective": self.objective,
             "passed": self.passed,
             "attempts": [
@@ -95,7 +110,8 @@ class Tuning:
                 for attempt in self.attempts
             ],
             "front": [_told(choice) for choice in self.front],
-            "policy": self.attempts[-1].policy.model_dump(exclude_defaults=True) if self.passed else None,
+            "samplers": self.samplers.to_dict() if self.samplers else None,
+            "policy": self.policy.model_dump(exclude_defaults=True) if self.policy else None,
         }
 
 
@@ -111,20 +127,46 @@ def tune(
     cache: Cache,
     progress: Progress,
     on_attempt: OnAttempt,
+    on_sampler: OnSampler,
+    searched: Searched = "policy",
 ) -> Tuning:
-    """The policy of a recipe that saves most and holds the goal. `candidates`: labels; all that are allowed for none.
+    """What saves most in a recipe and holds the goal. `candidates`: labels; all that are allowed for none.
 
-    The recipe's own rules are left alone; its calibration, objective and smoothing hold.
+    The policy: the recipe's own rules are left alone; its calibration, objective and smoothing hold. The sampler: the
+    fastest under the recipe's own rules. With both the policy is searched under the sampler that was found; either is
+    compared with what the recipe's own sampler makes.
     Raises RecipeError for candidates that target or recipe lack, and for a drop asked of random weights.
     """
     rules = choose_for(recipe, target, candidates)
     trial = _trial(recipe, target, goal, options, cache, progress)
+    samplers = None
+    if searched != "policy":
+        assert isinstance(trial, PairedTest)
+        samplers = _search_samplers(recipe, trial, progress, on_sampler)
+        if samplers.chosen:
+            trial.recipe = recipe = with_sampler(recipe, samplers.chosen.sampler)
+        if searched == "sampler":
+            return Tuning(None, goal.objective, [], [], samplers)
     workbench = Workbench(recipe, target, cache, progress)
     sensitivity = measure(workbench, rules)
     start_db = _start(recipe, rules) if goal.min_snr_db is None else goal.min_snr_db
     attempts = walk(sensitivity.losses, goal.objective, start_db, lambda p: snr_of(workbench, p), trial, on_attempt)
     front = pareto_front(sensitivity.losses, goal.objective, FRONT_DB)
-    return Tuning(sensitivity, goal.objective, front, attempts)
+    return Tuning(sensitivity, goal.objective, front, attempts, samplers)
+
+
+def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
+    """The recipe with another sampler, its quality still compared with what its own sampler makes."""
+    against = recipe.validation.sampler or recipe.sampler
+    validation = recipe.validation.model_copy(update={"sampler": against})
+    return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+
+
+def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
+    model = load_model(recipe.model.family, recipe.model.weights)
+    return search_samplers(
+        model, recipe, lambda sampler: trial.judge(with_sampler(recipe, sampler)), progress, on_sampler
+    )
 
 
 def walk(

@@ -7,7 +7,7 @@ toolchain knows any family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +16,14 @@ import torch
 
 from exporter.runtime.generator import mesh_of
 from exporter.runtime.mesh import Mesh
-from exporter.sampling.schedulers import clip_range, make_scheduler, start, timesteps_for_model
+from exporter.sampling.schedulers import (
+    clip_range,
+    guided_at,
+    noise_levels,
+    schedule_of,
+    start,
+    timesteps_for_model,
+)
 from exporter.stage import Stage
 
 StageMaker = Callable[[], Stage]
@@ -31,7 +38,13 @@ class SamplerSettings(Protocol):
     @property
     def steps(self) -> int: ...
     @property
+    def spacing(self) -> str: ...
+    @property
+    def highest_noise(self) -> float | None: ...
+    @property
     def guidance_scale(self) -> float: ...
+    @property
+    def guidance_interval(self) -> Sequence[float] | None: ...
     @property
     def clamp(self) -> str: ...
     @property
@@ -89,7 +102,7 @@ class Reference(ABC):
     def __init__(self, scheduler: Any, latent_shape: tuple[int, int], settings: SamplerSettings) -> None:
         self.latent_shape = latent_shape
         self.settings = settings
-        self.scheduler = make_scheduler(settings.scheduler, scheduler, settings.clamp)
+        self.scheduler = schedule_of(settings, scheduler)
         self.clip = clip_range(scheduler)
 
     @abstractmethod
@@ -128,12 +141,17 @@ class Reference(ABC):
     def guided(self, sample: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """The guided prediction [B,N,D] for a scaled sample, clamped before mixing where the order is OpenAI's."""
         scale = self.settings.guidance_scale
-        clamp = (lambda x: x.clamp(-self.clip, self.clip)) if self.settings.clamp == "openai" else (lambda x: x)
         if scale <= 1.0:
-            return clamp(self.predict(sample, timestep, embedding))
+            return self.unguided(sample, timestep, embedding)
         both = torch.cat([torch.zeros_like(embedding), embedding])
-        unconditional, conditional = clamp(self.predict(torch.cat([sample, sample]), timestep, both)).chunk(2)
+        unconditional, conditional = self.unguided(torch.cat([sample, sample]), timestep, both).chunk(2)
         return unconditional + scale * (conditional - unconditional)
+
+    @torch.inference_mode()
+    def unguided(self, sample: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """The prediction [B,N,D] for the prompt alone, clamped where the order is OpenAI's."""
+        prediction = self.predict(sample, timestep, embedding)
+        return prediction.clamp(-self.clip, self.clip) if self.settings.clamp == "openai" else prediction
 
     @torch.inference_mode()
     def sample(
@@ -141,19 +159,23 @@ class Reference(ABC):
     ) -> np.ndarray:
         """Embeddings [B,E] and unit normal noise [B,N,D] to latents [B,N,D].
 
-        `on_step(i, sample, prediction)` sees the sample that went into evaluation i and the guided prediction made
-        from it, before the scheduler's clamp. The scheduler's own arithmetic runs in float64, so that its rounding is
-        not counted against a program. With `evaluations` the loop stops early.
+        `on_step(i, sample, prediction)` sees the sample that went into evaluation i and the prediction made from it,
+        before the scheduler's clamp. The scheduler's own arithmetic runs in float64, so that its rounding is not
+        counted against a program. With `evaluations` the loop stops early.
         """
         timesteps = start(self.scheduler, self.settings.steps)
         model_timesteps = timesteps_for_model(timesteps, self.settings.clamp)
+        guided = guided_at(
+            noise_levels(self.scheduler, timesteps), self.settings.guidance_scale, self.settings.guidance_interval
+        )
         condition = torch.from_numpy(embedding)
         sample = torch.from_numpy(noise) * float(self.scheduler.init_noise_sigma)
         for i, (timestep, model_timestep) in enumerate(zip(timesteps, model_timesteps, strict=True)):
             if i == evaluations:
                 break
             scaled = self.scheduler.scale_model_input(sample.double(), timestep).float()
-            prediction = self.guided(scaled, model_timestep, condition)
+            predict = self.guided if guided[i] else self.unguided
+            prediction = predict(scaled, model_timestep, condition)
             if on_step:
                 on_step(i, sample.numpy(), prediction.numpy())
             sample = self.scheduler.step(prediction.double(), timestep, sample.double()).prev_sample.float()

@@ -20,7 +20,7 @@ from exporter.recipe import Recipe
 from exporter.runtime.batch import batch_size
 from exporter.runtime.noise import noise
 from exporter.runtime.tokenizer import PromptTokenizer
-from exporter.sampling.schedulers import make_scheduler
+from exporter.sampling.schedulers import schedule_of
 from exporter.sampling.table import CoefficientTable, probe
 
 Arrays = dict[str, np.ndarray]
@@ -151,4 +151,4 @@ class _Recorder:
 
 
 def _table(model: LoadedModel, sampler: SamplerSettings) -> CoefficientTable:
-    return probe(make_scheduler(sampler.scheduler, model.scheduler(), sampler.clamp), sampler.steps, sampler.clamp)
+    return probe(schedule_of(sampler, model.scheduler()), sampler.steps, sampler.clamp)

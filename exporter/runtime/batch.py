@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -32,6 +33,7 @@ def sample_prompts(
     """
     size = batch_size(generator.latent_shape)
     start_noise = noise(seed, (1, *generator.latent_shape))
+    embeddings = _embeddings(generator, prompts)
     for start in range(0, len(prompts), size):
         chunk = list(prompts[start : start + size])
 
@@ -39,6 +41,13 @@ def sample_prompts(
             if on_evaluation:
                 on_evaluation(len(sample))
 
-        latents = generator.sample(generator.encode(chunk), np.repeat(start_noise, len(chunk), axis=0), told)
+        embedding = np.stack(list(islice(embeddings, len(chunk))))
+        latents = generator.sample(embedding, np.repeat(start_noise, len(chunk), axis=0), told)
         for offset in range(len(chunk)):
             yield start + offset, latents[offset : offset + 1]
+
+
+def _embeddings(generator: Generator, prompts: Sequence[str]) -> Iterator[np.ndarray]:
+    """The embedding [E] of each prompt in turn; the text encoder takes 16 at once whatever the size of latents."""
+    for start in range(0, len(prompts), MOST_AT_ONCE):
+        yield from generator.encode(list(prompts[start : start + MOST_AT_ONCE]))

@@ -14,6 +14,7 @@ from exporter.runtime.extract import OnSampled, grid_of
 from exporter.runtime.generator import Context, OnStep, decode_mesh
 from exporter.runtime.mesh import Mesh
 from exporter.runtime.noise import noise
+from exporter.runtime.prompt_memory import PromptMemory
 from exporter.runtime.session import Session, open_session
 from exporter.runtime.tokenizer import PromptTokenizer
 
@@ -39,6 +40,7 @@ class Bundle:
         self._sessions: dict[str, Session] = {}
         self.memory_limit_mb: int | None = memory_limit_mb or manifest.recipe.get("memory_limit_mb")
         self._require_a_limit_that_can_be_held()
+        self._embeddings = PromptMemory(self._encode)
 
     @classmethod
     def open(
@@ -116,8 +118,9 @@ class Bundle:
         return "renderer" in self.manifest.stages
 
     def encode(self, prompts: list[str]) -> np.ndarray:
-        """Prompts to embeddings [B, E]; a prompt longer than the context is cut as the reference cuts it."""
-        return self._run("text_encoder", {"input_ids": self.tokenizer.encode(prompts)})["embedding"]
+        """Prompts to embeddings [B, E], a repeated one from memory; a prompt longer than the context is cut as the
+        reference cuts it."""
+        return self._embeddings(prompts)
 
     def sample(self, embedding: np.ndarray, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
         """Embeddings [B, E] and unit normal noise [B, N, D] to latents [B, N, D].
@@ -190,6 +193,9 @@ class Bundle:
         options = target.get("session", {})
         packed = options.get("prepack") is None or stage in options["prepack"]
         return open_session(target["backend"], program, options | {"packed": packed})
+
+    def _encode(self, prompts: list[str]) -> np.ndarray:
+        return self._run("text_encoder", {"input_ids": self.tokenizer.encode(prompts)})["embedding"]
 
     def _run(self, stage: str, arrays: Arrays) -> Arrays:
         found = self.session(stage).run(arrays)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from diffusers import (
     DDIMScheduler,
@@ -12,11 +14,25 @@ from diffusers import (
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
 )
+from numpy.typing import ArrayLike, NDArray
 
 from exporter.errors import RecipeError, did_you_mean
 
 STOCHASTIC = ("ddpm", "euler_ancestral", "k_dpm_2_ancestral", "dpm_sde", "sde_dpmpp_2m", "lcm", "tcd", "repaint", "sa")
 ADAPTIVE = ("dpm_adaptive", "rk45", "thresholding")
+
+
+class Schedule(Protocol):
+    """The part of a sampler section that a scheduler is made from."""
+
+    @property
+    def scheduler(self) -> str: ...
+    @property
+    def spacing(self) -> str: ...
+    @property
+    def highest_noise(self) -> float | None: ...
+    @property
+    def clamp(self) -> str: ...
 
 
 def _heun(own: Any, betas: list[float], clip: bool) -> Any:
@@ -75,6 +91,25 @@ def make_scheduler(name: str, own: Any, clamp: str) -> Any:
     return SCHEDULERS[name](own, own.betas.tolist(), clip)
 
 
+def schedule_of(settings: Schedule, own: Any) -> Any:
+    """The diffusers scheduler of a sampler section, its noise levels spaced and bounded as the section says.
+
+    Raises RecipeError for a highest noise level beyond those that the model was trained on.
+    """
+    scheduler = make_scheduler(settings.scheduler, own, settings.clamp)
+    if settings.spacing != "karras":
+        scheduler.register_to_config(use_karras_sigmas=False, **{f"use_{settings.spacing}_sigmas": True})
+    if settings.highest_noise is not None:
+        lowest, highest = noise_levels(scheduler, torch.tensor([0, len(scheduler.betas) - 1]))
+        if not lowest < settings.highest_noise <= highest:
+            raise RecipeError(
+                f"sampler.highest_noise: found {settings.highest_noise:g}; the model knows noise levels from "
+                f"{lowest:.2g} to {highest:.0f}"
+            )
+        scheduler.register_to_config(sigma_min=float(lowest), sigma_max=settings.highest_noise)
+    return scheduler
+
+
 def clip_range(own: Any) -> float:
     """The magnitude that the model's scheduler clips x0 to."""
     return float(own.config.get("clip_sample_range", 1.0))
@@ -86,6 +121,23 @@ def start(scheduler: Any, steps: int) -> torch.Tensor:
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
     return scheduler.timesteps
+
+
+def noise_levels(scheduler: Any, timesteps: torch.Tensor) -> NDArray[np.float64]:
+    """The noise level sqrt((1 - a)/a) at each of a scheduler's timesteps [T], trained or between two that are."""
+    kept = scheduler.alphas_cumprod.double().numpy()
+    trained = 0.5 * np.log((1.0 - kept) / kept)
+    return np.exp(np.interp(timesteps.double().numpy(), np.arange(len(trained)), trained))
+
+
+def guided_at(levels: ArrayLike, scale: float, interval: Sequence[float] | None) -> NDArray[np.bool_]:
+    """At which noise levels [T] the prompt is weighed against no prompt.
+
+    Guidance at an interval of noise levels alone: Kynkäänniemi et al., arXiv 2404.07724.
+    """
+    found = np.asarray(levels, dtype=np.float64)
+    low, high = interval or (0.0, math.inf)
+    return (scale > 1.0) & (found >= low) & (found <= high)
 
 
 def timesteps_for_model(timesteps: torch.Tensor, clamp: str) -> torch.Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
+from exporter.sampling.schedulers import guided_at
 from exporter.sampling.table import CoefficientTable
 from exporter.stage import Stage, TensorSpec
 
@@ -15,14 +16,27 @@ class SamplerStep(nn.Module):
     """x_i, x_{i-1}, m_{i-1}, the embedding and i to x_{i+1} and the guided prediction m_i.
 
     The network's time embeddings of all known timesteps, the input scaling and the coefficients are tables that `step`
-    gathers from; terms that the scheduler never uses are left out.
+    gathers from; terms that the scheduler never uses are left out. Where guidance holds at some noise levels only,
+    `step` decides too how many rows the network gets: no weight is stored twice, and hosts call all steps alike.
     """
 
     def __init__(
-        self, denoiser: nn.Module, table: CoefficientTable, guidance_scale: float, clamp: float | None
+        self,
+        denoiser: nn.Module,
+        table: CoefficientTable,
+        guidance_scale: float,
+        clamp: float | None,
+        interval: Sequence[float] | None = None,
     ) -> None:
-        """`denoiser`: a family's `Denoiser`. `clamp`: magnitude that predictions are clamped to before guidance."""
+        """`denoiser`: a family's `Denoiser`. `clamp`: magnitude that predictions are clamped to before guidance.
+
+        `interval`: the noise levels that guidance holds at, all of them for none.
+        """
         super().__init__()
+        guided = guided_at(table.noise_levels, guidance_scale, interval)
+        self.always_guided, self.never_guided = bool(guided.all()), not guided.any()
+        if not (self.always_guided or self.never_guided):
+            self.branches = nn.Buffer(1 + torch.from_numpy(guided).long())
         self.denoiser = denoiser
         self.guidance_scale = guidance_scale
         self.clamp = clamp
@@ -43,11 +57,20 @@ class SamplerStep(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         row = step.reshape(1)
         scaled = sample * torch.index_select(self.input_scale, 0, row)
-        prediction = self.guided(scaled, torch.index_select(self.time_table, 0, row), embedding)
+        time = torch.index_select(self.time_table, 0, row)
+        if self.never_guided:
+            prediction = self.unguided(scaled, time, embedding)
+        elif self.always_guided:
+            prediction = self.guided(scaled, time, embedding)
+        else:
+            prediction = self.guided_at_times(scaled, time, embedding, torch.index_select(self.branches, 0, row))
         terms = (sample, prediction, self.clipped(prediction), previous_sample, self.clipped(previous_prediction))
         factors = torch.index_select(self.coefficients, 0, row).unbind(1)
         used = [factor * term for factor, term, use in zip(factors, terms, self.used, strict=True) if use]
         return sum(used[1:], start=used[0]), prediction
+
+    def unguided(self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        return self.clamped(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), embedding)))
 
     def guided(self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) with both halves in one batch.
@@ -55,16 +78,40 @@ class SamplerStep(nn.Module):
         Where nothing is clamped between, the halves are mixed before the denoiser's head: it has half the work then,
         and the error of its input, should that be quantized, is not multiplied by the guidance scale.
         """
-        if self.guidance_scale <= 1.0:
-            return self.clamped(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), embedding)))
         both = torch.cat([self.denoiser.unconditional(embedding), embedding])  # type: ignore[operator]
         hidden = self.denoiser(torch.cat([scaled, scaled]), time.expand(both.shape[0], -1), both)
-        if self.clamp is None:
-            return self.head(self.mixed(hidden, scaled.shape[0]))
-        return self.mixed(self.clamped(self.head(hidden)), scaled.shape[0])
+        batch = scaled.shape[0]
+        return self.finished(hidden, lambda halves: self.mixed(halves[:batch], halves[batch:]))
 
-    def mixed(self, halves: torch.Tensor, batch: int) -> torch.Tensor:
-        unconditional, conditional = halves[:batch], halves[batch:]
+    def guided_at_times(
+        self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor, branches: torch.Tensor
+    ) -> torch.Tensor:
+        """Guidance where `branches` [1] is 2; the prompt's branch alone, half the batch, where it is 1.
+
+        The first and the last rows of the batch are what is mixed: the same rows without guidance, which leaves them
+        as they are.
+        """
+        count = int(branches.item())
+        torch._check(count >= 1)
+        batch = torch.arange(scaled.shape[0])
+        rows = batch.repeat(count)
+        conditional = rows.shape[0] - batch.shape[0]
+        both = torch.index_select(embedding, 0, rows)
+        has_prompt = torch.arange(rows.shape[0])[:, None] >= conditional
+        both = torch.where(has_prompt, both, self.denoiser.unconditional(both))  # type: ignore[operator]
+        hidden = self.denoiser(torch.index_select(scaled, 0, rows), time.expand(rows.shape[0], -1), both)
+
+        def mixed(halves: torch.Tensor) -> torch.Tensor:
+            first, last = (torch.index_select(halves, 0, batch + offset) for offset in (0, conditional))
+            return self.mixed(first, last)
+
+        return self.finished(hidden, mixed)
+
+    def finished(self, hidden: torch.Tensor, mixed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """The head behind the mixing, or before it where its output is clamped first."""
+        return self.head(mixed(hidden)) if self.clamp is None else mixed(self.clamped(self.head(hidden)))
+
+    def mixed(self, unconditional: torch.Tensor, conditional: torch.Tensor) -> torch.Tensor:
         return unconditional + self.guidance_scale * (conditional - unconditional)
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from exporter.errors import RecipeError
-from exporter.sampling.schedulers import SCHEDULERS, clip_range, start, timesteps_for_model
+from exporter.sampling.schedulers import SCHEDULERS, clip_range, noise_levels, start, timesteps_for_model
 
 TERMS = ("sample", "prediction", "clipped_prediction", "previous_sample", "previous_prediction")
 TOLERANCE = 1e-6
@@ -28,12 +28,13 @@ class CoefficientTable:
     """One row for each evaluation of the network; float64.
 
     `timesteps` [T]: what the network is told. `input_scale` [T]: the sample is multiplied by it for the network.
-    `coefficients` [T,5]: in the order of `TERMS`. `clip`: magnitude of the scheduler's clipping, None where it does
-    not clip. The sampler starts at unit noise times `init_noise_sigma`.
+    `noise_levels` [T]: noise to signal of the sample. `coefficients` [T,5]: in the order of `TERMS`. `clip`: where the
+    scheduler clips, None where it does not. The sampler starts at unit noise times `init_noise_sigma`.
     """
 
     timesteps: np.ndarray
     input_scale: np.ndarray
+    noise_levels: np.ndarray
     coefficients: np.ndarray
     clip: float | None
     init_noise_sigma: float
@@ -59,6 +60,7 @@ class CoefficientTable:
             "coefficients": self.coefficients.tolist(),
             "timesteps": self.timesteps.tolist(),
             "input_scale": self.input_scale.tolist(),
+            "noise_levels": self.noise_levels.tolist(),
             "clip": self.clip,
             "init_noise_sigma": self.init_noise_sigma,
         }
@@ -93,6 +95,7 @@ def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTa
     table = CoefficientTable(
         timesteps=timesteps_for_model(timesteps.float(), clamp).double().numpy(),
         input_scale=np.array(scales),
+        noise_levels=noise_levels(scheduler, timesteps),
         coefficients=coefficients,
         clip=own_clip if clips else None,
         init_noise_sigma=float(scheduler.init_noise_sigma),

@@ -46,10 +46,13 @@ def _print_overview(manifest: Manifest) -> None:
     facts.add_row("recipe", f"{escape(str(manifest.recipe.get('name')))}  {manifest.recipe_digest[:16]}")
     facts.add_row("weights", f"{escape(weights.source)}  {weights.digest[:16]}{trained}")
     facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
+    low, high = sampler.guidance_interval or (None, None)
+    begin = "" if sampler.highest_noise is None else f" from noise level {sampler.highest_noise:g}"
+    where = "" if low is None else f" from noise level {high:g} to {low:g}"
     facts.add_row(
         "sampler",
-        f"{sampler.scheduler}, {sampler.steps} steps, {sampler.evaluations} evaluations, guidance "
-        f"{sampler.guidance_scale:g}, clamp {sampler.clamp}, unroll {sampler.unroll}",
+        f"{sampler.scheduler}, {sampler.steps} steps{begin}, {sampler.evaluations} evaluations, guidance "
+        f"{sampler.guidance_scale:g}{where}, clamp {sampler.clamp}, unroll {sampler.unroll}",
     )
     facts.add_row("mesh", f"grid {manifest.mesh.grid}, {manifest.mesh.extraction}")
     facts.add_row("toolchain", escape(", ".join(f"{k} {v}" for k, v in sorted(manifest.toolchain.items()))))

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
 from exporter.cache import Cache
 from exporter.errors import ValidationFailed
+from exporter.recipe_file import write_extension
 from exporter.target import load_target, require_measurable
 from t3export.commands.sensitivity import names_in
 from t3export.options import checked_recipe, recipe_options
-from t3export.output import megabytes, notes, print_json, print_note, results, table
+from t3export.output import print_json, print_note
 from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
+from t3export.tunings import print_attempt, print_sampler, print_tuning
 
 if TYPE_CHECKING:
-    from exporter.quantize.search import Choice
-    from validate.tune import Attempt, Tuning
+    from exporter.recipe import Recipe
+    from validate.tune import Searched, Tuning
 
 
 @click.command()
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
     help="Precisions to choose from, such as int8,int4_weights:64:gptq,palette:4.  [default: all of the target that "
     "the recipe has tolerances for]",
 )
+@click.option(
+    "--search",
+    "searched",
+    type=click.Choice(["both", "sampler", "policy"]),
+    help="What is searched.  [default: both for latency by --max-drop, else the policy]",
+)
 @click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Objects of each prompt, instead of the recipe's.")
 @click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
@@ -73,6 +80,7 @@ def command(
     max_drop: float | None,
     min_snr: float | None,
     candidates: str,
+    searched: Searched | None,
     prompts: str | None,
     seeds: int | None,
     evaluator: Path | None,
@@ -81,21 +89,34 @@ def command(
     no_cache: bool,
     as_json: bool,
 ) -> None:
-    """Find the policy of a RECIPE that saves most and is still good enough. Exit code 5 when none is.
+    """Find what saves most in a RECIPE and is still good enough. Exit code 5 when nothing is.
 
-    Searches what `t3export sensitivity` measures. The policy is then tried as a whole: its bundle is built, and its
-    objects are compared with the reference's on the same prompts and seeds. Where it falls short the search is
+    The sampler: fewer evaluations by another solver, fewer steps, or guidance at some noise levels only. Samplers are
+    screened by how near their latents come to those of the recipe's own; of the nearest for their cost the fastest is
+    found whose objects, made by a bundle with the recipe's own rules, are good enough.
+
+    The policy: searched in what `t3export sensitivity` measures. It is then tried as a whole: its bundle is built, and
+    its objects are compared with the reference's on the same prompts and seeds. Where it falls short the search is
     repeated 3 dB tighter, six times at most. The recipe's own rules are left alone: name the policy in it as
     quantization.policy.
 
+    Whatever was saved, objects are compared with those of the recipe's own sampler in PyTorch. A sampler is written,
+    with the policy, as a recipe that extends RECIPE.
+
     \b
     Examples:
-      t3export tune recipes/shape_e_int8.yaml -o recipes/policies/shape_e_int8.yaml
+      t3export tune recipes/shape_e_int8.yaml --objective latency --max-drop 1 --prompts 300
+      t3export tune recipes/shape_e_int8.yaml --search sampler -o out/fast.yaml
+      t3export tune recipes/shape_e_int8.yaml --search policy -o recipes/policies/shape_e_int8.yaml
       t3export tune recipes/shape_e_int8.yaml --objective size --max-drop 1 --prompts 300 --seeds 2
       t3export tune recipes/shape_e_int8.yaml --weights random:shap-e-mini --min-snr 25 --json
     """
     if max_drop is not None and min_snr is not None:
         raise click.UsageError("--max-drop and --min-snr exclude each other")
+    if searched is None:
+        searched = "both" if objective == "latency" and min_snr is None else "policy"
+    if searched != "policy" and (objective != "latency" or min_snr is not None):
+        raise click.UsageError("a sampler saves time and is judged by its objects: --objective latency and --max-drop")
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
     require_measurable(target)
     # Tuning imports torch: only now, when the input is known to be good.
@@ -113,54 +134,47 @@ def command(
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     with StepLines() as progress, Cache.none(output.parent) if no_cache else nullcontext(Cache()) as cache:
-        tuning = tune(checked, target, goal, names_in(candidates), options, cache, progress, _print_attempt)
-    if tuning.passed:
-        output.write_text(tuning.require_policy().to_yaml(), encoding="utf-8")
+        tuning = tune(
+            checked,
+            target,
+            goal,
+            names_in(candidates),
+            options,
+            cache,
+            progress,
+            print_attempt,
+            print_sampler,
+            searched,
+        )
+    written = _write(tuning, checked, recipe, output)
     if as_json:
         print_json(tuning.to_dict())
     else:
-        _print(tuning)
+        print_tuning(tuning)
     if as_json and not tuning.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
-    tuning.require_policy()
-    print_note(f"policy: {output}")
+    tuning.require_passed()
+    for what, path in written.items():
+        print_note(f"{what}: {path}")
 
 
-def _print_attempt(attempt: Attempt) -> None:
-    verdict = "[green]good enough[/]" if attempt.verdict.passed else "[yellow]not good enough[/]"
-    told = _levels(attempt.choice.snr_db), _levels(attempt.measured_db)
-    notes().print(f"budget {attempt.budget_db:g} dB: foretold {told[0]}, measured {told[1]}; {verdict}")
-    notes().print(f"  {escape(attempt.verdict.summary)}")
+def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path) -> dict[str, Path]:
+    """The policy into `output` and, beside it, the recipe that has the sampler; what was written where."""
+    written, quantization = {}, {}
+    if tuning.policy:
+        output.write_text(tuning.policy.to_yaml(), encoding="utf-8")
+        written["policy"] = output
+        quantization = {"quantization": {"policy": output.name, "rules": []}}
+    if tuning.sampler:
+        from validate.tune import with_sampler
 
-
-def _print(tuning: Tuning) -> None:
-    front = table("budget", "foretold", "saved", "saved an object", "layers changed", "")
-    tried = {attempt.budget_db: attempt for attempt in tuning.attempts}
-    points = {_budget(choice): choice for choice in tuning.front}
-    points |= {budget: attempt.choice for budget, attempt in tried.items()}
-    for budget, choice in sorted(points.items()):
-        front.add_row(*_point(budget, choice), _verdict(tried.get(budget)))
-    results().print(front)
-    stored, time = sum(tuning.sensitivity.stored_bytes.values()), tuning.sensitivity.milliseconds
-    results().print(f"of {megabytes(stored)} and {time:.1f} ms an object in products of weights")
-
-
-def _point(budget: float, choice: Choice) -> list[str]:
-    saved = megabytes(choice.bytes_saved), f"{choice.milliseconds_saved:.1f} ms"
-    return [f"{budget:g} dB", _levels(choice.snr_db), *saved, str(len(choice.chosen))]
-
-
-def _verdict(attempt: Attempt | None) -> str:
-    if attempt is None:
-        return ""
-    return "[green]taken[/]" if attempt.verdict.passed else "[yellow]not good enough[/]"
-
-
-def _budget(choice: Choice) -> float:
-    from exporter.quantize.noise import decibels
-
-    return round(decibels(choice.budget), 6)
-
-
-def _levels(snr_db: dict) -> str:
-    return ", ".join(f"{name} {level:.1f} dB" for name, level in snr_db.items()) or "–"
+        found = with_sampler(recipe, tuning.sampler).data()
+        written["recipe"] = output.with_stem(f"{output.stem}_recipe")
+        changes = {
+            "name": f"{recipe.name}_tuned",
+            "sampler": found["sampler"],
+            **quantization,
+            "validation": {"sampler": found["validation"]["sampler"]},
+        }
+        write_extension(written["recipe"], path, changes)
+    return written

@@ -4,6 +4,7 @@ import pytest
 
 from exporter.accept import fitted, require_accepted
 from exporter.errors import RecipeError
+from exporter.recipe_file import load_recipe
 from exporter.target import list_targets, load_target
 from tests.exporter.test_build import recipe_of
 
@@ -53,6 +54,16 @@ def test_what_nothing_refuses_and_no_rule_uses_is_no_matter():
     check("cpu-executorch", calibration={"observer": "entropy"})
     check("cpu-executorch", [rule("fp32", operator="attention")])
     check("cpu", [rule("fp16")], unroll="loop")
+
+
+@pytest.mark.parametrize("target", [*EXECUTORCH, "orin", "t4"])
+def test_an_interval_of_guidance_becomes_guidance_everywhere_and_is_told(target):
+    recipe = load_recipe("recipes/shape_e_fp32.yaml", ["sampler.guidance_interval=[0, 30]"])
+    left, told = fitted(recipe, load_target(target))
+    assert left.sampler == recipe.sampler.model_copy(update={"guidance_interval": None})
+    assert told[0].startswith(f"sampler.guidance_interval is left out for target '{target}'")
+    assert fitted(left, load_target(target)) == (left, [])
+    assert fitted(recipe, load_target("web")) == (recipe, [])
 
 
 @pytest.mark.parametrize("target", EXECUTORCH)

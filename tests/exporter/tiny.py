@@ -10,7 +10,9 @@ WORDS = ("a", "red", "blue", "chair", "table", "mug", "tall")
 
 def sampler(**changes):
     settings = {"scheduler": "heun", "steps": 4, "guidance_scale": 3.0, "clamp": "diffusers", "unroll": "step"}
-    return SimpleNamespace(**settings | changes)
+    return SimpleNamespace(
+        **{"guidance_interval": None, "spacing": "karras", "highest_noise": None} | settings | changes
+    )
 
 
 RENDER = SimpleNamespace(coarse_samples=16, fine_samples=24)

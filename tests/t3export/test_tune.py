@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from exporter.quantize.policy import Policy
+from exporter.recipe_file import load_recipe
 from t3export.cli import run
 from tests.exporter.quantize.bench import tiny_recipe
 from tests.exporter.tiny import write_tiny_shap_e
@@ -83,6 +84,26 @@ def test_tune_by_the_objects_that_are_made(place: Path, capsys: pytest.CaptureFi
     assert "McNemar p" in last["summary"] and last["measured_db"]["guided"] > 0
 
 
+def test_a_sampler_with_fewer_evaluations_becomes_a_recipe(
+    place: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, few in {"SOLVERS": ("euler",), "STEPS": (2, 3), "INTERVALS": ((0.0, 8.0),)}.items():
+        monkeypatch.setattr(f"validate.samplers.{name}", few)
+    judged = ["--prompts", "captions.txt", "--evaluator", "judge", "--workers", "0"]
+    search = ["tune", "recipe.yaml", "--search", "sampler", "--max-drop", "100", *judged, "-o", "fast/few.yaml"]
+    assert run(search) == 0
+    out, err = capsys.readouterr()
+    assert "taken" in out and "14 rows an object" in out and "good enough" in err and "few_recipe.yaml" in err
+    assert not (place / "fast/few.yaml").exists()
+    own, found = load_recipe(place / "recipe.yaml"), load_recipe(place / "fast/few_recipe.yaml")
+    assert found.validation.sampler == own.sampler and found.sampler.steps < own.sampler.steps
+    assert found.quantization == own.quantization and found.name == "tiny_tuned"
+    assert run(["build", "fast/few_recipe.yaml", "-o", "fast/bundle"]) == 0
+    assert run(["validate", "fast/bundle", "--rungs", "quality", *judged]) in (0, 5)
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"against {own.sampler.steps} heun steps: from" in told
+
+
 def test_a_goal_out_of_reach_exits_with_5_and_writes_nothing(place: Path, capsys: pytest.CaptureFixture) -> None:
     assert tune("--min-snr", "150", "-o", "none.yaml") == 5
     assert "no policy was good enough" in " ".join(capsys.readouterr().err.split())
@@ -95,6 +116,8 @@ def test_a_goal_out_of_reach_exits_with_5_and_writes_nothing(place: Path, capsys
     ("arguments", "told"),
     [
         (["tune", "recipe.yaml", "--max-drop", "1", "--min-snr", "20"], "exclude each other"),
+        (["tune", "recipe.yaml", "--search", "both", "--min-snr", "20"], "judged by its objects"),
+        (["tune", "recipe.yaml", "--search", "sampler", "--objective", "size"], "--objective latency"),
         (["tune", "recipe.yaml", "--objective", "speed"], "'speed' is not one of 'latency', 'size'"),
         (["tune", "recipe.yaml", "--candidates", "palette:4"], "add validation.tolerances.palette"),
         (["tune", "recipe.yaml", "--max-drop", "-1"], "--max-drop"),

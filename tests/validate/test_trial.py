@@ -14,6 +14,7 @@ from validate import trial
 from validate.bundles import Options
 from validate.errors import PromptsError
 from validate.trial import PairedTest, at_least
+from validate.tune import with_sampler
 
 
 @pytest.fixture
@@ -62,3 +63,11 @@ def test_wrong_prompts_are_told_at_once(tmp_path: Path) -> None:
             Cache(tmp_path),
             Silent(),
         )
+
+
+def test_a_recipe_with_another_sampler_is_compared_with_what_its_own_makes(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    fewer = recipe.sampler.model_copy(update={"scheduler": "euler", "steps": 2})
+    tuned = with_sampler(recipe, fewer)
+    assert tuned.sampler == fewer and tuned.validation.sampler == recipe.sampler
+    assert with_sampler(tuned, recipe.sampler).validation.sampler == recipe.sampler

@@ -88,9 +88,9 @@ def tuning(attempts):
 def test_a_tuning_without_a_policy_says_why():
     found = tuning(run(good_below(0)[0]))
     with pytest.raises(ValidationFailed, match=r"no policy was good enough \(\d tried\): \d layers"):
-        found.require_policy()
+        found.require_passed()
     with pytest.raises(ValidationFailed, match="no layer is faster in any"):
-        tuning([]).require_policy()
+        tuning([]).require_passed()
     assert found.to_dict()["policy"] is None and not found.to_dict()["passed"]
 
 

@@ -32,9 +32,10 @@ class Side:
         bundle = Bundle.open(self.folder, stand_in=self.stand_in)
         if self.name == "bundle":
             return bundle
-        from validate.bundles import load_reference
+        from validate.bundles import as_compared, load_reference
 
-        return load_reference(bundle.manifest, Recipe.model_validate(bundle.manifest.recipe), self.weights)
+        recipe = Recipe.model_validate(bundle.manifest.recipe)
+        return load_reference(bundle.manifest, as_compared(recipe), self.weights)
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def run(context: Context) -> Outcome:
     comparison = compare_runs(reference.retrieval.hits, bundle.retrieval.hits, groups=prompts)
     open_ended = _compare_open_ended(reference, bundle)
     figures = [
-        *_drop(reference, bundle, comparison, plan.max_drop_points),
-        *_beyond_ties(context, reference, bundle),
+        *_drop(reference, bundle, comparison, plan),
+        *_beyond_ties(context, reference, bundle, plan),
         *_rates("bundle", bundle, plan),
         *_rates("reference", reference, plan),
         *(_open_ended_figure(compared) for compared in open_ended),
@@ -78,7 +78,7 @@ def run(context: Context) -> Outcome:
 
 
 def _sides(context: Context, plan: QualityPlan) -> list[tuple[SideName, Generator, ObjectMemory | None]]:
-    return [("reference", context.reference, plan.memory), ("bundle", context.bundle, None)]
+    return [("reference", plan.reference or context.reference, plan.memory), ("bundle", context.bundle, None)]
 
 
 def _score(maker: Maker, plan: QualityPlan, captions: CaptionSet) -> Side:
@@ -123,9 +123,9 @@ def _small_set(plan: QualityPlan) -> int:
     return max(SMALL_SET, len(plan.prompts))
 
 
-def _drop(reference: Side, bundle: Side, comparison: RunComparison, limit: float) -> list[Figure]:
+def _drop(reference: Side, bundle: Side, comparison: RunComparison, plan: QualityPlan) -> list[Figure]:
     rates = [100 * side.retrieval.rate for side in (reference, bundle)]
-    where = f"from {rates[0]:.1f} to {rates[1]:.1f} %, {_paired(comparison)}"
+    limit, where = plan.max_drop_points, f"{plan.against}from {rates[0]:.1f} to {rates[1]:.1f} %, {_paired(comparison)}"
     return [
         Figure("bundle", "R-Precision", "drop", rates[0] - rates[1], "points", limit, "at most", where),
         Figure("bundle", "R-Precision", "McNemar p", comparison.p_value),
@@ -137,11 +137,11 @@ def _paired(comparison: RunComparison) -> str:
     return f"paired difference {low:+.1f} to {high:+.1f} points (95 %), McNemar p = {comparison.p_value:.3g}"
 
 
-def _beyond_ties(context: Context, reference: Side, bundle: Side) -> list[Figure]:
-    """A full-precision bundle must hit and miss with the reference but where the judge sees a tie."""
+def _beyond_ties(context: Context, reference: Side, bundle: Side, plan: QualityPlan) -> list[Figure]:
+    """A full-precision bundle must hit and miss with its own reference but where the judge sees a tie."""
     differ = reference.retrieval.hits != bundle.retrieval.hits
     margins = np.maximum(np.abs(reference.retrieval.margin), np.abs(bundle.retrieval.margin))
-    exact = all(stage.precision == "fp32" for stage in context.stages.values())
+    exact = not plan.against and all(stage.precision == "fp32" for stage in context.stages.values())
     count = int((differ & (margins > TIE_COSINE)).sum())
     return [Figure("bundle", "hits", "that differ beyond ties", count, "", 0.0 if exact else None, "at most")]
 

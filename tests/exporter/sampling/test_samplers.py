@@ -10,7 +10,7 @@ import torch
 
 from exporter.parity import compare
 from exporter.sampling.loop import loop
-from exporter.sampling.schedulers import SCHEDULERS, make_scheduler
+from exporter.sampling.schedulers import SCHEDULERS, schedule_of
 from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import probe
 from exporter.sampling.unrolled import unrolled
@@ -21,9 +21,9 @@ STEPS = 8
 
 
 def make_step(tiny, settings):
-    table = probe(make_scheduler(settings.scheduler, tiny.scheduler(), settings.clamp), settings.steps, settings.clamp)
+    table = probe(schedule_of(settings, tiny.scheduler()), settings.steps, settings.clamp)
     clamp = 1.0 if settings.clamp == "openai" else None
-    return SamplerStep(tiny.denoiser(), table, settings.guidance_scale, clamp), table
+    return SamplerStep(tiny.denoiser(), table, settings.guidance_scale, clamp, settings.guidance_interval), table
 
 
 def start_of(table, seed=0):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from exporter.errors import RecipeError
-from exporter.sampling.schedulers import SCHEDULERS, make_scheduler, start
+from exporter.sampling.schedulers import SCHEDULERS, make_scheduler, schedule_of, start
 from exporter.sampling.table import TERMS, probe, trajectory_error
+from tests.exporter.tiny import sampler
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,25 @@ def test_openai_order_truncates_the_timesteps(own):
     assert np.array_equal(openai_order.timesteps, np.floor(diffusers_order.timesteps + 1e-4))
     assert not np.array_equal(openai_order.timesteps, diffusers_order.timesteps)
     assert openai_order.clip is None
+
+
+@pytest.mark.parametrize("spacing", ["karras", "exponential"])
+@pytest.mark.parametrize("name", ["heun", "euler", "dpmpp_2m"])
+def test_a_schedule_begins_where_it_is_told_and_is_a_table_too(own, name, spacing):
+    scheduler = schedule_of(sampler(scheduler=name, spacing=spacing, highest_noise=30.0), own)
+    table = probe(scheduler, 6)
+    assert trajectory_error(table, scheduler, 6) <= 1e-6
+    levels = table.noise_levels[:: 2 if name == "heun" else 1]
+    assert levels[0] == pytest.approx(30.0, rel=0.01) and levels[-1] == pytest.approx(0.1086, rel=0.01)
+    ratios = levels[1:] / levels[:-1]
+    assert np.allclose(ratios, ratios[0], rtol=0.1) == (spacing == "exponential")
+    assert table.init_noise_sigma == pytest.approx(1.0 if name == "dpmpp_2m" else 30.0)
+
+
+@pytest.mark.parametrize("level", [0.05, 500.0])
+def test_a_noise_level_that_the_model_never_saw_is_refused(own, level):
+    with pytest.raises(RecipeError, match=rf"highest_noise: found {level:g}; .* from 0.11 to 403"):
+        schedule_of(sampler(highest_noise=level), own)
 
 
 def test_table_goes_to_json(own):

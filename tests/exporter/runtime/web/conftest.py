@@ -10,7 +10,8 @@ from exporter.recipe_file import load_recipe
 from exporter.target import load_target
 
 RECIPES = Path(__file__).parents[4] / "recipes"
-QUICK = ("sampler.steps=3", "render.coarse_samples=4", "render.fine_samples=4", "goldens.prompts=[a red chair]",
+QUICK = ("sampler.steps=3", "sampler.guidance_interval=[0, 30]", "render.coarse_samples=4", "render.fine_samples=4",
+         "goldens.prompts=[a red chair]",
          "quantization.calibration.prompts=4", "quantization.calibration.steps=3", "mesh.grid=32",
          "validation.tolerances.int8={stage_snr_db: 5.0, trajectory_snr_db: 5.0, latents_relative_l2: 1.0, "
          "mesh_iou: 0.1, chamfer: 1.0, render_psnr_db: 10.0}")  # fmt: skip
