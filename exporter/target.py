@@ -102,6 +102,10 @@ class Target(Section):
         description="What is refused, and why: a precision, a setting of a recipe as 'sampler.unroll=loop', or a field "
         "of a rule as 'operator=norm'; * and ? may stand in values",
     )
+    measured: dict[str, str] = Field(
+        default_factory=dict,
+        description="What was measured of what is refused, under the same name: the figures, with what and when",
+    )
     left_out: dict[str, str] = Field(
         default_factory=dict,
         description="What is left out of a recipe and told as a warning, and why: a quantization setting, or rules "
@@ -129,6 +133,9 @@ class Target(Section):
                 raise ValueError(f"refused: no precision {name!r}; {did_you_mean(name, known)}")
             if name in self.precisions:
                 raise ValueError(f"{name} cannot be among the precisions and refused; keep one of the two")
+        for name in self.measured:
+            if name not in self.refused:
+                raise ValueError(f"measured: {name!r} is not refused; {did_you_mean(name, self.refused)}")
         return self
 
     def reason_against(self, precision: Precision) -> str | None:

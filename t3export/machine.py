@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -10,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import psutil
+
+from exporter.machine import describe
 
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
@@ -20,8 +21,7 @@ def describe_machine() -> dict[str, str]:
     """System, processor, memory, free disk and Python, for people."""
     memory = psutil.virtual_memory()
     return {
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": f"{os.cpu_count()} cores, {_processor()}",
+        **describe(),
         "memory": f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} free",
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",
         "python": platform.python_version(),
@@ -57,12 +57,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

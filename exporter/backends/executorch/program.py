@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,14 @@ class ExecuTorchProgram:
     def precision(self, folder: Path) -> Precision:
         """The lowest precision of any layer."""
         return lowest_precision(read_report(folder))
+
+    def contents(self, folder: Path) -> dict[str, Any]:
+        """Its layers by precision, and how its nodes are divided between XNNPACK and the portable kernels."""
+        counts: dict[str, Counter[str]] = {}
+        for layer in read_report(folder):
+            counts.setdefault(layer.operator, Counter())[layer.precision] += 1
+        layers = {operator: dict(found) for operator, found in sorted(counts.items())}
+        return {"layers": layers, **json.loads((folder / DELEGATION).read_text(encoding="utf-8"))}
 
     def inputs(self, folder: Path) -> list[TensorSpec]:
         return _read_specs(folder, "inputs")
