@@ -77,6 +77,24 @@ class TensorRtOptions(Section):
         return self.compute_capabilities[0]
 
 
+class ExecuTorchOptions(Section):
+    """What is written beside ExecuTorch's programs."""
+
+    external_weights: bool = Field(
+        default=False, description="Weights in `program.ptd` beside each program, for updates without them"
+    )
+    test_cases: bool = Field(
+        default=False,
+        description="Each program once more with its goldens and a tolerance, in one `.bpte` file that ExecuTorch's "
+        "own runners check; as large as the programs",
+    )
+    etrecord: bool = Field(
+        default=False,
+        description="`program.etrecord` beside each program, from which `t3export validate --debug` tells the gap of "
+        "each operator; about three times as large as float32 programs",
+    )
+
+
 class Target(Section):
     """One device or runtime that bundles are built for."""
 
@@ -114,6 +132,9 @@ class Target(Section):
     needs: list[Need] = Field(default_factory=list, description="What building and running need")
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
     tensorrt: TensorRtOptions | None = Field(default=None, description="How engines are built (backend tensorrt)")
+    executorch: ExecuTorchOptions = Field(
+        default_factory=ExecuTorchOptions, description="What is written beside the programs (backend executorch)"
+    )
     stand_in: str = Field(
         default="",
         description="What runs the programs on a machine that is not this target; said wherever it does",

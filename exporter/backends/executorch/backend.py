@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+from exporter.assemble import goldens_of
 from exporter.backends.base import Addition, Made
 from exporter.backends.executorch.device_files import write_device_files
 from exporter.backends.executorch.program import Constants, ExecuTorchProgram
+from exporter.backends.executorch.test_cases import write_test_cases
+from exporter.bundle import write_atomically
+from exporter.goldens import limit_db
+from exporter.quiet import ROOT, quiet
 from exporter.runtime.executorch import ExecuTorchSession
 from exporter.sources import program_sources
 from exporter.target import Target
 from exporter.workshop import Workshop
+
+TEST_CASES = "device/test_cases"
 
 
 def make_programs(workshop: Workshop) -> list[ExecuTorchProgram]:
@@ -36,6 +45,20 @@ def open_program(program: Path, target: Target) -> ExecuTorchSession:
 
 
 def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
-    """Add what an app needs beside the programs."""
+    """Add what an app needs beside the programs, and test cases where the target wants them."""
     write_device_files(workshop, folder)
+    if workshop.target.executorch.test_cases:
+        told = {one.name: _test_cases(workshop, folder, one) for one in made}
+        write_atomically(folder / TEST_CASES / "tolerances.json", (json.dumps(told, indent=1) + "\n").encode())
     return Addition()
+
+
+def _test_cases(workshop: Workshop, folder: Path, one: Made) -> dict[str, Any]:
+    """A program with its goldens, written into the bundle; what a runner is to be told of it."""
+    program, goldens = one.program, goldens_of(folder, one.name)
+    snr_db = limit_db(one.name, workshop.recipe.validation.tolerances[program.precision(one.entry.folder)])
+    inputs, outputs = program.inputs(one.entry.folder), program.outputs(one.entry.folder)
+    with quiet(ROOT):
+        content, tolerance = write_test_cases(folder / one.main, inputs, outputs, goldens, snr_db)
+    write_atomically(folder / TEST_CASES / f"{one.name}.bpte", content)
+    return {"cases": len(goldens), "rtol": 0.0, "atol": tolerance}
