@@ -105,6 +105,7 @@ class Target(Section):
     )
     processor: str = Field(description="What it runs on: cpu, cuda, npu, …")
     status: Literal["complete", "planned"] = Field(description="planned targets are listed, and refused by build")
+    why_planned: str = Field(default="", description="What a planned target waits for, with what was measured of it")
     opset: int | None = Field(default=None, ge=18, le=26, description="ONNX opset; none where ONNX is not used")
     precisions: list[Precision] = Field(description="Precisions a layer may have", min_length=1)
     rendering: Rendering = Field(
@@ -191,8 +192,9 @@ def require_complete(target: Target) -> None:
     if target.status == "planned":
         complete = ", ".join(t.name for t in list_targets() if t.status == "complete")
         raise RecipeError(
-            f"target '{target.name}' ({target.description}) is planned: not built by this version. "
-            f"Targets that can be built: {complete}"
+            f"target '{target.name}' ({target.description}) is planned: not built by this version"
+            + (f", because {target.why_planned}" if target.why_planned else "")
+            + f". Targets that can be built: {complete}"
         )
 
 

@@ -53,9 +53,8 @@ def operator_gaps(folder: Path, manifest: Manifest) -> list[Gap]:
             f"--debug: {folder} has no {RECORD} of {', '.join(lacking)}; build it for a target with "
             "`executorch: {etrecord: true}`, as cpu-executorch is"
         )
-    return [
-        gap for name, place in stages.items() for gap in stage_gaps(name, place, folder / manifest.goldens[name][0])
-    ]
+    goldens = {name: folder / manifest.goldens[name][0] for name in stages}
+    return [gap for name, place in stages.items() for gap in stage_gaps(name, place, goldens[name])]
 
 
 def stage_gaps(stage: str, place: Path, golden: Path) -> list[Gap]:

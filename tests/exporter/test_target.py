@@ -5,8 +5,8 @@ import pytest
 from exporter.errors import RecipeError
 from exporter.target import Need, list_targets, load_target, require_complete, require_measurable, target_names
 
-EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cuda", "orin", "orin-nano", "t4", "rtx", "h200", "android", "ios",
-            "arm64", "web", "cpu-executorch"}  # fmt: skip
+EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cuda", "orin", "orin-nano", "t4", "rtx", "h200", "android",
+            "android-vulkan", "ios", "ios-coreml", "arm64", "web", "cpu-executorch"}  # fmt: skip
 
 
 def test_every_shipped_target_loads_under_its_own_name():
