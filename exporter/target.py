@@ -78,8 +78,12 @@ class TensorRtOptions(Section):
 
 
 class ExecuTorchOptions(Section):
-    """What is written beside ExecuTorch's programs."""
+    """How ExecuTorch's programs are quantized, and what is written beside them."""
 
+    int8_at_run_time: bool = Field(
+        default=False,
+        description="Layers in int8 measure their activations at run time where XNNPACK can, instead of by calibration",
+    )
     external_weights: bool = Field(
         default=False, description="Weights in `program.ptd` beside each program, for updates without them"
     )
@@ -134,7 +138,7 @@ class Target(Section):
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
     tensorrt: TensorRtOptions | None = Field(default=None, description="How engines are built (backend tensorrt)")
     executorch: ExecuTorchOptions = Field(
-        default_factory=ExecuTorchOptions, description="What is written beside the programs (backend executorch)"
+        default_factory=ExecuTorchOptions, description="How programs are quantized and what is beside them (executorch)"
     )
     stand_in: str = Field(
         default="",

@@ -20,6 +20,10 @@ from exporter.target import Target
 from exporter.workshop import Workshop
 
 TEST_CASES = "device/test_cases"
+AT_RUN_TIME = (
+    "int8 layers measure their activations at run time where XNNPACK can (executorch.int8_at_run_time of the target): it "
+    "is as fast there, and a calibrated layer would have its output quantized too"
+)
 
 
 def make_programs(workshop: Workshop) -> list[ExecuTorchProgram]:
@@ -47,10 +51,12 @@ def open_program(program: Path, target: Target) -> ExecuTorchSession:
 def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
     """Add what an app needs beside the programs, and test cases where the target wants them."""
     write_device_files(workshop, folder)
-    if workshop.target.executorch.test_cases:
+    options = workshop.target.executorch
+    if options.test_cases:
         told = {one.name: _test_cases(workshop, folder, one) for one in made}
         write_atomically(folder / TEST_CASES / "tolerances.json", (json.dumps(told, indent=1) + "\n").encode())
-    return Addition()
+    measured = options.int8_at_run_time and "int8" in workshop.recipe.quantization.table.precisions
+    return Addition(warnings=[AT_RUN_TIME] if measured else [])
 
 
 def _test_cases(workshop: Workshop, folder: Path, one: Made) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class ExecuTorchProgram:
         stage = self.source.make_stage()
         # Partitioners tell the root logger of every node that they look at.
         with quiet(ROOT):
-            graph, reports = quantize(stage, trace(stage), self.source.quantization)
+            graph, reports = quantize(stage, trace(stage), self.source.quantization, options.int8_at_run_time)
             stage = Stage(stage.name, graph, stage.inputs, stage.outputs)
             if self.source.is_step and self.evaluations is not None:
                 stage = whole_stage(stage, self.evaluations)
