@@ -21,8 +21,8 @@ from exporter.workshop import Workshop
 
 TEST_CASES = "device/test_cases"
 AT_RUN_TIME = (
-    "int8 layers measure their activations at run time where XNNPACK can (executorch.int8_at_run_time of the target): it "
-    "is as fast there, and a calibrated layer would have its output quantized too"
+    "int8 layers measure their activations at run time where XNNPACK can, which is as fast there: a calibrated layer "
+    "would have its output quantized too (the target's executorch.int8_at_run_time)"
 )
 
 

@@ -1,8 +1,8 @@
 """A policy applied to a traced graph by PyTorch's own quantization for export (PT2E), with XNNPACK's quantizer.
 
 XNNPACK multiplies INT8 only where the result is INT8 too, so that a static layer's output is quantized as well as its
-input; ONNX Runtime's layers quantize the input alone. Where activations are measured at run time nothing of the result is
-lost: a policy's INT8 layers are made so where XNNPACK has them, unless the target says otherwise.
+input; ONNX Runtime's layers quantize the input alone. Where activations are measured at run time the result stays
+float32: a target can have a policy's INT8 layers made so where XNNPACK has them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def quantize(
 ) -> tuple[fx.GraphModule, list[LayerReport]]:
     """The quantized graph of a stage, and what became of each layer.
 
-    `int8_at_run_time`: layers in int8 measure their activations at run time where XNNPACK can. Raises RecipeError for a layer that cannot have its precision.
+    `int8_at_run_time`: layers in int8 measure their activations at run time where XNNPACK can. Raises RecipeError for a
+    layer that cannot have its precision.
     """
     layers = find_layers(stage.name, graph)
     chosen = {layer: _precision(layer, quantization.policy) for layer in layers}
