@@ -33,8 +33,8 @@ TABLE = "sampler.json"
 GOLDENS = "goldens"
 # The package that runs a backend's programs on this machine, where it is not ONNX Runtime.
 RUNTIMES = {"executorch": "executorch", "openvino": "openvino"}
-FINISHED_BY_US = ("tensorrt",)
-FINISH = "t3export finish ."
+# How time and memory are measured on a target that is elsewhere.
+MEASURED_BY = {"tensorrt": "`t3export finish .` in this folder", "onnxruntime": "`t3export build`"}
 
 
 def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made]) -> None:
@@ -133,7 +133,5 @@ def _missing(workshop: Workshop, manifest: Manifest) -> str:
     if engines.state == "built" if engines else runs_here(target):
         return ""
     where = ", ".join(need.name for need in target.needs if need.kind == "device") or target.processor
-    there = (
-        f"`{FINISH}` in this folder there" if target.backend in FINISHED_BY_US else "to be measured in the app there"
-    )
-    return f"time and memory on the target itself ({where}): {there}"
+    how = MEASURED_BY.get(target.backend, "to be measured by the app")
+    return f"time and memory on the target itself ({where}): {how}, there"
