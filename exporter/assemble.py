@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from exporter.backends.base import Addition, Made
@@ -19,12 +20,21 @@ from exporter.bundle import (
     write_atomically,
 )
 from exporter.cache import Entry
+from exporter.goldens import GoldenParity
+from exporter.machine import describe
+from exporter.measured import Measured, held, write_measured
+from exporter.runtime.measure import measure
+from exporter.stand_in import runs_here, stand_in
 from exporter.toolchain import versions
 from exporter.workshop import Workshop
 
 TOKENIZER = "tokenizer/tokenizer.json"
 TABLE = "sampler.json"
 GOLDENS = "goldens"
+# The package that runs a backend's programs on this machine, where it is not ONNX Runtime.
+RUNTIMES = {"executorch": "executorch", "openvino": "openvino"}
+# How time and memory are measured on a target that is elsewhere.
+MEASURED_BY = {"tensorrt": "`t3export finish .` in this folder", "onnxruntime": "`t3export build`"}
 
 
 def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Made]) -> None:
@@ -84,3 +94,44 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[Made], addition: 
         goldens={one.name: [f"{GOLDENS}/{path.name}" for path in goldens_of(folder, one.name)] for one in made},
         engines=addition.engines,
     )
+
+
+def add_figures(
+    workshop: Workshop,
+    folder: Path,
+    manifest: Manifest,
+    made: list[Made],
+    parities: list[GoldenParity],
+    built: Measured | None,
+) -> Manifest:
+    """perf.yaml and numerics.yaml, as far as the build machine can tell; the manifest that names them.
+
+    `built`: the figures of engines that were built here.
+    """
+    missing = _missing(workshop, manifest)
+    found = built or Measured(_where(workshop, manifest))
+    if not missing and built is None:
+        costs = measure(folder)
+        found = replace(found, costs=costs["stages"], overall={"peak_bytes": costs["peak_bytes"]})
+    contents = {one.name: one.program.contents(one.entry.folder) for one in made}
+    return write_measured(folder, manifest, contents, [replace(found, parities=held(parities))], missing)
+
+
+def _where(workshop: Workshop, manifest: Manifest) -> dict[str, str]:
+    """The machine, what ran the programs on it, and in whose place where that is not the target."""
+    target = workshop.target
+    package = RUNTIMES.get(target.backend, "onnxruntime")
+    ran = describe() | {package: manifest.toolchain.get(package, "unknown")}
+    if manifest.engines and manifest.engines.state != "built":
+        return ran | {"stand_in": "ONNX Runtime on the graphs that the engines are to be built from"}
+    return ran | ({"stand_in": told} if (told := stand_in(target)) else {})
+
+
+def _missing(workshop: Workshop, manifest: Manifest) -> str:
+    """What only the target itself can tell, and how; empty where this machine is the target."""
+    target, engines = workshop.target, manifest.engines
+    if engines.state == "built" if engines else runs_here(target):
+        return ""
+    where = ", ".join(need.name for need in target.needs if need.kind == "device") or target.processor
+    how = MEASURED_BY.get(target.backend, "to be measured by the app")
+    return f"time and memory on the target itself ({where}): {how}, there"

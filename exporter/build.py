@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.accept import fitted, require_accepted
-from exporter.assemble import goldens_of, make_manifest, write_files
+from exporter.assemble import add_figures, goldens_of, make_manifest, write_files
 from exporter.backends.base import Backend, Made
 from exporter.backends.registry import backend_of
 from exporter.bundle import Manifest, bundle_digest, write_manifest
@@ -74,6 +74,8 @@ def build(
         with metered("manifest", workshop.progress, workshop.steps):
             manifest = make_manifest(workshop, folder, made, addition)
             write_manifest(folder, manifest)
+        with metered("measure", workshop.progress, workshop.steps):
+            manifest = add_figures(workshop, folder, manifest, made, parities, addition.measured)
         if prove:
             prove(folder)
     warnings = [*left_out, *addition.warnings]

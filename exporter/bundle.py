@@ -17,6 +17,9 @@ from exporter.quantize.policy import Precision
 MANIFEST = "manifest.json"
 REPORTS = "reports"
 ENGINES = "engines"
+PERF = "perf.yaml"
+NUMERICS = "numerics.yaml"
+MEASURED = (PERF, NUMERICS)
 SCHEMA_VERSION = 1
 
 
@@ -168,8 +171,9 @@ def list_files(folder: Path) -> dict[str, FilePart]:
 
 
 def bundle_digest(manifest: Manifest) -> str:
-    """sha256 (hex) of all that a bundle is; the verdict of a validation does not change it."""
-    return _digest(manifest.model_dump(mode="json", exclude={"validation"}))
+    """sha256 (hex) of all that a bundle is; neither a verdict nor what was measured on some machine changes it."""
+    data = manifest.model_dump(mode="json", exclude={"validation"})
+    return _digest(data | {"files": {name: part for name, part in data["files"].items() if name not in MEASURED}})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

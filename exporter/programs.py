@@ -14,6 +14,7 @@ import onnx
 
 from exporter.cache import Entry
 from exporter.families.base import LoadedModel, StageMaker
+from exporter.operators import count_operators
 from exporter.passes.to_half import tensor_types, to_half
 from exporter.quantize.graph_file import read_graph, save_graph
 from exporter.quantize.layers import find_layers
@@ -82,6 +83,10 @@ class OnnxProgram:
     def precision(self, folder: Path) -> Precision:
         """The lowest precision of any layer."""
         return lowest_precision(read_report(folder))
+
+    def contents(self, folder: Path) -> dict[str, Any]:
+        """Its operators by the precision they compute in."""
+        return {"operators": count_operators(folder / PROGRAM)}
 
     def inputs(self, folder: Path) -> list[TensorSpec]:
         return _read_specs(folder)[0]

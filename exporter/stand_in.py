@@ -12,6 +12,14 @@ def stand_in(target: Target) -> str:
     return "" if _is_here(target.processor) else target.stand_in
 
 
+def runs_here(target: Target) -> bool:
+    """Whether this machine is the target, with all that running needs: what is timed here is timed on the target."""
+    if target.stand_in:
+        return _is_here(target.processor)
+    at_run = [need for need in target.needs if need.side == "run"]
+    return not any(need.kind == "device" or need.missing() for need in at_run)
+
+
 def _is_here(processor: str) -> bool:
     here = this_processor()
     is_x86 = here.architecture == "x86-64"

@@ -85,6 +85,28 @@ class TensorRtOptions(Section):
         return self.compute_capabilities[0]
 
 
+class ExecuTorchOptions(Section):
+    """How ExecuTorch's programs are quantized, and what is written beside them."""
+
+    int8_at_run_time: bool = Field(
+        default=False,
+        description="Layers in int8 measure their activations at run time where XNNPACK can, instead of by calibration",
+    )
+    external_weights: bool = Field(
+        default=False, description="Weights in `program.ptd` beside each program, for updates without them"
+    )
+    test_cases: bool = Field(
+        default=False,
+        description="Each program once more with its goldens and a tolerance, in one `.bpte` file that ExecuTorch's "
+        "own runners check; as large as the programs",
+    )
+    etrecord: bool = Field(
+        default=False,
+        description="`program.etrecord` beside each program, from which `t3export validate --debug` tells the gap of "
+        "each operator; about three times as large as float32 programs",
+    )
+
+
 class Target(Section):
     """One device or runtime that bundles are built for."""
 
@@ -95,6 +117,7 @@ class Target(Section):
     )
     processor: str = Field(description="What it runs on: cpu, cuda, npu, …")
     status: Literal["complete", "planned"] = Field(description="planned targets are listed, and refused by build")
+    why_planned: str = Field(default="", description="What a planned target waits for, with what was measured of it")
     opset: int | None = Field(default=None, ge=18, le=26, description="ONNX opset; none where ONNX is not used")
     precisions: list[Precision] = Field(description="Precisions a layer may have", min_length=1)
     rendering: Rendering = Field(
@@ -110,6 +133,10 @@ class Target(Section):
         description="What is refused, and why: a precision, a setting of a recipe as 'sampler.unroll=loop', or a field "
         "of a rule as 'operator=norm'; * and ? may stand in values",
     )
+    measured: dict[str, str] = Field(
+        default_factory=dict,
+        description="What was measured of what is refused, under the same name: the figures, with what and when",
+    )
     left_out: dict[str, str] = Field(
         default_factory=dict,
         description="What is left out of a recipe and told as a warning, and why: a setting of a section, or rules "
@@ -118,6 +145,9 @@ class Target(Section):
     needs: list[Need] = Field(default_factory=list, description="What building and running need")
     session: SessionOptions = Field(default_factory=SessionOptions, description="How sessions are opened")
     tensorrt: TensorRtOptions | None = Field(default=None, description="How engines are built (backend tensorrt)")
+    executorch: ExecuTorchOptions = Field(
+        default_factory=ExecuTorchOptions, description="How programs are quantized and what is beside them (executorch)"
+    )
     stand_in: str = Field(
         default="",
         description="What runs the programs on a machine that is not this target; said wherever it does",
@@ -143,6 +173,9 @@ class Target(Section):
                 raise ValueError(f"refused: no precision {name!r}; {did_you_mean(name, known)}")
             if name in self.precisions:
                 raise ValueError(f"{name} cannot be among the precisions and refused; keep one of the two")
+        for name in self.measured:
+            if name not in self.refused:
+                raise ValueError(f"measured: {name!r} is not refused; {did_you_mean(name, self.refused)}")
         return self
 
     @property
@@ -188,8 +221,9 @@ def require_complete(target: Target) -> None:
     if target.status == "planned":
         complete = ", ".join(t.name for t in list_targets() if t.status == "complete")
         raise RecipeError(
-            f"target '{target.name}' ({target.description}) is planned: not built by this version. "
-            f"Targets that can be built: {complete}"
+            f"target '{target.name}' ({target.description}) is planned: not built by this version"
+            + (f", because {target.why_planned}" if target.why_planned else "")
+            + f". Targets that can be built: {complete}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from exporter.processor import this_processor
+from exporter.machine import describe
 
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
@@ -22,8 +21,7 @@ def describe_machine() -> dict[str, str]:
     """System, processor, memory, free disk and Python, for people."""
     memory = psutil.virtual_memory()
     return {
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": f"{os.cpu_count()} cores, {this_processor().name}",
+        **describe(),
         "memory": f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} free",
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",
         "python": platform.python_version(),

@@ -35,6 +35,8 @@ def check_data(targets: Sequence[Target], recipes: Sequence[Recipe]) -> list[dic
             "needs": [need.model_dump() | {"found": need.found} for need in target.needs],
             "precisions": {name: target.reason_against(name) for name in reversed(RULE_PRECISIONS)},
             "recipes": {cell.recipe: {"state": cell.state, "reasons": cell.reasons} for cell in row},
+            "measured": target.measured,
+            "why_planned": target.why_planned,
             "stand_in": target.stand_in,
         }
         for target, row in zip(targets, matrix(recipes, targets), strict=True)
@@ -55,11 +57,16 @@ def check_table(targets: Sequence[Target], recipes: Sequence[Recipe]) -> Rendera
     why = table("\nrefused by", "\nprecisions", "\nreason")
     for (precisions, reason), names in _refusals(targets).items():
         why.add_row(", ".join(names), precisions, escape(reason))
-    seen = table("\nchecked here", "\nby")
+    measured = table("\nmeasured of", "\nwhat is refused by", "\nfigures")
+    for (refused, figures), names in _measurements(targets).items():
+        measured.add_row(refused, ", ".join(names), escape(figures))
+    planned, seen = table("\nplanned", "\nbecause"), table("\nchecked here", "\nby")
     for target in targets:
+        if target.why_planned:
+            planned.add_row(target.name, escape(target.why_planned))
         if target.stand_in:
             seen.add_row(target.name, escape(target.stand_in))
-    return Group(overview, *(part for part in (why, seen) if part.row_count))
+    return Group(overview, *(part for part in (why, measured, planned, seen) if part.row_count))
 
 
 def check_markdown(targets: Sequence[Target], recipes: Sequence[Recipe]) -> str:
@@ -93,6 +100,15 @@ def _refusals(targets: Sequence[Target]) -> dict[tuple[str, str], list[str]]:
                 reasons.setdefault(reason, []).append(name)
         for reason, precisions in reasons.items():
             found.setdefault((" ".join(precisions), reason), []).append(target.name)
+    return found
+
+
+def _measurements(targets: Sequence[Target]) -> dict[tuple[str, str], list[str]]:
+    """(what is refused, figures) -> the targets for which they were measured."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for target in targets:
+        for refused, figures in target.measured.items():
+            found.setdefault((refused, figures), []).append(target.name)
     return found
 
 

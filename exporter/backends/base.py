@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from exporter.bundle import EnginesPart
 from exporter.cache import Entry
+from exporter.measured import Measured
 from exporter.quantize.policy import Precision
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.session import Session
@@ -41,6 +42,9 @@ class Program(Protocol):
     def precision(self, folder: Path) -> Precision:
         """The lowest precision of any layer."""
 
+    def contents(self, folder: Path) -> dict[str, Any]:
+        """What it is made of, counted by precision, as plain data for perf.yaml."""
+
     def inputs(self, folder: Path) -> list[TensorSpec]: ...
     def outputs(self, folder: Path) -> list[TensorSpec]: ...
 
@@ -65,10 +69,14 @@ class Made:
 
 @dataclass(frozen=True)
 class Addition:
-    """What a backend adds to a bundle beside its programs: engines, built or to be built, and what is to be told."""
+    """What a backend adds to a bundle beside its programs: engines, built or to be built, and what is to be told.
+
+    `measured`: figures of engines that were built here.
+    """
 
     engines: EnginesPart | None = None
     warnings: list[str] = field(default_factory=list)
+    measured: Measured | None = None
 
 
 class Backend(Protocol):

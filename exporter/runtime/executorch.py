@@ -23,11 +23,12 @@ from exporter.runtime.pieces import Arrays, run_in_pieces
 from exporter.stage import TensorSpec
 
 SIGNATURE = "signature.json"
+WEIGHTS = "program.ptd"
 NOT_INSTALLED = "ExecuTorch is not installed: `pip install executorch==1.5.1 torch==2.13.0`"
 
 
 class ExecuTorchSession:
-    """A `.pte` program with its `signature.json` beside it; `options` are the `session` section of a target.
+    """A `.pte` program with its `signature.json`, and maybe its weights, beside it; `options`: a target's `session`.
 
     The signature names inputs and outputs, and says how much of each dynamic dimension the program takes at once: more
     is cut into pieces here, as an app would do it. Raises BundleError for a damaged program, EnvironmentProblem without
@@ -80,7 +81,9 @@ def _load(program: Path, threads: int) -> Callable[[list[np.ndarray]], list[np.n
         try:
             if threads:
                 _unsafe_reset_threadpool(threads)
-            method = Runtime.get().load_program(program).load_method("forward")
+            weights = program.with_name(WEIGHTS)
+            outside = weights if weights.exists() else None
+            method = Runtime.get().load_program(program, data_path=outside).load_method("forward")
         except RuntimeError as error:
             raise BundleError(f"{program}: ExecuTorch cannot open it: {error}{_last_words(said)}") from None
 

@@ -74,6 +74,11 @@ class Engine:
             times.append(time.perf_counter() - start)
         return times[WARM_UP:]
 
+    @property
+    def memory_bytes(self) -> int:
+        """Device memory that one run needs beside the weights."""
+        return int(self._engine.device_memory_size_v2)
+
     def layer_information(self, arrays: Arrays) -> str:
         """JSON about each layer. Types are told only where shapes are known, so the inputs are bound first."""
         self._bind({name: np.asarray(arrays[name]) for name in self.input_names})

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that rasterise meshes.  [default: 1 of 2 cores]")
 @engine_options
 @click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
+@click.option("--debug", is_flag=True, help="The gap of each operator instead, of an ExecuTorch bundle with records.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
 def command(
@@ -54,6 +55,7 @@ def command(
     engine: str,
     worker_memory: str | None,
     no_cache: bool,
+    debug: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -77,8 +79,12 @@ def command(
       t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
       t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
       t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
+      t3export validate artifacts/shape_e_int8/cpu-executorch --debug
     """
     quiet_libraries()
+    if debug:
+        _tell_gaps(bundle, output, as_json)
+        return
     from validate.bundles import Options, validate_bundle
     from validate.engine.base import LOCAL, open_engine
     from validate.page.report_page import write_page
@@ -119,6 +125,20 @@ def command(
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
     report.require_passed()
+
+
+def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:
+    """Where an ExecuTorch program drifts from the one that PyTorch exported, operator by operator."""
+    from exporter.bundle import require_whole
+    from validate.debug import gaps_data, gaps_table, operator_gaps, write_gaps
+
+    gaps = operator_gaps(bundle, require_whole(bundle))
+    written = write_gaps(gaps, bundle, output)
+    if as_json:
+        print_json(gaps_data(gaps))
+    else:
+        results().print(gaps_table(gaps))
+        print_note(f"all {len(gaps)} operators: {written}")
 
 
 class LadderProgress:

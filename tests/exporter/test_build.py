@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from exporter.build import build
-from exporter.bundle import bundle_digest, read_manifest, require_whole
+from exporter.bundle import NUMERICS, PERF, bundle_digest, read_manifest, require_whole
 from exporter.cache import Cache
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
+from exporter.measured import read_measured
 from exporter.meter import Silent
 from exporter.parity import compare
 from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
@@ -105,6 +106,17 @@ def test_times_and_memory_of_every_step_are_told(built):
     assert names[:3] == ["load weights", "record goldens", "trace text_encoder"]
     assert {"trace denoiser", "compile field", "check renderer", "write bundle"} <= set(names)
     assert all(step.seconds > 0 and step.peak_bytes > 1e7 for step in built.steps)
+
+
+def test_what_it_costs_and_how_exact_it_is_stands_in_the_bundle(built):
+    costs, checks = (read_measured(built.out, name) for name in (PERF, NUMERICS))
+    assert {PERF, NUMERICS} <= set(built.manifest.files)
+    assert costs["digest"] == checks["digest"] == built.digest and "missing" not in costs
+    assert costs["stages"]["denoiser"]["operators"]["MatMul"].keys() == {"fp32"}
+    [cost], [check] = costs["measured"], checks["measured"]
+    assert set(cost["stages"]) == set(check["stages"]) == set(built.manifest.stages)
+    assert cost["peak_bytes"] > 2**24 and "onnxruntime" in cost["where"]
+    assert all(stage["passed"] and stage["wanted_snr_db"] == 90.0 for stage in check["stages"].values())
 
 
 def test_built_again_it_has_the_same_digest_and_runs_no_step_twice(recipe, built, cache, tmp_path):

@@ -6,7 +6,7 @@ from exporter.errors import RecipeError
 from exporter.target import Need, Target, list_targets, load_target, require_complete, require_measurable, target_names
 
 EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cpu-openvino-bf16", "cuda", "orin", "orin-nano", "t4", "rtx", "h200",
-            "android", "ios", "arm64", "web", "cpu-executorch"}  # fmt: skip
+            "android", "android-vulkan", "ios", "ios-coreml", "arm64", "web", "cpu-executorch"}  # fmt: skip
 
 
 def test_every_shipped_target_loads_under_its_own_name():
@@ -95,3 +95,18 @@ def test_needs_are_looked_for():
     assert package.model_copy(update={"name": "no-such-package-here"}).missing()
     assert package.model_copy(update={"kind": "tool", "name": "no-such-tool-here"}).missing()
     assert not package.model_copy(update={"kind": "device", "name": "moon"}).missing()
+
+
+def test_figures_belong_to_what_is_refused(tmp_path):
+    path = tmp_path / "board.yaml"
+    path.write_text(
+        "name: board\ndescription: my board\nbackend: onnxruntime\nprocessor: cpu\nstatus: complete\n"
+        "precisions: [int8]\nrefused: {palette: too slow}\nmeasured: {palete: 3 ms}\n"
+    )
+    with pytest.raises(RecipeError, match=r"measured: 'palete' is not refused; allowed: palette; did you mean"):
+        load_target(path)
+
+
+def test_a_planned_target_says_what_it_waits_for():
+    with pytest.raises(RecipeError, match=r"'android-vulkan' .* is planned.*, because the renderer does not lower"):
+        require_complete(load_target("android-vulkan"))

@@ -61,3 +61,12 @@ def test_the_readmes_table_is_what_the_command_prints(capsys):
     assert "t3export " + " ".join(MARKDOWN) in readme
     assert run(MARKDOWN) == 0
     assert capsys.readouterr().out in readme
+
+
+def test_what_was_measured_of_what_is_refused_and_why_a_target_waits_are_told(capsys):
+    assert run(["targets", "android", "--check"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "measured of" in told and "20.0 dB" in told
+    assert run(["targets", "ios-coreml", "--check", "--json"]) == 0
+    [found] = json.loads(capsys.readouterr().out)
+    assert "macOS" in found["why_planned"] and found["measured"] == {}

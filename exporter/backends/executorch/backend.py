@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+from exporter.assemble import goldens_of
 from exporter.backends.base import Addition, Made
 from exporter.backends.executorch.device_files import write_device_files
 from exporter.backends.executorch.program import Constants, ExecuTorchProgram
+from exporter.backends.executorch.test_cases import write_test_cases
+from exporter.bundle import write_atomically
+from exporter.goldens import limit_db
+from exporter.quiet import ROOT, quiet
 from exporter.runtime.executorch import ExecuTorchSession
 from exporter.sources import program_sources
 from exporter.target import Target
 from exporter.workshop import Workshop
+
+TEST_CASES = "device/test_cases"
+AT_RUN_TIME = (
+    "int8 layers measure their activations at run time where XNNPACK can, which is as fast there: a calibrated layer "
+    "would have its output quantized too (the target's executorch.int8_at_run_time)"
+)
 
 
 def make_programs(workshop: Workshop) -> list[ExecuTorchProgram]:
@@ -36,6 +49,22 @@ def open_program(program: Path, target: Target) -> ExecuTorchSession:
 
 
 def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
-    """Add what an app needs beside the programs."""
+    """Add what an app needs beside the programs, and test cases where the target wants them."""
     write_device_files(workshop, folder)
-    return Addition()
+    options = workshop.target.executorch
+    if options.test_cases:
+        told = {one.name: _test_cases(workshop, folder, one) for one in made}
+        write_atomically(folder / TEST_CASES / "tolerances.json", (json.dumps(told, indent=1) + "\n").encode())
+    measured = options.int8_at_run_time and "int8" in workshop.recipe.quantization.table.precisions
+    return Addition(warnings=[AT_RUN_TIME] if measured else [])
+
+
+def _test_cases(workshop: Workshop, folder: Path, one: Made) -> dict[str, Any]:
+    """A program with its goldens, written into the bundle; what a runner is to be told of it."""
+    program, goldens = one.program, goldens_of(folder, one.name)
+    snr_db = limit_db(one.name, workshop.recipe.validation.tolerances[program.precision(one.entry.folder)])
+    inputs, outputs = program.inputs(one.entry.folder), program.outputs(one.entry.folder)
+    with quiet(ROOT):
+        content, tolerance = write_test_cases(folder / one.main, inputs, outputs, goldens, snr_db)
+    write_atomically(folder / TEST_CASES / f"{one.name}.bpte", content)
+    return {"cases": len(goldens), "rtol": 0.0, "atol": tolerance}

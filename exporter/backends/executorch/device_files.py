@@ -33,6 +33,10 @@ HOST_LOOP = (
     "previous_prediction, zeros at first. Guidance and the scheduler's table (`sampler.json`) are inside. The last "
     "next_sample are the latents."
 )
+RUNNERS = (
+    "`device/test_cases/*.bpte` hold each program with its goldens for ExecuTorch's own runners (`example_runner "
+    "--bundled_program_path …`), and `device/test_cases/tolerances.json` the tolerances that it has to keep."
+)
 UNROLLED = (
     "`sampler/program.pte`, once: it holds all $evaluations evaluations, with guidance and the scheduler's table."
 )
@@ -60,6 +64,7 @@ def _page(workshop: Workshop) -> str:
         sigma=f"{table.init_noise_sigma:.9g}",
         loop=Template(loop).substitute(evaluations=table.evaluations),
         grid=recipe.mesh.grid,
+        test_cases=RUNNERS if workshop.target.executorch.test_cases else "",
     )
 
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter.backends.executorch.lower import lower
+from exporter.backends.executorch.lower import PROGRAM, RECORD, lower
 from exporter.backends.executorch.quantize import quantize
 from exporter.backends.executorch.trace import export, largest_sizes, trace
 from exporter.quantize.policy import Precision
 from exporter.quantize.quantizer import LayerReport, lowest_precision, read_report, write_report
 from exporter.quiet import ROOT, quiet
-from exporter.runtime.executorch import SIGNATURE
+from exporter.runtime.executorch import SIGNATURE, WEIGHTS
 from exporter.sampling.whole import whole_stage
 from exporter.sources import Source
 from exporter.stage import Stage, TensorSpec
-from exporter.target import Target
+from exporter.target import ExecuTorchOptions, Target
 from exporter.transform import Transform
 
 Constants = Mapping[str, int | float]
 
-PROGRAM = "program.pte"
 DELEGATION = "delegation.json"
 
 
@@ -56,12 +56,14 @@ class ExecuTorchProgram:
             "calibration": quantization.calibration.key if self._calibrated and quantization.calibration else None,
             "evaluations": self.evaluations if self.source.is_step else None,
             "constants": dict(self.constants),
+            "options": target.executorch.model_dump(exclude={"test_cases"}),
         }
-        yield Transform("lower", inputs, lambda _, folder: self._lower(folder))
+        yield Transform("lower", inputs, lambda _, folder: self._lower(target.executorch, folder))
 
     def files(self, folder: Path) -> list[str]:
         """Names of all files that go into the bundle."""
-        return [PROGRAM, SIGNATURE, DELEGATION]
+        optional = [name for name in (WEIGHTS, RECORD) if (folder / name).exists()]
+        return [PROGRAM, *optional, SIGNATURE, DELEGATION]
 
     def layers(self, folder: Path) -> list[LayerReport]:
         """All layers with what became of them."""
@@ -70,6 +72,14 @@ class ExecuTorchProgram:
     def precision(self, folder: Path) -> Precision:
         """The lowest precision of any layer."""
         return lowest_precision(read_report(folder))
+
+    def contents(self, folder: Path) -> dict[str, Any]:
+        """Its layers by precision, and how its nodes are divided between XNNPACK and the portable kernels."""
+        counts: dict[str, Counter[str]] = {}
+        for layer in read_report(folder):
+            counts.setdefault(layer.operator, Counter())[layer.precision] += 1
+        layers = {operator: dict(found) for operator, found in sorted(counts.items())}
+        return {"layers": layers, **json.loads((folder / DELEGATION).read_text(encoding="utf-8"))}
 
     def inputs(self, folder: Path) -> list[TensorSpec]:
         return _read_specs(folder, "inputs")
@@ -81,27 +91,25 @@ class ExecuTorchProgram:
     def _calibrated(self) -> bool:
         return self.source.quantization.policy.calibrated
 
-    def _lower(self, folder: Path) -> None:
+    def _lower(self, options: ExecuTorchOptions, folder: Path) -> None:
         stage = self.source.make_stage()
         # Partitioners tell the root logger of every node that they look at.
         with quiet(ROOT):
-            graph, reports = quantize(stage, trace(stage), self.source.quantization)
+            graph, reports = quantize(stage, trace(stage), self.source.quantization, options.int8_at_run_time)
             stage = Stage(stage.name, graph, stage.inputs, stage.outputs)
             if self.source.is_step and self.evaluations is not None:
                 stage = whole_stage(stage, self.evaluations)
-            lowered = lower(self.name, export(stage), self.constants)
-        (folder / PROGRAM).write_bytes(lowered.data)
+            delegation = lower(self.name, export(stage), self.constants, options, folder)
         write_report(folder, reports)
-        _write_json(folder / SIGNATURE, _signature(stage))
-        _write_json(folder / DELEGATION, vars(lowered.delegation))
+        write_signature(folder, stage)
+        _write_json(folder / DELEGATION, vars(delegation))
 
 
-def _signature(stage: Stage) -> dict[str, Any]:
-    return {
-        "inputs": [spec.to_dict() for spec in stage.inputs],
-        "outputs": [spec.to_dict() for spec in stage.outputs],
-        "largest": largest_sizes(stage.inputs),
-    }
+def write_signature(folder: Path, stage: Stage) -> None:
+    """What a session has to know of a program: names, types and shapes, and how much it takes at once."""
+    sides = {"inputs": stage.inputs, "outputs": stage.outputs}
+    data = {side: [spec.to_dict() for spec in specs] for side, specs in sides.items()}
+    _write_json(folder / SIGNATURE, data | {"largest": largest_sizes(stage.inputs)})
 
 
 def _write_json(path: Path, data: Any) -> None:

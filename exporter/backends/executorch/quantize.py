@@ -1,7 +1,8 @@
 """A policy applied to a traced graph by PyTorch's own quantization for export (PT2E), with XNNPACK's quantizer.
 
 XNNPACK multiplies INT8 only where the result is INT8 too, so that a static layer's output is quantized as well as its
-input; ONNX Runtime's layers quantize the input alone.
+input; ONNX Runtime's layers quantize the input alone. Where activations are measured at run time the result stays
+float32: a target can have a policy's INT8 layers made so where XNNPACK has them.
 """
 
 from __future__ import annotations
@@ -34,17 +35,21 @@ SMALLEST_SCALE = 2**-12
 
 
 def quantize(
-    stage: Stage, graph: fx.GraphModule, quantization: Quantization
+    stage: Stage, graph: fx.GraphModule, quantization: Quantization, int8_at_run_time: bool = False
 ) -> tuple[fx.GraphModule, list[LayerReport]]:
     """The quantized graph of a stage, and what became of each layer.
 
-    Raises RecipeError for a layer that cannot have its precision.
+    `int8_at_run_time`: layers in int8 measure their activations at run time where XNNPACK can. Raises RecipeError for a
+    layer that cannot have its precision.
     """
     layers = find_layers(stage.name, graph)
     chosen = {layer: _precision(layer, quantization.policy) for layer in layers}
     reports = [LayerReport(layer.name, layer.operator, precision) for layer, precision in chosen.items()]
-    static = [layer for layer, precision in chosen.items() if precision == "int8"]
     dynamic = [layer for layer, precision in chosen.items() if precision == "int8_dynamic"]
+    _require_dynamic_products(dynamic)
+    int8 = [layer for layer, precision in chosen.items() if precision == "int8"]
+    static = [layer for layer in int8 if not (int8_at_run_time and _has_dynamic_product(layer))]
+    dynamic += [layer for layer in int8 if layer not in static]
     if not static and not dynamic:
         return graph, reports
     if static and stage.name not in CALIBRATED_STAGES:
@@ -52,7 +57,6 @@ def quantize(
             f"{static[0].name}: stage '{stage.name}' has no calibration, int8 goes with "
             f"{', '.join(CALIBRATED_STAGES)}; choose int8_dynamic or fp32 for it"
         )
-    _require_dynamic_products(dynamic)
     observer = quantization.settings.calibration.observer
     quantizers = [_quantizer(static, _static(observer)), _quantizer(dynamic, _config(is_dynamic=True))]
     prepared = prepare_pt2e(graph, ComposableQuantizer(quantizers))
@@ -67,9 +71,13 @@ def _precision(layer: GraphLayer, policy: Policy) -> Precision:
     return rule.precision if rule else "fp32"
 
 
+def _has_dynamic_product(layer: GraphLayer) -> bool:
+    return layer.node is not None and layer.node.target == aten.linear.default
+
+
 def _require_dynamic_products(layers: Collection[GraphLayer]) -> None:
     for layer in layers:
-        if layer.node is None or layer.node.target != aten.linear.default:
+        if not _has_dynamic_product(layer):
             raise RecipeError(
                 f"{layer.name}: each of its rows has a matrix of its own, for which XNNPACK has no int8_dynamic; "
                 "choose int8 or fp32 for it"

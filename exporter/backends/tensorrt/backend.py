@@ -7,7 +7,13 @@ from pathlib import Path
 
 from exporter.backends.base import Addition, Made
 from exporter.backends.tensorrt.device import gpu_is_one_of
-from exporter.backends.tensorrt.finish import ON_THE_DEVICE, build_and_verify, engines_part, find_builder
+from exporter.backends.tensorrt.finish import (
+    ON_THE_DEVICE,
+    build_and_verify,
+    device_figures,
+    engines_part,
+    find_builder,
+)
 from exporter.backends.tensorrt.kit import write_kit
 from exporter.backends.tensorrt.lint.run import require_clean
 from exporter.backends.tensorrt.memory import memory_warnings
@@ -51,7 +57,7 @@ def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
         return Addition(EnginesPart(state="to be built on the device", run=ON_THE_DEVICE), warnings)
     with metered("build engines", workshop.progress, workshop.steps):
         report = build_and_verify(folder, find_builder())
-    return Addition(engines_part(folder, kit, report), warnings)
+    return Addition(engines_part(folder, kit, report), warnings, device_figures(report))
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:

@@ -24,6 +24,7 @@ from exporter.bundle import (
     write_manifest,
 )
 from exporter.errors import BundleError, EnvironmentProblem, T3Error, ValidationFailed
+from exporter.measured import Measured, add_measured
 
 ON_THE_DEVICE = ["t3export finish .", "bash build_engines.sh && python3 verify.py"]
 DEVICE_REPORT = f"{REPORTS}/device.json"
@@ -76,7 +77,7 @@ def finish(folder: Path, python: Path | None = None, rebuild: bool = False, on_l
     update = {"engines": engines, "files": list_files(folder), "validation": None}
     finished = manifest.model_copy(update=update)
     write_manifest(folder, finished)
-    return Finished(finished, missing)
+    return Finished(add_measured(folder, finished, device_figures(report)), missing)
 
 
 def build_and_verify(
@@ -105,6 +106,26 @@ def engines_part(
             int8_products=found["int8"]["int8"],
         )
     return EnginesPart(state="built", kit_digest=kit_digest, device=report["device"], stages=stages)
+
+
+def device_figures(report: Mapping[str, Any]) -> Measured:
+    """What verify.py found, for perf.yaml and numerics.yaml."""
+    costs, parities = {}, {}
+    for name, found in report["stages"].items():
+        times = found["milliseconds"]
+        costs[name] = {
+            "milliseconds": times["median"],
+            "least": times["least"],
+            "most": times["most"],
+            "engine_bytes": found["bytes"],
+            "device_memory_bytes": found["device_memory_bytes"],
+            "quantized_products": found["int8"],
+        }
+        worst: dict[str, Any] = {}
+        for figure in sorted(found["figures"], key=lambda figure: float(figure["snr_db"])):
+            worst.setdefault(figure["tensor"], {"snr_db": figure["snr_db"], "golden": figure["golden"]})
+        parities[name] = {"wanted_snr_db": found["limit_db"], "passed": found["passed"], "outputs": worst}
+    return Measured(dict(report["device"]), costs, parities)
 
 
 def _run(command: Sequence[str], folder: Path, on_line: OnLine | None) -> None:

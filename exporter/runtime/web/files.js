@@ -1,5 +1,7 @@
 /** The files of a bundle, each compared with its digest in the manifest before anything reads it. */
 
+import { canonicalJson } from "./canonical_json.js";
+
 export class BundleError extends Error {}
 
 const SCHEMA_VERSION = 1;
@@ -20,6 +22,11 @@ export class BundleFiles {
     } catch (error) {
       throw new BundleError(`${base}manifest.json: damaged (${error.message}); build the bundle again`);
     }
+    if ((await checksum(text)) !== manifest.checksum) {
+      throw new BundleError(
+        `${base}manifest.json: damaged or edited: its checksum does not fit; build or copy the bundle again`,
+      );
+    }
     if (manifest.schema_version !== SCHEMA_VERSION) {
       throw new BundleError(
         `${base}manifest.json: schema version ${manifest.schema_version}; this client reads version ${SCHEMA_VERSION}. ` +
@@ -39,6 +46,11 @@ export class BundleFiles {
     }
     return bytes;
   }
+}
+
+/** What a manifest's `checksum` has to be: the digest of all its other fields. */
+async function checksum(text) {
+  return sha256(new TextEncoder().encode(canonicalJson(text, ["checksum"])));
 }
 
 async function folderUrl(location) {

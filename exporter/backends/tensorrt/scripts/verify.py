@@ -95,6 +95,7 @@ def check_stage(open_engine: Any, stage: dict) -> dict:
     (HERE / "reports" / f"{Path(stage['engine']).stem}.layers.json").write_text(information, encoding="utf-8")
     products = products_in_int8(information, stage["int8_products"])
     times = [1000 * second for second in engine.seconds(inputs, REPEATS)]
+    memory = engine.memory_bytes
     engine.close()
     worst = min(figures, key=lambda figure: figure["snr_db"])
     problems = []
@@ -115,6 +116,7 @@ def check_stage(open_engine: Any, stage: dict) -> dict:
         "int8": {kind: len(names) for kind, names in products.items()},
         "milliseconds": {"median": statistics.median(times), "least": min(times), "most": max(times)},
         "bytes": (HERE / stage["engine"]).stat().st_size,
+        "device_memory_bytes": memory,
     }
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from exporter.build import build
+from exporter.bundle import PERF
 from exporter.cache import Cache
 from exporter.errors import BundleError, RecipeError
+from exporter.measured import read_measured
 from exporter.parity import compare
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.executorch import ExecuTorchSession
@@ -75,6 +77,21 @@ def test_products_go_to_the_delegate_and_that_is_told(built):
         assert told["delegates"] >= 1
         assert not {"aten.bmm", "aten.linear", "aten.convolution"} & set(told["portable"])
     assert "aten.native_layer_norm" in json.loads((built.out / "denoiser/delegation.json").read_text())["portable"]
+
+
+def test_its_figures_count_layers_and_delegates(built):
+    told = read_measured(built.out, PERF)["stages"]["denoiser"]
+    assert told["layers"]["linear"]["int8_dynamic"] == told["layers"]["linear"]["int8"] == 2
+    assert told["delegates"] >= 1 and "aten.native_layer_norm" in told["portable"]
+
+
+def test_every_stage_has_test_cases_and_a_record(built):
+    told = json.loads((built.out / "device/test_cases/tolerances.json").read_text())
+    assert set(told) == set(built.manifest.stages)
+    for name, case in told.items():
+        assert case["cases"] == len(built.manifest.goldens[name]) and case["atol"] > 0
+        assert f"device/test_cases/{name}.bpte" in built.manifest.files
+        assert f"{name}/program.etrecord" in built.manifest.files
 
 
 def test_many_objects_points_and_rays_go_through_in_pieces(tiny, recipe, bundle):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from exporter.backends.tensorrt.finish import finish
-from exporter.bundle import bundle_digest, read_manifest, record_verdict, require_whole, sha256_of
+from exporter.bundle import NUMERICS, PERF, bundle_digest, read_manifest, record_verdict, require_whole, sha256_of
 from exporter.errors import BundleError, EnvironmentProblem, ValidationFailed
+from exporter.measured import read_measured
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.noise import noise
 from tests.exporter.backends.tensorrt.conftest import Device
@@ -43,6 +44,23 @@ def test_engines_become_files_of_the_bundle(built_kit, finished):
         assert manifest.files[part.file].sha256 == sha256_of(folder / part.file)
         assert part.milliseconds > 0 and part.worst_snr_db > 5
     assert engines.stages["denoiser"].int8_products == 8
+
+
+def test_the_device_adds_what_it_costs_and_how_exact_it_is(built_kit, finished):
+    folder, report = finished
+    before = read_measured(built_kit.out, PERF)
+    assert before["measured"] == [] and "`t3export finish .` in this folder, there" in before["missing"]
+    costs = read_measured(folder, PERF)
+    assert "missing" not in costs and costs["digest"] == bundle_digest(report.manifest)
+    assert costs["stages"] == before["stages"] and before["stages"]["denoiser"]["operators"]["MatMul"]["int8"] == 8
+    [entry] = costs["measured"]
+    assert entry["where"]["tensorrt"] == "10.3.0" and set(entry["stages"]) == set(report.manifest.stages)
+    assert all(one["milliseconds"] > 0 and one["device_memory_bytes"] > 0 for one in entry["stages"].values())
+    here, there = read_measured(folder, NUMERICS)["measured"]
+    assert "stand_in" in here["where"] and there["where"] == entry["where"]
+    assert there["stages"]["denoiser"]["passed"] and set(there["stages"]["denoiser"]["outputs"]) == {
+        "next_sample", "prediction",
+    }  # fmt: skip
 
 
 def test_finished_again_nothing_is_built_twice_and_the_kit_is_remembered(orin, finished, tmp_path):

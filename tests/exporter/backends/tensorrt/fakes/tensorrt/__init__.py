@@ -226,6 +226,8 @@ class Runtime:
 
 @known("ICudaEngine")
 class ICudaEngine:
+    device_memory_size_v2 = 1 << 20
+
     def __init__(self, plan):
         import onnxruntime as ort
 

@@ -1,0 +1,85 @@
+"""What a bundle's programs cost on this machine, measured in a fresh process that holds nothing else.
+
+    python -m exporter.runtime.measure BUNDLE
+
+prints it as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exporter.bundle import StagePart
+from exporter.errors import EnvironmentProblem
+from exporter.meter import Silent, StepRecord, metered
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.session import Session
+
+Arrays = dict[str, np.ndarray]
+
+SECONDS = 0.1
+FEWEST_RUNS = 3
+MOST_RUNS = 50
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """{"peak_bytes": with all programs open, "stages": {stage: {"milliseconds", "least", "most", "runs"}}}.
+
+    A stage is timed on the recorded inputs of one object, after one run that does not count. Raises EnvironmentProblem
+    with the process's last words where it dies.
+    """
+    command = [sys.executable, "-m", __name__, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EnvironmentProblem(f"{folder}: the process that times it ended with {done.returncode}: {words}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main(folder: Path) -> None:
+    """Print what is measured."""
+    records: list[StepRecord] = []
+    with metered("all programs", Silent(), records):
+        bundle = Bundle.open(folder, verify=False)
+        stages = {
+            name: _timed(bundle.session(name), one_object(folder / goldens[0], bundle.manifest.stages[name]))
+            for name, goldens in bundle.manifest.goldens.items()
+            if goldens
+        }
+    print(json.dumps({"peak_bytes": records[0].peak_bytes, "stages": stages}))
+
+
+def one_object(golden: Path, stage: StagePart) -> Arrays:
+    """The inputs of the first object that was recorded."""
+    with np.load(golden, allow_pickle=False) as file:
+        recorded = [(spec.name, spec.shape[:1], file[spec.name]) for spec in stage.inputs]
+    return {name: array[:1] if first == ["batch"] else array for name, first, array in recorded}
+
+
+def _timed(session: Session, arrays: Arrays) -> dict[str, float]:
+    session.run(arrays)
+    times: list[float] = []
+    end = time.perf_counter() + SECONDS
+    while len(times) < FEWEST_RUNS or (len(times) < MOST_RUNS and time.perf_counter() < end):
+        start = time.perf_counter()
+        session.run(arrays)
+        times.append(1000 * (time.perf_counter() - start))
+    return {
+        "milliseconds": round(statistics.median(times), 3),
+        "least": round(min(times), 3),
+        "most": round(max(times), 3),
+        "runs": len(times),
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
