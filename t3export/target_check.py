@@ -45,15 +45,20 @@ def check_data(targets: Sequence[Target], recipes: Sequence[Recipe]) -> list[dic
 
 def check_table(targets: Sequence[Target], recipes: Sequence[Recipe]) -> RenderableType:
     """The check for people: a line for each target, then why not the rest, and what a check here can see."""
-    overview = table("target", "to build", "to run", "takes", *(recipe.name for recipe in recipes))
-    for target, row in zip(targets, matrix(recipes, targets), strict=True):
+    overview = table("target", "to build", "to run", "takes")
+    for target in targets:
         overview.add_row(
             f"[bold]{target.name}[/]",
             escape(_state_of(target, "build")),
             escape(_state_of(target, "run")),
             " ".join(target.precisions),
-            *(_colored(cell) for cell in row),
         )
+    taken = table("\nrecipe", "\nbuilds for", "\nnot for")
+    for recipe, column in zip(recipes, zip(*matrix(recipes, targets), strict=True), strict=True):
+        cells = list(zip(targets, column, strict=True))
+        builds = [target.name for target, cell in cells if cell.state == "builds"]
+        others = [f"{target.name} ({_words(cell)})" for target, cell in cells if cell.state != "builds"]
+        taken.add_row(f"[bold]{recipe.name}[/]", ", ".join(builds), escape(", ".join(others)))
     why = table("\nrefused by", "\nprecisions", "\nreason")
     for (precisions, reason), names in _refusals(targets).items():
         why.add_row(", ".join(names), precisions, escape(reason))
@@ -66,7 +71,7 @@ def check_table(targets: Sequence[Target], recipes: Sequence[Recipe]) -> Rendera
             planned.add_row(target.name, escape(target.why_planned))
         if target.stand_in:
             seen.add_row(target.name, escape(target.stand_in))
-    return Group(overview, *(part for part in (why, measured, planned, seen) if part.row_count))
+    return Group(overview, *(part for part in (taken, why, measured, planned, seen) if part.row_count))
 
 
 def check_markdown(targets: Sequence[Target], recipes: Sequence[Recipe]) -> str:
@@ -110,11 +115,6 @@ def _measurements(targets: Sequence[Target]) -> dict[tuple[str, str], list[str]]
         for refused, figures in target.measured.items():
             found.setdefault((refused, figures), []).append(target.name)
     return found
-
-
-def _colored(cell: Cell) -> str:
-    style = {"builds": "green", "refused": "yellow", "planned": "dim"}[cell.state]
-    return f"[{style}]{_words(cell)}[/]"
 
 
 def _words(cell: Cell) -> str:
