@@ -23,7 +23,8 @@ def recipe_options(function: Command) -> Command:
         "--weights",
         metavar="W",
         help="Other weights than the recipe's: shap-e-mini, a folder in the hub's layout, a hub name, "
-        "random:shap-e-300m[:seed], or stress:WEIGHTS[:factor] with synthetic outliers.",
+        "random:shap-e-300m[:seed], stress:WEIGHTS[:factor] with synthetic outliers, or "
+        "shaped:WEIGHTS[:shape] whose field is a known shape (for speed).",
     )(function)
     function = click.option(
         "--set", "overrides", multiple=True, metavar="A.B=C", help="Override a field; may be repeated."

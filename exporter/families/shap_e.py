@@ -15,7 +15,7 @@ from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from exporter.errors import WeightsError, did_you_mean
-from exporter.families import stress
+from exporter.families import shaped, stress
 from exporter.families.base import LoadedModel, RenderSettings, SamplerSettings, StageMaker, Tokenizer
 from exporter.families.shap_e_modules import (
     Field,
@@ -45,12 +45,14 @@ RANDOM_SIZES = (*RANDOM_CONFIGS, "shap-e-mini")
 
 def load(weights: str) -> ShapE:
     """Shap-E with these weights: 'shap-e-mini', a folder, 'org/name' on the hub, 'random:SIZE[:seed]', or any of these
-    with synthetic outliers, 'stress:WEIGHTS[:factor]'.
+    with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known shape, 'shaped:WEIGHTS[:shape]'.
 
     Raises WeightsError.
     """
     if stress.is_synthetic(weights):
         return _stressed(weights)
+    if shaped.is_shaped(weights):
+        return _shaped(weights)
     if weights.startswith("random:"):
         return _random(weights)
     folder = find_folder(weights, ZOO_MODELS)
@@ -218,6 +220,25 @@ def _stressed(weights: str) -> ShapE:
         source=weights,
         digest=hashlib.sha256(f"{stress.PREFIX}{plain.weights_digest}:{factor}".encode()).hexdigest(),
         trained=plain.trained,
+        configs=plain.configs,
+        tokenizer_folder=plain.tokenizer_folder,
+        fill_part=fill_part,
+    )
+
+
+def _shaped(weights: str) -> ShapE:
+    inner, shape = shaped.split_name(weights)
+    plain, field = load(inner), shaped.ShapedField(shape)
+
+    def fill_part(module: torch.nn.Module, part: str) -> None:
+        plain.fill_part(module, part)
+        if isinstance(module, ShapERenderer):
+            field.give(module)
+
+    return ShapE(
+        source=weights,
+        digest=hashlib.sha256(f"{shaped.PREFIX}{plain.weights_digest}:{shape}".encode()).hexdigest(),
+        trained=False,
         configs=plain.configs,
         tokenizer_folder=plain.tokenizer_folder,
         fill_part=fill_part,

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from exporter.errors import T3Error
+from exporter.families.shap_e import load
+from exporter.families.shaped import SHAPES
 from exporter.quiet import quiet
 from exporter.runtime.noise import noise
 from validate.decoder.compare import SECONDS, Row, compare
-from validate.decoder.fitted import SHAPES, fitted_model
 
 
 @click.command()
@@ -42,7 +43,7 @@ def command(weights: str, shape: str, grids: str, threads: int, seconds: float, 
     notes = Console(stderr=True, highlight=False)
     with quiet("torch.onnx", "torch.utils._pytree", "torchao"), tempfile.TemporaryDirectory() as folder:
         notes.print(f"fitting the field of {weights} to a {shape}")
-        model = fitted_model(weights, shape)
+        model = load(f"shaped:{weights}:{shape}")
         latents = np.tanh(noise(0, (1, *model.latent_shape)))
         sides = [int(grid) for grid in grids.split(",")]
         rows = list(compare(model, latents, Path(folder), sides, threads, not no_check, seconds, notes.print))

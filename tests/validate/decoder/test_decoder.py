@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from exporter.families.shap_e import load
 from exporter.runtime.extract import sample
 from exporter.runtime.generator import decode_context, decoded_field
 from tests.exporter.tiny import RENDER, sampler
 from validate.decoder.compare import compare, count_missed
-from validate.decoder.fitted import fitted_model
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return fitted_model("random:shap-e-mini", "ring")
+    return load("shaped:random:shap-e-mini:ring")
 
 
 def test_whatever_the_latents_the_field_is_the_shape(fitted):

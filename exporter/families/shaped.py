@@ -1,17 +1,23 @@
-"""Random weights have no surface. Here a field is given one: its network is fitted to a known shape in seconds."""
+"""Random weights have no surface. Here a field is given one: its network is fitted to a known shape in a minute.
+
+Such weights are for speed and memory alone, where what a mesh costs depends on its surface.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from torch.nn import functional as F
 
-from exporter.families.shap_e import ShapE, load
+from exporter.errors import WeightsError
 from exporter.families.shap_e_modules import DENSITY, POSITION_DEGREES, RADIANCE, SIGNED_DISTANCE, TEXTURE
 
+PREFIX = "shaped:"
+DEFAULT_SHAPE = "table"
 SHARPNESS, OPACITY = 8.0, 40.0  # as the small model is trained: the field is tanh(8 * distance)
 STEPS, BATCH, RATE = 250, 1024, 3e-3
 POOL = 60_000
@@ -42,30 +48,48 @@ def balls(points: torch.Tensor) -> torch.Tensor:
 SHAPES: dict[str, Distance] = {"ring": ring, "table": table, "balls": balls}
 
 
-def fitted_model(weights: str, shape: str, steps: int = STEPS) -> ShapE:
-    """A Shap-E of these weights whose field is one of SHAPES, whatever the latents.
+def is_shaped(weights: str) -> bool:
+    """Whether weights of this name have a field that was fitted to a shape."""
+    return weights.startswith(PREFIX)
 
-    Raises WeightsError, and KeyError for another shape.
-    """
-    model = load(weights)
-    original, tables = model.renderer, load("shap-e-mini").renderer().mesh_decoder.state_dict()
-    network = original().mlp
-    fit(network, SHAPES[shape], steps)
 
-    def renderer() -> ShapERenderer:
-        found = original()
-        found.mlp.load_state_dict(network.state_dict())
-        found.mesh_decoder.load_state_dict(tables)  # random weights have none
-        project_to(found, network.state_dict())
-        return found
+def split_name(weights: str) -> tuple[str, str]:
+    """'shaped:WEIGHTS[:SHAPE]' to the weights that are changed and the shape. Raises WeightsError for no weights."""
+    inner, shape = weights.removeprefix(PREFIX), DEFAULT_SHAPE
+    before, _, last = inner.rpartition(":")
+    if last in SHAPES:
+        inner, shape = before, last
+    if not inner or is_shaped(inner):
+        raise WeightsError(
+            f"weights {weights!r}: no weights, or more than one shape; write 'shaped:WEIGHTS' or "
+            f"'shaped:WEIGHTS:SHAPE' with one of {', '.join(SHAPES)}"
+        )
+    return inner, shape
 
-    model.renderer = renderer  # type: ignore[method-assign]
-    return model
+
+class ShapedField:
+    """Gives renderers the field of one of SHAPES, whatever the latents; it is fitted when the first one comes."""
+
+    def __init__(self, shape: str) -> None:
+        self.shape = shape
+        self._weights: dict[str, torch.Tensor] = {}
+
+    def give(self, renderer: ShapERenderer) -> None:
+        """Change a renderer in place."""
+        if not self._weights:
+            # A renderer made in inference mode has parameters that cannot be trained.
+            with torch.inference_mode(False):
+                settings = {name: value for name, value in renderer.mlp.config.items() if not name.startswith("_")}
+                network = type(renderer.mlp)(**settings)
+                fit(network, SHAPES[self.shape])
+            self._weights = network.state_dict()
+        renderer.mlp.load_state_dict(self._weights)
+        project_to(renderer, self._weights)
 
 
 def fit(network: Any, distance: Distance, steps: int = STEPS) -> None:
-    """Train a field's network anew on a shape."""
-    with torch.random.fork_rng(), torch.enable_grad():
+    """Train a field's network anew on a shape; on one thread, so that it becomes the same one every time."""
+    with torch.random.fork_rng(), torch.enable_grad(), _one_thread():
         torch.manual_seed(0)
         for layer in network.mlp:
             layer.reset_parameters()
@@ -82,6 +106,16 @@ def project_to(renderer: ShapERenderer, weights: dict[str, torch.Tensor]) -> Non
             projection.norm.weight.zero_()
             projection.norm.bias.zero_()
             projection.proj.bias.copy_(weights[name.removeprefix("nerstf.")].flatten())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(network: Any, distance: Distance, steps: int) -> None:
