@@ -75,7 +75,7 @@ class TrajectoryConfig:
     solver_steps: int = 8  # DPM-Solver++ 2M
     points: int = 4  # steps between the points that are kept
     guidance: float = 3.0
-    count: int = 1024
+    count: int = 1536
     batch: int = 64
     seed: int = 5
 
@@ -105,8 +105,8 @@ class Config:
     prior: PriorConfig = PriorConfig()
     trajectories: TrajectoryConfig = TrajectoryConfig()
     students: tuple[StudentConfig, ...] = (
-        StudentConfig("student_4", 4, None, Schedule(steps=1200, batch=16, rate=4e-4, seed=6, warmup=50, ema=0.99)),
+        StudentConfig("student_4", 4, None, Schedule(steps=900, batch=16, rate=4e-4, seed=6, warmup=50, ema=0.99)),
         StudentConfig(
-            "student_2", 2, "student_4", Schedule(steps=400, batch=16, rate=4e-4, seed=7, warmup=50, ema=0.99)
+            "student_2", 2, "student_4", Schedule(steps=300, batch=16, rate=4e-4, seed=7, warmup=50, ema=0.99)
         ),
     )
