@@ -48,7 +48,7 @@ def few_steps(scheduler: str, steps: int, guidance: float, weights: Path | None 
 
 def tasks(work: Path) -> list[Task]:
     """Every measurement, the important ones first."""
-    kinds = ("full", "open")
+    kinds = ("full", "held_out", "open")
     rows = [
         Task(student.name, kind, lambda s=student: few_steps("ddim", s.steps, 1.0, work / f"{s.name}.pt"))
         for kind in kinds
