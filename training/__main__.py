@@ -10,6 +10,7 @@ import torch
 from training.config import Config
 
 WORK = Path(__file__).parent / "work"
+SHIPPED = "student_4"
 
 
 def prepare(work: Path, threads: int):
@@ -84,6 +85,21 @@ def prior(config, data, work):
 
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def student(work: Path, threads: int) -> None:
+    """The few-step students, from the packaged model alone, and the one that ships into exporter/zoo."""
+    from training.package import package_student
+    from training.student import train_students
+
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    students = train_students(config, work)
+    print(f"packaged: {package_student(students[SHIPPED], config.trajectories.horizon) / 1e6:.1f} MB")
+
+
+@main.command()
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 def package(work: Path) -> None:
     """Writes the trained parts into exporter/zoo."""
     from training.clip import train_clip
@@ -106,13 +122,27 @@ def package(work: Path) -> None:
 def score(work: Path, threads: int, only: str | None) -> None:
     """Measures the packaged model and writes its model card (resumes)."""
     from training.scoring.card import write_card
-    from training.scoring.measure import measure, reference
+    from training.scoring.measure import measure, reference, tasks
     from training.scoring.pictures import sheet
 
     torch.set_num_threads(threads)
     if only is None:
         sheet(reference(64), Path(__file__).parent.parent / "docs" / "images" / "shap_e_mini.png")
-    measure(work, only)
+    measure(work, tasks(work), only)
+    write_card(work)
+
+
+@main.command("score-student")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--only", help="Only measurements whose name contains this.")
+def score_student(work: Path, threads: int, only: str | None) -> None:
+    """Measures the few-step students beside the packaged model and writes their model card (resumes)."""
+    from training.scoring.measure import measure
+    from training.scoring.students import tasks, write_card
+
+    torch.set_num_threads(threads)
+    measure(work, tasks(work), only)
     write_card(work)
 
 
@@ -134,6 +164,7 @@ def everything(work: Path) -> None:
         raise SystemExit(side.returncode)
     run("prior", work, threads=2)
     run("package", work)
+    run("student", work, threads=2)
 
 
 def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:

@@ -67,6 +67,28 @@ class PriorConfig:
 
 
 @dataclass(frozen=True)
+class TrajectoryConfig:
+    """What few-step students learn from: solutions of a finished model's guided sampling."""
+
+    teacher: str = "shap-e-mini"
+    horizon: int = 717  # timesteps kept of the 1024: the noisiest has sigma 67, above it nothing is decided yet
+    solver_steps: int = 8  # DPM-Solver++ 2M
+    points: int = 4  # steps between the points that are kept
+    guidance: float = 3.0
+    count: int = 1536
+    batch: int = 64
+    seed: int = 5
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    name: str
+    steps: int
+    start: str | None  # another student, whose weights it starts from; the prior where there is none
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
 class Config:
     data: DataConfig = DataConfig()
     latents: LatentConfig = LatentConfig()
@@ -81,3 +103,10 @@ class Config:
         )
     )
     prior: PriorConfig = PriorConfig()
+    trajectories: TrajectoryConfig = TrajectoryConfig()
+    students: tuple[StudentConfig, ...] = (
+        StudentConfig("student_4", 4, None, Schedule(steps=900, batch=16, rate=4e-4, seed=6, warmup=50, ema=0.99)),
+        StudentConfig(
+            "student_2", 2, "student_4", Schedule(steps=300, batch=16, rate=4e-4, seed=7, warmup=50, ema=0.99)
+        ),
+    )

@@ -20,7 +20,8 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 def mixed_precision() -> torch.autocast:
     """Matrix products in bfloat16 where the hardware multiplies it faster than float32."""
-    fast = DEVICE.type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+    own = torch.cpu.get_capabilities()
+    fast = DEVICE.type == "cuda" or own.get("amx_bf16", False) or own.get("avx512_bf16", False)
     return torch.autocast(DEVICE.type, torch.bfloat16, enabled=fast)
 
 

@@ -16,8 +16,10 @@ from exporter.families.mesh_tables import mesh_tables
 from training.captions import make_tokenizer, write_prompts
 from training.clip import MEAN, STD
 from training.prior import make_scheduler
+from training.trajectories import student_scheduler
 
 ZOO = Path(__file__).parent.parent / "exporter" / "zoo"
+STUDENT = "shap_e_mini_4step"
 SIZE_LIMIT = 24 * 2**20
 
 
@@ -90,10 +92,26 @@ def replace_folder(folder: Path, write) -> None:
 def package(
     autoencoder: nn.Module, conditioner: CLIPModel, judge: CLIPModel, prior: PriorTransformer, zoo: Path = ZOO
 ) -> int:
-    """Writes everything under `zoo` and returns its size in bytes; over 24 MiB is an error."""
+    """Writes the model, its judge and the prompts under `zoo`; the size of all of it in bytes."""
     write_generator(prior, conditioner, autoencoder.renderer, zoo / "shap_e_mini")
     write_evaluator(judge, make_tokenizer(), zoo / "shap_e_mini_evaluator")
     write_prompts(zoo / "prompts.json")
+    return checked_size(zoo)
+
+
+def package_student(prior: PriorTransformer, horizon: int, zoo: Path = ZOO) -> int:
+    """Writes what a student has of its own, prior and scheduler, under `zoo`; the size of all of `zoo` in bytes."""
+
+    def write(target: Path) -> None:
+        prior.cpu().half().save_pretrained(target / "prior")
+        student_scheduler(horizon).save_pretrained(target / "scheduler")
+
+    replace_folder(zoo / STUDENT, write)
+    return checked_size(zoo)
+
+
+def checked_size(zoo: Path) -> int:
+    """Bytes under `zoo`; over 24 MiB is an error."""
     size = sum(file.stat().st_size for file in zoo.rglob("*") if file.is_file())
     if size > SIZE_LIMIT:
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,23 +29,23 @@ from exporter.families.shap_e_random import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e_reference import Parts, ShapEReference
 from exporter.families.shap_e_render import Renderer
 from exporter.families.weights import (
-    ZOO,
-    digest_folder,
+    digest_parts,
     fill,
-    find_folder,
+    find_parts,
     read_json,
     without_initialisation,
 )
 from exporter.stage import Stage, TensorSpec
 
-ZOO_MODELS = {"shap-e-mini": "shap_e_mini"}
+ZOO_MODELS = {"shap-e-mini": ("shap_e_mini",), "shap-e-mini-4step": ("shap_e_mini_4step", "shap_e_mini")}
 PARTS = ("text_encoder", "tokenizer", "prior", "scheduler", "shap_e_renderer")
 RANDOM_SIZES = (*RANDOM_CONFIGS, "shap-e-mini")
 
 
 def load(weights: str) -> ShapE:
-    """Shap-E with these weights: 'shap-e-mini', a folder, 'org/name' on the hub, 'random:SIZE[:seed]', or any of these
-    with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known shape, 'shaped:WEIGHTS[:shape]'.
+    """Shap-E with these weights: 'shap-e-mini' or another of the zoo, a folder, 'org/name' on the hub,
+    'random:SIZE[:seed]', or any of these with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known
+    shape, 'shaped:WEIGHTS[:shape]'.
 
     Raises WeightsError.
     """
@@ -55,15 +55,15 @@ def load(weights: str) -> ShapE:
         return _shaped(weights)
     if weights.startswith("random:"):
         return _random(weights)
-    folder = find_folder(weights, ZOO_MODELS)
-    configs = _read_configs(folder)
+    folders = find_parts(weights, ZOO_MODELS, PARTS)
+    configs = _read_configs(folders)
     return ShapE(
         source=weights,
-        digest=digest_folder(folder, PARTS),
+        digest=digest_parts(folders),
         trained=True,
         configs=configs,
-        tokenizer_folder=folder / "tokenizer",
-        fill_part=lambda module, part: fill(module, folder / part),
+        tokenizer_folder=folders["tokenizer"],
+        fill_part=lambda module, part: fill(module, folders[part]),
     )
 
 
@@ -185,7 +185,7 @@ def _random(weights: str) -> ShapE:
     if len(rest) > 1 or not all(part.isdecimal() for part in rest):
         raise WeightsError(f"weights {weights!r}: the seed must be one whole number, as in 'random:{size}:7'")
     seed = int(rest[0]) if rest else 0
-    mini = ZOO / ZOO_MODELS["shap-e-mini"]
+    mini = find_parts("shap-e-mini", ZOO_MODELS, PARTS)
     own = _read_configs(mini)
     if size == "shap-e-mini":
         configs = own
@@ -202,7 +202,7 @@ def _random(weights: str) -> ShapE:
         digest=hashlib.sha256(identity).hexdigest(),
         trained=False,
         configs=configs,
-        tokenizer_folder=mini / "tokenizer",
+        tokenizer_folder=mini["tokenizer"],
         fill_part=lambda module, part: fill_random_part(module, seed * len(PARTS) + PARTS.index(part)),
     )
 
@@ -245,9 +245,9 @@ def _shaped(weights: str) -> ShapE:
     )
 
 
-def _read_configs(folder: Path) -> dict[str, dict[str, Any]]:
+def _read_configs(folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
     files = {part: "scheduler_config.json" if part == "scheduler" else "config.json" for part in PARTS}
-    return {part: read_json(folder / part / file) for part, file in files.items() if part != "tokenizer"}
+    return {part: read_json(folders[part] / file) for part, file in files.items() if part != "tokenizer"}
 
 
 def _require_text_to_3d(prior: dict[str, Any], source: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,24 +25,22 @@ _HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _SHOWN = 5
 
 
-def find_folder(weights: str, zoo: dict[str, str]) -> Path:
-    """The folder that `weights` names: a zoo model, a local folder, or a hub name 'org/name' (downloaded).
+def find_parts(weights: str, zoo: Mapping[str, tuple[str, ...]], parts: tuple[str, ...]) -> dict[str, Path]:
+    """The folder of each part of what `weights` names: a zoo model, a local folder, or a hub name 'org/name'
+    (downloaded).
 
-    Raises WeightsError when there is none, HubUnreachable when the hub does not answer.
+    `zoo`: the folders of each zoo model; a part is taken from the first that has it, so that a model with another
+    prior shares the rest. Raises WeightsError when there is none, HubUnreachable when the hub does not answer.
     """
-    if weights in zoo:
-        return _existing(ZOO / zoo[weights], weights)
-    path = Path(weights).expanduser()
-    if path.exists() or not _HUB_NAME.match(weights):
-        return _existing(path, weights)
-    return _download(weights)
+    folders = [_existing(ZOO / name, weights) for name in zoo.get(weights, ())] or [_find_folder(weights)]
+    return {part: next((f / part for f in folders if (f / part).is_dir()), folders[-1] / part) for part in parts}
 
 
-def digest_folder(folder: Path, parts: tuple[str, ...]) -> str:
+def digest_parts(folders: Mapping[str, Path]) -> str:
     """sha256 over the names and contents of the files that a model is loaded from."""
     digest = hashlib.sha256()
-    for part in parts:
-        for path in sorted(p for p in (folder / part).iterdir() if p.suffix in {".json", ".safetensors", ".txt"}):
+    for part, folder in folders.items():
+        for path in sorted(p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".txt"}):
             with path.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
             digest.update(f"{part}/{path.name}:{content}\n".encode())
@@ -104,6 +102,13 @@ def without_initialisation() -> Iterator[None]:
     finally:
         for layer, reset in zip(layers, saved, strict=True):
             setattr(layer, "reset_parameters", reset)  # noqa: B010
+
+
+def _find_folder(weights: str) -> Path:
+    path = Path(weights).expanduser()
+    if path.exists() or not _HUB_NAME.match(weights):
+        return _existing(path, weights)
+    return _download(weights)
 
 
 def _existing(folder: Path, weights: str) -> Path:

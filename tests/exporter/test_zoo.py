@@ -12,6 +12,8 @@ from diffusers import ShapEPipeline
 import exporter
 from exporter.families.registry import load_model
 from exporter.recipe import RenderSection, SamplerSection
+from exporter.recipe_file import load_recipe
+from exporter.sampling.schedulers import start
 from training.scoring.truth import GroundTruth
 from validate.clip import Evaluator
 from validate.prompts import shipped_prompts
@@ -72,3 +74,13 @@ def test_the_model_makes_what_is_asked(judge, captions):
     assert not objects.empty.any()
     assert found.hits.sum() >= 6
     assert np.median(found.ranks) <= 3
+
+
+def test_the_student_makes_what_is_asked_in_four_evaluations(judge, captions):
+    prompts = list(captions.prompts[:12])
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_few.yaml")
+    reference = load_model("shap-e", recipe.model.weights).reference(recipe.sampler, recipe.render)
+    objects, found = score(reference, prompts, captions, judge)
+    assert len(start(reference.scheduler, recipe.sampler.steps)) == 4 and recipe.sampler.guidance_scale == 1.0
+    assert not objects.empty.any()
+    assert found.hits.sum() >= 9

@@ -85,12 +85,12 @@ def percent(retrieval: Retrieval | None) -> str:
     return f"{100 * retrieval.rate:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
-def retrieval_table(scores: Scores) -> list[str]:
+def retrieval_table(scores: Scores, rows: dict[str, str]) -> list[str]:
     lines = [
         f"| | R-Precision among {SMALL_SET} | among {len(scores.captions.prompts)} | mean cosine | held-out captions |",
         "|---|---|---|---|---|",
     ]
-    for name, label in ROWS.items():
+    for name, label in rows.items():
         large = scores.retrieval(name, "full")
         if large is not None:
             small, held = scores.retrieval(name, "full", small=True), scores.retrieval(name, "held_out")
@@ -100,9 +100,9 @@ def retrieval_table(scores: Scores) -> list[str]:
     return lines
 
 
-def open_table(scores: Scores) -> list[str]:
+def open_table(scores: Scores, rows: dict[str, str]) -> list[str]:
     lines = ["| | diversity | sharpness | best cosine | consistent % |", "|---|---|---|---|---|"]
-    for name, label in ROWS.items():
+    for name, label in rows.items():
         found = scores.under_specified(name)
         if found:
             lines.append(
@@ -112,16 +112,16 @@ def open_table(scores: Scores) -> list[str]:
     return lines
 
 
-def paired_lines(scores: Scores) -> list[str]:
-    """The paired tests between numbers of steps and between precisions."""
+def paired_lines(scores: Scores, rows: dict[str, str], pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The paired tests of each second row against its first."""
     lines = []
-    for a, b in [("heun_16", "heun_1"), ("heun_64", "heun_16")]:
+    for a, b in pairs:
         first, second = scores.retrieval(a, "full"), scores.retrieval(b, "full")
         if first is None or second is None:
             continue
         prompts = load_objects(scores.work, a, "full").prompt.tolist()
         test = compare_runs(first.hits, second.hits, groups=prompts)
-        line = f"- {ROWS[b]} against {ROWS[a]}: {100 * test.difference.mean:+.1f} points among all captions "
+        line = f"- {rows[b]} against {rows[a]}: {100 * test.difference.mean:+.1f} points among all captions "
         line += (
             f"({100 * test.difference.low:+.1f} to {100 * test.difference.high:+.1f}), McNemar p = {test.p_value:.2g}"
         )
@@ -174,11 +174,11 @@ def write_card(work: Path) -> None:
         "95 % intervals in brackets. "
         "The judge is the evaluator that ships beside the model and that the generator never saw. "
         "Printed by `python -m training score`.\n",
-        *retrieval_table(scores),
+        *retrieval_table(scores, ROWS),
         f"\nUnder-specified prompts ({OPEN_PROMPTS} prompts x {OPEN_SEEDS} seeds):\n",
-        *open_table(scores),
+        *open_table(scores, ROWS),
         "\nPaired tests on the same prompts and seeds:\n",
-        *paired_lines(scores),
+        *paired_lines(scores, ROWS, [("heun_16", "heun_1"), ("heun_64", "heun_16")]),
         f"\nSimulated quantization ({QUANTIZED_PROMPTS} prompts, Heun 16):\n",
         *quantized_table(scores),
         "\n## Training times\n",

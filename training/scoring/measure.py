@@ -70,11 +70,12 @@ def tasks(work: Path) -> list[Task]:
     return rows
 
 
-def measure(work: Path, only: str | None = None, batch: int = 64) -> None:
+def measure(work: Path, tasks: list[Task], only: str | None = None, batch: int = 64) -> None:
+    """Makes the objects of every task that were not made before; those alone whose file's name contains `only`."""
     folder = work / "scores"
     folder.mkdir(parents=True, exist_ok=True)
     evaluator = Evaluator.load(ZOO / "shap_e_mini_evaluator")
-    for task in tasks(work):
+    for task in tasks:
         path = folder / f"{task.name}.{task.kind}.npz"
         if path.exists() or (only and only not in path.name):
             continue

@@ -51,7 +51,8 @@ class Bench:
         self.progress = progress
         prompts = judge.texts if judge else recipe.goldens.prompts
         self.prompts = prompts[: min(WATCHED_PROMPTS, batch_size(reference.latent_shape))]
-        self.watch = Watch(replace(make_context(baseline, reference, recipe, None, None), prompts=self.prompts))
+        context = make_context(baseline, reference, recipe, None, None)
+        self.watch = Watch(replace(context, prompts=self.prompts), recipe)
 
     def original(self, row: Result) -> Result:
         """The row of the PyTorch model, measured."""

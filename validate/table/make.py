@@ -121,6 +121,7 @@ class _Rows:
         result = Result(row.name, row.title, "row")
         if isinstance(row, Missing):
             return replace(result, reason=row.reason)
+        result = replace(result, note=row.note)
         out = self.folder / row.name
         try:
             build(row.recipe, row.target, out, cache=self.cache, progress=self.progress, need_gain=False)

@@ -27,12 +27,13 @@ class Rate:
 class Fidelity:
     """How near to the original it stays, object by object.
 
-    SNR in dB of the guided prediction, teacher-forced: the worst and the mean over all evaluations. Free-running:
-    medians over the prompts of the latents' relative L2 error and of the Chamfer distance in volume units.
+    SNR in dB of the guided prediction, teacher-forced: the worst and the mean over all evaluations, None where the
+    sampler is another. Free-running: medians over the prompts of the latents' relative L2 error and of the Chamfer
+    distance in volume units.
     """
 
-    snr_worst_db: float
-    snr_mean_db: float
+    snr_worst_db: float | None
+    snr_mean_db: float | None
     latents_relative_l2: float
     chamfer: float
 

@@ -39,11 +39,16 @@ class RowData(Section):
     recipe: str | None = Field(default=None, description="A recipe whose policy it takes")
     quantization: dict[str, Any] | None = Field(default=None, description="Or its own quantization section")
     opset: int | None = Field(default=None, ge=18, le=26, description="Another ONNX opset than the target's")
+    student_of: str | None = Field(
+        default=None, description="The weights that its recipe's were distilled from: it takes that recipe's model too"
+    )
 
     @model_validator(mode="after")
     def _one_policy(self) -> RowData:
         if (self.recipe is None) == (self.quantization is None):
             raise ValueError(f"row '{self.name}' needs either a recipe or a quantization section")
+        if self.student_of and self.recipe is None:
+            raise ValueError(f"row '{self.name}' is a student's and needs a recipe")
         return self
 
 
@@ -55,12 +60,13 @@ class RowFile(Section):
 
 @dataclass(frozen=True)
 class Row:
-    """A row that a bundle is built for; `recipe` and `target` say how."""
+    """A row that a bundle is built for; `recipe` and `target` say how. `note` is worth knowing beside its figures."""
 
     name: str
     title: str
     recipe: Recipe
     target: Target
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,10 +108,24 @@ def _row(data: RowData, recipe: Recipe, path: Path, target: Target) -> Row | Mis
     if data.opset is not None:
         target = target.model_copy(update={"opset": data.opset})
     try:
+        if data.student_of:
+            return _student(data, data.student_of, recipe, path, target)
         quantization = _of_recipe(path.parent / data.recipe, recipe, path) if data.recipe else _naive(data, recipe)
     except RecipeError as error:
         return Missing(data.name, data.title, str(error))
     return Row(data.name, data.title, _variant(recipe, data.name, quantization), target)
+
+
+def _student(data: RowData, teacher: str, recipe: Recipe, path: Path, target: Target) -> Row:
+    """The model, the sampler and the policy of a student's recipe. Raises RecipeError where its teacher is another."""
+    if recipe.model.weights != teacher:
+        raise RecipeError(f"distilled from {teacher}, and this table's weights are {recipe.model.weights}")
+    student = load_recipe(path.parent / str(data.recipe))
+    own = recipe.model_copy(update={"model": student.model, "sampler": student.sampler})
+    sampler = student.sampler
+    note = f"{student.model.weights}; {sampler.scheduler}, {sampler.steps} steps, guidance {sampler.guidance_scale:g}"
+    quantization = student.quantization.model_dump(mode="json")
+    return Row(data.name, data.title, _variant(own, data.name, quantization), target, note)
 
 
 def _of_recipe(file: Path, recipe: Recipe, path: Path) -> dict[str, Any]:

@@ -66,7 +66,9 @@ def _watched(fidelity: Fidelity | None) -> list[list[str]]:
     """Guided SNR, latent drift and Chamfer distance."""
     if fidelity is None:
         return [[NOTHING]] * 3
-    snr = [f"{fidelity.snr_mean_db:.1f}", f"worst {fidelity.snr_worst_db:.1f}"]
+    snr = [NOTHING]
+    if fidelity.snr_mean_db is not None:
+        snr = [f"{fidelity.snr_mean_db:.1f}", f"worst {fidelity.snr_worst_db:.1f}"]
     return [snr, [f"{fidelity.latents_relative_l2:.2g}"], [f"{fidelity.chamfer:.2g}"]]
 
 

@@ -6,6 +6,7 @@ from exporter.timing import Speed
 from validate.table.result import Fidelity, Rate, Result, Table
 
 SPEED = Speed(ratio=2.345, low=2.2, high=2.4, seconds=0.01, baseline_seconds=0.02345, rounds=20)
+FIDELITY = Fidelity(snr_worst_db=7.25, snr_mean_db=11.5, latents_relative_l2=0.325, chamfer=float("inf"))
 ORIGINAL = Result("original", "PyTorch", "original", rate=Rate(93.125, 90.0, 95.5, 160), step=SPEED)
 BASELINE = Result("fp32", "FP32", "baseline", bundle_digest="ab" * 32, stored_bytes=10_000_000)
 INT8 = Result(
@@ -15,7 +16,7 @@ INT8 = Result(
     bundle_digest="cd" * 32,
     rate=Rate(71.9, 66.7, 76.5, 160, p_value=0.00123),
     hard_rate=Rate(50.0, 44.5, 55.5, 1000, p_value=0.5),
-    fidelity=Fidelity(snr_worst_db=7.25, snr_mean_db=11.5, latents_relative_l2=0.325, chamfer=float("inf")),
+    fidelity=FIDELITY,
     stored_bytes=2_600_000,
     step=SPEED,
     end_to_end=SPEED,

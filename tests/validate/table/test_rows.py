@@ -42,7 +42,7 @@ def test_every_shipped_row_is_a_recipe_or_says_which_is_missing():
     names = [data["name"] for data in yaml.safe_load(ROWS.read_text())["rows"]]
     found = rows(FP32)
     assert [row.name for row in found] == names
-    own = [row for row in found if not row.name.startswith("tuned")]
+    own = [row for row in found if not row.name.startswith(("tuned", "student"))]
     assert all(isinstance(row, Row) and row.recipe.quantization.rules for row in own)
     assert all("no such file" in row.reason for row in found if isinstance(row, Missing))
 
@@ -89,6 +89,18 @@ def test_what_the_command_line_changes_in_the_recipe_is_in_its_row(recipes):
 def test_only_what_is_asked_for(recipes):
     assert [row.name for row in rows(FP32, "int8_dynamic", "original", str(recipes))] == ["int8_dynamic", "own"]
     assert rows(FP32, "original", "fp32") == []
+
+
+def test_a_student_brings_its_own_model_and_sampler(recipes):
+    few = load_recipe(FP32.with_name("shape_e_few.yaml"))
+    (row,) = rows(FP32, "student_4", overrides=["mesh.grid=32"])
+    assert (row.recipe.model, row.recipe.sampler) == (few.model, few.sampler)
+    assert row.recipe.mesh.grid == 32 and "ddim, 4 steps, guidance 1" in row.note
+
+
+def test_a_student_has_no_row_beside_another_teacher():
+    (row,) = rows(FP32, "student_4", overrides=["model.weights=random:shap-e-mini"])
+    assert isinstance(row, Missing) and "distilled from shap-e-mini" in row.reason
 
 
 def test_a_wrong_name_is_told_with_the_nearest():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
 from tests.validate.table import results
+from tests.validate.table.results import FIDELITY
 from validate.table.show import HEADERS, RANDOM, SYNTHETIC, console_table, markdown
 
 
@@ -29,6 +31,12 @@ def test_markdown_shows_each_figure_with_its_uncertainty():
         "| INT8 \\| naive | 71.9 p 0.0012 (66.7–76.5) | 50.0 p 0.5 (44.5–55.5) | 11.5 worst 7.2 | 0.33 | inf "
         "| 2.60 x0.26 | x2.35 (2.20–2.40) | x2.35 (2.20–2.40) | 123 |"
     )
+
+
+def test_a_student_has_no_figure_for_each_evaluation():
+    student = replace(results.INT8, title="student", fidelity=replace(FIDELITY, snr_worst_db=None, snr_mean_db=None))
+    row = next(line for line in markdown(results.table(rows=[student])).splitlines() if "student" in line)
+    assert "| – | 0.33 | inf |" in row
 
 
 def test_what_was_measured_on_and_why_not_stands_below():
