@@ -84,6 +84,7 @@ def test_tune_by_the_objects_that_are_made(place: Path, capsys: pytest.CaptureFi
     assert "McNemar p" in last["summary"] and last["measured_db"]["guided"] > 0
 
 
+@pytest.mark.slow
 def test_a_sampler_with_fewer_evaluations_becomes_a_recipe(
     place: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

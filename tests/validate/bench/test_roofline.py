@@ -13,6 +13,7 @@ from exporter.families.registry import load_model
 from exporter.meter import Silent
 from exporter.recipe import Recipe
 from exporter.stage import Stage, TensorSpec
+from exporter.runtime.generator import POINTS_AT_ONCE
 from exporter.target import load_target
 from exporter.timing import FEWEST_ROUNDS
 from tests.exporter.quantize.bench import tiny_recipe
@@ -47,7 +48,7 @@ def test_every_stage_is_counted_with_the_sizes_of_one_object(folder):
     # Both branches of guidance, 64 tokens and 2 of condition and time.
     assert counted[DIFFUSION].linear[Shape(2 * 66, 32, 32)] == 2 * 4
     assert counted[PROJECTOR].linear[Shape(1, 20, 93, count=16)] == 1
-    assert counted[MESH].linear[Shape(32768, 93, 16)] == 1
+    assert counted[MESH].linear[Shape(POINTS_AT_ONCE, 93, 16)] == 1
 
 
 def test_products_of_a_module_by_hand():

@@ -56,7 +56,7 @@ def test_a_step_is_the_denoiser(side):
 def test_points_are_counted_and_all_programs_opened(side):
     side.open()
     assert set(side.bundle._sessions) == set(side.bundle.manifest.stages)
-    side.make(WORK)
+    side.make(Work(WORK.prompt, WORK.grid))
     assert 500 < side.bundle.points < 2 * 24**3
 
 
