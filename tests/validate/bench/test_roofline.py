@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from exporter.families.registry import load_model
 from exporter.meter import Silent
 from exporter.recipe import Recipe
-from exporter.stage import Stage, TensorSpec
 from exporter.runtime.generator import POINTS_AT_ONCE
+from exporter.stage import Stage, TensorSpec
 from exporter.target import load_target
 from exporter.timing import FEWEST_ROUNDS
 from tests.exporter.quantize.bench import tiny_recipe
