@@ -102,7 +102,7 @@ class ExecuTorchOptions(Section):
     )
     etrecord: bool = Field(
         default=False,
-        description="`program.etrecord` beside each program, from which `t3export validate --debug` tells the gap of "
+        description="`debug/<stage>.etrecord`, from which `t3export validate --debug` tells the gap of "
         "each operator; about three times as large as float32 programs",
     )
 

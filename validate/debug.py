@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from exporter.backends.executorch.lower import PROGRAM, RECORD
+from exporter.backends.executorch.backend import RECORDS
+from exporter.backends.executorch.lower import PROGRAM
 from exporter.bundle import REPORTS, Manifest, write_atomically
 from exporter.errors import RecipeError
 from exporter.quiet import ROOT, quiet
@@ -46,19 +47,20 @@ def operator_gaps(folder: Path, manifest: Manifest) -> list[Gap]:
             f"--debug: {folder} runs on {manifest.target['backend']}; gaps of single operators are told of ExecuTorch "
             "programs alone, by ExecuTorch's own Inspector"
         )
-    stages = {name: (folder / stage.program).parent for name, stage in manifest.stages.items()}
-    lacking = [name for name, place in stages.items() if not (place / RECORD).exists()]
+    records = {name: folder / RECORDS / f"{name}.etrecord" for name in manifest.stages}
+    lacking = [name for name, record in records.items() if not record.exists()]
     if lacking:
         raise RecipeError(
-            f"--debug: {folder} has no {RECORD} of {', '.join(lacking)}; build it for a target with "
+            f"--debug: {folder} has no record of {', '.join(lacking)}; build it for a target with "
             "`executorch: {etrecord: true}`, as cpu-executorch is"
         )
-    goldens = {name: folder / manifest.goldens[name][0] for name in stages}
-    return [gap for name, place in stages.items() for gap in stage_gaps(name, place, goldens[name])]
+    programs = {name: (folder / stage.program).parent for name, stage in manifest.stages.items()}
+    goldens = {name: folder / manifest.goldens[name][0] for name in records}
+    return [gap for name in records for gap in stage_gaps(name, programs[name], records[name], goldens[name])]
 
 
-def stage_gaps(stage: str, place: Path, golden: Path) -> list[Gap]:
-    """The gaps of the program in a folder, on the first piece of a golden."""
+def stage_gaps(stage: str, place: Path, record: Path, golden: Path) -> list[Gap]:
+    """The gaps of the program in a folder from its record, on the first piece of a golden."""
     from executorch.devtools import Inspector, parse_etrecord
 
     session = ExecuTorchSession(place / PROGRAM, {})
@@ -68,9 +70,9 @@ def stage_gaps(stage: str, place: Path, golden: Path) -> list[Gap]:
     with tempfile.TemporaryDirectory() as scratch, quiet(ROOT):
         events, values = Path(scratch, "events.etdp"), Path(scratch, "values.bin")
         _run_watched(place, inputs, events, values)
-        record = parse_etrecord(str(place / RECORD))
-        record._representative_inputs = inputs
-        inspector = Inspector(etdump_path=str(events), etrecord=record, debug_buffer_path=str(values))
+        known = parse_etrecord(str(record))
+        known._representative_inputs = inputs
+        inspector = Inspector(etdump_path=str(events), etrecord=known, debug_buffer_path=str(values))
         found = inspector.calculate_numeric_gap("SNR")
     return [
         Gap(stage, ", ".join(row.aot_ops), _runner(row.runtime_ops), min(map(float, row.gap)))

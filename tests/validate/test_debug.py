@@ -21,7 +21,7 @@ def test_another_backend_is_told_so(toy_bundle):
 def test_without_records_it_says_how_to_get_them(toy_bundle):
     manifest = read_manifest(toy_bundle)
     manifest = manifest.model_copy(update={"target": manifest.target | {"backend": "executorch"}})
-    with pytest.raises(RecipeError, match=r"no program.etrecord of text_encoder, .*etrecord: true"):
+    with pytest.raises(RecipeError, match=r"no record of text_encoder, .*etrecord: true"):
         operator_gaps(toy_bundle, manifest)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from exporter.assemble import goldens_of
 from exporter.backends.base import Addition, Made
 from exporter.backends.executorch.device_files import write_device_files
+from exporter.backends.executorch.lower import RECORD
 from exporter.backends.executorch.program import Constants, ExecuTorchProgram
 from exporter.backends.executorch.test_cases import write_test_cases
 from exporter.bundle import write_atomically
@@ -20,6 +22,7 @@ from exporter.target import Target
 from exporter.workshop import Workshop
 
 TEST_CASES = "device/test_cases"
+RECORDS = "debug"
 AT_RUN_TIME = (
     "int8 layers measure their activations at run time where XNNPACK can, which is as fast there: a calibrated layer "
     "would have its output quantized too (the target's executorch.int8_at_run_time)"
@@ -49,9 +52,13 @@ def open_program(program: Path, target: Target) -> ExecuTorchSession:
 
 
 def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
-    """Add what an app needs beside the programs, and test cases where the target wants them."""
+    """Add what an app needs beside the programs, and test cases and records where the target wants them."""
     write_device_files(workshop, folder)
     options = workshop.target.executorch
+    if options.etrecord:
+        (folder / RECORDS).mkdir()
+        for one in made:
+            shutil.copyfile(one.entry.folder / RECORD, folder / RECORDS / f"{one.name}.etrecord")
     if options.test_cases:
         told = {one.name: _test_cases(workshop, folder, one) for one in made}
         write_atomically(folder / TEST_CASES / "tolerances.json", (json.dumps(told, indent=1) + "\n").encode())

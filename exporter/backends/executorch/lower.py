@@ -26,7 +26,7 @@ def lower(
     options: ExecuTorchOptions,
     folder: Path,
 ) -> Delegation:
-    """Lower a program into `folder`: `program.pte`, and `program.ptd` or `program.etrecord` where the target wants it.
+    """Lower a program into `folder`: `program.pte`, `program.ptd` and `program.etrecord` where the target wants them.
 
     `constants`: numbers that it gives to its host, each by a method of that name. The parts that XNNPACK and portable
     kernels have of it are returned. Raises ValidationFailed where XNNPACK does not take the networks.

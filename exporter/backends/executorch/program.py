@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter.backends.executorch.lower import PROGRAM, RECORD, lower
+from exporter.backends.executorch.lower import PROGRAM, lower
 from exporter.backends.executorch.quantize import quantize
 from exporter.backends.executorch.trace import export, largest_sizes, trace
 from exporter.quantize.policy import Precision
@@ -62,8 +62,8 @@ class ExecuTorchProgram:
 
     def files(self, folder: Path) -> list[str]:
         """Names of all files that go into the bundle."""
-        optional = [name for name in (WEIGHTS, RECORD) if (folder / name).exists()]
-        return [PROGRAM, *optional, SIGNATURE, DELEGATION]
+        outside = [WEIGHTS] if (folder / WEIGHTS).exists() else []
+        return [PROGRAM, *outside, SIGNATURE, DELEGATION]
 
     def layers(self, folder: Path) -> list[LayerReport]:
         """All layers with what became of them."""

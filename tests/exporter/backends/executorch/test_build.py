@@ -91,7 +91,7 @@ def test_every_stage_has_test_cases_and_a_record(built):
     for name, case in told.items():
         assert case["cases"] == len(built.manifest.goldens[name]) and case["atol"] > 0
         assert f"device/test_cases/{name}.bpte" in built.manifest.files
-        assert f"{name}/program.etrecord" in built.manifest.files
+        assert f"debug/{name}.etrecord" in built.manifest.files
 
 
 def test_many_objects_points_and_rays_go_through_in_pieces(tiny, recipe, bundle):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from exporter.backends.executorch.lower import lower
+from exporter.backends.executorch.lower import RECORD, lower
 from exporter.backends.executorch.program import write_signature
 from exporter.backends.executorch.test_cases import failing, write_test_cases
 from exporter.backends.executorch.trace import export, trace
@@ -76,6 +76,6 @@ def test_goldens_are_test_cases_that_a_runner_passes_and_a_wrong_program_fails(f
 
 
 def test_a_record_tells_the_gap_of_every_operator(folder, goldens):
-    gaps = stage_gaps("field", folder, goldens[0])
+    gaps = stage_gaps("field", folder, folder / RECORD, goldens[0])
     assert {gap.ran_by for gap in gaps} == {"XNNPACK", "native_call_native_layer_norm.out"}
     assert all(gap.snr_db > 100 for gap in gaps)
