@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +41,8 @@ def to_ir(stage: Stage, opset: int) -> ir.Model:
     dynamic = {name: torch.export.Dim(name) for spec in stage.inputs for name in spec.shape if isinstance(name, str)}
     shapes = [{i: dynamic[d] for i, d in enumerate(spec.shape) if isinstance(d, str)} for spec in stage.inputs]
     flat = shapes if not _takes_varargs(stage.module) else [shapes[0], tuple(shapes[1:])]
-    with quiet(*_TALKATIVE):
+    # Of several ways to trace a module, one that does not serve prints its whole graph before the next is tried.
+    with quiet(*_TALKATIVE), redirect_stderr(io.StringIO()):
         program = torch.onnx.export(
             stage.module,
             tuple(_example(spec) for spec in stage.inputs),
