@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := artifacts/demo
+# Test files that run side by side, each worker with a gigabyte or so.
+WORKERS ?= 2
 # The client of web bundles is tested under Node.js 20 or newer: the machine's own, or one from a Python package.
 WEB := exporter/runtime/web
 NPM := $(or $(shell command -v npm),$(BIN)/npm)
@@ -44,7 +46,7 @@ lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint $(WEB_INSTALLED)  ## lint, then all tests but the slow ones
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-slow: $(INSTALLED) $(WEB_INSTALLED)  ## the full-size checks
 	$(BIN)/pytest -m slow
