@@ -22,15 +22,15 @@ export class BundleFiles {
     } catch (error) {
       throw new BundleError(`${base}manifest.json: damaged (${error.message}); build the bundle again`);
     }
-    if ((await checksum(text)) !== manifest.checksum) {
-      throw new BundleError(
-        `${base}manifest.json: damaged or edited: its checksum does not fit; build or copy the bundle again`,
-      );
-    }
     if (manifest.schema_version !== SCHEMA_VERSION) {
       throw new BundleError(
         `${base}manifest.json: schema version ${manifest.schema_version}; this client reads version ${SCHEMA_VERSION}. ` +
           "Build the bundle again: the client that fits comes with it",
+      );
+    }
+    if ((await checksum(text)) !== manifest.checksum) {
+      throw new BundleError(
+        `${base}manifest.json: damaged or edited: its checksum does not fit; build or copy the bundle again`,
       );
     }
     return new BundleFiles(base, manifest);

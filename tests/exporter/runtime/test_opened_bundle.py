@@ -162,7 +162,7 @@ def test_programs_make_room_for_one_another_under_a_limit(toy_bundle, monkeypatc
     limited = Bundle(toy_bundle, large, memory_limit_mb=100)
     limited.encode(["a red ball"])
     limited.session("denoiser")
-    limited.encode(["a red ball"])
+    limited.encode(["a blue ball"])
     limited.session("field")
     assert list(limited._sessions) == ["text_encoder", "field"]
     free = Bundle(toy_bundle, large)
