@@ -135,7 +135,9 @@ def torch_side(baseline: str, manifest: Manifest, scheduler: str, steps: int, th
     """
     torch.set_num_threads(threads)
     recipe = Recipe.model_validate(manifest.recipe)
-    sampler = {**recipe.sampler.model_dump(), "scheduler": scheduler, "steps": steps, "unroll": "step"}
+    own = recipe.sampler
+    # Neither the recipe's spacing nor its guidance interval: those are levers that the baseline does not pull.
+    sampler = {"scheduler": scheduler, "steps": steps, "guidance_scale": own.guidance_scale, "clamp": own.clamp}
     recipe = Recipe.model_validate(recipe.data() | {"sampler": sampler})
     reference = cast(Reference, load_reference(manifest, recipe))
     wrap = BASELINES[baseline].wrap
