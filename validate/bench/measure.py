@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from exporter.errors import EnvironmentProblem
 from exporter.meter import Progress, metered
 from exporter.runtime.bundle import Bundle
 from exporter.timing import in_turns, timed
@@ -80,9 +83,13 @@ def measure(folders: Sequence[Path], settings: Settings, progress: Progress) -> 
             entries.append(made)
     latents = _warm_up(entries, work, settings, progress)
     _take_turns(entries, work, latents, settings.rounds, progress)
-    for entry in entries:
-        results[entry.result.name] = _alone(entry, progress) if settings.fresh else entry.result
     names = [entry.result.name for entry in entries if entry.result.kind == "bundle"]
+    measured = [(entry.result, entry.order) for entry in entries]
+    # All sides together may fill the memory that one needs alone.
+    del entries, bundles
+    gc.collect()
+    for result, order in measured:
+        results[result.name] = _alone(result, order, progress) if settings.fresh else result
     told = {"prompt": work.prompt, "grid": work.grid, "picture": work.picture, "rounds": settings.rounds}
     told |= {"weights": first.weights.source, "trained": first.weights.trained}
     return BenchResult(machine, told, [results[name] for name in (*settings.baselines, *names)])
@@ -150,9 +157,16 @@ def _take_turns(entries: list[_Entry], work: Work, latents: np.ndarray, rounds: 
                     entry.result.seconds.setdefault(stage, []).append(seconds)
 
 
-def _alone(entry: _Entry, progress: Progress) -> SideResult:
-    """The side in fresh processes: some that only open it, and one that makes an object."""
-    with metered(f"a fresh process for {entry.result.title}", progress, []):
-        opened = [fresh(replace(entry.order, objects=0)).load_seconds for _ in range(LOADS - 1)]
-        last = fresh(entry.order)
-    return replace(entry.result, fresh=last, load_seconds=[*opened, last.load_seconds])
+def _alone(result: SideResult, order: Order, progress: Progress) -> SideResult:
+    """The side in fresh processes: some that only open it, and one that makes an object.
+
+    Where one of them dies, as it does where memory does not suffice, the side is left without their figures.
+    """
+    try:
+        with metered(f"a fresh process for {result.title}", progress, []):
+            opened = [fresh(replace(order, objects=0)).load_seconds for _ in range(LOADS - 1)]
+            last = fresh(order)
+    except EnvironmentProblem as problem:
+        warnings.warn(f"no load time and memory of {result.title}: {problem}", stacklevel=2)
+        return result
+    return replace(result, fresh=last, load_seconds=[*opened, last.load_seconds])

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from diffusers import DDIMScheduler
 
-from exporter.errors import BundleError
+from exporter.errors import BundleError, EnvironmentProblem
 from exporter.families import registry
 from exporter.families.base import Reference
 from exporter.meter import Silent
@@ -93,3 +93,13 @@ def test_every_side_has_a_fresh_process(toy_bundle):
 def test_what_is_no_bundle_is_told(tmp_path):
     with pytest.raises(BundleError, match="not a bundle"):
         measure([tmp_path], SETTINGS, Silent())
+
+
+def test_a_process_that_dies_leaves_its_side_without_memory_and_the_rest_as_it_was(toy_bundle, monkeypatch):
+    def dies(order):
+        raise EnvironmentProblem("ended with -9")
+
+    monkeypatch.setattr("validate.bench.measure.fresh", dies)
+    with pytest.warns(UserWarning, match="no load time and memory of .*ended with -9"):
+        (side,) = measure([toy_bundle], Settings(**{**vars(SETTINGS), "fresh": True}), Silent()).sides
+    assert side.fresh is None and side.seconds and not side.reason
