@@ -5,8 +5,7 @@ Such weights are for speed and memory alone, where what a mesh costs depends on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from exporter.errors import WeightsError
 from exporter.families.shap_e_modules import DENSITY, POSITION_DEGREES, RADIANCE, SIGNED_DISTANCE, TEXTURE
+from exporter.torch_threads import one_torch_thread
 
 PREFIX = "shaped:"
 DEFAULT_SHAPE = "table"
@@ -89,7 +89,7 @@ class ShapedField:
 
 def fit(network: Any, distance: Distance, steps: int = STEPS) -> None:
     """Train a field's network anew on a shape; on one thread, so that it becomes the same one every time."""
-    with torch.random.fork_rng(), torch.enable_grad(), _one_thread():
+    with torch.random.fork_rng(), torch.enable_grad(), one_torch_thread():
         torch.manual_seed(0)
         for layer in network.mlp:
             layer.reset_parameters()
@@ -106,16 +106,6 @@ def project_to(renderer: ShapERenderer, weights: dict[str, torch.Tensor]) -> Non
             projection.norm.weight.zero_()
             projection.norm.bias.zero_()
             projection.proj.bias.copy_(weights[name.removeprefix("nerstf.")].flatten())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(network: Any, distance: Distance, steps: int) -> None:

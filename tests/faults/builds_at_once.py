@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.builds import ball_family, build_balls, wrong_bundle, wrong_cache
-from tests.faults.children import End, one_thread, run_child
+from tests.faults.children import End, run_child
 from tests.faults.fault import Attempt, Fault
 
 
 def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
-    with ball_family(), one_thread():
+    with ball_family()():
         digests = {build_balls(folder / f"plain-{steps}", folder / "plain", steps) for steps in (3, 4)}
         out, cache = folder / "out", folder / "cache"
         for _ in range(count):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,6 +19,7 @@ from exporter.stand_in import stand_in
 from exporter.target import Target
 from exporter.timing import Speed as Timed
 from exporter.timing import interleaved
+from exporter.torch_threads import one_torch_thread
 from validate.bench.sides import BundleSide
 from validate.bench.torch_sides import TorchSide
 from validate.bundles import Options, load_reference, validate_bundle
@@ -80,7 +79,7 @@ def time_step(pair: Pair, progress: Progress) -> Speed | None:
         bundle = Bundle.open(pair.folder)
         original = TorchSide(cast("Reference", load_reference(bundle.manifest, pair.recipe)))
         prompt = pair.recipe.goldens.prompts[0]
-        with _one_torch_thread():
+        with one_torch_thread():
             steps = {"original": original.step(prompt), "bundle": BundleSide(bundle, 1).step(prompt)}
             found = Timed.of(*interleaved(steps, STEP_SECONDS).values())
     return Speed(ratio=found.ratio, low=found.low, high=found.high, processor=this_processor().name)
@@ -104,18 +103,6 @@ def _validate(pair: Pair, options: Options, progress: Progress) -> Report:
         )
     record_in_bundle(report, pair.folder)
     return report
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _rung(rung: RungResult) -> Rung:
