@@ -9,6 +9,7 @@ from exporter.backends.tensorrt.memory import memory_warnings
 from exporter.backends.tensorrt.profiles import sizes_of
 from exporter.build import build
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
+from exporter.runtime.generator import POINTS_AT_ONCE
 from exporter.runtime.tensorrt import TensorRtSession
 from exporter.stage import TensorSpec
 from exporter.target import load_target
@@ -62,6 +63,6 @@ def test_sizes_of_dynamic_dimensions():
     assert sizes_of([latents], (64, 32))["batch"].most == 16
     assert sizes_of([latents], (1024, 1024))["batch"].most == 1
     field = sizes_of([points, latents], (64, 32))
-    assert (field["batch"].most, field["points"].least, field["points"].most) == (1, 1, 32768)
+    assert (field["batch"].most, field["points"].least, field["points"].most) == (1, 1, POINTS_AT_ONCE)
     with pytest.raises(RecipeError, match="no optimization profile is known for the dynamic dimensions frames"):
         sizes_of([TensorSpec("video", "float32", ("frames", 3))], (64, 32))
