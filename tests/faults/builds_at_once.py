@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from exporter.torch_threads import one_torch_thread
 from tests.faults.builds import ball_family, build_balls, wrong_bundle, wrong_cache
 from tests.faults.children import End, run_child
 from tests.faults.fault import Attempt, Fault
 
 
 def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
-    with ball_family()():
+    with ball_family(), one_torch_thread():
         digests = {build_balls(folder / f"plain-{steps}", folder / "plain", steps) for steps in (3, 4)}
         out, cache = folder / "out", folder / "cache"
         for _ in range(count):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from exporter.errors import EnvironmentProblem
+from exporter.torch_threads import one_torch_thread
 from tests.faults.builds import ball_family, build_balls, wrong_bundle, wrong_cache
 from tests.faults.children import has_own_mounts, make_read_only, own_mounts, run_child, small_disk
 from tests.faults.fault import Attempt, Fault
@@ -20,7 +21,7 @@ READ_ONLY_SHARE = 0.1
 def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
     if not has_own_mounts():
         raise EnvironmentProblem("this system gives no process mounts of its own: small disks cannot be made here")
-    with ball_family()():
+    with ball_family(), one_torch_thread():
         former = folder / "former"
         digests = {build_balls(former, folder / "plain", 3), build_balls(folder / "new", folder / "plain", 4)}
         needed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

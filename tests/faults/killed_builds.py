@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from exporter.torch_threads import one_torch_thread
 from tests.faults.builds import ball_family, build_balls, wrong_bundle, wrong_cache
 from tests.faults.children import run_child
 from tests.faults.fault import Attempt, Fault
@@ -20,7 +21,7 @@ WITH_CACHE = 0.4
 
 def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
     """Two bundles take turns in one place, so that a build always has a former one to lose."""
-    with ball_family()():
+    with ball_family(), one_torch_thread():
         digests = [build_balls(folder / f"plain-{steps}", folder / "plain", steps) for steps in (3, 4)]
         whole = run_child(partial(build_balls, folder / "timed", folder / "timed-cache"), folder / "words").seconds
         out, cache = folder / "out", folder / "cache"
