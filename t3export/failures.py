@@ -11,8 +11,8 @@ from exporter.errors import EnvironmentProblem, T3Error
 
 INTERRUPTED = 130
 BUILD_PACKAGES = {
-    "accelerate", "diffusers", "executorch", "huggingface_hub", "onnx", "onnx_graphsurgeon", "onnx_ir", "onnxscript",
-    "polygraphy", "safetensors", "scipy", "torch", "transformers",
+    "accelerate", "diffusers", "executorch", "huggingface_hub", "jinja2", "onnx", "onnx_graphsurgeon", "onnx_ir",
+    "onnxscript", "polygraphy", "safetensors", "scipy", "torch", "transformers",
 }  # fmt: skip
 
 RELEASE_PACKAGES = {"cyclonedx", "in_toto_attestation", "license_expression", "packageurl"}
