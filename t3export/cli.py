@@ -10,9 +10,9 @@ from types import FrameType
 import click
 
 from exporter.errors import did_you_mean
-from t3export.failures import failure_of
+from t3export.failures import INTERRUPTED, failure_of, resumption
 from t3export.machine import own_version
-from t3export.output import print_error, print_json
+from t3export.output import print_error, print_json, print_note
 
 COMMANDS = {
     "build": "Turn a recipe into a bundle for a target.",
@@ -103,6 +103,8 @@ def run(arguments: list[str]) -> int:
         if failure is None:
             raise
         print_error(failure.message)
+        if failure.exit_code == INTERRUPTED:
+            print_note(resumption(arguments))
         if "--json" in arguments:
             print_json({"error": {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}})
         return failure.exit_code

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -10,6 +12,8 @@ import click
 from exporter.errors import EnvironmentProblem, T3Error
 
 INTERRUPTED = 130
+KEEP_STEPS = {"build", "bisect", "ci", "pull", "sensitivity", "table", "tune", "validate"}
+"""The verbs whose finished steps outlive them."""
 BUILD_PACKAGES = {
     "accelerate", "diffusers", "executorch", "huggingface_hub", "jinja2", "onnx", "onnx_graphsurgeon", "onnx_ir",
     "onnxscript", "polygraphy", "safetensors", "scipy", "torch", "transformers",
@@ -33,7 +37,8 @@ def failure_of(error: BaseException) -> Failure | None:
     if isinstance(error, T3Error):
         return Failure(kind, str(error), error.exit_code)
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return Failure("Interrupted", "interrupted; what was being written has been removed", INTERRUPTED)
+        message = "interrupted; nothing half-written is left, and what stood before is as it was"
+        return Failure("Interrupted", message, INTERRUPTED)
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").split(".")[0]
         for packages, extras in ((BUILD_PACKAGES, "cpu,build"), (RELEASE_PACKAGES, "release")):
@@ -50,3 +55,11 @@ def failure_of(error: BaseException) -> Failure | None:
         message = "not enough memory; close other programs, or use a smaller --grid or model"
         return Failure(kind, message, EnvironmentProblem.exit_code)
     return None
+
+
+def resumption(arguments: Sequence[str]) -> str:
+    """What an interrupted command line has to say about going on."""
+    command = shlex.join(["t3export", *arguments])
+    if KEEP_STEPS.intersection(arguments[:1]) and "--no-cache" not in arguments:
+        return f"steps that were finished are kept; to go on:  {command}"
+    return f"to start again:  {command}"

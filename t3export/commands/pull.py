@@ -15,7 +15,7 @@ from exporter.release.pull import Pulled, pull
 from exporter.release.stores import open_store
 from t3export.commands.build import ARTIFACTS
 from t3export.options import trust_option
-from t3export.output import megabytes, print_json, print_note, progress_bar, results
+from t3export.output import megabytes, print_json, progress_bar, results
 
 
 @click.command()
@@ -63,18 +63,14 @@ def command(
     store = open_store(place)
     with progress_bar(quiet=as_json) as progress:
         task = progress.add_task(f"pull {escape(name)}", total=None)
-        try:
-            pulled = pull(
-                wanted,
-                store,
-                into,
-                keys,
-                bundle,
-                lambda done, total: progress.update(task, completed=done, total=total),
-            )
-        except KeyboardInterrupt:
-            print_note("what was in place is untouched; the same command goes on where this one was")
-            raise
+        pulled = pull(
+            wanted,
+            store,
+            into,
+            keys,
+            bundle,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
     _tell(pulled, as_json)
 
 

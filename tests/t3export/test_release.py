@@ -65,7 +65,7 @@ def test_an_interrupted_pull_says_how_to_go_on(
 
     monkeypatch.setattr("t3export.commands.pull.pull", interrupt)
     assert pull(world, tmp_path, "toy", "--from", str(world / "store")) == 130
-    assert "the same command goes on" in " ".join(capsys.readouterr().err.split())
+    assert "to go on: t3export pull toy --from" in " ".join(capsys.readouterr().err.split())
 
 
 def test_verify_names_what_was_changed(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

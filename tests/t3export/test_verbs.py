@@ -15,7 +15,7 @@ from exporter.errors import BundleError, HubUnreachable, RecipeError, Validation
 from exporter.recipe import Recipe
 from t3export.cli import COMMANDS, cli, run
 from t3export.commands.cache import read_size
-from t3export.failures import failure_of
+from t3export.failures import failure_of, resumption
 
 ROOT = Path(__file__).parents[2]
 FLAGSHIP = str(ROOT / "recipes/shape_e_int8.yaml")
@@ -170,6 +170,18 @@ def test_errors_become_messages_and_exit_codes(error, code, told):
     failure = failure_of(error)
     assert failure is not None
     assert failure.exit_code == code and told in failure.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["build", "my recipe.yaml", "--target", "cpu"], "to go on:  t3export build 'my recipe.yaml' --target cpu"),
+        (["build", "x.yaml", "--no-cache"], "to start again:  t3export build x.yaml --no-cache"),
+        (["run", "bundle"], "to start again:  t3export run bundle"),
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(arguments, told):
+    assert resumption(arguments).endswith(told)
 
 
 def test_a_bug_keeps_its_traceback():
