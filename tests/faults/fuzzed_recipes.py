@@ -63,20 +63,25 @@ MUTATIONS: list[Mutation] = [swap_token, insert_token, delete, repeat, change_ch
 
 def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
     """Most are small recipes, so that a blow hits something; the shipped ones take their turn."""
-    seeds = [_merged(), *(path.read_text(encoding="utf-8") for path in sorted(RECIPES.glob("*.yaml")))]
-    for base in RECIPES.glob("*.yaml"):
-        (folder / base.name).write_bytes(base.read_bytes())
-    path = folder / "recipe.yaml"
+    path, texts = folder / "recipe.yaml", seeds(folder)
     with limited_memory(MEMORY):
         for _ in range(count):
-            text = rng.choice(seeds)
+            text = rng.choice(texts)
             for _ in range(rng.choice([1, 1, 1, 2, 4])):
                 text = rng.choice(MUTATIONS)(text, rng)
             path.write_bytes(text.encode("utf-8", "surrogatepass"))
-            yield _read(path)
+            yield read(path)
 
 
-def _read(path: Path) -> Attempt:
+def seeds(folder: Path) -> list[str]:
+    """Recipes to start from; what the shipped ones extend is put into the folder."""
+    for base in RECIPES.glob("*.yaml"):
+        (folder / base.name).write_bytes(base.read_bytes())
+    return [_merged(), *(path.read_text(encoding="utf-8") for path in sorted(RECIPES.glob("*.yaml")))]
+
+
+def read(path: Path) -> Attempt:
+    """Reads a recipe as every verb does, and says how that ended."""
     begin = time.perf_counter()
     case, lost = "refused", ""
     try:
