@@ -16,9 +16,9 @@ import torch
 
 from exporter.runtime.generator import mesh_of
 from exporter.runtime.mesh import Mesh
+from exporter.sampling.guidance import guided_at
 from exporter.sampling.schedulers import (
     clip_range,
-    guided_at,
     noise_levels,
     schedule_of,
     start,

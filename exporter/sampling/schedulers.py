@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +13,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
 )
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from exporter.errors import RecipeError, did_you_mean
 
@@ -128,16 +127,6 @@ def noise_levels(scheduler: Any, timesteps: torch.Tensor) -> NDArray[np.float64]
     kept = scheduler.alphas_cumprod.double().numpy()
     trained = 0.5 * np.log((1.0 - kept) / kept)
     return np.exp(np.interp(timesteps.double().numpy(), np.arange(len(trained)), trained))
-
-
-def guided_at(levels: ArrayLike, scale: float, interval: Sequence[float] | None) -> NDArray[np.bool_]:
-    """At which noise levels [T] the prompt is weighed against no prompt.
-
-    Guidance at an interval of noise levels alone: Kynkäänniemi et al., arXiv 2404.07724.
-    """
-    found = np.asarray(levels, dtype=np.float64)
-    low, high = interval or (0.0, math.inf)
-    return (scale > 1.0) & (found >= low) & (found <= high)
 
 
 def timesteps_for_model(timesteps: torch.Tensor, clamp: str) -> torch.Tensor:

@@ -153,6 +153,7 @@ def _take_turns(entries: list[_Entry], work: Work, latents: np.ndarray, rounds: 
                 made = entry.side.make(work, entry.order.evaluations, latents if entry.result.composed else None)
                 # What a composed side decodes is an object that a bundle has made.
                 latents = made.latents if entry is entries[0] else latents
+                entry.result.step_seconds.append(made.step)
                 for stage, seconds in made.seconds.items():
                     entry.result.seconds.setdefault(stage, []).append(seconds)
 

@@ -60,9 +60,11 @@ class Counted:
 
 def count_products(manifest: Manifest) -> dict[str, Counted]:
     """The products of one run of each program: of diffusion's one evaluation, of the field's POINTS_AT_ONCE points."""
-    workshop = Workshop.open(
-        Recipe.model_validate(manifest.recipe), Target.model_validate(manifest.target), Cache(), Silent()
-    )
+    recipe = Recipe.model_validate(manifest.recipe)
+    # Where only some evaluations are guided, the program decides by its inputs: counted is one that is.
+    sampler = recipe.sampler.model_copy(update={"guidance_interval": None})
+    recipe = recipe.model_copy(update={"sampler": sampler})
+    workshop = Workshop.open(recipe, Target.model_validate(manifest.target), Cache(), Silent())
     found = {}
     for source in program_sources(workshop.model, workshop.recipe, workshop.table, None):
         name = "denoiser" if source.is_step else source.name

@@ -9,14 +9,15 @@ import numpy as np
 
 from exporter.timing import Speed
 from validate.bench.fresh import Fresh
-from validate.bench.sides import DIFFUSION, TO_MESH
+from validate.bench.sides import TO_MESH
 
 END_TO_END, STEP = "end_to_end", "step"
 
 
 @dataclass(frozen=True)
 class SideResult:
-    """One side. `seconds`: of each stage, a figure a round. Where `reason` is given it could not be measured.
+    """One side. `seconds`: of each stage, a figure a round. `step_seconds`: of one evaluation with both branches of
+    guidance. Where `reason` is given it could not be measured.
 
     `composed`: its sampler's time is one evaluation's times their number; all else was run in full. `stored_bytes`: of
     a bundle, `program_bytes` of them its programs. `load_seconds`: of each fresh process.
@@ -30,6 +31,7 @@ class SideResult:
     composed: bool = False
     reason: str = ""
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    step_seconds: list[float] = field(default_factory=list)
     load_seconds: list[float] = field(default_factory=list)
     fresh: Fresh | None = None
     stored_bytes: int | None = None
@@ -38,7 +40,7 @@ class SideResult:
     def rounds(self, what: str) -> list[float]:
         """Seconds of each round: of a stage, of one evaluation (STEP), or from prompt to mesh (END_TO_END)."""
         if what == STEP:
-            return [seconds / self.evaluations for seconds in self.seconds[DIFFUSION]]
+            return self.step_seconds
         if what == END_TO_END:
             return [sum(parts) for parts in zip(*(self.seconds[stage] for stage in TO_MESH), strict=True)]
         return self.seconds[what]

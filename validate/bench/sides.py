@@ -5,12 +5,14 @@ Does not import torch by itself, so that a bundle's memory is the bundle's own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exporter.bundle import Manifest
 from exporter.runtime.batch import sample_prompts
@@ -18,7 +20,8 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Context
 from exporter.runtime.noise import noise
 from exporter.runtime.pictures import field_picture
-from exporter.timing import Action
+from exporter.sampling.guidance import guided_at
+from exporter.timing import Action, timed
 from validate.bench.laps import Laps
 
 TEXT, DIFFUSION, PROJECTOR, MESH, RENDER = STAGES = ("text", "diffusion", "projector", "mesh", "render")
@@ -36,10 +39,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Made:
-    """Seconds of each stage that the side has, and the latents [1, N, D] of the object."""
+    """Seconds of each stage that the side has, the latents [1, N, D] of the object, and the seconds of one evaluation
+    with both branches of guidance."""
 
     seconds: dict[str, float]
     latents: np.ndarray
+    step: float
 
 
 class Side(Protocol):
@@ -79,7 +84,8 @@ class BundleSide:
         session = self.bundle.session("denoiser")
         sample = noise(0, (1, *self.bundle.latent_shape))
         zeros = np.zeros_like(sample)
-        inputs = {"sample": sample, "embedding": self.bundle.encode([prompt]), "step": np.array(0, np.int64)}
+        step = np.array(_guided_evaluations(self.bundle).argmax(), np.int64)
+        inputs = {"sample": sample, "embedding": self.bundle.encode([prompt]), "step": step}
         inputs |= {"previous_sample": zeros, "previous_prediction": zeros}
         return lambda: session.run(inputs)
 
@@ -100,7 +106,14 @@ class BundleSide:
             bundle.laps = Laps()
             with laps(RENDER):
                 field_picture(bundle, found, work.picture)
-        return Made(laps.seconds, found)
+        return Made(laps.seconds, found, self._step_seconds(work.prompt, laps.seconds[DIFFUSION]))
+
+    def _step_seconds(self, prompt: str, diffusion: float) -> float:
+        """A share of all evaluations, or of its own where only some of them have both branches."""
+        guided = _guided_evaluations(self.bundle)
+        if self.bundle.manifest.sampler.unroll != "step" or guided.all() or not guided.any():
+            return diffusion / self.evaluations
+        return timed(self.step(prompt))
 
     def sample(self, prompt: str, evaluations: int) -> np.ndarray:
         """Latents of a prompt after so many evaluations."""
@@ -139,6 +152,15 @@ class WatchedBundle(Bundle):
             yield count
         finally:
             self.manifest = whole
+
+
+def _guided_evaluations(bundle: Bundle) -> NDArray[np.bool_]:
+    """Which evaluations of the sampler [T] have both branches of guidance."""
+    sampler = bundle.manifest.sampler
+    if sampler.guidance_interval is None:
+        return np.full(sampler.evaluations, sampler.guidance_scale > 1.0)
+    table = json.loads((bundle.folder / sampler.table).read_text(encoding="utf-8"))
+    return guided_at(table["noise_levels"], sampler.guidance_scale, sampler.guidance_interval)
 
 
 def _with_threads(manifest: Manifest, threads: int) -> Manifest:

@@ -66,7 +66,7 @@ class TorchSide:
         if work.picture:
             with laps(RENDER):
                 render_rays(reference, context, view_rays(work.picture))
-        return Made(laps.seconds, found)
+        return Made(laps.seconds, found, laps.seconds[DIFFUSION] / self.evaluations)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ def test_every_stage_is_counted_with_the_sizes_of_one_object(folder):
     recipe: Recipe = tiny_recipe(folder)
     target = load_target("cpu").model_dump(mode="json")
     counted = count_products(SimpleNamespace(recipe=recipe.data(), target=target))
+    spared = recipe.model_copy(update={"sampler": recipe.sampler.model_copy(update={"guidance_interval": [0.5, 2.0]})})
+    assert counted == count_products(SimpleNamespace(recipe=spared.data(), target=target))
     assert set(counted) == {TEXT, DIFFUSION, PROJECTOR, MESH}
     # Both branches of guidance, 64 tokens and 2 of condition and time.
     assert counted[DIFFUSION].linear[Shape(2 * 66, 32, 32)] == 2 * 4

@@ -23,10 +23,12 @@ TORCH = SideResult(
     "torch", "PyTorch eager", "baseline", "heun, 64 steps", 127, composed=True, fresh=FRESH,
     load_seconds=[9.0, 1.5, 2.0],
     seconds={"text": [1.0] * 3, "diffusion": [127.0] * 3, "projector": [1.0] * 3, "mesh": [11.0, 11.0, 71.0]},
+    step_seconds=[1.0] * 3,
 )  # fmt: skip
 BUNDLE = SideResult(
     "int8", "shape_e_int8/cpu (int8)", "bundle", "dpmpp_2m, 20 steps", 20, stored_bytes=5_040_000,
     seconds={"text": [0.5] * 3, "diffusion": [4.0] * 3, "projector": [0.5] * 3, "mesh": [2.0] * 3, "render": [1.0] * 3},
+    step_seconds=[0.2] * 3,
 )  # fmt: skip
 FAILED = SideResult("naive", "plain export", "baseline", reason="RuntimeError: no")
 

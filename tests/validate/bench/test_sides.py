@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,21 @@ def test_latents_that_are_given_are_what_is_decoded(side):
 
 def test_a_step_is_the_denoiser(side):
     assert side.step("a red ball")()["prediction"].shape == (1, 2, 4)
+
+
+def test_where_guidance_is_spared_a_step_is_an_evaluation_that_has_it(tmp_path, monkeypatch):
+    side = BundleSide(Bundle.open(write_toy_bundle(tmp_path / "spared")))
+    manifest = side.bundle.manifest
+    sampler = manifest.sampler.model_copy(update={"guidance_scale": 3.0, "guidance_interval": [0.5, 2.0]})
+    side.bundle.manifest = manifest.model_copy(update={"sampler": sampler})
+    (side.bundle.folder / sampler.table).write_text(json.dumps({"noise_levels": [9.0, 1.0, 0.1]}))
+    asked = []
+    session = side.bundle.session("denoiser")
+    monkeypatch.setattr(
+        session, "run", lambda arrays, run=session.run: asked.append(int(arrays["step"])) or run(arrays)
+    )
+    made = side.make(WORK)
+    assert asked == [0, 1, 2, 1] and made.step > 0
 
 
 def test_points_are_counted_and_all_programs_opened(side):
