@@ -16,7 +16,6 @@ from exporter.runtime.cameras import PAN_ELEVATION, camera_rays, orbit_camera
 from exporter.runtime.noise import noise
 from exporter.runtime.session import Session
 from exporter.runtime.tokenizer import PromptTokenizer
-from exporter.sampling.schedulers import start
 
 Arrays = dict[str, np.ndarray]
 OnEvaluation = Callable[[int, int], None]
@@ -48,7 +47,8 @@ def record(model: LoadedModel, recipe: Recipe, folder: Path, on_evaluation: OnEv
     """Write `<stage>_<k>.npz`, each holding a stage's inputs and outputs by tensor name.
 
     A model whose whole trajectory would be too large (more than 2^23 latent elements) is recorded over its first
-    evaluations, and decoded from the last prediction, unless the recipe unrolls the sampler.
+    evaluations, one with guidance among them, for as many prompts as are kept of them, and decoded from the last
+    prediction, unless the recipe unrolls the sampler.
     """
     stages = model.stages(recipe.render)
     reference = model.reference(recipe.sampler, recipe.render)
@@ -61,12 +61,12 @@ def record(model: LoadedModel, recipe: Recipe, folder: Path, on_evaluation: OnEv
     if "projector" in stages:
         context |= reference.project(latents)
         _save(folder, "projector", 0, context)
-    points = np.random.Generator(np.random.Philox(recipe.goldens.seed)).uniform(-1, 1, (len(prompts), POINTS, 3))
+    points = np.random.Generator(np.random.Philox(recipe.goldens.seed)).uniform(-1, 1, (len(latents), POINTS, 3))
     points = points.astype(np.float32)
     _save(folder, "field", 0, context | {"points": points} | reference.field(points, context))
     if "renderer" in stages:
         rays = np.stack(
-            [camera_rays(orbit_camera(45.0 + 90 * i, PAN_ELEVATION, 4.0), PICTURE) for i in range(len(prompts))]
+            [camera_rays(orbit_camera(45.0 + 90 * i, PAN_ELEVATION, 4.0), PICTURE) for i in range(len(latents))]
         )
         _save(folder, "renderer", 0, context | {"rays": rays, "color": reference.render(rays, context)})
 
@@ -97,10 +97,13 @@ def _record_sampler(
 ) -> np.ndarray:
     """Record the denoiser at some evaluations (or the whole sampler); the latents."""
     unit = noise(recipe.goldens.seed, (len(embedding), *reference.latent_shape))
-    total = len(start(reference.scheduler, recipe.sampler.steps))
-    count = total
+    kept = max(1, FILE_ELEMENTS // unit[0].size)
+    guided = reference.guided_evaluations()
+    count = total = len(guided)
     if recipe.sampler.unroll == "step":
-        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size))
+        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(guided.argmax())))
+    if count < total:
+        unit, embedding = unit[:kept], embedding[:kept]
     seen: list[tuple[np.ndarray, np.ndarray]] = []
 
     def remember(i: int, sample: np.ndarray, prediction: np.ndarray) -> None:
@@ -112,7 +115,6 @@ def _record_sampler(
     if recipe.sampler.unroll != "step":
         _save(folder, "sampler", 0, {"sample": seen[0][0], "embedding": embedding, "latents": latents})
         return latents
-    rows = slice(0, max(1, FILE_ELEMENTS // latents[0].size))
     samples = [sample for sample, _ in seen] + [end]
     zeros = np.zeros_like(end)
     for i in sorted({min(1, count - 1), *np.linspace(0, count - 1, EVALUATIONS_KEPT).round().astype(int).tolist()}):
@@ -125,7 +127,7 @@ def _record_sampler(
             "prediction": seen[i][1],
             "next_sample": samples[i + 1],
         }
-        cut = {name: array[rows] for name, array in arrays.items()}
+        cut = {name: array[:kept] for name, array in arrays.items()}
         _save(folder, "denoiser", i, cut | {"step": np.array(i, np.int64)})
     return latents
 

@@ -17,8 +17,8 @@ from exporter.families.base import LoadedModel
 from exporter.meter import Progress, StepRecord, metered
 from exporter.quantize.calibration import choose_prompts
 from exporter.recipe import Recipe, SamplerSection
+from exporter.runtime.guidance import guided_at
 from exporter.runtime.noise import noise
-from exporter.sampling.guidance import guided_at
 from exporter.sampling.schedulers import noise_levels, schedule_of, start
 from validate.trial import Verdict
 

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from exporter.runtime.generator import mesh_of
+from exporter.runtime.guidance import guided_at
 from exporter.runtime.mesh import Mesh
-from exporter.sampling.guidance import guided_at
 from exporter.sampling.schedulers import (
     clip_range,
     noise_levels,
@@ -153,6 +154,11 @@ class Reference(ABC):
         prediction = self.predict(sample, timestep, embedding)
         return prediction.clamp(-self.clip, self.clip) if self.settings.clamp == "openai" else prediction
 
+    def guided_evaluations(self) -> NDArray[np.bool_]:
+        """Which evaluations [T] of the sampler are guided."""
+        levels = noise_levels(self.scheduler, start(self.scheduler, self.settings.steps))
+        return guided_at(levels, self.settings.guidance_scale, self.settings.guidance_interval)
+
     @torch.inference_mode()
     def sample(
         self, embedding: np.ndarray, noise: np.ndarray, on_step: OnStep | None = None, evaluations: int | None = None
@@ -165,9 +171,7 @@ class Reference(ABC):
         """
         timesteps = start(self.scheduler, self.settings.steps)
         model_timesteps = timesteps_for_model(timesteps, self.settings.clamp)
-        guided = guided_at(
-            noise_levels(self.scheduler, timesteps), self.settings.guidance_scale, self.settings.guidance_interval
-        )
+        guided = self.guided_evaluations()
         condition = torch.from_numpy(embedding)
         sample = torch.from_numpy(noise) * float(self.scheduler.init_noise_sigma)
         for i, (timestep, model_timestep) in enumerate(zip(timesteps, model_timesteps, strict=True)):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from exporter.sampling.guidance import guided_at
+from exporter.runtime.guidance import guided_at
 from exporter.sampling.table import CoefficientTable
 from exporter.stage import Stage, TensorSpec
 

@@ -5,22 +5,20 @@ Does not import torch by itself, so that a bundle's memory is the bundle's own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exporter.bundle import Manifest
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Context
+from exporter.runtime.guidance import guided_evaluations
 from exporter.runtime.noise import noise
 from exporter.runtime.pictures import field_picture
-from exporter.sampling.guidance import guided_at
 from exporter.timing import Action, timed
 from validate.bench.laps import Laps
 
@@ -84,7 +82,7 @@ class BundleSide:
         session = self.bundle.session("denoiser")
         sample = noise(0, (1, *self.bundle.latent_shape))
         zeros = np.zeros_like(sample)
-        step = np.array(_guided_evaluations(self.bundle).argmax(), np.int64)
+        step = np.array(guided_evaluations(self.bundle.folder, self.bundle.manifest.sampler).argmax(), np.int64)
         inputs = {"sample": sample, "embedding": self.bundle.encode([prompt]), "step": step}
         inputs |= {"previous_sample": zeros, "previous_prediction": zeros}
         return lambda: session.run(inputs)
@@ -110,7 +108,7 @@ class BundleSide:
 
     def _step_seconds(self, prompt: str, diffusion: float) -> float:
         """A share of all evaluations, or of its own where only some of them have both branches."""
-        guided = _guided_evaluations(self.bundle)
+        guided = guided_evaluations(self.bundle.folder, self.bundle.manifest.sampler)
         if self.bundle.manifest.sampler.unroll != "step" or guided.all() or not guided.any():
             return diffusion / self.evaluations
         return timed(self.step(prompt))
@@ -152,15 +150,6 @@ class WatchedBundle(Bundle):
             yield count
         finally:
             self.manifest = whole
-
-
-def _guided_evaluations(bundle: Bundle) -> NDArray[np.bool_]:
-    """Which evaluations of the sampler [T] have both branches of guidance."""
-    sampler = bundle.manifest.sampler
-    if sampler.guidance_interval is None:
-        return np.full(sampler.evaluations, sampler.guidance_scale > 1.0)
-    table = json.loads((bundle.folder / sampler.table).read_text(encoding="utf-8"))
-    return guided_at(table["noise_levels"], sampler.guidance_scale, sampler.guidance_interval)
 
 
 def _with_threads(manifest: Manifest, threads: int) -> Manifest:

@@ -16,8 +16,8 @@ from exporter.errors import RecipeError
 from exporter.parity import compare
 from exporter.recipe_file import load_recipe
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.guidance import guided_at
 from exporter.runtime.noise import noise
-from exporter.sampling.guidance import guided_at
 from exporter.sampling.loop import loop
 from exporter.sampling.schedulers import make_scheduler, noise_levels, start
 from exporter.sampling.step import step_stage
