@@ -26,10 +26,13 @@ _BITS = {"int8_weights": 8, "int4_weights": 4}
 def replace_weight(graph: gs.Graph, layer: Layer, rule: Rule, gram: Gram | None = None) -> None:
     """Stores the weight of a layer, or a table, as a rule says; in place.
 
-    With a `gram` [K, K] of the layer's inputs integers and palettes are rounded by GPTQ. Raises RecipeError where the
-    program's opset has no block scales, ValidationFailed for a weight that half precision cannot hold.
+    A table that nothing reads any more, such as a bias that another was made from, is left as it is. With a `gram`
+    [K, K] of the layer's inputs integers and palettes are rounded by GPTQ. Raises RecipeError where the program's opset
+    has no block scales, ValidationFailed for a weight that half precision cannot hold.
     """
     readers = _readers(graph, layer)
+    if not readers:
+        return
     weight = next(value for value in readers[0].inputs if value.name == layer.weight)
     real = _stored(graph, layer, rule, weight.values, gram)
     for node in readers:

@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.parity import compare
 from exporter.quantize.graph_file import prepared, save_graph
 from exporter.quantize.grid import Grid
+from exporter.quantize.layers import TABLE_ELEMENTS
 from exporter.quantize.policy import Policy, Rule
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import Observer, lowest_precision, quantize, read_report, wanted
 from exporter.quantize.smooth_program import smooth_program
 from exporter.quantize.statistics import collect
 from exporter.quantize.weights import per_channel
-from tests.exporter.quantize.programs import Block, inputs, output, rewritten, traced
+from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, rewritten, traced
 
 MINMAX = Observer("minmax", 99.99)
 
@@ -152,3 +154,17 @@ def test_a_smoothed_program_computes_the_same_and_quantizes_better(program, shar
 def test_static_and_dynamic_layers_may_read_the_same_input(program, shards, tmp_path):
     chosen = policy({"layers": "*", "precision": "int8"}, {"layers": "*/to_k", "precision": "int8_dynamic"})
     assert 30 < snr(program, quantized(program, chosen, shards, tmp_path)) < 90
+
+
+def test_a_large_bias_that_takes_the_centre_of_a_one_sided_input_is_no_table_any_more(shards, tmp_path):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(WIDTH, WIDTH), torch.nn.GELU(), torch.nn.Linear(WIDTH, 2 * TABLE_ELEMENTS)
+    )
+    program = traced(module, tmp_path / "traced")
+    chosen = policy({"layers": "*", "precision": "int8"}, {"layers": "*", "operator": "table", "precision": "fp16"})
+    seen = collect(program, wanted(prepared(program), chosen).tensors, shards)
+    quantize(program, chosen, seen, Observer("minmax", 99.99, one_sided=True), tmp_path / "quantized", "fp16")
+    constants = {value.name: value.dtype for value in prepared(tmp_path / "quantized/program.onnx").tensors().values()}
+    assert any("centre" in name for name in constants)
+    assert snr(program, tmp_path / "quantized/program.onnx") > 25
