@@ -27,6 +27,7 @@ Arrays = dict[str, np.ndarray]
 OnEvaluation = Callable[[int, int], None]
 
 PROMPTS = ZOO / "prompts.json"
+TEXT_PROMPTS = 32
 
 
 class CalibrationSettings(Protocol):
@@ -55,6 +56,9 @@ def record(
     network sees what it saw. The samples before are zeros: they never reach the network. The projector's are where the
     trajectories end.
 
+    The text encoder, which costs little, gets 32 of the shipped prompts where fewer trajectories are asked for: of
+    what it sees of a prompt most is padding.
+
     A shard holds at most `settings.batch` prompts, fewer where latents are large; a prompt's noise is its own, whatever
     the batch. `on_evaluation(done, total)` is told of every evaluation of the network.
     Raises RecipeError where more prompts are asked for than there are. Warns of a single prompt.
@@ -75,6 +79,8 @@ def record(
 
         seeds = [settings.seed + i for i in range(start, min(start + size, len(prompts)))]
         recorder.record(number, prompts[start : start + size], seeds, told)
+    if more := [prompt for prompt in _text_prompts(settings) if prompt not in prompts]:
+        recorder.record_text(number + 1, more)
 
 
 def choose_prompts(settings: CalibrationSettings) -> list[str]:
@@ -85,16 +91,27 @@ def choose_prompts(settings: CalibrationSettings) -> list[str]:
     """
     if not isinstance(settings.prompts, int):
         return list(settings.prompts)
+    return _draw_prompts(settings.prompts, settings.seed)
+
+
+def _text_prompts(settings: CalibrationSettings) -> list[str]:
+    """What the text encoder is calibrated on."""
+    if not isinstance(settings.prompts, int):
+        return list(settings.prompts)
+    return _draw_prompts(max(settings.prompts, TEXT_PROMPTS), settings.seed)
+
+
+def _draw_prompts(number: int, seed: int) -> list[str]:
     shipped = json.loads(PROMPTS.read_text(encoding="utf-8"))
-    under = settings.prompts // 4
-    draw = np.random.default_rng(settings.seed)
+    under = number // 4
+    draw = np.random.default_rng(seed)
     chosen: list[str] = []
-    for kind, count in (("full", settings.prompts - under), ("under_specified", under)):
+    for kind, count in (("full", number - under), ("under_specified", under)):
         captions = [entry["text"] for entry in shipped[kind]]
         last = captions[-(len(captions) // 4) :]
         if count > len(last):
             raise RecipeError(
-                f"quantization.calibration.prompts: {settings.prompts} needs {count} {kind} prompts, and "
+                f"quantization.calibration.prompts: {number} needs {count} {kind} prompts, and "
                 f"{len(last)} are set apart for calibration; ask for fewer, or list your own"
             )
         chosen += [last[i] for i in draw.permutation(len(last))[:count]]
@@ -120,7 +137,7 @@ class _Recorder:
     def record(self, number: int, prompts: list[str], seeds: list[int], told: Callable[[int], None]) -> None:
         """The shards of batch `number`, each prompt from the noise of its seed; `told(i)` after evaluation i."""
         embedding = self.reference.encode(prompts)
-        self._save("text_encoder", number, prompts, {"input_ids": self.tokenizer.encode(prompts)})
+        self.record_text(number, prompts)
 
         def keep(i: int, sample: np.ndarray, prediction: np.ndarray) -> None:
             if i in self.kept:
@@ -132,6 +149,10 @@ class _Recorder:
         latents = self.reference.sample(embedding, unit, keep)
         if self.has_projector:
             self._save("projector", number, prompts, {"latents": latents})
+
+    def record_text(self, number: int, prompts: list[str]) -> None:
+        """The text encoder's shard of prompts."""
+        self._save("text_encoder", number, prompts, {"input_ids": self.tokenizer.encode(prompts)})
 
     def _step_inputs(self, i: int, sample: np.ndarray) -> Arrays:
         """Evaluation i of the short trajectory as an evaluation of the recipe's."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exporter.errors import RecipeError
-from exporter.quantize.calibration import PROMPTS, choose_prompts, record
+from exporter.quantize.calibration import PROMPTS, TEXT_PROMPTS, choose_prompts, record
 from exporter.recipe import SamplerSection
 from exporter.runtime.noise import noise
 from exporter.sampling.schedulers import make_scheduler
@@ -172,3 +172,10 @@ def test_too_many_prompts_are_refused():
         RecipeError, match=r"quantization\.calibration\.prompts: 500 needs 375 full prompts, and 210 are"
     ):
         choose_prompts(settings_of(prompts=500))
+
+
+def test_the_text_encoder_sees_more_of_the_shipped_prompts_than_there_are_trajectories(tiny, tmp_path):
+    shards, _ = recorded(tiny, tmp_path, prompts=2, steps=1)
+    texts = [prompt for shard in shards["text_encoder"] for prompt in shard["prompts"]]
+    trajectories = [prompt for shard in shards["projector"] for prompt in shard["prompts"]]
+    assert len(trajectories) == 2 and texts[:2] == trajectories and len(set(texts)) == len(texts) >= TEXT_PROMPTS
