@@ -131,6 +131,10 @@ class WatchedBundle(Bundle):
     laps = Laps()
     points = 0
 
+    def encode(self, prompts: list[str]) -> np.ndarray:
+        """Every object starts from its prompt: none is remembered."""
+        return self._encode(prompts)
+
     def field(self, points: np.ndarray, context: Context) -> Context:
         self.points += points.shape[0] * points.shape[1]
         return super().field(points, context)

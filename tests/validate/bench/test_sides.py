@@ -51,6 +51,16 @@ def test_latents_that_are_given_are_what_is_decoded(side):
     assert np.array_equal(side.make(WORK, evaluations=1, latents=given).latents, given)
 
 
+def test_every_object_starts_from_its_prompt(side, monkeypatch):
+    asked = []
+    session = side.bundle.session("text_encoder")
+    run = session.run
+    monkeypatch.setattr(session, "run", lambda arrays: asked.append(arrays) or run(arrays))
+    side.make(WORK)
+    side.make(WORK)
+    assert len(asked) == 2
+
+
 def test_a_step_is_the_denoiser(side):
     assert side.step("a red ball")()["prediction"].shape == (1, 2, 4)
 
