@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -295,6 +296,14 @@ class Tolerances(Section):
         description="Least peak signal-to-noise ratio of the renders",
         json_schema_extra={"unit": "dB"},
     )
+
+    @classmethod
+    def together(cls, several: Sequence[Tolerances]) -> Tolerances:
+        """Of each limit the laxest: what stages of several precisions may stray together."""
+        most = {"latents_relative_l2", "chamfer"}
+        return cls(
+            **{name: (max if name in most else min)(getattr(one, name) for one in several) for name in cls.model_fields}
+        )
 
 
 class ValidationSection(Section):

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.errors import RecipeError
-from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe import Tolerances
 from exporter.runtime.generator import Generator, OnStep
 from exporter.runtime.noise import noise
@@ -87,12 +86,11 @@ class Context:
     _embedding: NDArray[np.float32] | None = None
 
     def tolerance(self, *stages: str) -> Tolerances:
-        """The tolerances of the lowest precision among these stages, those the bundle has."""
-        present = [self.stages[name].precision for name in stages if name in self.stages]
-        precision = min(present, key=PRECISIONS_LOWEST_FIRST.index)
-        if precision not in self.tolerances:
-            raise RecipeError(f"validation.tolerances has no section for {precision}, the precision of {stages}")
-        return self.tolerances[precision]
+        """The tolerances of the precisions of these stages, those the bundle has, together."""
+        present = {self.stages[name].precision for name in stages if name in self.stages}
+        if lacking := sorted(present - set(self.tolerances)):
+            raise RecipeError(f"validation.tolerances has no section for {lacking[0]}, a precision of {stages}")
+        return Tolerances.together([self.tolerances[precision] for precision in present])
 
     @property
     def embedding(self) -> NDArray[np.float32]:
