@@ -12,6 +12,7 @@ import click
 from exporter.errors import EnvironmentProblem, T3Error
 
 INTERRUPTED = 130
+WRONG_INPUT = 2
 KEEP_STEPS = {"build", "bisect", "ci", "pull", "sensitivity", "table", "tune", "validate"}
 """The verbs whose finished steps outlive them."""
 BUILD_PACKAGES = {
@@ -51,6 +52,8 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(kind, message, EnvironmentProblem.exit_code)
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
         return Failure(kind, f"{error.filename}: no permission to write or read it", EnvironmentProblem.exit_code)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return Failure(kind, f"{str(error.filename)[:60]}…: no file can have so long a name", WRONG_INPUT)
     if isinstance(error, MemoryError):
         message = "not enough memory; close other programs, or use a smaller --grid or model"
         return Failure(kind, message, EnvironmentProblem.exit_code)

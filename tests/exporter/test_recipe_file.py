@@ -142,8 +142,9 @@ def test_a_mistake_in_the_parent_names_the_parent(tmp_path):
         load_recipe(child)
 
 
-def test_a_missing_parent_is_told_at_its_line(tmp_path):
-    (tmp_path / "a.yaml").write_text("name: a\nextends: nowhere.yaml\n")
+@pytest.mark.parametrize("name", ["nowhere.yaml", "x" * 300 + "nowhere.yaml"])
+def test_a_missing_parent_is_told_at_its_line(tmp_path, name):
+    (tmp_path / "a.yaml").write_text(f"name: a\nextends: {name}\n")
     with pytest.raises(RecipeError, match=r"a\.yaml:2: extends: .*nowhere\.yaml is not a file"):
         load_recipe(tmp_path / "a.yaml")
 

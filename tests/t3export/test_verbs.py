@@ -162,6 +162,7 @@ def test_what_is_no_size(text):
         (ModuleNotFoundError("no", name="torch.nn"), 6, "pip install 't3export[cpu,build]'"),
         (OSError(errno.ENOSPC, "full", "/a/b"), 6, "/a/b: the disk is full"),
         (PermissionError(errno.EACCES, "no", "/a"), 6, "/a: no permission"),
+        (OSError(errno.ENAMETOOLONG, "long", "x" * 300), 2, "so long a name"),
         (MemoryError(), 6, "not enough memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
