@@ -58,7 +58,7 @@ def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
         raise RecipeError(f"{place}: extends: found {parent!r}; the path of another recipe is expected")
     parent_path = path.parent / parent
     # A name that no file system takes is no file either; Path.is_file raises for it.
-    if not os.path.isfile(parent_path):
+    if not os.path.isfile(parent_path):  # noqa: PTH113
         raise RecipeError(f"{place}: extends: {parent_path} is not a file; write a path relative to {path.name}")
     return _merge(_read_with_parents(parent_path, (*children, resolved)), document)
 
