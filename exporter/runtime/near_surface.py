@@ -24,7 +24,7 @@ import numpy as np
 Distance = Callable[[np.ndarray], np.ndarray]
 
 COARSE_BLOCKS = 32
-SAFETY = 2.0
+SAFETY = 1.25
 REACH = (3 + 3 * math.sqrt(2) + math.sqrt(3)) / 8
 # A tanh this close to 1 has lost its digits; half-precision programs come this far.
 SATURATED = math.tanh(3.5)

@@ -1,7 +1,7 @@
 /** Which points of a lattice have to be asked for its surface: exporter/runtime/near_surface.py, which says why. */
 
 const COARSE_BLOCKS = 32;
-const SAFETY = 2;
+const SAFETY = 1.25;
 const REACH = (3 + 3 * Math.sqrt(2) + Math.sqrt(3)) / 8;
 const SATURATED = Math.tanh(3.5);
 const AXES = [0, 1, 2];

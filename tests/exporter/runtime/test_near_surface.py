@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.families.registry import load_model
+from exporter.runtime import near_surface
 from exporter.runtime.extract import sample
 from exporter.runtime.generator import decode_context, decoded_field
 from exporter.runtime.near_surface import certain_size, coarse_stride, sample_near_surface
@@ -75,6 +76,14 @@ def test_nothing_is_missed_of_a_field_whose_slope_is_even(name, form):
     assert share < 0.9 or form == "steep"  # it saturates within a block: nothing can be ruled out
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_three_fifths_of_the_bound_would_do(name, monkeypatch):
+    """How much of the guard is margin."""
+    monkeypatch.setattr(near_surface, "SAFETY", 0.6 * near_surface.SAFETY)
+    for form in FORMS.values():
+        assert missed(lambda points, form=form: form(SHAPES[name].distance(points)), 64)[0] == 0
+
+
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), grid=st.integers(20, 72), scale=st.floats(0.1, 30), squashed=st.booleans())
 def test_nothing_is_missed_of_random_parts(seed, grid, scale, squashed):
@@ -126,7 +135,7 @@ def test_the_certain_size_is_the_diagonal_of_a_coarse_block(grid, stride):
 
 def test_points_grow_with_the_surface():
     points = [sample(torus.distance, grid, exact=False)[1].points for grid in (64, 128, 256)]
-    assert points[1] < 0.16 * 128**3 and points[2] < 4.2 * points[1]
+    assert points[1] < 0.12 * 128**3 and points[2] < 4.2 * points[1]
 
 
 def test_every_point_is_asked_once_and_the_rest_have_the_right_sign():
@@ -154,7 +163,7 @@ def test_nothing_is_missed_of_the_small_models_objects(index, small_model):
         latents = file["latents"][index : index + 1].astype(np.float32)
     distance = decoded_field(small_model, decode_context(small_model, latents)).distance
     wrong, share, inside = missed(distance, 64)
-    assert wrong == 0 and inside > 500 and share < 0.45
+    assert wrong == 0 and inside > 500 and share < 0.35
 
 
 @pytest.fixture(scope="module")
