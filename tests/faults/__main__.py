@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.faults.fault import Tally, find_faults, run_fault
 
 COMMAND = "make test-faults"
+SECONDS_BETWEEN = 10.0
 
 
 def main() -> int:
@@ -33,13 +34,27 @@ def main() -> int:
     for name in given.names or faults:
         folder = Path(tempfile.mkdtemp(prefix=f"t3export-{name}-"))
         try:
-            tallies.append(run_fault(faults[name], folder, max(1, round(faults[name].count * given.share)), given.seed))
+            count = max(1, round(faults[name].count * given.share))
+            tallies.append(run_fault(faults[name], folder, count, given.seed, _Counter(count)))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         print(tallies[-1], flush=True)
     if given.write:
         given.write.write_text(summary(tallies, given.seed), encoding="utf-8")
     return int(any(tally.lost for tally in tallies))
+
+
+class _Counter:
+    """Says on stderr how far a loop is, every few seconds."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.said = count, 0.0
+
+    def __call__(self, tally: Tally) -> None:
+        if tally.seconds - self.said > SECONDS_BETWEEN:
+            self.said = tally.seconds
+            done = f"{tally.total} of {self.count}, {len(tally.lost)} lost, {tally.seconds:.0f} s"
+            print(f"  {tally.fault.name}: {done}", file=sys.stderr, flush=True)
 
 
 def summary(tallies: Sequence[Tally], seed: int) -> str:

@@ -68,12 +68,22 @@ def find_faults() -> dict[str, Fault]:
     return {fault.name: fault for fault in sorted(found, key=lambda fault: fault.name)}
 
 
-def run_fault(fault: Fault, folder: Path, count: int | None = None, seed: int = 0) -> Tally:
-    """Runs a fault; an error that escapes an attempt is its author's bug and is raised."""
+def run_fault(
+    fault: Fault,
+    folder: Path,
+    count: int | None = None,
+    seed: int = 0,
+    on_attempt: Callable[[Tally], None] = lambda tally: None,
+) -> Tally:
+    """Runs a fault; an error that escapes an attempt is its author's bug and is raised.
+
+    `on_attempt(so_far)` is told after each.
+    """
     tally, started = Tally(fault), time.perf_counter()
     for attempt in fault.attempts(folder, fault.count if count is None else count, random.Random(seed)):
         tally.tried[attempt.case] += 1
         if attempt.lost:
             tally.lost.append(f"{attempt.case}: {attempt.lost}")
-    tally.seconds = time.perf_counter() - started
+        tally.seconds = time.perf_counter() - started
+        on_attempt(tally)
     return tally
