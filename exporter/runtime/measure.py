@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,8 @@ LONG_RUN_SECONDS = 2.0
 def measure(folder: Path) -> dict[str, Any]:
     """{"peak_bytes": with all programs open, "stages": {stage: {"milliseconds", "least", "most", "runs"}}}.
 
-    A stage is timed on the recorded inputs of one object, after one run that does not count; once where that took more
-    than two seconds. Raises EnvironmentProblem
-    with the process's last words where it dies.
+    A stage is timed on the recorded inputs of one object, after one run that does not count; where that takes more than
+    two seconds it is the one that counts. Raises EnvironmentProblem with the process's last words where it dies.
     """
     command = [sys.executable, "-m", __name__, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -79,21 +79,28 @@ def one_object(golden: Path, stage: StagePart) -> Arrays:
 
 
 def _timed(session: Session, arrays: Arrays) -> dict[str, float]:
-    begin = time.perf_counter()
-    session.run(arrays)
-    fewest = 1 if time.perf_counter() - begin > LONG_RUN_SECONDS else FEWEST_RUNS
-    times: list[float] = []
-    end = time.perf_counter() + SECONDS
-    while len(times) < fewest or (len(times) < MOST_RUNS and time.perf_counter() < end):
-        start = time.perf_counter()
-        session.run(arrays)
-        times.append(1000 * (time.perf_counter() - start))
+    first = _seconds(session, arrays)
+    times = [first] if first > LONG_RUN_SECONDS else list(_repeated(session, arrays))
     return {
-        "milliseconds": round(statistics.median(times), 3),
-        "least": round(min(times), 3),
-        "most": round(max(times), 3),
+        "milliseconds": round(1000 * statistics.median(times), 3),
+        "least": round(1000 * min(times), 3),
+        "most": round(1000 * max(times), 3),
         "runs": len(times),
     }
+
+
+def _repeated(session: Session, arrays: Arrays) -> Iterator[float]:
+    end = time.perf_counter() + SECONDS
+    for done in range(MOST_RUNS):
+        if done >= FEWEST_RUNS and time.perf_counter() >= end:
+            return
+        yield _seconds(session, arrays)
+
+
+def _seconds(session: Session, arrays: Arrays) -> float:
+    start = time.perf_counter()
+    session.run(arrays)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
