@@ -221,8 +221,8 @@ def verify_files(folder: Path, manifest: Manifest) -> list[str]:
     present = dict(_contents(folder))
     for name, expected in sorted(manifest.files.items()):
         path = present.pop(name, None)
-        if path is None:
-            problems.append(f"{name}: missing")
+        if path is None or not path.exists():
+            problems.append(f"{name}: missing" if path is None else f"{name}: a link to nothing")
         elif path.stat().st_size != expected.size:
             problems.append(f"{name}: {path.stat().st_size} bytes, {expected.size} expected")
         elif sha256_of(path) != expected.sha256:

@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 from exporter.errors import RecipeError, did_you_mean
 
 Location = tuple[str | int, ...]
+# The constructors of tags let out whatever a value that does not fit them brings about.
+WRONG_YAML = (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError)
 ModelT = TypeVar("ModelT", bound=BaseModel)
 NUMBER_WITH_UNIT = re.compile(r"^\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*([A-Za-z%µ²³]+)\s*$")
 
@@ -87,7 +89,7 @@ def parse_yaml(text: str, source: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise RecipeError(f"{source}{line}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except WRONG_YAML as error:
         raise RecipeError(f"{source}: not valid YAML: {error}") from None
 
 
@@ -95,7 +97,7 @@ def parse_value(text: str) -> Any:
     """One YAML value, as on the right side of `--set a.b=value`."""
     try:
         return yaml.load(text, CoreLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except WRONG_YAML as error:
         problem = getattr(error, "problem", None) or error
         raise RecipeError(f"{text!r} is not a YAML value: {problem}") from None
 

@@ -68,7 +68,7 @@ class OnnxProgram:
             yield Transform("unroll", {"unroll": self.unroll, "evaluations": self.evaluations}, self._unroll)
         yield Transform(
             "compile",
-            {"backend": target.backend, "unquantized": target.unquantized},
+            {"backend": target.backend, "processor": target.processor, "unquantized": target.unquantized},
             partial(self._carry, self._compile),
         )
 

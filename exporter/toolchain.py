@@ -23,7 +23,7 @@ PACKAGES = (
     "torchao",
     "numpy",
 )
-_NOT_IN_PROGRAMS = ("runtime", "zoo", "release")
+_NOT_IN_PROGRAMS = ("zoo", "release")
 
 
 def versions() -> dict[str, str]:

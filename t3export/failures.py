@@ -54,6 +54,8 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(kind, f"{error.filename}: no permission to write or read it", EnvironmentProblem.exit_code)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return Failure(kind, f"{str(error.filename)[:60]}…: no file can have so long a name", WRONG_INPUT)
+    if isinstance(error, OSError) and error.filename:
+        return Failure(kind, f"{error.filename}: {error.strerror}", EnvironmentProblem.exit_code)
     if isinstance(error, MemoryError):
         message = "not enough memory; close other programs, or use a smaller --grid or model"
         return Failure(kind, message, EnvironmentProblem.exit_code)

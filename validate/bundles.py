@@ -24,7 +24,7 @@ from validate.bisect.pair import Originals
 from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
 from validate.engine.base import Engine
-from validate.engine.objects import Elsewhere, Side, SideName
+from validate.engine.objects import Elsewhere, Judge, Side, SideName
 from validate.errors import PromptsError
 from validate.exhibits import COUNT, Exhibit, make_exhibits
 from validate.ladder import OnRung, choose_rungs, climb
@@ -90,7 +90,7 @@ def validate_bundle(
     if plan:
         plan = with_reference(plan, bundle.manifest, recipe, options)
     if plan and engine:
-        plan = replace(plan, elsewhere=_elsewhere(engine, folder, options))
+        plan = replace(plan, elsewhere=_elsewhere(engine, bundle, options, plan.evaluator))
     context = make_context(bundle, reference, recipe, plan, progress)
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
@@ -131,10 +131,11 @@ def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:
     )
 
 
-def _elsewhere(engine: Engine, folder: Path, options: Options) -> Elsewhere:
+def _elsewhere(engine: Engine, bundle: Bundle, options: Options, evaluator: Evaluator) -> Elsewhere:
     names: tuple[SideName, ...] = ("reference", "bundle")
-    sides = {name: Side(folder.absolute(), name, options.stand_in, options.weights) for name in names}
-    return Elsewhere(engine, sides, (options.evaluator or SHIPPED_EVALUATOR).absolute())
+    folder, digest = bundle.folder.absolute(), bundle_digest(bundle.manifest)
+    sides = {name: Side(folder, digest, name, options.stand_in, options.weights) for name in names}
+    return Elsewhere(engine, sides, Judge((options.evaluator or SHIPPED_EVALUATOR).absolute(), evaluator.digest))
 
 
 def _what_ran(bundle: Bundle) -> str | None:

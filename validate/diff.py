@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from exporter.bundle import FilePart, Manifest, bundle_digest, require_whole
+from exporter.bundle import MEASURED, FilePart, Manifest, bundle_digest, require_whole
 from exporter.errors import BundleError
 from validate.page.latency import END_TO_END, NAMES
-from validate.page.report_page import read_report
 from validate.page.words import as_number, show, size
+from validate.report import read_report
 from validate.rprecision import compare_runs
 from validate.statistics import paired_bootstrap
 
@@ -96,7 +96,7 @@ def _stored(a: Manifest, b: Manifest) -> Iterator[Change]:
     for name in _names(a.files, b.files):
         mine, other = a.files.get(name), b.files.get(name)
         if mine != other:
-            yield Change("files", name, _digest(mine), _digest(other))
+            yield Change("files", name, _digest(mine), _digest(other), matters=name not in MEASURED)
     for name in _names(a.stages, b.stages):
         sizes = [m.stages[name].size if name in m.stages else 0 for m in (a, b)]
         if sizes[0] != sizes[1]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from exporter.errors import RecipeError, did_you_mean
+from exporter.errors import EnvironmentProblem, RecipeError, did_you_mean
 from validate.context import Context
 from validate.result import RungResult, Status
 from validate.rungs import denoiser, latents, quality, renders, shape, stages
@@ -42,6 +42,9 @@ def _climb(rung: Rung, context: Context) -> RungResult:
     start = time.perf_counter()
     try:
         result = _result(rung, rung.run(context))
+    # What the machine lacks says nothing of the bundle.
+    except (EnvironmentProblem, MemoryError, OSError):
+        raise
     # Whatever a damaged program brings about is that rung's finding; the others still have something to say.
     except Exception as error:
         result = RungResult(rung.name, rung.title, status="failed", reason=f"{type(error).__name__}: {error}")

@@ -81,26 +81,6 @@ def retrieve_captions(objects: Objects, prompts: Sequence[Prompt], captions: Cap
     return retrieve(objects.embeddings, captions.embeddings, own, empty=objects.empty)
 
 
-def score_under_specified(
-    generator: Generator,
-    prompts: Sequence[Prompt],
-    captions: CaptionSet,
-    evaluator: Evaluator,
-    *,
-    seeds: int = 4,
-    views: Views | None = None,
-    batch: int = 32,
-    workers: int = 0,
-    progress: Progress | None = None,
-) -> tuple[Objects, UnderSpecified]:
-    """Make `seeds` objects of every under-specified prompt and measure them."""
-    texts = [prompt.text for prompt in prompts]
-    objects = make_objects(
-        generator, texts, evaluator, seeds=seeds, views=views, batch=batch, workers=workers, progress=progress
-    )
-    return objects, measure_under_specified(objects, prompts, captions)
-
-
 def measure_under_specified(objects: Objects, prompts: Sequence[Prompt], captions: CaptionSet) -> UnderSpecified:
     """The measures of objects made from under-specified `prompts`; an object without surface is not consistent."""
     spread = []

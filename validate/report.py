@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.bundle import REPORTS, RungVerdict, Verdict, record_verdict, sha256_of, write_atomically
-from exporter.errors import ValidationFailed
+from exporter.errors import BundleError, ValidationFailed
 from validate.exhibits import FILE as OBJECTS_FILE
 from validate.exhibits import Exhibit, save_exhibits
 from validate.result import RungResult, show
@@ -117,6 +117,21 @@ def record_in_bundle(report: Report, folder: Path) -> Path:
         path.with_name(OBJECTS_FILE).unlink(missing_ok=True)
     record_verdict(folder, report.verdict().model_copy(update={"report_sha256": sha256_of(path)}))
     return path
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The last validation's report. Raises BundleError that says how to make one."""
+    path = folder / REPORTS / REPORT_FILE
+    if not path.is_file():
+        raise BundleError(f"{folder}: not validated yet, there is no {path.name}; run `t3export validate {folder}`")
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"rungs", "bundle_digest", "passed"} - report.keys()
+        if missing:
+            raise ValueError(f"no {', '.join(sorted(missing))}")
+    except (OSError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); validate the bundle again") from None
+    return report
 
 
 def report_table(report: Report) -> RenderableType:

@@ -78,12 +78,6 @@ def paired_bootstrap(
     return Difference(float(difference.mean()), float(low), float(high))
 
 
-def sign_test(a: ArrayLike, b: ArrayLike) -> float:
-    """Two-sided sign test of `b` against `a` over pairs; ties are dropped, as usual."""
-    difference = _differences(a, b)
-    return mcnemar_exact(int((difference < 0).sum()), int((difference > 0).sum()))
-
-
 def permutation_test(
     a: ArrayLike,
     b: ArrayLike,

@@ -52,7 +52,7 @@ def at_least(snr_db: float) -> Trial:
 class PairedTest:
     """The trial of a policy by what its bundle makes: R-Precision beside the reference's, pair by pair.
 
-    Bundles are built in a temporary folder and thrown away; the reference's objects are made once.
+    Bundles are built in a temporary folder and thrown away; the reference's objects are kept in the cache.
     """
 
     def __init__(

@@ -1,12 +1,18 @@
-"""ONNX Runtime runs ONNX as it is: compiling is holding a program to the standard and to what was promised of it."""
+"""ONNX Runtime runs ONNX as it is: compiling is holding a program to the standard and to what was promised of it.
+
+On a processor attention is written as its own operator too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
+
 from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
+from exporter.passes.multi_head_attention import to_multi_head_attention
 from exporter.program_files import copy_program, require_valid
 from exporter.programs import Compile, OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
@@ -20,7 +26,8 @@ INTEGER = ("int8", "int8_dynamic", "int8_weights", "int4_weights")
 
 def make_programs(workshop: Workshop) -> list[OnnxProgram]:
     """The programs of a bundle in the order in which they run."""
-    return make_compiled(workshop, compile_program)
+    on_processor = workshop.target.session.providers in ([], ON_CPU["providers"])
+    return make_compiled(workshop, compile_for_processor if on_processor else compile_program)
 
 
 def make_compiled(workshop: Workshop, compile_program: Compile) -> list[OnnxProgram]:
@@ -52,3 +59,12 @@ def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) 
     if any(layer.operator == "linear" and layer.precision in INTEGER for layer in layers):
         require_fused(program)
     return copy_program(program, folder)
+
+
+def compile_for_processor(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
+    """The same for a bundle on ONNX Runtime's CPU provider, in operators of its own where they are better."""
+    compiled = compile_program(program, layers, folder)
+    model = onnx.load(compiled, load_external_data=False)
+    if to_multi_head_attention(model):
+        onnx.save(model, compiled)
+    return compiled

@@ -64,7 +64,7 @@ def _costs(workbench: Workbench, stage: str, layer: Layer, candidates: Sequence[
         "layer": layer.name,
         "operator": layer.operator,
         "candidates": [label(rule) for rule in candidates],
-        "observer": calibration.model_dump(include={"observer", "percentile"}),
+        "observer": calibration.model_dump(include={"observer", "grid", "percentile"}),
         "prompts": workbench.prompts,
         "session": workbench.target.session.model_dump(),
         "programs": workbench.key(stage),

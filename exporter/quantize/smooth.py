@@ -68,7 +68,7 @@ def _treats_alike(node: gs.Node, alike: set[str]) -> bool:
         return all(known)
     if node.op == "Mul":
         scalars = [isinstance(given, gs.Constant) and given.values.size == 1 for given in node.inputs]
-        return any(known) and all(a or b for a, b in zip(known, scalars, strict=True))
+        return sum(known) == 1 and all(a or b for a, b in zip(known, scalars, strict=True))
     if node.op == "Slice" and known[0] and node.inputs[0].shape and len(node.inputs) > 3:
         axes = {int(axis) % len(node.inputs[0].shape) for axis in node.inputs[3].values}
         return len(node.inputs[0].shape) - 1 not in axes

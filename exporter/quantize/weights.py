@@ -62,11 +62,6 @@ def palette(weight: Floats, bits: int, gram: Gram | None = None) -> tuple[NDArra
     return indices, table
 
 
-def lookup(indices: NDArray[np.uint8], table: Floats) -> Floats:
-    """The weights that indices into a table stand for."""
-    return table[indices]
-
-
 def _integers(weight: Floats, scale: Floats, block: int, low: int, high: int, gram: Gram | None) -> NDArray[np.int8]:
     def nearest(values: Floats, at: tuple[int, ...]) -> Floats:
         step = scale[(*at[:-1], at[-1] // block)]

@@ -186,11 +186,11 @@ class Bundle:
     def _open(self, stage: str) -> Session:
         target, engines = self.manifest.target, self.manifest.engines
         program = self.folder / self.manifest.stages[stage].program
+        options = target.get("session", {})
         if self.stand_in:
-            return open_session(self.stand_in, program, {})
+            return open_session(self.stand_in, program, {"threads": options.get("threads", 0)})
         if engines:
             program = self.folder / engines.stages[stage].file
-        options = target.get("session", {})
         packed = options.get("prepack") is None or stage in options["prepack"]
         return open_session(target["backend"], program, options | {"packed": packed})
 

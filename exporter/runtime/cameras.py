@@ -29,11 +29,6 @@ def orbit_camera(azimuth_deg: float, elevation_deg: float, distance: float) -> C
     return Camera(-z * distance, x, np.cross(z, x), z)
 
 
-def pan_cameras(count: int = 20) -> list[Camera]:
-    """diffusers' `create_pan_cameras`: once around, the last camera being the first again."""
-    return [orbit_camera(azimuth, PAN_ELEVATION, 4.0) for azimuth in np.linspace(0.0, 360.0, count)]
-
-
 def camera_rays(camera: Camera, size: int) -> np.ndarray:
     """Rays float32 [size * size, 2, 3] (origin, unit direction), row by row, as diffusers' `get_camera_rays`:
     the outermost pixels' centres lie on the edges of the field of view."""

@@ -105,17 +105,19 @@ def command(
     )
     checked = list(_checked([pair for _, pair in pairs], known, How(options, reuse), engine, worker_memory))
     findings = [finding for one in checked for finding in one.findings]
-    if junit:
-        junit.write_bytes(junit_xml(findings))
-    if summary:
-        with summary.open("a", encoding="utf-8") as stream:
-            stream.write(markdown(findings))
     if as_json:
         print_json({"exit_code": _exit_code(findings), "findings": [vars(finding) for finding in findings]})
     else:
         _print(findings)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             print("\n".join(workflow_commands(findings, {pair.name: path for path, pair in pairs})))
+    if junit:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        junit.write_bytes(junit_xml(findings))
+    if summary:
+        summary.parent.mkdir(parents=True, exist_ok=True)
+        with summary.open("a", encoding="utf-8") as stream:
+            stream.write(markdown(findings))
     if reason:
         found = {pair.name: one.measurement for (_, pair), one in zip(pairs, checked, strict=True)}
         _update(known, baseline, reason, found)

@@ -67,6 +67,12 @@ def test_every_bad_file_is_named(own_bundle):
         require_whole(own_bundle)
 
 
+def test_a_link_to_nothing_is_no_file(own_bundle):
+    (own_bundle / "field.onnx").unlink()
+    (own_bundle / "field.onnx").symlink_to("elsewhere.onnx")
+    assert verify_files(own_bundle, read_manifest(own_bundle)) == ["field.onnx: a link to nothing"]
+
+
 @given(data=st.data())
 def test_a_flipped_bit_of_the_manifest_is_found_or_changes_nothing(toy_bundle, tmp_path_factory, data):
     content = bytearray((toy_bundle / "manifest.json").read_bytes())

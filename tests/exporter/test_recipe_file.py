@@ -106,8 +106,10 @@ def test_a_field_written_twice_is_refused(tmp_path):
         ("name: !!python/object/apply:os.system [ls]", "not valid YAML"),
         ("a: " + "[" * 1200, "not valid YAML"),
         ("{a: 1}: 2", "has to be a word"),
+        ("a: !!bool x", "not valid YAML"),
+        ("a: !!timestamp x", "not valid YAML"),
     ],
-    ids=["unclosed", "list", "empty", "alias", "ring", "python tag", "deep", "mapping as key"],
+    ids=["unclosed", "list", "empty", "alias", "ring", "python tag", "deep", "mapping as key", "no bool", "no date"],
 )
 def test_what_is_no_recipe_at_all(tmp_path, text, told):
     path = tmp_path / "x.yaml"
@@ -157,7 +159,9 @@ def test_overrides_replace_values_and_are_named_in_errors():
         load_recipe(FP32, ["sampler.stepz=16"])
 
 
-@pytest.mark.parametrize("override", ["sampler.steps", "=3", "a..b=3", "name.x=3", "mesh.grid=[", "mesh=8"])
+@pytest.mark.parametrize(
+    "override", ["sampler.steps", "=3", "a..b=3", "name.x=3", "mesh.grid=[", "mesh=8", "name=!!bool x"]
+)
 def test_an_override_that_cannot_be(override):
     with pytest.raises(RecipeError):
         load_recipe(FP32, [override])

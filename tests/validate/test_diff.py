@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import list_files, read_manifest, write_manifest
+from exporter.bundle import PERF, list_files, read_manifest, write_manifest
 from exporter.errors import BundleError
 from tests.validate.page.pages import report_of
 from validate.diff import diff_bundles
@@ -55,6 +55,14 @@ def test_toolchain_alone_does_not_matter(two: tuple[Path, Path]) -> None:
     change(b, toolchain={"onnx": "2"})
     found = diff_bundles(a, b)
     assert [(one.what, one.a, one.b) for one in found.changes] == [("onnx", "1", "2")] and not found.differ
+
+
+def test_what_was_measured_on_some_machine_does_not_matter(two: tuple[Path, Path]) -> None:
+    a, b = two
+    (b / PERF).write_text("stages: {}")
+    change(b)
+    found = diff_bundles(a, b)
+    assert [one.what for one in found.changes if one.section == "files"] == [PERF] and not found.differ
 
 
 def test_quality_is_paired_on_what_both_made(two: tuple[Path, Path]) -> None:

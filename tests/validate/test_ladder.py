@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from exporter.errors import RecipeError
+from exporter.errors import EnvironmentProblem, RecipeError
 from exporter.recipe import Tolerances
 from tests.validate.test_quality import FULL, VIEWS
 from tests.validate.toy import ToyGenerator
@@ -119,6 +119,16 @@ def test_an_error_at_one_step_alone_is_found_there(goldens: dict[str, list[Path]
     missed = [figure for figure in by_name(results, "denoiser").figures if not figure.passed]
     assert {figure.where for figure in missed} == {"evaluation 2"}
     assert missed[0].value == pytest.approx(40, abs=0.1)
+
+
+@pytest.mark.parametrize("lack", [EnvironmentProblem("no workers"), MemoryError(), OSError(28, "the disk is full")])
+def test_what_the_machine_lacks_is_no_finding(goldens: dict[str, list[Path]], lack: Exception) -> None:
+    class Lacking(ToyGenerator):
+        def predict(self, sample: np.ndarray, embedding: np.ndarray, step: int) -> np.ndarray:
+            raise lack
+
+    with pytest.raises(type(lack)):
+        climb(context(Lacking(), goldens))
 
 
 def test_a_quantized_prediction_decides_for_the_update_that_follows_it(goldens: dict[str, list[Path]]) -> None:

@@ -13,7 +13,7 @@ from validate.clip import Evaluator
 from validate.errors import PromptsError
 from validate.objects import MeshRenderer, Views, make_objects, object_seed, sample_latents
 from validate.prompts import Prompt
-from validate.quality import CaptionSet, measure_under_specified, retrieve_captions, score, score_under_specified
+from validate.quality import CaptionSet, measure_under_specified, retrieve_captions, score
 
 FULL = [
     Prompt(f"a {size} {color} {shape}", {"size": size, "color": color, "shape": shape})
@@ -73,7 +73,8 @@ def test_an_empty_object_is_a_white_picture_and_a_miss(evaluator: Evaluator) -> 
 def test_under_specified_measures(evaluator: Evaluator) -> None:
     captions = CaptionSet.embed(FULL, evaluator)
     prompts = [Prompt("a red ball", {"color": "red", "shape": "ball"}), Prompt("a ball", {"shape": "ball"})]
-    objects, measured = score_under_specified(ToyGenerator(), prompts, captions, evaluator, seeds=3, views=VIEWS)
+    objects = make_objects(ToyGenerator(), [prompt.text for prompt in prompts], evaluator, seeds=3, views=VIEWS)
+    measured = measure_under_specified(objects, prompts, captions)
     assert measured.diversity.shape == (2,) and (measured.diversity >= 0).all()
     assert measured.sharpness == pytest.approx(np.full(6, 4), rel=0.1)
     assert measured.best_cosine.shape == measured.consistent.shape == (6,)

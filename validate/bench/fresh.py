@@ -34,7 +34,9 @@ sys.exit(child.wait())
 
 @dataclass(frozen=True)
 class Order:
-    """What the process opens, and what it makes: one object, several, or nothing.
+    """What the process makes: one object, several, or nothing; then it opens all that an object would need.
+
+    Otherwise a bundle opens its programs as it comes to need them, as `t3export run` does.
 
     `baseline` names a form of the PyTorch model that the bundle was made from, '' the bundle itself. `evaluations`:
     how many of the sampler's are run, all where it is None. `verify`: compare the files with their digests first.
@@ -56,8 +58,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Fresh:
-    """`load_seconds`: from the start of the process until all is open. `seconds`: of what is made then. Bytes are the
-    largest resident memory of the process: until all is open, and over all that it does."""
+    """`load_seconds`: from the start of the process until what is opened at first is open. `seconds`: of what is made
+    then. Bytes are the largest resident memory of the process: until then, and over all that it does."""
 
     load_seconds: float
     seconds: float
@@ -85,7 +87,8 @@ def main(order: Order) -> None:
     making: list[StepRecord] = []
     with metered("open", Silent(), opening):
         side = _side(order)
-        side.open()
+        if not order.objects:
+            side.open()
     print("open", flush=True)
     with metered("make", Silent(), making):
         if order.objects == 1:

@@ -124,7 +124,7 @@ def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | Side
             side.step(order.prompt)()
     # What a compiler or an exporter raises is not ours to list: it is that side's finding.
     except Exception as error:
-        return replace(result, reason=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+        return replace(result, reason=": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]))
     return _Entry(replace(result, evaluations=side.evaluations), order, side)
 
 
@@ -159,15 +159,15 @@ def _take_turns(entries: list[_Entry], work: Work, latents: np.ndarray, rounds: 
 
 
 def _alone(result: SideResult, order: Order, progress: Progress) -> SideResult:
-    """The side in fresh processes: some that only open it, and one that makes an object.
+    """The side in fresh processes: some that open all of it, and one that makes an object.
 
     Where one of them dies, as it does where memory does not suffice, the side is left without their figures.
     """
     try:
         with metered(f"a fresh process for {result.title}", progress, []):
-            opened = [fresh(replace(order, objects=0)).load_seconds for _ in range(LOADS - 1)]
-            last = fresh(order)
+            opened = [fresh(replace(order, objects=0)).load_seconds for _ in range(LOADS)]
+            made = fresh(order)
     except EnvironmentProblem as problem:
         warnings.warn(f"no load time and memory of {result.title}: {problem}", stacklevel=2)
         return result
-    return replace(result, fresh=last, load_seconds=[*opened, last.load_seconds])
+    return replace(result, fresh=made, load_seconds=opened)

@@ -28,7 +28,8 @@ def _words(result: BenchResult) -> list[str]:
     lines = [
         f"Seconds: medians of {told['rounds']} rounds in which every side had its turn, for one object from its prompt "
         f"to a mesh on {told['grid']}³{picture}. Load: until a fresh process can take a prompt, its files in the page "
-        "cache. Peak memory: of that process, with one object made. Ratios: how many times as fast, round by round, "
+        "cache. Peak memory: of one that makes an object, opening programs as it needs them. Ratios: how many times as "
+        "fast, round by round, "
         "and the middle half of the rounds.",
         *(f"{side.name}: {side.title}; {side.sampler}, {side.evaluations} evaluations" for side in result.measured),
         *(f"{side.name}: not measured: {side.reason}" for side in result.sides if side.reason),

@@ -35,10 +35,11 @@ def between(model: onnx.ModelProto, known: Arrays, outputs: Sequence[str]) -> on
     nodes, reached = _walk(model.graph, known, outputs)
     stored = [tensor for tensor in model.graph.initializer if tensor.name in reached]
     inputs = [_described(name, known[name]) for name in sorted(reached & known.keys())]
-    graph = onnx.helper.make_graph(
-        nodes, model.graph.name, inputs, [onnx.ValueInfoProto(name=name) for name in outputs], stored
+    wanted = [onnx.ValueInfoProto(name=name) for name in outputs]
+    graph = onnx.helper.make_graph([_beside(node, known) for node in nodes], model.graph.name, inputs, wanted, stored)
+    return onnx.helper.make_model(
+        graph, opset_imports=model.opset_import, ir_version=model.ir_version, functions=model.functions
     )
-    return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
 def input_names(model: onnx.ModelProto) -> list[str]:
@@ -92,6 +93,14 @@ def _walk(
         waiting += read - reached
         reached |= read
     return [graph.node[i] for i in sorted(chosen)], reached
+
+
+def _beside(node: onnx.NodeProto, known: Collection[str]) -> onnx.NodeProto:
+    """The node, with those of its outputs that are known already under other names."""
+    other = onnx.NodeProto()
+    other.CopyFrom(node)
+    other.output[:] = [f"{name}:again" if name in known else name for name in node.output]
+    return other
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:

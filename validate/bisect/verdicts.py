@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from validate.bisect.graphs import run
 from validate.bisect.layers import read_golden
 from validate.bisect.pair import Originals, Pair
 from validate.bisect.search import Culprit, Search
-from validate.report import REPORT_FILE
+from validate.report import REPORT_FILE, read_report
 
 STAGES_OF = {
     "denoiser": ("denoiser",),
@@ -61,12 +60,13 @@ class Finding:
 
 
 def failing_rung(folder: Path) -> str | None:
-    """The first rung that the bundle's last report has failed; none without a report or a failure."""
-    path = folder / REPORTS / REPORT_FILE
-    if not path.is_file():
+    """The first rung that the bundle's last report has failed; none without a report or a failure.
+
+    Raises BundleError for a damaged report.
+    """
+    if not (folder / REPORTS / REPORT_FILE).is_file():
         return None
-    rungs = json.loads(path.read_text(encoding="utf-8"))["rungs"]
-    return next((rung["name"] for rung in rungs if rung["status"] == "failed"), None)
+    return next((rung["name"] for rung in read_report(folder)["rungs"] if rung["status"] == "failed"), None)
 
 
 def stages_to_search(manifest: Manifest, rung: str | None, stage: str | None) -> list[str]:

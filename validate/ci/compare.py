@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from validate.ci.baseline import Tolerances
-from validate.ci.measurement import Measurement, Quality, Rung, Speed
+from validate.ci.measurement import QUALITY, Measurement, Quality, Rung, Speed
 from validate.statistics import mcnemar_exact
 
 Status = Literal["held", "regressed", "not run"]
@@ -25,7 +25,7 @@ class Finding:
 
 def compare(pair: str, now: Measurement, before: Measurement, allowed: Tolerances) -> list[Finding]:
     """All checks of a pair, each held, regressed, or not run where the two cannot be compared."""
-    found = [(_of_rung(name), _rung(rung, before.rungs.get(name), allowed)) for name, rung in now.rungs.items()]
+    found = [(_of_rung(name), _rung(name, rung, before.rungs.get(name), allowed)) for name, rung in now.rungs.items()]
     found.append(("size", _size(now.stored_bytes, before.stored_bytes, allowed)))
     found += [("quality", outcome) for outcome in _quality(now.quality, before.quality, allowed)]
     found += [("speed", outcome) for outcome in _speed(now.speed, before.speed, allowed)]
@@ -34,26 +34,29 @@ def compare(pair: str, now: Measurement, before: Measurement, allowed: Tolerance
 
 def ladder_alone(pair: str, now: Measurement, allowed: Tolerances) -> list[Finding]:
     """The ladder's own verdict, where nothing is known from before."""
-    return [Finding(pair, _of_rung(name), *_rung(rung, None, allowed)) for name, rung in now.rungs.items()]
+    return [Finding(pair, _of_rung(name), *_rung(name, rung, None, allowed)) for name, rung in now.rungs.items()]
 
 
 def _of_rung(name: str) -> str:
     return f"ladder: {name}"
 
 
-def _rung(now: Rung, before: Rung | None, allowed: Tolerances) -> tuple[Status, str]:
+def _rung(name: str, now: Rung, before: Rung | None, allowed: Tolerances) -> tuple[Status, str]:
     if now.status == "failed":
         return "regressed", now.summary
     if before and before.status == "passed" and now.status != "passed":
         return "regressed", f"{now.status}: {now.summary}; it passed before"
-    margins = now.margin, before.margin if before else None
+    # Quality is held to its own test; figures of different measures have no difference.
+    if before is None or name == QUALITY or before.measure != now.measure:
+        return "held", now.summary or now.status
+    margins = now.margin, before.margin
     if margins[0] is None or margins[1] is None:
         return "held", now.summary or now.status
     lost = margins[1] - margins[0]
     if lost > allowed.parity * margins[1]:
         return "regressed", (
-            f"{now.summary}; {before.value if before else None:.4g} before: more than {allowed.parity:.0%} of its "
-            "distance to the limit is lost"
+            f"{now.summary}; {before.value:.4g} before: more than {allowed.parity:.0%} of its distance to the limit is "
+            "lost"
         )
     return "held", now.summary
 

@@ -23,7 +23,7 @@ from exporter.torch_threads import one_torch_thread
 from validate.bench.sides import BundleSide
 from validate.bench.torch_sides import TorchSide
 from validate.bundles import Options, load_reference, validate_bundle
-from validate.ci.measurement import Measurement, Quality, Rung, Speed
+from validate.ci.measurement import QUALITY, Measurement, Quality, Rung, Speed
 from validate.report import Report, record_in_bundle
 from validate.result import RungResult
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from exporter.families.base import Reference
 
 STEP_SECONDS = 10.0
-QUALITY = "quality"
 NO_ENGINES = "onnxruntime"
 
 
@@ -110,7 +109,8 @@ def _rung(rung: RungResult) -> Rung:
     worst = rung.worst
     if worst is None:
         return plain
-    return plain.model_copy(update={"value": worst.value, "limit": worst.limit, "sense": worst.sense})
+    figure = {"measure": worst.measure, "value": worst.value, "limit": worst.limit, "sense": worst.sense}
+    return plain.model_copy(update=figure)
 
 
 def _quality(report: Report) -> Quality | None:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+QUALITY = "quality"
+
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -16,6 +18,7 @@ class Rung(Part):
 
     status: Literal["passed", "failed", "refused", "skipped"]
     summary: str
+    measure: str = Field(default="", description="What the figure is of, as `snr`; rungs have several")
     value: float | None = None
     limit: float | None = None
     sense: Literal["at least", "at most"] = "at least"

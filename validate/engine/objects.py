@@ -8,11 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from exporter.bundle import bundle_digest
+from exporter.errors import BundleError
 from exporter.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator
 from validate.clip import Evaluator
 from validate.engine.base import Engine
+from validate.errors import EvaluatorError
 from validate.objects import Chunk, Made, MeshRenderer, Objects, Progress, Views, chunks_of, gather, make_chunk
 
 SideName = Literal["reference", "bundle"]
@@ -20,16 +23,22 @@ SideName = Literal["reference", "bundle"]
 
 @dataclass(frozen=True)
 class Side:
-    """A bundle in a folder that every worker sees, or the PyTorch model that it was made from."""
+    """A bundle in a folder that every worker sees, or the PyTorch model that it was made from.
+
+    `digest`: the bundle's; a scheduler's workers outlive a run, and another bundle may lie there in the next.
+    """
 
     folder: Path
+    digest: str
     name: SideName
     stand_in: str | None = None
     weights: str | None = None
 
     def open(self) -> Generator:
-        """Raises BundleError, WeightsError."""
+        """Raises BundleError, also for another bundle than was meant, and WeightsError."""
         bundle = Bundle.open(self.folder, stand_in=self.stand_in)
+        if bundle_digest(bundle.manifest) != self.digest:
+            raise BundleError(f"{self.folder}: another bundle lies there than when its objects were begun")
         if self.name == "bundle":
             return bundle
         from validate.bundles import as_compared, load_reference
@@ -39,11 +48,26 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """A CLIP in a folder that every worker sees, and the digest of its weights."""
+
+    folder: Path
+    digest: str
+
+    def open(self) -> Evaluator:
+        """Raises EvaluatorError, also for another judge than was meant."""
+        evaluator = Evaluator.load(self.folder)
+        if evaluator.digest != self.digest:
+            raise EvaluatorError(f"{self.folder}: another judge lies there than when objects were begun")
+        return evaluator
+
+
+@dataclass(frozen=True)
 class ChunkTask:
-    """One chunk of a side's objects, before the judge in a folder."""
+    """One chunk of a side's objects, before a judge."""
 
     side: Side
-    evaluator: Path
+    judge: Judge
     chunk: Chunk
     views: Views
 
@@ -54,7 +78,7 @@ class Elsewhere:
 
     engine: Engine
     sides: Mapping[SideName, Side]
-    evaluator: Path
+    judge: Judge
 
     def objects(
         self,
@@ -67,7 +91,7 @@ class Elsewhere:
     ) -> Objects:
         """`seeds` objects of every prompt; `progress` counts objects."""
         chunks = chunks_of(prompts, seeds, batch)
-        tasks = [ChunkTask(self.sides[side], self.evaluator, chunk, views) for chunk in chunks]
+        tasks = [ChunkTask(self.sides[side], self.judge, chunk, views) for chunk in chunks]
         made = []
         for part in self.engine.map(make, tasks):
             made.append(part)
@@ -79,7 +103,7 @@ class Elsewhere:
 def make(task: ChunkTask) -> Made:
     """What a worker does."""
     with MeshRenderer(task.views) as renderer:
-        return make_chunk(_opened(task.side), task.chunk, _judge(task.evaluator), renderer)
+        return make_chunk(_opened(task.side), task.chunk, _judging(task.judge), renderer)
 
 
 # One side at a time: a worker's memory is that of one model, and its judge's.
@@ -89,5 +113,5 @@ def _opened(side: Side) -> Generator:
 
 
 @lru_cache(maxsize=1)
-def _judge(folder: Path) -> Evaluator:
-    return Evaluator.load(folder)
+def _judging(judge: Judge) -> Evaluator:
+    return judge.open()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from statistics import median
 from typing import Any
 
 from exporter.bundle import REPORTS, Manifest, bundle_digest, read_manifest, write_atomically
-from exporter.errors import BundleError
 from validate.exhibits import FILE as OBJECTS_FILE
 from validate.exhibits import GRID, Exhibit, load_exhibits
 from validate.page import report_charts as charts
@@ -18,7 +16,7 @@ from validate.page.environment import render
 from validate.page.latency import latency, memory
 from validate.page.report_quality import Row, exhibit_part, quality_part
 from validate.page.words import as_number, show, signed, size
-from validate.report import PAGE_FILE, REPORT_FILE
+from validate.report import PAGE_FILE, read_report
 
 MARKS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "refused": ("⊘", "warn"), "skipped": ("–", "quiet")}
 
@@ -32,21 +30,6 @@ def write_page(folder: Path, path: Path | None = None, bench: dict[str, Any] | N
     report, exhibits = read_report(folder), load_exhibits(folder / REPORTS / OBJECTS_FILE)
     write_atomically(path, report_page(report, read_manifest(folder), exhibits, bench).encode())
     return path
-
-
-def read_report(folder: Path) -> dict[str, Any]:
-    """The last validation's report. Raises BundleError that says how to make one."""
-    path = folder / REPORTS / REPORT_FILE
-    if not path.is_file():
-        raise BundleError(f"{folder}: not validated yet, there is no {path.name}; run `t3export validate {folder}`")
-    try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"rungs", "bundle_digest", "passed"} - report.keys()
-        if missing:
-            raise ValueError(f"no {', '.join(sorted(missing))}")
-    except (OSError, ValueError, AttributeError) as error:
-        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); validate the bundle again") from None
-    return report
 
 
 def report_page(

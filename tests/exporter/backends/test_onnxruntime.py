@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import platform
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 from onnx import helper
 
-from exporter.backends.onnxruntime import compile_program
+from exporter.backends.onnxruntime import compile_for_processor, compile_program
 from exporter.backends.registry import backend_of
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.quantize.grid import Grid
@@ -16,7 +17,7 @@ from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import LayerReport
 from exporter.quantize.weights import per_channel
 from exporter.target import load_target
-from tests.exporter.quantize.programs import Block, rewritten, traced
+from tests.exporter.quantize.programs import Block, inputs, output, rewritten, traced
 
 
 def program(folder, operator):
@@ -66,6 +67,15 @@ def test_without_vnni_no_product_can_overflow(tmp_path, target, weights):
     kinds = {tensor.name: onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.initializer}
     products = {node.op_type: kinds[node.input[1]] for node in graph.node if "MatMulInteger" in node.op_type}
     assert products == {"MatMulIntegerToFloat": weights, "MatMulInteger": weights}
+
+
+def test_on_a_processor_attention_is_onnx_runtimes_own_operator(tmp_path):
+    path = traced(Block(), tmp_path / "fp32")
+    compiled = compile_for_processor(path, [], tmp_path / "out")
+    kinds = {node.op_type for node in onnx.load(compiled).graph.node}
+    assert "MultiHeadAttention" in kinds and "Attention" not in kinds
+    np.testing.assert_allclose(output(compiled, inputs()), output(path, inputs()), rtol=1e-5, atol=1e-6)
+    assert "Attention" in {node.op_type for node in onnx.load(compile_program(path, [], tmp_path / "plain")).graph.node}
 
 
 def test_an_unknown_operator_is_refused(tmp_path):

@@ -16,6 +16,11 @@ from exporter.trace.onnx import trace
 WIDTH = 32
 
 
+def looked_up(indices, table):
+    """The weights that a palette stands for."""
+    return table[indices]
+
+
 class Block(torch.nn.Module):
     """A transformer block without a shortcut around its attention, and a Gemm at the end."""
 

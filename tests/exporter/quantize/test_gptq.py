@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from exporter.quantize.gptq import DAMPING, gptq
-from exporter.quantize.weights import blockwise, dequantize, lookup, palette, per_channel
+from exporter.quantize.weights import blockwise, dequantize, palette, per_channel
+from tests.exporter.quantize.programs import looked_up
 
 rng = np.random.default_rng(0)
 
@@ -45,7 +46,7 @@ def textbook(weight, gram):
         (per_channel, dequantize),
         (lambda weight, gram: blockwise(weight, 8, 32, gram), in_blocks),
         (lambda weight, gram: blockwise(weight, 4, 32, gram), in_blocks),
-        (lambda weight, gram: palette(weight, 3, gram), lookup),
+        (lambda weight, gram: palette(weight, 3, gram), looked_up),
     ],
     ids=["int8", "int8-blocks", "int4-blocks", "palette"],
 )

@@ -113,6 +113,22 @@ def test_an_interrupted_run_goes_on_where_it_was(few, measured, tmp_path, monkey
     assert done == total
 
 
+def test_on_another_grid_layers_are_measured_anew(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(few, "cache", Cache(tmp_path))
+    measuring = []
+    real = few.measure
+    monkeypatch.setattr(few, "measure", lambda policy: measuring.append(policy) or real(policy))
+    measure(few, CANDIDATES[:1])
+    before = len(measuring)
+    recipe = few.recipe
+    calibration = recipe.quantization.calibration
+    other = calibration.model_copy(update={"grid": "symmetric" if calibration.grid == "one_sided" else "one_sided"})
+    quantization = recipe.quantization.model_copy(update={"calibration": other})
+    monkeypatch.setattr(few, "recipe", recipe.model_copy(update={"quantization": quantization}))
+    measure(few, CANDIDATES[:1])
+    assert len(measuring) == 2 * before
+
+
 def test_the_same_run_gives_the_same_losses(few, measured, tmp_path, monkeypatch):
     monkeypatch.setattr(few, "cache", Cache(tmp_path))
     again = measure(few, CANDIDATES)

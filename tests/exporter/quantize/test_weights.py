@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
-from exporter.quantize.weights import blockwise, dequantize, lookup, palette, per_channel
+from exporter.quantize.weights import blockwise, dequantize, palette, per_channel
+from tests.exporter.quantize.programs import looked_up
 
 FLOATS = st.floats(-1e4, 1e4, width=32)
 MATRICES = stnp.arrays(np.float32, stnp.array_shapes(min_dims=2, max_dims=3, max_side=20), elements=FLOATS)
@@ -58,14 +59,14 @@ def test_zeros_stay_zeros():
     weight = np.zeros((40, 3), np.float32)
     for stored in (per_channel(weight), (*blockwise(weight, 4, 32), 32)):
         assert (dequantize(*stored) == 0).all()
-    assert (lookup(*palette(weight, 2)) == 0).all()
+    assert (looked_up(*palette(weight, 2)) == 0).all()
 
 
 # Distortion of the best quantizer of a normal distribution: Max, Quantizing for minimum distortion, 1960, table I.
 @pytest.mark.parametrize(("bits", "least"), [(1, 0.3634), (2, 0.1175), (3, 0.03454), (4, 0.009497), (5, 0.002499)])
 def test_a_palette_of_normal_weights_is_as_good_as_can_be(bits, least):
     weight = np.random.default_rng(0).standard_normal(500_000).astype(np.float32)
-    error = np.square(weight - lookup(*palette(weight, bits))).mean()
+    error = np.square(weight - looked_up(*palette(weight, bits))).mean()
     assert error == pytest.approx(least, rel=0.03)
 
 
@@ -77,17 +78,17 @@ def test_each_weight_takes_the_nearest_of_an_ascending_table(weight, bits):
     indices, table = palette(weight, bits)
     assert indices.shape == weight.shape and indices.dtype == np.uint8
     assert table.shape == (2**bits,) and (np.diff(table) >= 0).all()
-    off, least = np.abs(lookup(indices, table) - weight), np.abs(table - weight[..., None]).min(axis=-1)
+    off, least = np.abs(looked_up(indices, table) - weight), np.abs(table - weight[..., None]).min(axis=-1)
     assert (off <= least * (1 + 1e-4) + 1e-6 * np.abs(weight).max()).all()
 
 
 def test_a_palette_finds_the_values_there_are():
     values = np.array([-3, 0.25, 0.5, 7], np.float32)
     weight = values[np.random.default_rng(0).integers(0, 4, (50, 60))]
-    np.testing.assert_allclose(lookup(*palette(weight, 2)), weight, atol=2e-4)
+    np.testing.assert_allclose(looked_up(*palette(weight, 2)), weight, atol=2e-4)
 
 
 def test_a_few_large_weights_do_not_cost_the_others_their_levels():
     random = np.random.default_rng(0)
     weight = np.concatenate([random.standard_normal(100_000), 64 * random.standard_normal(100)]).astype(np.float32)
-    assert np.square(weight - lookup(*palette(weight, 6)))[:100_000].mean() < 0.02
+    assert np.square(weight - looked_up(*palette(weight, 6)))[:100_000].mean() < 0.02

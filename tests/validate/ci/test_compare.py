@@ -17,7 +17,7 @@ BEFORE = Measurement(
     rungs={
         "stages": Rung(status="passed", summary="33.0 dB", value=33.0, limit=25.0),
         "latents": Rung(status="passed", summary="0.03", value=0.03, limit=0.2, sense="at most"),
-        "quality": Rung(status="passed", summary="no drop"),
+        "quality": Rung(status="passed", summary="no drop", value=0.0, limit=2.0, sense="at most"),
     },
     quality=Quality(made="same", hits="1" * 92 + "0" * 8),
     speed=Speed(ratio=3.0, low=2.9, high=3.1, processor="one"),
@@ -51,6 +51,14 @@ def test_a_rung_that_fails_or_is_no_longer_climbed_is_found():
     assert regressed(rungs=rungs("stages", status="failed")) == ["ladder: stages"]
     assert regressed(rungs=rungs("quality", status="refused")) == ["ladder: quality"]
     assert [f.status for f in ladder_alone("r/t", BEFORE, Tolerances())] == ["held"] * 3
+
+
+def test_a_drop_within_chance_is_the_quality_tests_to_judge():
+    assert regressed(rungs=rungs("quality", value=0.5)) == []
+
+
+def test_figures_of_different_measures_are_not_compared():
+    assert regressed(rungs=rungs("stages", measure="iou", value=0.9, limit=0.8)) == []
 
 
 @pytest.mark.parametrize(("size", "worse"), [(990, False), (1010, False), (1011, True)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -12,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporter.errors import EnvironmentProblem, RecipeError
+from exporter.bundle import bundle_digest, read_manifest
+from exporter.errors import BundleError, EnvironmentProblem, RecipeError
 from exporter.runtime.bundle import Bundle
 from exporter.torch_threads import one_torch_thread
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.tiny_clip import write_clip
 from validate.clip import Evaluator
 from validate.engine.base import Engine, open_engine
-from validate.engine.objects import Elsewhere, Side
-from validate.objects import Views, make_objects
+from validate.engine.objects import ChunkTask, Elsewhere, Judge, Side, make
+from validate.objects import Made, Views, chunks_of, make_objects
 
 VIEWS = Views(grid=12, size=16)
 PROMPTS = ["a red ball", "a blue ball", "a red box", "a green box", "a blue box"]
@@ -42,6 +44,14 @@ def two_workers() -> Iterator[Engine]:
         yield engine
 
 
+def side_of(folder: Path) -> Side:
+    return Side(folder, bundle_digest(read_manifest(folder)), "bundle")
+
+
+def judge_of(folder: Path) -> Judge:
+    return Judge(folder, Evaluator.load(folder).digest)
+
+
 def slow_square(task: tuple[Path, int]) -> tuple[int, int]:
     """Leaves a mark that it began, and takes long enough to be killed meanwhile."""
     folder, number = task
@@ -59,11 +69,30 @@ def test_objects_do_not_depend_on_where_they_are_made(two_workers, bundle, judge
     with one_torch_thread():
         here = make_objects(Bundle.open(bundle), PROMPTS, Evaluator.load(judge), seeds=2, views=VIEWS, batch=3)
     counted = []
-    elsewhere = Elsewhere(two_workers, {"bundle": Side(bundle, "bundle")}, judge)
+    elsewhere = Elsewhere(two_workers, {"bundle": side_of(bundle)}, judge_of(judge))
     there = elsewhere.objects("bundle", PROMPTS, 2, VIEWS, 3, lambda what, done, total: counted.append((done, total)))
     for name in ("prompt", "seed", "embeddings", "empty", "sharpness"):
         np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
     assert counted[-1] == (10, 10) and len(counted) == 4
+
+
+def test_a_worker_that_outlives_a_run_opens_the_bundle_that_is_meant(bundle, judge, tmp_path):
+    """Within one process, as a worker of a scheduler is one."""
+    chunk = chunks_of(PROMPTS[:1], 1, 1)[0]
+
+    def made(side: Side) -> Made:
+        return make(ChunkTask(side, judge_of(judge), chunk, VIEWS))
+
+    place = tmp_path / "bundle"
+    shutil.copytree(bundle, place)
+    first = side_of(place)
+    made(first)
+    shutil.rmtree(place)
+    write_toy_bundle(place, steps=5)
+    assert side_of(place) != first
+    made(side_of(place))
+    with pytest.raises(BundleError, match="another bundle lies there"):
+        made(first)
 
 
 def test_a_killed_worker_costs_only_the_task_that_it_had(two_workers, tmp_path):

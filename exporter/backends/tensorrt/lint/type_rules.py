@@ -12,7 +12,6 @@ SUPPORT_MATRIX = "TensorRT support matrix, Supported Precision Modes"
 OPERATORS = "onnx-tensorrt, docs/operators.md"
 NEWEST_OPSET, NEWEST_IR = 20, 10
 T = onnx.TensorProto
-FLOATS = (T.FLOAT, T.FLOAT16, T.BFLOAT16, T.DOUBLE)
 SAME_TYPE = ("Add", "Sub", "Mul", "Div", "Pow", "MatMul", "Gemm", "Concat", "Min", "Max", "LayerNormalization", "Equal")
 NEEDED_CAPABILITY: dict[int | None, tuple[int, int]] = {
     T.BFLOAT16: (8, 0),

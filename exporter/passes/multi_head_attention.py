@@ -1,0 +1,131 @@
+"""Attention as ONNX Runtime's own operator, whose kernel keeps no matrix of all scores and no copies with heads first.
+
+The standard's `Attention` makes them whole there: 135 MB for the two branches of Shap-E's denoiser.
+`com.microsoft.MultiHeadAttention`: https://onnxruntime.ai/docs/reference/operators/ContribOperators.html
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import onnx
+from onnx import helper, numpy_helper
+
+from exporter.passes.attention import HEADS_FIRST
+from exporter.program_files import all_graphs
+
+DOMAIN = "com.microsoft"
+OPERATOR = "MultiHeadAttention"
+# What `Attention` does besides, and the operator has no words for.
+_MUST_BE_OFF = ("is_causal", "softcap", "qk_matmul_output_mode")
+
+
+def to_multi_head_attention(model: onnx.ModelProto) -> int:
+    """Rewrite every plain Attention of heads that are split just before and merged just after; how many there were.
+
+    Masked, causal and cached ones stay. Weights may be external, and are not read.
+    """
+    found = 0
+    for graph in all_graphs(model.graph):
+        found += _rewrite(graph)
+    if found:
+        _drop_unread(model)
+        model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    return found
+
+
+def _rewrite(graph: onnx.GraphProto) -> int:
+    places = _Places(graph)
+    made: dict[str, onnx.NodeProto] = {}
+    dropped: set[str] = set()
+    for node in graph.node:
+        if node.op_type == "Attention" and (parts := places.around(node)):
+            heads, inputs, output, between = parts
+            scale = {a.name: a.f for a in node.attribute if a.name == "scale"}
+            made[output] = helper.make_node(
+                OPERATOR, inputs, [output], node.name, domain=DOMAIN, num_heads=heads, **scale
+            )
+            dropped.update(between)
+    nodes = [made.get(node.output[0], node) for node in graph.node if node.output[0] not in dropped]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return len(made)
+
+
+class _Places:
+    """What makes and what reads the tensors of a graph."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.maker = {name: node for node in graph.node for name in node.output}
+        self.readers = _count_reads(graph)
+        self.reader = {name: node for node in graph.node for name in node.input}
+        self.ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.value_info}
+        self.constants = {tensor.name: tensor for tensor in graph.initializer}
+
+    def around(self, attention: onnx.NodeProto) -> tuple[int, list[str], str, list[str]] | None:
+        """Heads, the three inputs and the output with heads side by side, and what is made between; None if unlike."""
+        if len(attention.output) != 1 or sum(map(bool, attention.input)) != 3 or _does_more(attention):
+            return None
+        inputs, between, heads = [], [attention.output[0]], 0
+        for value in attention.input:
+            transposed = self._single(self.maker.get(value), "Transpose")
+            split = self._single(self.maker.get(transposed.input[0]), "Reshape") if transposed else None
+            if transposed is None or split is None or self.ranks.get(split.input[0]) != 3:
+                return None
+            shape = self._shape(split)
+            if not _swaps_heads(transposed) or len(shape) != 4:
+                return None
+            heads = shape[2]
+            inputs.append(split.input[0])
+            between += [transposed.output[0], split.output[0]]
+        merging = self._next(attention, "Transpose")
+        merged = self._next(merging, "Reshape") if merging and _swaps_heads(merging) else None
+        if merging is None or merged is None or len(self._shape(merged)) != 3:
+            return None
+        return heads, inputs, merged.output[0], [*between, merging.output[0]]
+
+    def _single(self, node: onnx.NodeProto | None, operator: str) -> onnx.NodeProto | None:
+        """The node if it is of this operator, and read once."""
+        return node if node and node.op_type == operator and self.readers[node.output[0]] == 1 else None
+
+    def _next(self, node: onnx.NodeProto, operator: str) -> onnx.NodeProto | None:
+        """The only reader of a node, if it is of this operator."""
+        value = node.output[0]
+        reader = self.reader.get(value)
+        return reader if reader and self.readers[value] == 1 and reader.op_type == operator else None
+
+    def _shape(self, reshape: onnx.NodeProto) -> list[int]:
+        tensor = self.constants.get(reshape.input[1])
+        return numpy_helper.to_array(tensor).tolist() if tensor is not None else []
+
+
+def _does_more(attention: onnx.NodeProto) -> bool:
+    values = {a.name: helper.get_attribute_value(a) for a in attention.attribute}
+    return any(values.get(name) for name in _MUST_BE_OFF)
+
+
+def _swaps_heads(transpose: onnx.NodeProto) -> bool:
+    return [list(a.ints) for a in transpose.attribute if a.name == "perm"] == [HEADS_FIRST]
+
+
+def _count_reads(graph: onnx.GraphProto) -> Counter[str]:
+    """How often each tensor is read, in the graph and in the bodies inside it, or given out."""
+    reads: Counter[str] = Counter()
+    for inner in all_graphs(graph):
+        reads.update(name for node in inner.node for name in node.input)
+        reads.update(value.name for value in inner.output)
+    return reads
+
+
+def _drop_unread(model: onnx.ModelProto) -> None:
+    """Shapes that nothing reads any more; other constants were read before, and are."""
+    reads = _count_reads(model.graph)
+    for graph in all_graphs(model.graph):
+        _keep(graph.initializer, reads)
+
+
+def _keep(tensors: Iterable[onnx.TensorProto], reads: Counter[str]) -> None:
+    kept = [tensor for tensor in tensors if reads[tensor.name]]
+    del tensors[:]  # type: ignore[attr-defined]
+    tensors.extend(kept)  # type: ignore[attr-defined]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch.nn import functional as F
+
+from exporter.operators import count_operators
+from exporter.passes.multi_head_attention import to_multi_head_attention
+from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, traced
+
+
+class Attending(torch.nn.Module):
+    """One attention of two heads, as `attend(q, k, v)` has it."""
+
+    def __init__(self, attend, scale=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.qkv = torch.nn.Linear(WIDTH, 3 * WIDTH)
+        self.out = torch.nn.Linear(WIDTH, WIDTH)
+        self.attend = attend
+
+    def forward(self, x):
+        q, k, v = (part.unflatten(-1, (2, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        return self.out(self.attend(q, k, v).transpose(1, 2).flatten(2))
+
+
+def rewritten(program):
+    model = onnx.load(program)
+    found = to_multi_head_attention(model)
+    onnx.checker.check_model(model)
+    after = program.with_name("after.onnx")
+    onnx.save(model, after)
+    return found, after
+
+
+PLAIN = {
+    "plain": F.scaled_dot_product_attention,
+    "with a scale": lambda q, k, v: F.scaled_dot_product_attention(q, k, v, scale=0.3),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_it_computes_the_same_with_nothing_around_it(tmp_path, name):
+    program = traced(Attending(PLAIN[name]), tmp_path)
+    found, after = rewritten(program)
+    assert found == 1
+    before, now = count_operators(program), count_operators(after)
+    assert now["MultiHeadAttention"] == {"fp32": 1} and not now.keys() & {"Attention", "Transpose", "Reshape"}
+    assert before["MatMul" if "MatMul" in before else "Gemm"] == now["MatMul" if "MatMul" in now else "Gemm"]
+    np.testing.assert_allclose(output(after, inputs()), output(program, inputs()), rtol=1e-5, atol=1e-6)
+
+
+def test_what_comes_after_it_keeps_its_type(tmp_path):
+    _, after = rewritten(traced(Block(), tmp_path))
+    assert not any("of unknown type" in counts for counts in count_operators(after).values())
+
+
+def test_shapes_that_nothing_reads_are_gone(tmp_path):
+    _, after = rewritten(traced(Attending(F.scaled_dot_product_attention), tmp_path))
+    graph = onnx.load(after).graph
+    read = {name for node in graph.node for name in node.input}
+    assert {tensor.name for tensor in graph.initializer} <= read
+
+
+OTHERS = {
+    "causal": lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+    "masked": lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=torch.zeros(q.shape[2], k.shape[2])),
+    "read elsewhere": lambda q, k, v: F.scaled_dot_product_attention(q, k, v) + q,
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_others_stay(tmp_path, name):
+    program = traced(Attending(OTHERS[name]), tmp_path)
+    found, after = rewritten(program)
+    assert found == 0 and onnx.load(after) == onnx.load(program)
