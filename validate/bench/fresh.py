@@ -91,13 +91,18 @@ def main(order: Order) -> None:
             side.open()
     print("open", flush=True)
     with metered("make", Silent(), making):
-        if order.objects == 1:
-            side.make(Work(order.prompt, order.grid), order.evaluations)
-        elif order.objects and isinstance(side, BundleSide):
-            side.make_many([order.prompt] * order.objects, order.grid)
+        if order.objects:
+            _make(side, order)
     loaded, peak = opening[0].peak_bytes, making[0].peak_bytes
     figures = {"seconds": making[0].seconds, "loaded_bytes": loaded, "peak_bytes": max(loaded, peak)}
     print(json.dumps(figures))
+
+
+def _make(side: Side, order: Order) -> None:
+    if isinstance(side, BundleSide) and order.evaluations is None:
+        side.make_many([order.prompt] * order.objects, order.grid)
+    else:
+        side.make(Work(order.prompt, order.grid), order.evaluations)
 
 
 def _side(order: Order) -> Side:
