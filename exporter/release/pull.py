@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.bundle import require_replaceable, write_atomically
 from exporter.errors import BundleError
+from exporter.release.errors import KeyProblem, StoreProblem
 from exporter.release.fetch import Fetched, OnBytes, Staging
 from exporter.release.installed import RELEASE, SIGNATURE, Installed, alone, keep_before, kept_before
 from exporter.release.keys import TrustedKeys
@@ -52,8 +53,8 @@ def pull(
     require_replaceable(folder)
     with alone(folder):
         former = Installed.find(folder, name)
-        if former and former.release == release and not former.problems():
-            return Pulled(Installed.verified(folder, keys), former, None)
+        if former and former.release == release and _is_as_signed(former, keys):
+            return Pulled(former, former, None)
         here = [one for one in (former, Installed.find(kept_before(folder), name)) if one]
         archive = release.bundles[name]
         staging = Staging(
@@ -74,6 +75,13 @@ def pull(
             Installed.verified(fresh, keys)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return Pulled(Installed(folder, release, name), former, fetched)
+
+
+def _is_as_signed(found: Installed, keys: TrustedKeys) -> bool:
+    try:
+        return Installed.verified(found.folder, keys) == found
+    except (BundleError, KeyProblem, StoreProblem):
+        return False
 
 
 def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:

@@ -158,6 +158,14 @@ def test_a_damaged_bundle_is_mended_by_fetching_its_bad_files_alone(store, tmp_p
     assert verify(folder, TRUSTED) and not (folder / "stray.txt").exists()
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("?")])
+def test_a_signature_that_is_missing_or_damaged_is_mended_too(store, tmp_path, damage):
+    folder = get(store, tmp_path).installed.folder
+    damage(folder / "reports/release.json.minisig")
+    assert get(store, tmp_path).fetched.files == 0
+    assert verify(folder, TRUSTED)
+
+
 def test_rollback_puts_the_version_before_back_and_forth(store, tmp_path):
     get(store, tmp_path)
     pulled = get(store, tmp_path, "toy@candidate")
