@@ -31,6 +31,20 @@ def get(place, into, wanted="toy", keys=TRUSTED):
     return pull(Wanted.parse(wanted), store, into, keys)
 
 
+def pull_killed(store, into, at):
+    """A pull that dies when this share of the bytes has come."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(done: int, total: int) -> None:
+        if done >= at * total:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pull(Wanted.parse("toy"), FolderStore(store), into, TRUSTED, on_bytes=kill)
+
+
 def same(one, other):
     def contents(folder):
         return {
@@ -133,20 +147,20 @@ def test_a_connection_that_breaks_in_the_middle_of_a_file_goes_on_there(store, t
     assert pulled.fetched.bytes == sum(file.frame.size for file in pulled.installed.archive.files.values())
 
 
-def test_a_killed_pull_is_resumed_by_the_next(store, tmp_path, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done > total / 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        pull(Wanted.parse("toy"), FolderStore(store), tmp_path, TRUSTED, on_bytes=kill)
+def test_a_killed_pull_is_resumed_by_the_next(store, tmp_path):
+    pull_killed(store, tmp_path, at=0.5)
     assert not (tmp_path / "toy/cpu").exists()
     pulled = get(store, tmp_path)
     whole = sum(file.frame.size for file in pulled.installed.archive.files.values())
     assert 0 < pulled.fetched.bytes < whole * 0.6
+    assert verify(tmp_path / "toy/cpu", TRUSTED)
+
+
+def test_a_pull_that_was_killed_after_the_last_byte_asks_for_nothing(store, tmp_path):
+    pull_killed(store, tmp_path, at=1.0)
+    with served(store) as (url, server):
+        assert get(url, tmp_path).fetched.bytes == 0
+    assert not [path for path, _ in server.requests if path.endswith(".zst")]
     assert verify(tmp_path / "toy/cpu", TRUSTED)
 
 
