@@ -12,9 +12,8 @@ from exporter.release.errors import KeyProblem, StoreProblem
 from exporter.release.fetch import Fetched, OnBytes, Staging
 from exporter.release.installed import RELEASE, SIGNATURE, Installed, alone, keep_before, kept_before
 from exporter.release.keys import TrustedKeys
-from exporter.release.minisign import SUFFIX
 from exporter.release.names import Wanted
-from exporter.release.signed import parse_index, read_release
+from exporter.release.signed import parse_index, read_signed_release
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Index, rendered, sha256
 from exporter.release.stores import Store, read_document
 from exporter.swap import replacing
@@ -45,7 +44,7 @@ def pull(
     index = _newest_index(store, into / f".{wanted.name}.{INDEX_FILE}", keys)
     version, entry = index.resolve(wanted)
     path = f"{wanted.name}-{version}"
-    release = read_release(store, path, keys)
+    release, signature = read_signed_release(store, path, keys)
     if sha256(rendered(release)) != entry.release_sha256 or release.folder != path:
         raise BundleError(f"{path}/{RELEASE_FILE}: signed, but not the one that the index lists")
     name = release.bundle(bundle)
@@ -65,14 +64,13 @@ def pull(
             on_bytes or (lambda done, total: None),
         )
         fetched = staging.fill(here)
-        if not former or former.release != release:
-            keep_before(folder, former)
-        signature = read_document(store, f"{path}/{RELEASE_FILE}{SUFFIX}")
         with replacing(folder) as fresh:
             staging.give(fresh)
             write_atomically(fresh / RELEASE, rendered(release))
             write_atomically(fresh / SIGNATURE, signature)
             Installed.verified(fresh, keys)
+            if not former or former.release != release:
+                keep_before(folder, former)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return Pulled(Installed(folder, release, name), former, fetched)
 

@@ -202,6 +202,27 @@ def test_a_damaged_version_does_not_take_the_place_of_the_one_before(store, tmp_
         get(store, tmp_path, "toy@candidate")
 
 
+def test_a_pull_that_fails_late_keeps_the_version_before(store, tmp_path):
+    own = shutil.copytree(store, tmp_path / "store")
+    third = publish([write_releasable(tmp_path / "third", steps=5)], own / "toy-1.2.0", KEY, "next", "mit").release
+    get(own, tmp_path)
+    folder = get(own, tmp_path, "toy@candidate").installed.folder
+    staged = tmp_path / "toy/.cpu.pulling" / third.bundles["toy/cpu"].files["denoiser.onnx"].sha256
+    staged.parent.mkdir()
+    staged.write_bytes(b"?")
+    with pytest.raises(BundleError, match=r"denoiser\.onnx: changed"):
+        get(own, tmp_path, "toy@next")
+    assert Installed.verified(folder, TRUSTED).release.version == "1.1.0"
+    assert Installed.verified(folder.with_name("cpu.before"), TRUSTED).release.version == "1.0.0"
+    assert get(own, tmp_path, "toy@next").installed.release == third
+
+
+def test_a_signature_is_fetched_once(store, tmp_path):
+    with served(store) as (url, server):
+        get(url, tmp_path)
+    assert sum(path.endswith(".minisig") for path, _ in server.requests) == 1
+
+
 def test_a_bundle_that_was_built_here_is_kept_as_the_one_before(store, releasable, tmp_path):
     shutil.copytree(releasable, tmp_path / "toy/cpu")
     get(store, tmp_path)
