@@ -87,7 +87,7 @@ def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:
     content = read_document(store, INDEX_FILE)
     index = parse_index(content, keys, INDEX_FILE)
     if kept.is_file():
-        seen = parse_index(kept.read_bytes(), keys, str(kept))
+        seen = _seen_index(kept, keys)
         if seen.revision > index.revision:
             raise BundleError(
                 f"{INDEX_FILE}: revision {index.revision}, and {seen.revision} was seen here before: the store shows "
@@ -95,3 +95,14 @@ def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:
             )
     write_atomically(kept, content)
     return index
+
+
+def _seen_index(kept: Path, keys: TrustedKeys) -> Index:
+    """The index of the last pull. Raises KeyProblem or BundleError, with what to do about it."""
+    try:
+        return parse_index(kept.read_bytes(), keys, str(kept))
+    except (KeyProblem, BundleError) as error:
+        raise type(error)(
+            f"{error}\nThat is the index of the last pull into this folder. If it is damaged, or another publisher is "
+            f"meant from now on, delete {kept}; -o pulls into another folder"
+        ) from None

@@ -275,6 +275,20 @@ def test_an_index_older_than_the_one_seen_is_refused(store, releasable, tmp_path
         get(own, tmp_path / "pulled")
 
 
+def test_another_publisher_is_refused_until_the_index_seen_here_is_deleted(store, releasable, tmp_path):
+    publish([releasable], tmp_path / "other/toy-1.0.0", STRANGER, "stable", "mit")
+    stranger = TrustedKeys((PublicKey.of(STRANGER),), "the given keys")
+    get(store, tmp_path / "pulled")
+    seen = tmp_path / "pulled/.toy.index.json"
+    with pytest.raises(KeyProblem, match=rf"last pull .* another publisher .* delete {seen}; -o"):
+        get(tmp_path / "other", tmp_path / "pulled", keys=stranger)
+    seen.unlink()
+    assert get(tmp_path / "other", tmp_path / "pulled", keys=stranger).installed.release.version == "1.0.0"
+    seen.write_bytes(b"")
+    with pytest.raises(BundleError, match=f"delete {seen}"):
+        get(tmp_path / "other", tmp_path / "pulled", keys=stranger)
+
+
 def test_a_release_signed_but_not_listed_is_refused(store, tmp_path):
     """A mix of two signed states: the folder of one version under the name of another."""
     own = shutil.copytree(store, tmp_path / "store")
