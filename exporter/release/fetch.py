@@ -54,14 +54,14 @@ class Staging:
         """Where a whole file lies."""
         return self.folder / file.sha256
 
-    def fill(self, here: Iterable[Installed]) -> Fetched:
+    def fill(self, here: Iterable[Installed], room_besides: int = 0) -> Fetched:
         """Every file into the folder. Raises BundleError for bytes that are not those signed, StoreProblem.
 
-        `here`: bundles whose files are copied where their digests fit. A connection that breaks is tried again as long
-        as anything comes.
+        `here`: bundles whose files are copied where their digests fit. `room_besides`: bytes that will be needed on the
+        same disk for something else. A connection that breaks is tried again as long as anything comes.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._require_room()
+        self._require_room(room_besides)
         reused = self._reuse(here)
         wanted = left = self._missing()
         self._total = sum(file.frame.size - self._begun(file) for _, file in wanted)
@@ -166,10 +166,12 @@ class Staging:
             part.unlink(missing_ok=True)
         opened.replace(self.place(file))
 
-    def _require_room(self) -> None:
-        needed = sum(file.size for file in self.files.values()) + max(
-            (file.frame.size for file in self.files.values()), default=0
-        )
+    def _require_room(self, besides: int) -> None:
+        whole = sum(file.size for file in self.files.values())
+        places = {self.place(file) for file in self.files.values()}
+        staged = sum(place.stat().st_size for place in places if place.exists())
+        largest_frame = max((file.frame.size - self._begun(file) for _, file in self._missing()), default=0)
+        needed = whole - staged + largest_frame + besides
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise EnvironmentProblem(

@@ -86,14 +86,15 @@ def kept_before(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.before")
 
 
-def keep_before(folder: Path, former: Installed | None) -> None:
-    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once.
+def is_worth_keeping(folder: Path, former: Installed | None) -> bool:
+    """Whether what is in place may take the place of the version before: a release that is damaged is worth less."""
+    return folder.exists() and not (former and former.problems())
 
-    A release that is damaged is not kept: the one before it is worth more.
-    """
-    if folder.exists() and not (former and former.problems()):
-        with replacing(kept_before(folder)) as copy:
-            shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
+
+def keep_before(folder: Path) -> None:
+    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once."""
+    with replacing(kept_before(folder)) as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
 
 
 def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Installed]:

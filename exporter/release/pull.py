@@ -10,7 +10,7 @@ from exporter.bundle import require_replaceable, write_atomically
 from exporter.errors import BundleError
 from exporter.release.errors import KeyProblem, StoreProblem
 from exporter.release.fetch import Fetched, OnBytes, Staging
-from exporter.release.installed import RELEASE, SIGNATURE, Installed, alone, keep_before, kept_before
+from exporter.release.installed import RELEASE, SIGNATURE, Installed, alone, is_worth_keeping, keep_before, kept_before
 from exporter.release.keys import TrustedKeys
 from exporter.release.names import Wanted
 from exporter.release.signed import parse_index, read_signed_release
@@ -63,14 +63,15 @@ def pull(
             archive.files,
             on_bytes or (lambda done, total: None),
         )
-        fetched = staging.fill(here)
+        keeps = not (former and former.release == release) and is_worth_keeping(folder, former)
+        fetched = staging.fill(here, _size(folder) if keeps else 0)
         with replacing(folder) as fresh:
             staging.give(fresh)
             write_atomically(fresh / RELEASE, rendered(release))
             write_atomically(fresh / SIGNATURE, signature)
             Installed.verified(fresh, keys)
-            if not former or former.release != release:
-                keep_before(folder, former)
+            if keeps:
+                keep_before(folder)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return Pulled(Installed(folder, release, name), former, fetched)
 
@@ -80,6 +81,10 @@ def _is_as_signed(found: Installed, keys: TrustedKeys) -> bool:
         return Installed.verified(found.folder, keys) == found
     except (BundleError, KeyProblem, StoreProblem):
         return False
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:

@@ -308,11 +308,35 @@ def test_something_else_in_the_place_is_not_replaced(store, tmp_path):
     assert (tmp_path / "toy/cpu/thesis.txt").read_text() == "mine"
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(store, tmp_path, monkeypatch):
+def leave_room(monkeypatch, free):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: usage(1, 1, 0))
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: usage(1, 1, free))
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(store, tmp_path, monkeypatch):
+    leave_room(monkeypatch, 0)
     with pytest.raises(EnvironmentProblem, match="nothing was fetched"):
         get(store, tmp_path)
+
+
+def test_no_room_is_asked_for_what_was_fetched_before(store, tmp_path, monkeypatch):
+    pull_killed(store, tmp_path, at=1.0)
+    files = get(store, tmp_path / "other").installed.archive.files
+    last = max(files.values(), key=lambda file: file.frame.offset)
+    leave_room(monkeypatch, last.size)
+    assert get(store, tmp_path).fetched.bytes == 0
+
+
+def test_room_is_asked_for_the_copy_of_the_version_in_place(store, tmp_path, monkeypatch):
+    folder = get(store, tmp_path).installed.folder
+    files = get(store, tmp_path / "other", "toy@candidate").installed.archive.files.values()
+    new = sum(file.size for file in files) + max(file.frame.size for file in files)
+    in_place = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    leave_room(monkeypatch, new + in_place - 1)
+    with pytest.raises(EnvironmentProblem, match="nothing was fetched"):
+        get(store, tmp_path, "toy@candidate")
+    leave_room(monkeypatch, new + in_place)
+    assert get(store, tmp_path, "toy@candidate").fetched
 
 
 def test_two_pulls_at_once(store, tmp_path):
