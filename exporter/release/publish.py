@@ -15,8 +15,9 @@ from exporter.release.archive import write_archive
 from exporter.release.card import WeightsCard, write_card
 from exporter.release.errors import NotReleasable
 from exporter.release.gate import Proved, require_releasable
-from exporter.release.installed import RELEASE, SIGNATURE, alone
+from exporter.release.installed import RELEASE, SIGNATURE
 from exporter.release.keys import TrustedKeys
+from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX, PublicKey
 from exporter.release.names import split_folder
 from exporter.release.provenance import provenance

@@ -10,8 +10,9 @@ from exporter.bundle import require_replaceable, write_atomically
 from exporter.errors import BundleError
 from exporter.release.errors import KeyProblem, StoreProblem
 from exporter.release.fetch import Fetched, OnBytes, Staging
-from exporter.release.installed import RELEASE, SIGNATURE, Installed, alone, is_worth_keeping, keep_before, kept_before
+from exporter.release.installed import RELEASE, SIGNATURE, Installed, is_worth_keeping, keep_before, kept_before
 from exporter.release.keys import TrustedKeys
+from exporter.release.lock import alone
 from exporter.release.names import Wanted
 from exporter.release.signed import parse_index, read_signed_release
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Index, rendered, sha256
