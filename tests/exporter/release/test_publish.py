@@ -138,6 +138,16 @@ def test_a_pulled_bundle_can_be_released_again(store, tmp_path):
     assert published.release.bundles == pulled.installed.release.bundles
 
 
+def test_a_recipe_may_be_called_as_the_folder_of_reports(tmp_path):
+    bundle = write_releasable(tmp_path / "cpu")
+    write_manifest(bundle, read_manifest(bundle).model_copy(update={"name": "reports/cpu"}))
+    record(bundle, QUALITY)
+    published = publish([bundle], tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
+    assert "reports/cpu.intoto.json" in published.release.documents
+    assert "  reports/cpu.tar.zst\n" in (published.folder / "SHA256SUMS").read_text()
+    assert verify(tmp_path / "store", TRUSTED)
+
+
 def test_what_is_no_release_s_folder_or_not_releasable_leaves_nothing(releasable, tmp_path):
     with pytest.raises(NoSuchRelease):
         publish([releasable], tmp_path / "store/toy", KEY, "stable", "mit")
