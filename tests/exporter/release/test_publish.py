@@ -99,9 +99,10 @@ def test_a_stand_in_is_named_among_the_limits(tmp_path):
     )
 
 
-def test_an_unknown_licence_is_asked_for(releasable, tmp_path):
+@pytest.mark.parametrize("license", [None, " "])
+def test_an_unknown_licence_is_asked_for(releasable, tmp_path, license):
     with pytest.raises(NotReleasable, match="--license"):
-        publish([releasable], tmp_path / "store/toy-1.0.0", KEY, "stable")
+        publish([releasable], tmp_path / "store/toy-1.0.0", KEY, "stable", license)
     assert not (tmp_path / "store").exists()
 
 
