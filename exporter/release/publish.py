@@ -52,8 +52,8 @@ def publish(
     """Writes STORE/NAME-VERSION and lists it in STORE/index.json, where `channel` then stands for it.
 
     The same bundles and key give the same bytes. A version that is there is never changed: only the same content may be
-    released again, to move a channel. Raises NotReleasable, BundleError for a damaged bundle or a store whose index
-    this key did not sign, NoSuchRelease for a folder of another form.
+    released again, to move a channel. Raises NotReleasable, BundleError for a damaged bundle or index, KeyProblem for a
+    store whose index this key did not sign, NoSuchRelease for a folder of another form.
     """
     name, version = split_folder(folder.name)
     proved = require_releasable(bundles)
