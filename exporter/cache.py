@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from exporter.swap import exchange
 from exporter.toolchain import source_digest, versions
 
 ENVIRONMENT = "T3EXPORT_CACHE"
@@ -73,12 +74,14 @@ class Cache:
             entry = {"key": key, "step": step, "inputs": inputs, "files": _digests(temporary)}
             (temporary / _ENTRY).write_text(json.dumps(entry, sort_keys=True), encoding="utf-8")
             folder.parent.mkdir(exist_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
             try:
                 temporary.rename(folder)
             except OSError:
-                if not _is_whole(folder):
+                if not folder.exists():
                     raise
+                # A whole one is another process's, made meanwhile; somebody may be reading it.
+                if not _is_whole(folder):
+                    exchange(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return _read(folder), False

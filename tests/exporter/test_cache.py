@@ -33,6 +33,19 @@ def test_a_damaged_entry_is_made_again(cache):
     assert not hit and (again.folder / "file.txt").read_text() == "one"
 
 
+def test_what_another_process_made_meanwhile_stays(cache):
+    first = []
+
+    def make(folder):
+        first.append(cache.get("trace", {}, write("one"))[0])
+        write("one")(folder)
+
+    entry, hit = cache.get("trace", {}, make)
+    # `used` is the time of its file: it is the first one's.
+    assert not hit and entry == first[0]
+    assert not list(cache.folder.glob(".making-*"))
+
+
 def test_a_failed_step_leaves_nothing(cache):
     def fail(folder):
         (folder / "half").write_text("x")

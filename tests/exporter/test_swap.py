@@ -37,7 +37,9 @@ def test_what_a_killed_process_left_is_deleted(tmp_path):
     assert content(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("name", [".out.notes.d", ".out.999999999.notes", ".out.999999999.building.d", ".out.old.building"])
+@pytest.mark.parametrize(
+    "name", [".out.notes.d", ".out.999999999.notes", ".out.999999999.building.d", ".out.old.building"]
+)
 def test_what_others_called_alike_stays(tmp_path, name):
     (tmp_path / name).mkdir()
     with replacing(tmp_path / "out"):
