@@ -20,6 +20,7 @@ from exporter.swap import exchange, replacing
 # Among the reports, which are no part of the bundle's digest.
 RELEASE = f"{REPORTS}/{RELEASE_FILE}"
 SIGNATURE = RELEASE + SUFFIX
+_BEFORE = ".before"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,13 @@ class Installed:
 
 def kept_before(folder: Path) -> Path:
     """Where the version before lies."""
-    return folder.with_name(f"{folder.name}.before")
+    return folder.with_name(f"{folder.name}{_BEFORE}")
+
+
+def pulled_into(into: Path) -> list[Path]:
+    """The folders of all bundles below `into`, also of those of which nothing but the version before is left."""
+    found = [path.parent.parent for path in into.glob(f"*/*/{RELEASE}")]
+    return sorted({folder.with_name(folder.name.removesuffix(_BEFORE)) for folder in found})
 
 
 def is_worth_keeping(folder: Path, former: Installed | None) -> bool:
