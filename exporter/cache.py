@@ -16,10 +16,14 @@ from typing import Any
 
 import psutil
 
+from exporter.swap import exchange
 from exporter.toolchain import source_digest, versions
 
 ENVIRONMENT = "T3EXPORT_CACHE"
 _ENTRY = "entry.json"
+_KEY = "[0-9a-f]" * 64
+# What comes of reading an entry.json that is missing, cut short or something else.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -73,30 +77,36 @@ class Cache:
             entry = {"key": key, "step": step, "inputs": inputs, "files": _digests(temporary)}
             (temporary / _ENTRY).write_text(json.dumps(entry, sort_keys=True), encoding="utf-8")
             folder.parent.mkdir(exist_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
             try:
                 temporary.rename(folder)
             except OSError:
-                if not _is_whole(folder):
+                if not folder.exists():
                     raise
+                # A whole one is another process's, made meanwhile; somebody may be reading it.
+                if not _is_whole(folder):
+                    exchange(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return _read(folder), False
 
     def entries(self) -> list[Entry]:
-        """All entries, the latest used first."""
-        folders = [path.parent for path in self.folder.glob(f"??/*/{_ENTRY}")]
-        return sorted((_read(folder) for folder in folders), key=lambda entry: (-entry.used, entry.key))
+        """All entries that can be read, the latest used first."""
+        found = [entry for folder in self._folders() if (entry := _find(folder))]
+        return sorted(found, key=lambda entry: (-entry.used, entry.key))
 
     def prune(self, keep_bytes: int = 0, older_than_days: float = 0.0) -> list[Entry]:
-        """Delete the entries longest unused until at most `keep_bytes` are left, and what killed builds left behind.
+        """Delete the entries longest unused until at most `keep_bytes` are left.
 
-        Entries used within `older_than_days` stay. Returns what was deleted.
+        Entries used within `older_than_days` stay. Returns what was deleted; what cannot be read, and what killed
+        builds left behind, is deleted besides.
         """
         now = time.time()
         for path in self.folder.glob(".making-*"):
             if now - path.stat().st_mtime > 86400:
                 shutil.rmtree(path, ignore_errors=True)
+        for folder in self._folders():
+            if _find(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
         kept, deleted = 0, []
         for entry in self.entries():
             kept += entry.size
@@ -104,6 +114,9 @@ class Cache:
                 shutil.rmtree(entry.folder, ignore_errors=True)
                 deleted.append(entry)
         return deleted
+
+    def _folders(self) -> list[Path]:
+        return [path.parent for path in self.folder.glob(f"??/{_KEY}/{_ENTRY}")]
 
 
 def step_key(step: str, inputs: Mapping[str, Any]) -> str:
@@ -122,13 +135,27 @@ def _digests(folder: Path) -> dict[str, str]:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        wanted = json.loads((folder / _ENTRY).read_text(encoding="utf-8"))["files"]
-        return bool(wanted == _digests(folder))
-    except (OSError, ValueError, KeyError):
+        _, _, files = _described(folder)
+        return bool(files == _digests(folder))
+    except _DAMAGED:
         return False
 
 
+def _find(folder: Path) -> Entry | None:
+    """The entry in a folder; None where it cannot be read."""
+    try:
+        return _read(folder)
+    except _DAMAGED:
+        return None
+
+
 def _read(folder: Path) -> Entry:
-    entry = json.loads((folder / _ENTRY).read_text(encoding="utf-8"))
+    key, step, _ = _described(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Entry(entry["key"], entry["step"], folder, size, (folder / _ENTRY).stat().st_mtime)
+    return Entry(key, step, folder, size, (folder / _ENTRY).stat().st_mtime)
+
+
+def _described(folder: Path) -> tuple[str, str, dict[str, str]]:
+    """Key, step and files of an entry. Raises one of `_DAMAGED`."""
+    described = json.loads((folder / _ENTRY).read_text(encoding="utf-8"))
+    return described["key"], described["step"], described["files"]

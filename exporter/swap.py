@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -62,10 +63,11 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _delete_abandoned(folder: Path) -> None:
-    for path in folder.parent.glob(f".{folder.name}.*.*"):
-        process = path.name.removeprefix(f".{folder.name}.").split(".")[0]
-        if not (process.isdecimal() and psutil.pid_exists(int(process))):
-            if path.suffix == ".replaced" and not folder.exists():
+    made_here = re.compile(rf"\.{re.escape(folder.name)}\.([0-9]+)\.(building|replaced)")
+    for path in list(folder.parent.iterdir()):
+        found = made_here.fullmatch(path.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            if found[2] == "replaced" and not folder.exists():
                 path.rename(folder)
             else:
                 shutil.rmtree(path, ignore_errors=True)

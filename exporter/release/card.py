@@ -36,7 +36,7 @@ class WeightsCard:
         if folder and (folder / "README.md").is_file():
             text = (folder / "README.md").read_text(encoding="utf-8")
         front, body = _split(text)
-        named = license or str(front.get("license") or "")
+        named = (license or str(front.get("license") or "")).strip()
         if not named:
             raise NotReleasable(
                 "not released: the licence of the weights is not known; name it with --license, as in --license mit"

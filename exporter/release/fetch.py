@@ -10,7 +10,9 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,14 +54,14 @@ class Staging:
         """Where a whole file lies."""
         return self.folder / file.sha256
 
-    def fill(self, here: Iterable[Installed]) -> Fetched:
+    def fill(self, here: Iterable[Installed], room_besides: int = 0) -> Fetched:
         """Every file into the folder. Raises BundleError for bytes that are not those signed, StoreProblem.
 
-        `here`: bundles whose files are copied where their digests fit. A connection that breaks is tried again as long
-        as anything comes.
+        `here`: bundles whose files are copied where their digests fit. `room_besides`: bytes that will be needed on the
+        same disk for something else. A connection that breaks is tried again as long as anything comes.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._require_room()
+        self._require_room(room_besides)
         reused = self._reuse(here)
         wanted = left = self._missing()
         self._total = sum(file.frame.size - self._begun(file) for _, file in wanted)
@@ -131,8 +133,9 @@ class Staging:
         return self.folder / f"{file.frame.sha256}.part"
 
     def _fetch(self, run: list[tuple[str, ReleasedFile]]) -> None:
-        start = run[0][1].frame.offset + self._begun(run[0][1])
-        with self.store.open(self.archive, start, run[-1][1].frame.end) as stream:
+        start, end = run[0][1].frame.offset + self._begun(run[0][1]), run[-1][1].frame.end
+        # A process that was killed before it unpacked leaves a run whose bytes are all here.
+        with self.store.open(self.archive, start, end) if start < end else nullcontext(BytesIO()) as stream:
             for name, file in run:
                 self._receive(stream, file)
                 self._unpack(name, file)
@@ -163,10 +166,12 @@ class Staging:
             part.unlink(missing_ok=True)
         opened.replace(self.place(file))
 
-    def _require_room(self) -> None:
-        needed = sum(file.size for file in self.files.values()) + max(
-            (file.frame.size for file in self.files.values()), default=0
-        )
+    def _require_room(self, besides: int) -> None:
+        whole = sum(file.size for file in self.files.values())
+        places = {self.place(file) for file in self.files.values()}
+        staged = sum(place.stat().st_size for place in places if place.exists())
+        largest_frame = max((file.frame.size - self._begun(file) for _, file in self._missing()), default=0)
+        needed = whole - staged + largest_frame + besides
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise EnvironmentProblem(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter.bundle import REPORTS, Manifest, bundle_digest, require_whole, sha256_of
+from exporter.bundle import Manifest, bundle_digest, require_whole, sha256_of
 from exporter.release.errors import NotReleasable
 
 # Weights under these names were made for tests; the second kind is trained weights with injected outliers.
@@ -46,7 +46,7 @@ def require_releasable(folders: Iterable[Path]) -> list[Proved]:
     names = [manifest.name for manifest in manifests.values()]
     if len(set(names)) != len(names):
         raise NotReleasable(f"not released: two bundles are called the same, of {', '.join(sorted(names))}")
-    return [Proved(folder, manifest, _report(folder)) for folder, manifest in manifests.items()]
+    return [Proved(folder, manifest, _report(folder, manifest)) for folder, manifest in manifests.items()]
 
 
 def _refusal(folder: Path, manifest: Manifest) -> str:
@@ -70,6 +70,7 @@ def _refusal(folder: Path, manifest: Manifest) -> str:
     return ""
 
 
-def _report(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / REPORTS / "report.json").read_text(encoding="utf-8"))
+def _report(folder: Path, manifest: Manifest) -> dict[str, Any]:
+    assert manifest.validation is not None
+    found: dict[str, Any] = json.loads((folder / manifest.validation.report).read_text(encoding="utf-8"))
     return found

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from exporter.bundle import REPORTS, bundle_digest, read_manifest, sha256_of
-from exporter.errors import BundleError, EnvironmentProblem
+from exporter.errors import BundleError
 from exporter.release.errors import NoSuchRelease
 from exporter.release.keys import TrustedKeys
+from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX
 from exporter.release.signed import read_release
 from exporter.release.statement import RELEASE_FILE, Archive, Release, parsed
@@ -25,8 +20,7 @@ from exporter.swap import exchange, replacing
 # Among the reports, which are no part of the bundle's digest.
 RELEASE = f"{REPORTS}/{RELEASE_FILE}"
 SIGNATURE = RELEASE + SUFFIX
-# Between making a lock and writing into it whose it is.
-SECONDS_TO_SIGN = 10.0
+_BEFORE = ".before"
 
 
 @dataclass(frozen=True)
@@ -83,17 +77,24 @@ class Installed:
 
 def kept_before(folder: Path) -> Path:
     """Where the version before lies."""
-    return folder.with_name(f"{folder.name}.before")
+    return folder.with_name(f"{folder.name}{_BEFORE}")
 
 
-def keep_before(folder: Path, former: Installed | None) -> None:
-    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once.
+def pulled_into(into: Path) -> list[Path]:
+    """The folders of all bundles below `into`, also of those of which nothing but the version before is left."""
+    found = [path.parent.parent for path in into.glob(f"*/*/{RELEASE}")]
+    return sorted({folder.with_name(folder.name.removesuffix(_BEFORE)) for folder in found})
 
-    A release that is damaged is not kept: the one before it is worth more.
-    """
-    if folder.exists() and not (former and former.problems()):
-        with replacing(kept_before(folder)) as copy:
-            shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
+
+def is_worth_keeping(folder: Path, former: Installed | None) -> bool:
+    """Whether what is in place may take the place of the version before: a release that is damaged is worth less."""
+    return folder.exists() and not (former and former.problems())
+
+
+def keep_before(folder: Path) -> None:
+    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once."""
+    with replacing(kept_before(folder)) as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
 
 
 def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Installed]:
@@ -111,38 +112,6 @@ def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Instal
         else:
             before.rename(folder)
         return former, Installed.verified(folder, keys)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keeps a second process from changing the same folder. Raises EnvironmentProblem where one is at it."""
-    lock = folder.with_name(f".{folder.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        try:
-            handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            break
-        except FileExistsError:
-            if holder := _holder(lock):
-                raise EnvironmentProblem(f"{folder}: {holder} is changing it; try again later") from None
-            lock.unlink(missing_ok=True)
-    try:
-        os.write(handle, str(os.getpid()).encode())
-        os.close(handle)
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _holder(lock: Path) -> str:
-    """Who holds a lock; empty where that process is gone."""
-    try:
-        process, age = lock.read_text(), time.time() - lock.stat().st_mtime
-    except OSError:
-        return ""
-    if process.isdecimal():
-        return f"process {process}" if psutil.pid_exists(int(process)) else ""
-    return "another process" if age < SECONDS_TO_SIGN else ""
 
 
 def _is_folder(path: Path) -> bool:

@@ -28,8 +28,14 @@ SECRET_SUFFIX, PUBLIC_SUFFIX = ".key", ".pub"
 def make_key(path: Path) -> PublicKey:
     """Writes a new secret key, readable by its owner alone, and the public one beside it with the suffix .pub.
 
-    The secret key is encrypted where $T3EXPORT_KEY_PASSWORD is set. Raises KeyProblem where either file is there.
+    The secret key is encrypted where $T3EXPORT_KEY_PASSWORD is set. Raises KeyProblem where either file is there, or
+    both would be one.
     """
+    if path.suffix.lower() == PUBLIC_SUFFIX:
+        raise KeyProblem(
+            f"{path}: the public key gets the suffix {PUBLIC_SUFFIX}; name the secret one otherwise, as in "
+            f"{path.with_suffix(SECRET_SUFFIX)}"
+        )
     public = path.with_suffix(PUBLIC_SUFFIX)
     for file in (path, public):
         if file.exists():

@@ -10,13 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 import exporter
-from exporter.bundle import bundle_digest, list_files, sha256_of, write_atomically
+from exporter.bundle import FilePart, bundle_digest, sha256_of, write_atomically
 from exporter.release.archive import write_archive
 from exporter.release.card import WeightsCard, write_card
 from exporter.release.errors import NotReleasable
 from exporter.release.gate import Proved, require_releasable
-from exporter.release.installed import RELEASE, SIGNATURE, alone
+from exporter.release.installed import RELEASE, SIGNATURE
 from exporter.release.keys import TrustedKeys
+from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX, PublicKey
 from exporter.release.names import split_folder
 from exporter.release.provenance import provenance
@@ -51,8 +52,8 @@ def publish(
     """Writes STORE/NAME-VERSION and lists it in STORE/index.json, where `channel` then stands for it.
 
     The same bundles and key give the same bytes. A version that is there is never changed: only the same content may be
-    released again, to move a channel. Raises NotReleasable, BundleError for a damaged bundle or a store whose index
-    this key did not sign, NoSuchRelease for a folder of another form.
+    released again, to move a channel. Raises NotReleasable, BundleError for a damaged bundle or index, KeyProblem for a
+    store whose index this key did not sign, NoSuchRelease for a folder of another form.
     """
     name, version = split_folder(folder.name)
     proved = require_releasable(bundles)
@@ -89,10 +90,10 @@ def _write(
     card = write_card(name, version, proved, weights, PublicKey.of(key).name)
     write_atomically(folder / CARD, card.encode())
     write_atomically(folder / BILL, bill_of_materials(name, version, proved, archives, weights.license))
-    sums = "".join(f"{part.sha256}  {file}\n" for file, part in list_files(folder).items())
+    sums = "".join(f"{part.sha256}  {file}\n" for file, part in _files(folder).items())
     write_atomically(folder / CHECKSUMS, sums.encode())
     packed = {archive.file for archive in archives.values()}
-    documents = {file: part for file, part in list_files(folder).items() if file not in packed}
+    documents = {file: part for file, part in _files(folder).items() if file not in packed}
     try:
         release = Release(name=name, version=version, bundles=archives, documents=documents)
     except ValidationError as error:
@@ -120,6 +121,12 @@ def _pack(bundle: Proved, folder: Path) -> Archive:
         target=str(bundle.manifest.target["name"]),
         files=files,
     )
+
+
+def _files(folder: Path) -> dict[str, FilePart]:
+    """Digest and size of every file of a release; `list_files` leaves out what a bundle does not count."""
+    named = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: FilePart(sha256=sha256_of(path), size=path.stat().st_size) for name, path in named.items()}
 
 
 def _weights_card(proved: Sequence[Proved], license: str | None) -> WeightsCard:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from exporter.bundle import require_replaceable, write_atomically
 from exporter.errors import BundleError
+from exporter.release.errors import KeyProblem, StoreProblem
 from exporter.release.fetch import Fetched, OnBytes, Staging
-from exporter.release.installed import RELEASE, SIGNATURE, Installed, alone, keep_before, kept_before
+from exporter.release.installed import RELEASE, SIGNATURE, Installed, is_worth_keeping, keep_before, kept_before
 from exporter.release.keys import TrustedKeys
-from exporter.release.minisign import SUFFIX
+from exporter.release.lock import alone
 from exporter.release.names import Wanted
-from exporter.release.signed import parse_index, read_release
+from exporter.release.signed import parse_index, read_signed_release
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Index, rendered, sha256
 from exporter.release.stores import Store, read_document
 from exporter.swap import replacing
@@ -44,7 +45,7 @@ def pull(
     index = _newest_index(store, into / f".{wanted.name}.{INDEX_FILE}", keys)
     version, entry = index.resolve(wanted)
     path = f"{wanted.name}-{version}"
-    release = read_release(store, path, keys)
+    release, signature = read_signed_release(store, path, keys)
     if sha256(rendered(release)) != entry.release_sha256 or release.folder != path:
         raise BundleError(f"{path}/{RELEASE_FILE}: signed, but not the one that the index lists")
     name = release.bundle(bundle)
@@ -52,8 +53,8 @@ def pull(
     require_replaceable(folder)
     with alone(folder):
         former = Installed.find(folder, name)
-        if former and former.release == release and not former.problems():
-            return Pulled(Installed.verified(folder, keys), former, None)
+        if former and former.release == release and _is_as_signed(former, keys):
+            return Pulled(former, former, None)
         here = [one for one in (former, Installed.find(kept_before(folder), name)) if one]
         archive = release.bundles[name]
         staging = Staging(
@@ -63,17 +64,28 @@ def pull(
             archive.files,
             on_bytes or (lambda done, total: None),
         )
-        fetched = staging.fill(here)
-        if not former or former.release != release:
-            keep_before(folder, former)
-        signature = read_document(store, f"{path}/{RELEASE_FILE}{SUFFIX}")
+        keeps = not (former and former.release == release) and is_worth_keeping(folder, former)
+        fetched = staging.fill(here, _size(folder) if keeps else 0)
         with replacing(folder) as fresh:
             staging.give(fresh)
             write_atomically(fresh / RELEASE, rendered(release))
             write_atomically(fresh / SIGNATURE, signature)
             Installed.verified(fresh, keys)
+            if keeps:
+                keep_before(folder)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return Pulled(Installed(folder, release, name), former, fetched)
+
+
+def _is_as_signed(found: Installed, keys: TrustedKeys) -> bool:
+    try:
+        return Installed.verified(found.folder, keys) == found
+    except (BundleError, KeyProblem, StoreProblem):
+        return False
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:
@@ -81,7 +93,7 @@ def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:
     content = read_document(store, INDEX_FILE)
     index = parse_index(content, keys, INDEX_FILE)
     if kept.is_file():
-        seen = parse_index(kept.read_bytes(), keys, str(kept))
+        seen = _seen_index(kept, keys)
         if seen.revision > index.revision:
             raise BundleError(
                 f"{INDEX_FILE}: revision {index.revision}, and {seen.revision} was seen here before: the store shows "
@@ -89,3 +101,14 @@ def _newest_index(store: Store, kept: Path, keys: TrustedKeys) -> Index:
             )
     write_atomically(kept, content)
     return index
+
+
+def _seen_index(kept: Path, keys: TrustedKeys) -> Index:
+    """The index of the last pull. Raises KeyProblem or BundleError, with what to do about it."""
+    try:
+        return parse_index(kept.read_bytes(), keys, str(kept))
+    except (KeyProblem, BundleError) as error:
+        raise type(error)(
+            f"{error}\nThat is the index of the last pull into this folder. If it is damaged, or another publisher is "
+            f"meant from now on, delete {kept}; -o pulls into another folder"
+        ) from None

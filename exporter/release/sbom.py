@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -11,10 +12,13 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
+from license_expression import ExpressionError, LicenseSymbol, get_spdx_licensing
 from packageurl import PackageURL
 
 from exporter.release.gate import Proved
 from exporter.release.statement import Archive
+
+_REFERENCE = "LicenseRef-"
 
 
 def bill_of_materials(
@@ -83,8 +87,16 @@ def _packages(bundle: Proved) -> list[Component]:
 
 
 def _spdx(license: str) -> str:
-    """The hub writes 'apache-2.0', SPDX 'Apache-2.0'."""
-    from license_expression import get_spdx_licensing
+    """An SPDX expression: the hub writes 'apache-2.0', SPDX 'Apache-2.0'; what SPDX does not know is a LicenseRef."""
+    licensing = get_spdx_licensing()
+    try:
+        expression = licensing.parse(license, strict=True)
+    except ExpressionError:
+        return _reference(license)
+    unknown = licensing.unknown_license_symbols(expression)
+    return str(expression.subs({symbol: LicenseSymbol(_reference(symbol.key)) for symbol in unknown}))
 
-    known = {symbol.key.lower(): symbol.key for symbol in get_spdx_licensing().known_symbols.values()}
-    return known.get(license.lower(), f"LicenseRef-{license}")
+
+def _reference(license: str) -> str:
+    """A name of one's own, in the letters that SPDX allows."""
+    return _REFERENCE + re.sub(r"[^A-Za-z0-9.-]+", "-", license.removeprefix(_REFERENCE))

@@ -20,18 +20,23 @@ def release_signature(release: Release, key: Ed25519PrivateKey) -> str:
     return sign(key, rendered(release), f"t3export release {release.name} {release.version}")
 
 
-def read_release(store: Store, folder: str, keys: TrustedKeys, name: str = RELEASE_FILE) -> Release:
-    """The verified release.json of a folder in a store ('' for the store itself).
+def read_release(store: Store, folder: str, keys: TrustedKeys) -> Release:
+    """The verified release.json of a folder in a store ('' for the store itself). Raises as `read_signed_release`."""
+    return read_signed_release(store, folder, keys)[0]
+
+
+def read_signed_release(store: Store, folder: str, keys: TrustedKeys) -> tuple[Release, bytes]:
+    """The verified release.json of a folder in a store ('' for the store itself), and the file of its signature.
 
     Raises KeyProblem for a stranger's signature, BundleError for a changed or hostile document, StoreProblem.
     """
-    path = f"{folder}/{name}" if folder else name
-    content = read_document(store, path)
-    keys.verify(content, _text(read_document(store, path + SUFFIX), path + SUFFIX), path)
+    path = f"{folder}/{RELEASE_FILE}" if folder else RELEASE_FILE
+    content, signature = read_document(store, path), read_document(store, path + SUFFIX)
+    keys.verify(content, _text(signature, path + SUFFIX), path)
     release = parsed(Release, content, path)
     if rendered(release) != content:
         raise BundleError(f"{path}: not written by `t3export release`")
-    return release
+    return release, signature
 
 
 def write_index(folder: Path, index: Index, key: Ed25519PrivateKey) -> None:
@@ -45,7 +50,7 @@ def write_index(folder: Path, index: Index, key: Ed25519PrivateKey) -> None:
 
 
 def read_index(store: Store, keys: TrustedKeys) -> Index:
-    """The verified index of a store. Raises as `read_release`."""
+    """The verified index of a store. Raises as `read_signed_release`."""
     return parse_index(read_document(store, INDEX_FILE), keys, INDEX_FILE)
 
 

@@ -29,7 +29,7 @@ class Verified:
 
 
 def verify(path: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None) -> Verified:
-    """Holds every byte below a path to its signature.
+    """Holds every byte below a path to its signature; in a store hidden entries may lie, which no pull reads.
 
     Raises KeyProblem for a signature that is not trusted, BundleError that names what was changed, or for something
     that was never signed.
@@ -76,16 +76,29 @@ def verify_release(folder: Path, keys: TrustedKeys, on_file: OnFile = lambda nam
 
 
 def _verify_store(path: Path, keys: TrustedKeys, on_file: OnFile) -> Verified:
-    index, names, files = read_index(FolderStore(path), keys), [], 0
+    # Looked at before the index: a release that is published meanwhile is no stranger.
+    present = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+    index, releases = read_index(FolderStore(path), keys), {}
     for name, versions in sorted(index.releases.items()):
         for version, entry in sorted(versions.items()):
             folder = path / f"{name}-{version}"
-            release = verify_release(folder, keys, on_file)
+            release = releases[folder.name] = verify_release(folder, keys, on_file)
             if sha256(rendered(release)) != entry.release_sha256 or release.folder != folder.name:
                 raise BundleError(f"{folder}: signed, but not the release that {INDEX_FILE} lists")
-            names.append(release.folder)
-            files += len(release.files)
-    return Verified("store", tuple(names), files)
+    # The hub shows the card of the newest release above the releases.
+    signed = {file.sha256 for release in releases.values() for file in release.documents.values()}
+    strangers = [name for name in sorted(present - {INDEX_FILE, *releases}) if not _is_one_of(path / name, signed)]
+    if strangers:
+        raise BundleError(
+            f"{path}: more than what was signed\n  "
+            + "\n  ".join(f"{name}: not listed in {INDEX_FILE}" for name in strangers)
+            + "\nDelete them; a release whose publishing was cut short is listed by `t3export release` once more"
+        )
+    return Verified("store", tuple(releases), sum(len(release.files) for release in releases.values()))
+
+
+def _is_one_of(path: Path, digests: set[str]) -> bool:
+    return path.is_file() and not path.is_symlink() and sha256_of(path) in digests
 
 
 def _verify_archive(path: Path, archive: Archive) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from exporter.release.installed import Installed, roll_back
+from exporter.release.installed import Installed, pulled_into, roll_back
 from exporter.release.keys import TrustedKeys
 from exporter.release.names import Wanted
 from exporter.release.pull import Pulled, pull
@@ -76,10 +76,10 @@ def command(
 
 def _place(into: Path, bundle: str | None) -> Path:
     """The one pulled bundle that is meant."""
-    found = sorted(path.parent.parent for path in into.glob("*/*/reports/release.json"))
-    fitting = [f for f in found if not f.name.endswith(".before") and _is_asked(f, into, bundle)]
+    found = pulled_into(into)
+    fitting = [folder for folder in found if _is_asked(folder, into, bundle)]
     if len(fitting) != 1:
-        there = ", ".join(f.relative_to(into).as_posix() for f in found if not f.name.endswith(".before")) or "none"
+        there = ", ".join(folder.relative_to(into).as_posix() for folder in found) or "none"
         raise click.UsageError(f"which of the bundles in {into}? Name one with --bundle; there are: {there}")
     return fitting[0]
 

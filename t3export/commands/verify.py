@@ -20,8 +20,9 @@ from t3export.output import print_json, progress_bar, results
 def command(path: Path, trusted: tuple[str, ...], as_json: bool) -> None:
     """Hold PATH to its publisher's signature: a store of releases, one release, or a pulled bundle.
 
-    Every byte counts, those of files inside the archives too. Exit code 4 and the names of what was changed, is missing
-    or does not belong there; 2 for a signature of a key that is not trusted.
+    Every byte counts, those of files inside the archives too; only hidden files beside a store's index do not. Exit
+    code 4 and the names of what was changed, is missing or does not belong there; 2 for a signature of a key that is
+    not trusted.
 
     \b
     Examples:

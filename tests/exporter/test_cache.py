@@ -33,6 +33,40 @@ def test_a_damaged_entry_is_made_again(cache):
     assert not hit and (again.folder / "file.txt").read_text() == "one"
 
 
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"files": {}}', "\x00"])
+def test_an_entry_whose_description_is_damaged_is_left_out_made_again_and_pruned(cache, text):
+    whole, _ = cache.get("whole", {}, write("one"))
+    damaged, _ = cache.get("damaged", {}, write("two"))
+    (damaged.folder / "entry.json").write_text(text)
+    assert [entry.step for entry in cache.entries()] == ["whole"]
+    again, hit = cache.get("damaged", {}, write("two"))
+    assert not hit and {entry.step for entry in cache.entries()} == {"whole", "damaged"}
+    (again.folder / "entry.json").write_text(text)
+    assert cache.prune(keep_bytes=whole.size) == []
+    assert not again.folder.exists() and whole.folder.exists()
+
+
+def test_prune_deletes_nothing_that_is_no_entry(cache):
+    other = cache.folder / "go" / "src"
+    other.mkdir(parents=True)
+    (other / "entry.json").write_text("{}")
+    cache.prune()
+    assert (other / "entry.json").exists()
+
+
+def test_what_another_process_made_meanwhile_stays(cache):
+    first = []
+
+    def make(folder):
+        first.append(cache.get("trace", {}, write("one"))[0])
+        write("one")(folder)
+
+    entry, hit = cache.get("trace", {}, make)
+    # `used` is the time of its file: it is the first one's.
+    assert not hit and entry == first[0]
+    assert not list(cache.folder.glob(".making-*"))
+
+
 def test_a_failed_step_leaves_nothing(cache):
     def fail(folder):
         (folder / "half").write_text("x")

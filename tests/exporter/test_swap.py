@@ -37,6 +37,26 @@ def test_what_a_killed_process_left_is_deleted(tmp_path):
     assert content(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize(
+    "name", [".out.notes.d", ".out.999999999.notes", ".out.999999999.building.d", ".out.old.building"]
+)
+def test_what_others_called_alike_stays(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with replacing(tmp_path / "out"):
+        pass
+    assert content(tmp_path) == sorted([name, "out"])
+
+
+@pytest.mark.parametrize("name", ["out[1]", "o*t", "o?t"])
+def test_a_name_means_itself_alone(tmp_path, name):
+    own, other = tmp_path / f".{name}.999999999.building", tmp_path / ".out.999999999.building"
+    own.mkdir()
+    other.mkdir()
+    with replacing(tmp_path / name):
+        pass
+    assert content(tmp_path) == sorted([other.name, name])
+
+
 def test_a_folder_set_aside_by_a_killed_process_comes_back(tmp_path):
     """Where the system cannot exchange two folders, a kill can come between the two renames."""
     aside = tmp_path / ".out.999999999.replaced"

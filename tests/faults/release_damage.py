@@ -42,8 +42,6 @@ def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
 
 
 def _with_another(root: Path, path: Path) -> str:
-    if path.parent == root and (root / "index.json").exists():
-        path = next(path for path in root.rglob("README.md"))
     other = path.with_name("another")
     other.write_bytes(b"?")
     try:

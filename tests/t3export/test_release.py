@@ -57,6 +57,19 @@ def test_release_pull_run_upgrade_and_roll_back(
     assert "as signed" in capsys.readouterr().out
 
 
+def test_a_bundle_that_was_lost_is_rolled_back_to_the_version_before(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for version in ("toy", "toy@candidate"):
+        assert pull(world, tmp_path, version, "--from", str(world / "store")) == 0
+    shutil.rmtree(tmp_path / "toy/cpu")
+    capsys.readouterr()
+    assert pull(world, tmp_path, "toy", "--rollback") == 0
+    now = said(capsys)
+    assert (now["bundle"], now["release"], now["before"]) == (str(tmp_path / "toy/cpu"), "toy-1.0.0", None)
+    assert [path.name for path in (tmp_path / "toy").iterdir()] == ["cpu"]
+
+
 def test_an_interrupted_pull_says_how_to_go_on(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

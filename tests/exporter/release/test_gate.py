@@ -69,6 +69,15 @@ def test_quality_has_to_be_measured(bundle):
     assert "without --no-quality" in refused(bundle)
 
 
+def test_the_report_that_is_read_is_the_one_that_was_verified(bundle):
+    verdict = read_manifest(bundle).validation
+    (bundle / verdict.report).rename(bundle / "reports/other.json")
+    (bundle / verdict.report).write_text("{}")
+    record_verdict(bundle, verdict.model_copy(update={"report": "reports/other.json"}))
+    (proved,) = require_releasable([bundle])
+    assert proved.quality["status"] == "passed"
+
+
 def test_an_edited_report_is_refused(bundle):
     report = bundle / "reports/report.json"
     report.write_text(report.read_text().replace("87.5", "99.9"))

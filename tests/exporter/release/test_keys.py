@@ -25,6 +25,13 @@ def test_a_key_is_never_overwritten(tmp_path):
     assert (tmp_path / "release.key").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["release.pub", "release.PUB"])
+def test_the_secret_key_is_not_called_as_the_public_one(tmp_path, name):
+    with pytest.raises(KeyProblem, match=r"name the secret one otherwise, as in .*release\.key"):
+        make_key(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_encrypted_key_wants_its_password(tmp_path, monkeypatch):
     monkeypatch.setenv("T3EXPORT_KEY_PASSWORD", "correct horse")
     public = make_key(tmp_path / "release.key")

@@ -99,9 +99,10 @@ def test_a_stand_in_is_named_among_the_limits(tmp_path):
     )
 
 
-def test_an_unknown_licence_is_asked_for(releasable, tmp_path):
+@pytest.mark.parametrize("license", [None, " "])
+def test_an_unknown_licence_is_asked_for(releasable, tmp_path, license):
     with pytest.raises(NotReleasable, match="--license"):
-        publish([releasable], tmp_path / "store/toy-1.0.0", KEY, "stable")
+        publish([releasable], tmp_path / "store/toy-1.0.0", KEY, "stable", license)
     assert not (tmp_path / "store").exists()
 
 
@@ -136,6 +137,16 @@ def test_a_pulled_bundle_can_be_released_again(store, tmp_path):
     pulled = pull(Wanted.parse("toy"), FolderStore(store), tmp_path / "pulled", TRUSTED)
     published = publish([pulled.installed.folder], tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
     assert published.release.bundles == pulled.installed.release.bundles
+
+
+def test_a_recipe_may_be_called_as_the_folder_of_reports(tmp_path):
+    bundle = write_releasable(tmp_path / "cpu")
+    write_manifest(bundle, read_manifest(bundle).model_copy(update={"name": "reports/cpu"}))
+    record(bundle, QUALITY)
+    published = publish([bundle], tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
+    assert "reports/cpu.intoto.json" in published.release.documents
+    assert "  reports/cpu.tar.zst\n" in (published.folder / "SHA256SUMS").read_text()
+    assert verify(tmp_path / "store", TRUSTED)
 
 
 def test_what_is_no_release_s_folder_or_not_releasable_leaves_nothing(releasable, tmp_path):

@@ -13,8 +13,9 @@ from exporter.errors import BundleError, EnvironmentProblem
 from exporter.release import fetch
 from exporter.release.archive import unpack
 from exporter.release.errors import KeyProblem, NoSuchRelease, StoreProblem, StoreUnreachable
-from exporter.release.installed import Installed, alone, roll_back
+from exporter.release.installed import Installed, roll_back
 from exporter.release.keys import TrustedKeys
+from exporter.release.lock import alone
 from exporter.release.minisign import PublicKey, sign
 from exporter.release.names import Wanted
 from exporter.release.publish import publish
@@ -29,6 +30,20 @@ from tests.releasable import KEY, STRANGER, TRUSTED, served, write_releasable
 def get(place, into, wanted="toy", keys=TRUSTED):
     store = open_store(str(place)) if isinstance(place, (str, os.PathLike)) else place
     return pull(Wanted.parse(wanted), store, into, keys)
+
+
+def pull_killed(store, into, at):
+    """A pull that dies when this share of the bytes has come."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(done: int, total: int) -> None:
+        if done >= at * total:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pull(Wanted.parse("toy"), FolderStore(store), into, TRUSTED, on_bytes=kill)
 
 
 def same(one, other):
@@ -133,20 +148,20 @@ def test_a_connection_that_breaks_in_the_middle_of_a_file_goes_on_there(store, t
     assert pulled.fetched.bytes == sum(file.frame.size for file in pulled.installed.archive.files.values())
 
 
-def test_a_killed_pull_is_resumed_by_the_next(store, tmp_path, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done > total / 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        pull(Wanted.parse("toy"), FolderStore(store), tmp_path, TRUSTED, on_bytes=kill)
+def test_a_killed_pull_is_resumed_by_the_next(store, tmp_path):
+    pull_killed(store, tmp_path, at=0.5)
     assert not (tmp_path / "toy/cpu").exists()
     pulled = get(store, tmp_path)
     whole = sum(file.frame.size for file in pulled.installed.archive.files.values())
     assert 0 < pulled.fetched.bytes < whole * 0.6
+    assert verify(tmp_path / "toy/cpu", TRUSTED)
+
+
+def test_a_pull_that_was_killed_after_the_last_byte_asks_for_nothing(store, tmp_path):
+    pull_killed(store, tmp_path, at=1.0)
+    with served(store) as (url, server):
+        assert get(url, tmp_path).fetched.bytes == 0
+    assert not [path for path, _ in server.requests if path.endswith(".zst")]
     assert verify(tmp_path / "toy/cpu", TRUSTED)
 
 
@@ -156,6 +171,14 @@ def test_a_damaged_bundle_is_mended_by_fetching_its_bad_files_alone(store, tmp_p
     (folder / "stray.txt").write_text("?")
     assert get(store, tmp_path).fetched.files == 1
     assert verify(folder, TRUSTED) and not (folder / "stray.txt").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("?")])
+def test_a_signature_that_is_missing_or_damaged_is_mended_too(store, tmp_path, damage):
+    folder = get(store, tmp_path).installed.folder
+    damage(folder / "reports/release.json.minisig")
+    assert get(store, tmp_path).fetched.files == 0
+    assert verify(folder, TRUSTED)
 
 
 def test_rollback_puts_the_version_before_back_and_forth(store, tmp_path):
@@ -178,6 +201,27 @@ def test_a_damaged_version_does_not_take_the_place_of_the_one_before(store, tmp_
         assert Installed.verified(folder, TRUSTED).release.version == "1.0.0"
         assert Installed.verified(folder.with_name("cpu.before"), TRUSTED)
         get(store, tmp_path, "toy@candidate")
+
+
+def test_a_pull_that_fails_late_keeps_the_version_before(store, tmp_path):
+    own = shutil.copytree(store, tmp_path / "store")
+    third = publish([write_releasable(tmp_path / "third", steps=5)], own / "toy-1.2.0", KEY, "next", "mit").release
+    get(own, tmp_path)
+    folder = get(own, tmp_path, "toy@candidate").installed.folder
+    staged = tmp_path / "toy/.cpu.pulling" / third.bundles["toy/cpu"].files["denoiser.onnx"].sha256
+    staged.parent.mkdir()
+    staged.write_bytes(b"?")
+    with pytest.raises(BundleError, match=r"denoiser\.onnx: changed"):
+        get(own, tmp_path, "toy@next")
+    assert Installed.verified(folder, TRUSTED).release.version == "1.1.0"
+    assert Installed.verified(folder.with_name("cpu.before"), TRUSTED).release.version == "1.0.0"
+    assert get(own, tmp_path, "toy@next").installed.release == third
+
+
+def test_a_signature_is_fetched_once(store, tmp_path):
+    with served(store) as (url, server):
+        get(url, tmp_path)
+    assert sum(path.endswith(".minisig") for path, _ in server.requests) == 1
 
 
 def test_a_bundle_that_was_built_here_is_kept_as_the_one_before(store, releasable, tmp_path):
@@ -232,6 +276,20 @@ def test_an_index_older_than_the_one_seen_is_refused(store, releasable, tmp_path
         get(own, tmp_path / "pulled")
 
 
+def test_another_publisher_is_refused_until_the_index_seen_here_is_deleted(store, releasable, tmp_path):
+    publish([releasable], tmp_path / "other/toy-1.0.0", STRANGER, "stable", "mit")
+    stranger = TrustedKeys((PublicKey.of(STRANGER),), "the given keys")
+    get(store, tmp_path / "pulled")
+    seen = tmp_path / "pulled/.toy.index.json"
+    with pytest.raises(KeyProblem, match=rf"last pull .* another publisher .* delete {seen}; -o"):
+        get(tmp_path / "other", tmp_path / "pulled", keys=stranger)
+    seen.unlink()
+    assert get(tmp_path / "other", tmp_path / "pulled", keys=stranger).installed.release.version == "1.0.0"
+    seen.write_bytes(b"")
+    with pytest.raises(BundleError, match=f"delete {seen}"):
+        get(tmp_path / "other", tmp_path / "pulled", keys=stranger)
+
+
 def test_a_release_signed_but_not_listed_is_refused(store, tmp_path):
     """A mix of two signed states: the folder of one version under the name of another."""
     own = shutil.copytree(store, tmp_path / "store")
@@ -251,21 +309,41 @@ def test_something_else_in_the_place_is_not_replaced(store, tmp_path):
     assert (tmp_path / "toy/cpu/thesis.txt").read_text() == "mine"
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(store, tmp_path, monkeypatch):
+def leave_room(monkeypatch, free):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: usage(1, 1, 0))
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: usage(1, 1, free))
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(store, tmp_path, monkeypatch):
+    leave_room(monkeypatch, 0)
     with pytest.raises(EnvironmentProblem, match="nothing was fetched"):
         get(store, tmp_path)
+
+
+def test_no_room_is_asked_for_what_was_fetched_before(store, tmp_path, monkeypatch):
+    pull_killed(store, tmp_path, at=1.0)
+    files = get(store, tmp_path / "other").installed.archive.files
+    last = max(files.values(), key=lambda file: file.frame.offset)
+    leave_room(monkeypatch, last.size)
+    assert get(store, tmp_path).fetched.bytes == 0
+
+
+def test_room_is_asked_for_the_copy_of_the_version_in_place(store, tmp_path, monkeypatch):
+    folder = get(store, tmp_path).installed.folder
+    files = get(store, tmp_path / "other", "toy@candidate").installed.archive.files.values()
+    new = sum(file.size for file in files) + max(file.frame.size for file in files)
+    in_place = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    leave_room(monkeypatch, new + in_place - 1)
+    with pytest.raises(EnvironmentProblem, match="nothing was fetched"):
+        get(store, tmp_path, "toy@candidate")
+    leave_room(monkeypatch, new + in_place)
+    assert get(store, tmp_path, "toy@candidate").fetched
 
 
 def test_two_pulls_at_once(store, tmp_path):
     folder = tmp_path / "toy/cpu"
     with alone(folder), pytest.raises(EnvironmentProblem, match=f"process {os.getpid()}"):
         get(store, tmp_path)
-    (tmp_path / "toy/.cpu.lock").write_text("")
-    with pytest.raises(EnvironmentProblem, match="another process"):
-        get(store, tmp_path)
-    (tmp_path / "toy/.cpu.lock").write_text("999999999")
     assert get(store, tmp_path).fetched
 
 
