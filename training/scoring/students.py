@@ -25,7 +25,7 @@ ROWS = {
     "ddim_2": "prior, DDIM 2 steps, guided",
     "student_2": "student, 2 steps",
 }
-EVALUATIONS = {
+ROWS_AN_OBJECT = {
     "heun_64": 254, "heun_16": 62, "dpmpp_2m_4": 8, "ddim_4": 8, "student_4": 4, "ddim_2": 4, "student_2": 2,
 }  # fmt: skip
 PAIRS = [
@@ -88,7 +88,7 @@ def write_card(work: Path) -> None:
 
 
 def labelled() -> dict[str, str]:
-    return {name: f"{label} ({EVALUATIONS[name]} evaluations)" for name, label in ROWS.items()}
+    return {name: f"{label} ({ROWS_AN_OBJECT[name]} rows through the network)" for name, label in ROWS.items()}
 
 
 TEXT = """---

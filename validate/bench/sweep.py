@@ -19,6 +19,9 @@ from validate.bench.measure import Settings
 from validate.bench.sides import BundleSide, Work
 from validate.bench.sweep_points import SWEEPS, Point
 
+# A sampler of many steps stops after so many of its evaluations.
+HEADERS = {"steps": "evaluations"}
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -99,7 +102,9 @@ def tell_sweep(sweep: Sweep) -> Told:
         for point in sweep.points
     ]
     data = {"over": sweep.over, "machine": sweep.machine, "settings": sweep.settings, "points": points}
-    return Told(data | {"exponents": fits}, [Grid((sweep.over, "seconds", "peak MB"), rows)], words)
+    return Told(
+        data | {"exponents": fits}, [Grid((HEADERS.get(sweep.over, sweep.over), "seconds", "peak MB"), rows)], words
+    )
 
 
 def _power(power: float | None) -> str:
