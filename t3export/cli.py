@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from exporter.errors import did_you_mean
-from t3export.failures import INTERRUPTED, failure_of, resumption
+from t3export.failures import INTERRUPTED, Failure, failure_of, resumption
 from t3export.machine import own_version
 from t3export.output import print_error, print_json, print_note
 
@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
         return left.exit_code
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        return _left(arguments, Failure(type(error).__name__, error.format_message(), error.exit_code))
     except BrokenPipeError:
         # The reader of our output has gone, as in `t3export targets | head -1`.
         sys.stdout = None
@@ -105,9 +105,14 @@ def run(arguments: list[str]) -> int:
         print_error(failure.message)
         if failure.exit_code == INTERRUPTED:
             print_note(resumption(arguments))
-        if "--json" in arguments:
-            print_json({"error": {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}})
-        return failure.exit_code
+        return _left(arguments, failure)
+
+
+def _left(arguments: list[str], failure: Failure) -> int:
+    """The exit code of a failure that a person was told; with --json programs are told it too."""
+    if "--json" in arguments:
+        print_json({"error": {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}})
+    return failure.exit_code
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
