@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -246,6 +247,15 @@ def require_replaceable(folder: Path) -> None:
         raise BundleError(
             f"{folder} is there and is not a bundle: a build would replace it. Give a new or an empty folder"
         )
+
+
+def require_writable(path: Path) -> None:
+    """Makes the folder of a file that long work will fill. Raises EnvironmentProblem where it could not be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise EnvironmentProblem(f"{path}: cannot be written ({error.strerror}); name another place") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 from rich.progress import Progress
 
+from exporter.bundle import require_writable
 from exporter.errors import ValidationFailed
 from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
@@ -37,7 +38,12 @@ if TYPE_CHECKING:
 @engine_options
 @click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
 @click.option("--debug", is_flag=True, help="The gap of each operator instead, of an ExecuTorch bundle with records.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report here and leave the bundle untouched.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
 def command(
     bundle: Path,
@@ -82,6 +88,8 @@ def command(
       t3export validate artifacts/shape_e_int8/cpu-executorch --debug
     """
     quiet_libraries()
+    if output:
+        require_writable(output)
     if debug:
         _tell_gaps(bundle, output, as_json)
         return
@@ -108,6 +116,8 @@ def command(
         shown = LadderProgress(bar)
         far = None if engine == LOCAL else opened
         report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count, engine=far)
+    if not as_json:
+        results().print(report_table(report))
     written, page = output, None
     if output:
         write_report(report, output)
@@ -116,7 +126,6 @@ def command(
     if as_json:
         print_json(report.to_dict())
     else:
-        results().print(report_table(report))
         if report.stand_in:
             print_note(report.stand_in)
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
