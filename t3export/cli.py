@@ -74,7 +74,8 @@ def cli() -> None:
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
 
     \b
-    Exit codes: 0 done, 1 failed, 2 wrong input, 3 weights, 4 damaged bundle,
+    Exit codes: 0 done, 1 failed, 2 wrong input, 3 weights,
+    4 a bundle is missing, damaged or cannot be used like that,
     5 validation failed, 6 something is missing on this machine, 130 interrupted.
     """
 
