@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--rungs", metavar="A,B", default="", help="Only these rungs, by name, comma-separated.")
+@click.option("--rungs", metavar="A,B", help="Only these rungs, by name, comma-separated.")
 @click.option("--no-quality", is_flag=True, help="Leave out the quality rung, by far the longest.")
 @click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own.")
 @click.option("--clean-captions", is_flag=True, help="Clean up a file of COCO captions as Dream Fields does.")
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
 def command(
     bundle: Path,
-    rungs: str,
+    rungs: str | None,
     no_quality: bool,
     prompts: str | None,
     clean_captions: bool,
@@ -87,6 +87,7 @@ def command(
       t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
       t3export validate artifacts/shape_e_int8/cpu-executorch --debug
     """
+    chosen = _chosen_rungs(rungs, no_quality)
     quiet_libraries()
     if output:
         require_writable(output)
@@ -99,7 +100,7 @@ def command(
     from validate.report import record_in_bundle, report_table, write_report
 
     options = Options(
-        rungs=tuple(name.strip() for name in rungs.split(",") if name.strip()),
+        rungs=chosen,
         quality=not no_quality,
         prompts=prompt_choice(prompts),
         clean_captions=clean_captions,
@@ -134,6 +135,18 @@ def command(
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
     report.require_passed()
+
+
+def _chosen_rungs(text: str | None, no_quality: bool) -> tuple[str, ...]:
+    """The names of --rungs, none for the whole ladder. Raises UsageError where nothing is left to climb."""
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise click.UsageError("--rungs: name at least one rung, as in --rungs stages,denoiser")
+    if no_quality and "quality" in names:
+        raise click.UsageError("--rungs asks for quality and --no-quality leaves it out: give one of them")
+    return names
 
 
 def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:

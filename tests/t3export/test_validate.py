@@ -123,6 +123,8 @@ def test_quality_with_own_captions_and_judge(proved: Path, tmp_path: Path, capsy
     ("arguments", "code", "message"),
     [
         (["--rungs", "denoisr"], 2, "did you mean 'denoiser'"),
+        (["--rungs", ","], 2, "at least one rung"),
+        (["--rungs", "stages,quality", "--no-quality"], 2, "--no-quality leaves it out"),
         (["--prompts", "0"], 2, "at least 1"),
         (["--prompts", "absent.txt"], 2, "absent.txt"),
         (["--prompts", "99999"], 2, "fully specified captions"),
