@@ -177,7 +177,7 @@ def _check(
         raise click.UsageError("--roofline and --sweep are two measurements: ask for one at a time")
     if (roofline or sweep) and len(bundles) > 1:
         raise click.UsageError(f"{'--roofline' if roofline else '--sweep'} takes one bundle, {len(bundles)} were given")
-    if baseline and (roofline or sweep):
+    if baseline not in (None, "none") and (roofline or sweep):
         raise click.UsageError("--roofline and --sweep measure the bundle alone: leave out --baseline")
     if len(set(bundles)) < len(bundles):
         raise click.UsageError("a bundle was given twice")
