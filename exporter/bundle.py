@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -185,7 +186,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Reads and checks manifest.json. Raises BundleError that says what is wrong with which file."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. `t3export build` makes one")
+        raise BundleError(f"{folder} is not a bundle: {_why_no_bundle(folder)}")
     try:
         content = path.read_bytes()
         data = json.loads(content.decode("utf-8"))
@@ -248,6 +249,15 @@ def require_replaceable(folder: Path) -> None:
         )
 
 
+def require_writable(path: Path) -> None:
+    """Makes the folder of a file that long work will fill. Raises EnvironmentProblem where it could not be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise EnvironmentProblem(f"{path}: cannot be written ({error.strerror}); name another place") from None
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all. Raises EnvironmentProblem that says so when the disk is full."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -260,6 +270,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _why_no_bundle(folder: Path) -> str:
+    if not folder.exists():
+        return "there is no such folder. `t3export build` makes one"
+    if below := sorted(str(path.parent) for path in folder.glob(f"*/{MANIFEST}")):
+        return f"it has no {MANIFEST}. There are bundles in it: {', '.join(below)}"
+    return f"it has no {MANIFEST}. `t3export build` makes one"
 
 
 def _contents(folder: Path) -> list[tuple[str, Path]]:

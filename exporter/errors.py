@@ -29,7 +29,7 @@ class HubUnreachable(WeightsError):
 
 
 class BundleError(T3Error):
-    """A bundle is missing, damaged or of another schema version."""
+    """A bundle is missing, damaged, of another schema version, or cannot be used like that."""
 
     exit_code = 4
 

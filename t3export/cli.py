@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from exporter.errors import did_you_mean
-from t3export.failures import INTERRUPTED, failure_of, resumption
+from t3export.failures import INTERRUPTED, Failure, failure_of, resumption
 from t3export.machine import own_version
 from t3export.output import print_error, print_json, print_note
 
@@ -74,7 +74,8 @@ def cli() -> None:
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
 
     \b
-    Exit codes: 0 done, 1 failed, 2 wrong input, 3 weights, 4 damaged bundle,
+    Exit codes: 0 done, 1 failed, 2 wrong input, 3 weights,
+    4 a bundle is missing, damaged or cannot be used like that,
     5 validation failed, 6 something is missing on this machine, 130 interrupted.
     """
 
@@ -93,7 +94,7 @@ def run(arguments: list[str]) -> int:
         return left.exit_code
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        return _left(arguments, Failure(type(error).__name__, error.format_message(), error.exit_code))
     except BrokenPipeError:
         # The reader of our output has gone, as in `t3export targets | head -1`.
         sys.stdout = None
@@ -105,9 +106,14 @@ def run(arguments: list[str]) -> int:
         print_error(failure.message)
         if failure.exit_code == INTERRUPTED:
             print_note(resumption(arguments))
-        if "--json" in arguments:
-            print_json({"error": {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}})
-        return failure.exit_code
+        return _left(arguments, failure)
+
+
+def _left(arguments: list[str], failure: Failure) -> int:
+    """The exit code of a failure that a person was told; with --json programs are told it too."""
+    if "--json" in arguments:
+        print_json({"error": {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}})
+    return failure.exit_code
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -10,27 +10,29 @@ import click
 from exporter.errors import RecipeError
 
 
-def read_prompts(given: Sequence[str], file: Path | None) -> list[str]:
-    """The prompts of --prompt and of the lines of --prompts, blank lines left out.
+def read_prompts(given: Sequence[str], choice: int | Path | None) -> list[str]:
+    """The prompts of --prompt, and those that `prompt_choice` found in --prompts.
 
-    Raises RecipeError (exit code 2) when there is none, or one of --prompt is empty.
+    Raises RecipeError or PromptsError (exit code 2) when there is none, or one of --prompt is empty.
     """
     if any(not prompt.strip() for prompt in given):
         raise RecipeError('--prompt is empty: say what to make, for example --prompt "a red chair"')
-    prompts = list(given)
-    if file:
-        try:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"--prompts {file}: cannot be read as UTF-8 text ({error})") from None
-        prompts += [line.strip() for line in lines if line.strip()]
+    prompts = [*given, *(_chosen(choice) if choice else ())]
     for prompt in prompts:
         if not prompt.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in prompt):
             raise RecipeError(f"the prompt {prompt!r} is not valid Unicode; write it as UTF-8")
     if not prompts:
-        found = f"{file} has no prompt in it" if file else "no prompt"
-        raise RecipeError(f"{found}: give --prompt TEXT, or --prompts FILE with one prompt a line")
+        raise RecipeError("no prompt: give --prompt TEXT, or --prompts FILE with one prompt a line")
     return prompts
+
+
+def _chosen(choice: int | Path) -> list[str]:
+    from validate.prompts import load_prompts, shipped_prompts
+
+    if isinstance(choice, int):
+        return [prompt.text for prompt in shipped_prompts().first(choice)]
+    own = load_prompts(choice)
+    return [prompt.text for prompt in (*own.captions, *own.under_specified)]
 
 
 def numbered(path: Path, index: int) -> Path:

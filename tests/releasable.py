@@ -26,6 +26,7 @@ TRUSTED = TrustedKeys((PublicKey.of(KEY),), "the given keys")
 DETAILS = {"evaluator": {"name": "judge"}, "views": {"text": "one view"}, "prompts": 8, "seeds": 1}
 RATE = Figure("bundle", "R-Precision", "rate", 87.5, "%", where="among 8 captions, 95 % interval 52.9 to 97.8")
 DROP = Figure("bundle", "R-Precision", "drop", 0.0, "points", 2.0, "at most", "from 87.5 to 87.5 %")
+RECIPE = {"name": "toy", "validation": {"prompts": 8, "seeds": 1}}
 QUALITY = RungResult("quality", "CLIP-R-Precision", (DROP, RATE), details=DETAILS)
 
 
@@ -38,7 +39,8 @@ def write_releasable(folder: Path, steps: int = 3, *, rungs: tuple[RungResult, .
     manifest = read_manifest(folder)
     stage = manifest.stages["text_encoder"].model_copy(update={"external_data": ["text_encoder.data"]})
     stages = manifest.stages | {"text_encoder": stage}
-    write_manifest(folder, manifest.model_copy(update={"stages": stages, "files": list_files(folder)}))
+    update = {"recipe": RECIPE, "stages": stages, "files": list_files(folder)}
+    write_manifest(folder, manifest.model_copy(update=update))
     record(folder, *rungs)
     return folder
 

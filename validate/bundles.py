@@ -234,7 +234,5 @@ def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], S
 
 
 def _take(shipped: PromptSet, count: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
-    if count > len(shipped.full):
-        raise PromptsError(f"--prompts {count}: the shipped set has {len(shipped.full)} fully specified captions")
     left_open = shipped.under_specified[: max(1, count // UNDER_SPECIFIED_SHARE)]
-    return shipped.full[:count], left_open, shipped.captions
+    return shipped.first(count), left_open, shipped.captions

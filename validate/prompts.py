@@ -36,6 +36,12 @@ class PromptSet:
         """The large caption set retrieval chooses from: full and held-out captions, without repeats."""
         return tuple({prompt.text: prompt for prompt in (*self.full, *self.held_out)}.values())
 
+    def first(self, count: int) -> tuple[Prompt, ...]:
+        """The first `count` fully specified captions. Raises PromptsError where there are fewer."""
+        if count > len(self.full):
+            raise PromptsError(f"--prompts {count}: the shipped set has {len(self.full)} fully specified captions")
+        return self.full[:count]
+
 
 SECTIONS = ("full", "under_specified", "held_out")
 

@@ -1,4 +1,4 @@
-"""What may be released: a whole bundle of trained weights whose validation passed, quality included."""
+"""What may be released: a whole bundle of trained weights whose validation passed, on all that its recipe asks for."""
 
 from __future__ import annotations
 
@@ -67,6 +67,13 @@ def _refusal(folder: Path, manifest: Manifest) -> str:
     report = folder / verdict.report
     if not report.is_file() or sha256_of(report) != verdict.report_sha256:
         return f"its report {verdict.report} is missing, or not the one that its verdict was taken from; {validate}"
+    judged = Proved(folder, manifest, _report(folder, manifest)).quality["details"]
+    asked = manifest.recipe["validation"]
+    if judged["prompts"] * judged["seeds"] < asked["prompts"] * asked["seeds"]:
+        return (
+            f"its quality was judged on {judged['prompts']} prompts x {judged['seeds']} seeds, fewer objects than the "
+            f"{asked['prompts']} x {asked['seeds']} that its recipe asks for; {validate}"
+        )
     return ""
 
 

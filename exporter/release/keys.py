@@ -72,12 +72,14 @@ def read_public(given: str) -> PublicKey:
     """The public key in a file, or given as its text. Raises KeyProblem."""
     path = Path(given)
     try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else given
-    except (OSError, UnicodeDecodeError):
+        text, what = path.read_text(encoding="utf-8"), given
+    except UnicodeDecodeError:
         raise KeyProblem(f"{given}: not a public key; `t3export keys new` writes one, ending in .pub") from None
-    if path.suffix == PUBLIC_SUFFIX and not path.is_file():
-        raise KeyProblem(f"{given}: no such file")
-    return PublicKey.parse(text)
+    except OSError:
+        if path.suffix == PUBLIC_SUFFIX:
+            raise KeyProblem(f"{given}: no such file, or none that can be read") from None
+        text, what = given, "what was given names no file, and"
+    return PublicKey.parse(text, what)
 
 
 @dataclass(frozen=True)

@@ -42,14 +42,14 @@ class PublicKey:
         return f"{_UNTRUSTED}minisign public key {self.name}\n{_encode(_KEY + self.id + self.raw)}\n"
 
     @classmethod
-    def parse(cls, text: str) -> PublicKey:
-        """From a file's text, or its second line alone. Raises KeyProblem."""
+    def parse(cls, text: str, what: str = "the given text") -> PublicKey:
+        """From a file's text, or its second line alone. Raises KeyProblem that never shows it: it may be a secret."""
         lines = [line for line in text.strip().splitlines() if not line.startswith(_UNTRUSTED)]
         data = _decode(lines[0]) if len(lines) == 1 else b""
         if len(data) != len(_KEY) + _ID + _RAW or not data.startswith(_KEY):
-            raise KeyProblem(
-                f"{text.strip()[:80]!r} is not a public key; `t3export keys new` writes one, ending in .pub"
-            )
+            if "PRIVATE KEY" in text:
+                raise KeyProblem(f"{what} is a secret key, which is for its owner alone; name the .pub file beside it")
+            raise KeyProblem(f"{what} is not a public key; `t3export keys new` writes one, ending in .pub")
         return cls(data[2 : 2 + _ID], data[2 + _ID :])
 
     @classmethod

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.bundle import require_replaceable, write_atomically
-from exporter.errors import BundleError
+from exporter.bundle import MANIFEST, require_replaceable, write_atomically
+from exporter.errors import BundleError, RecipeError
 from exporter.release.errors import KeyProblem, StoreProblem
 from exporter.release.fetch import Fetched, OnBytes, Staging
 from exporter.release.installed import RELEASE, SIGNATURE, Installed, is_worth_keeping, keep_before, kept_before
@@ -39,9 +39,12 @@ def pull(
 ) -> Pulled:
     """Puts a bundle of a release at `into`/<recipe>/<target>; the one in place stays as the version before.
 
-    Raises KeyProblem for a signature that is not trusted, BundleError for anything that is not what was signed,
-    NoSuchRelease, StoreProblem, and EnvironmentProblem on a full disk. What is in place is then as it was.
+    Raises RecipeError where `into` is a bundle itself, KeyProblem for a signature that is not trusted, BundleError for
+    anything that is not what was signed, NoSuchRelease, StoreProblem, and EnvironmentProblem on a full disk. What is in
+    place is then as it was.
     """
+    if (into / MANIFEST).exists():
+        raise RecipeError(f"{into}: is a bundle, which a pull into it would damage; name the folder of pulled bundles")
     index = _newest_index(store, into / f".{wanted.name}.{INDEX_FILE}", keys)
     version, entry = index.resolve(wanted)
     path = f"{wanted.name}-{version}"

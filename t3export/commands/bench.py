@@ -102,7 +102,7 @@ def command(
       t3export bench artifacts/shape_e_int8/cpu --sweep prompts
       t3export bench artifacts/shape_e_int8/cpu --sweep weights --points shap-e-1m,shap-e-5m --json
     """
-    _check(bundles, roofline, sweep, points, chart)
+    _check(bundles, baseline, roofline, sweep, points, chart)
     scheduler, steps = _sampler(sampler)
     chosen = () if roofline or sweep else _baselines(baseline, compare)
     quiet_libraries()
@@ -165,13 +165,20 @@ def _measure(
 
 
 def _check(
-    bundles: tuple[Path, ...], roofline: bool, sweep: str | None, points: str | None, chart: Path | None
+    bundles: tuple[Path, ...],
+    baseline: str | None,
+    roofline: bool,
+    sweep: str | None,
+    points: str | None,
+    chart: Path | None,
 ) -> None:
     """Raises UsageError or RecipeError for what does not go together."""
     if roofline and sweep:
         raise click.UsageError("--roofline and --sweep are two measurements: ask for one at a time")
     if (roofline or sweep) and len(bundles) > 1:
         raise click.UsageError(f"{'--roofline' if roofline else '--sweep'} takes one bundle, {len(bundles)} were given")
+    if baseline not in (None, "none") and (roofline or sweep):
+        raise click.UsageError("--roofline and --sweep measure the bundle alone: leave out --baseline")
     if len(set(bundles)) < len(bundles):
         raise click.UsageError("a bundle was given twice")
     if points and not sweep:

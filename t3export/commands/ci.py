@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HELD, REGRESSED, NOT_RUN = 0, 1, 2
 STYLES = {"held": "green", "regressed": "bold red", "not run": "yellow"}
+DEFAULT_BASELINE = Path("artifacts/baseline.json")
 
 
 @click.command()
@@ -36,7 +37,7 @@ STYLES = {"held": "green", "regressed": "bold red", "not run": "yellow"}
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("artifacts/baseline.json"),
+    default=DEFAULT_BASELINE,
     show_default=True,
     help="What held before, and the tolerances.",
 )
@@ -97,6 +98,8 @@ def command(
 
     if reason is not None and not reason.strip():
         raise RecipeError("--update-baseline: give the reason why this is the new baseline, in a few words")
+    if baseline != DEFAULT_BASELINE and reason is None and not baseline.exists():
+        raise RecipeError(f'--baseline {baseline}: no such file; --update-baseline "REASON" writes it')
     known = Baseline.read(baseline)
     pairs = _pairs(recipes, targets, overrides, artifacts)
     workers = (os.cpu_count() or 1) // 2

@@ -23,7 +23,10 @@ from t3export.output import megabytes, print_json, progress_bar, results
 @click.option("--from", "place", metavar="STORE", help="A folder, http(s)://…, or any URL that fsspec opens.")
 @click.option("--bundle", metavar="B", help="Which bundle of it: <recipe>/<target>, or the target alone.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="[default: artifacts/pulled/<name>]"
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that gets <recipe>/<target>.  [default: artifacts/pulled/<name>]",
 )
 @click.option("--rollback", is_flag=True, help="Put the version before back in place; needs no store.")
 @trust_option

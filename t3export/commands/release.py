@@ -44,8 +44,9 @@ def command(
     signature into STORE/NAME-VERSION, and lists it in STORE/index.json. The store is a plain folder: any web server or
     object store serves it. The same bundles and key give the same bytes.
 
-    Bundles of random weights, and those that were not validated or failed, are refused (exit code 5). A version that is
-    out never changes; releasing the same content again moves a channel.
+    Bundles of random weights, and those that were not validated, failed or were judged on fewer objects than their
+    recipe asks for, are refused (exit code 5). A version that is out never changes; releasing the same content again
+    moves a channel.
 
     \b
     Examples:

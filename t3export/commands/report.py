@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from exporter.errors import BundleError
+from exporter.errors import RecipeError
 from t3export.output import print_json, print_note
 
 
@@ -36,11 +36,11 @@ def command(bundle: Path, output: Path | None, bench: Path | None, as_json: bool
 
 
 def read_bench(path: Path) -> dict[str, object]:
-    """A file of `t3export bench --json`. Raises BundleError for one that is not."""
+    """A file of `t3export bench --json`. Raises RecipeError for one that is not."""
     from validate.page.latency import require_bench
 
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(f"--bench {path}: cannot be read as JSON ({error})") from None
+        raise RecipeError(f"--bench {path}: cannot be read as JSON ({error})") from None
     return require_bench(data, f"--bench {path}")

@@ -19,13 +19,15 @@ from exporter.runtime.near_surface import SAFETY
 from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
-from t3export.prompts import numbered, read_prompts
+from t3export.prompts import numbered, prompt_choice, read_prompts
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--prompt", "prompts", multiple=True, help="What to make; may be repeated.")
-@click.option("--prompts", "file", type=click.Path(path_type=Path), help="A text file, one prompt a line.")
+@click.option(
+    "--prompts", "prompt_set", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own."
+)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the noise.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
@@ -45,7 +47,7 @@ from t3export.prompts import numbered, read_prompts
 def command(
     bundle: Path,
     prompts: tuple[str, ...],
-    file: Path | None,
+    prompt_set: str | None,
     seed: int,
     output: Path | None,
     turntable: Path | None,
@@ -71,14 +73,14 @@ def command(
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
-    texts = read_prompts(prompts, file)
+    texts = read_prompts(prompts, prompt_choice(prompt_set))
     _check_paths(output, turntable, image)
     if quality:
         if grid:
             raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
         grid = grid_of(quality)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
-    several = len(texts) > 1 or file is not None
+    several = len(texts) > 1 or prompt_set is not None
     for text in texts:
         if cut_off := opened.tokenizer.cut_off(text):
             print_note(

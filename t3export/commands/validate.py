@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 from rich.progress import Progress
 
+from exporter.bundle import require_writable
 from exporter.errors import ValidationFailed
 from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--rungs", metavar="A,B", default="", help="Only these rungs, by name, comma-separated.")
+@click.option("--rungs", metavar="A,B", help="Only these rungs, by name, comma-separated.")
 @click.option("--no-quality", is_flag=True, help="Leave out the quality rung, by far the longest.")
 @click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own.")
 @click.option("--clean-captions", is_flag=True, help="Clean up a file of COCO captions as Dream Fields does.")
@@ -37,11 +38,16 @@ if TYPE_CHECKING:
 @engine_options
 @click.option("--no-cache", is_flag=True, help="Make the reference's objects anew, even if an earlier run kept them.")
 @click.option("--debug", is_flag=True, help="The gap of each operator instead, of an ExecuTorch bundle with records.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the report here and leave the bundle untouched.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report here and leave the bundle untouched.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
 def command(
     bundle: Path,
-    rungs: str,
+    rungs: str | None,
     no_quality: bool,
     prompts: str | None,
     clean_captions: bool,
@@ -81,7 +87,10 @@ def command(
       t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
       t3export validate artifacts/shape_e_int8/cpu-executorch --debug
     """
+    chosen = _chosen_rungs(rungs, no_quality)
     quiet_libraries()
+    if output:
+        require_writable(output)
     if debug:
         _tell_gaps(bundle, output, as_json)
         return
@@ -91,7 +100,7 @@ def command(
     from validate.report import record_in_bundle, report_table, write_report
 
     options = Options(
-        rungs=tuple(name.strip() for name in rungs.split(",") if name.strip()),
+        rungs=chosen,
         quality=not no_quality,
         prompts=prompt_choice(prompts),
         clean_captions=clean_captions,
@@ -108,6 +117,8 @@ def command(
         shown = LadderProgress(bar)
         far = None if engine == LOCAL else opened
         report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count, engine=far)
+    if not as_json:
+        results().print(report_table(report))
     written, page = output, None
     if output:
         write_report(report, output)
@@ -116,7 +127,6 @@ def command(
     if as_json:
         print_json(report.to_dict())
     else:
-        results().print(report_table(report))
         if report.stand_in:
             print_note(report.stand_in)
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
@@ -125,6 +135,18 @@ def command(
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
     report.require_passed()
+
+
+def _chosen_rungs(text: str | None, no_quality: bool) -> tuple[str, ...]:
+    """The names of --rungs, none for the whole ladder. Raises UsageError where nothing is left to climb."""
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise click.UsageError("--rungs: name at least one rung, as in --rungs stages,denoiser")
+    if no_quality and "quality" in names:
+        raise click.UsageError("--rungs asks for quality and --no-quality leaves it out: give one of them")
+    return names
 
 
 def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:

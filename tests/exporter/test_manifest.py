@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -105,6 +106,14 @@ def test_a_bundle_of_another_schema_version_says_so(own_bundle):
 def test_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(BundleError, match="not a bundle"):
         require_whole(tmp_path)
+
+
+def test_what_is_no_bundle_says_where_bundles_are(toy_bundle, tmp_path):
+    shutil.copytree(toy_bundle, tmp_path / "toy/cpu")
+    with pytest.raises(BundleError, match=r"no manifest\.json\. There are bundles in it: .*toy/cpu$"):
+        read_manifest(tmp_path / "toy")
+    with pytest.raises(BundleError, match="there is no such folder"):
+        read_manifest(tmp_path / "absent")
 
 
 words = st.text(max_size=12)

@@ -97,6 +97,7 @@ def test_the_chart_has_a_bar_a_side_with_the_shares_of_its_stages(asked, tmp_pat
         (["a", "--original", "heun:0"], 2, "heun:64"),
         (["a", "--roofline", "--sweep", "grid"], 2, "one at a time"),
         (["a", "b", "--roofline"], 2, "one bundle"),
+        (["a", "--sweep", "grid", "--baseline", "torch"], 2, "--baseline"),
         (["a", "--points", "1,2"], 2, "--sweep"),
         (["a", "--sweep", "grid", "--chart", "c.png"], 2, "--chart"),
         (["a", "--chart", "c.svg"], 2, ".png"),

@@ -146,8 +146,14 @@ def test_a_slower_graph_is_caught(place, judge, capsys, monkeypatch):
 
 def test_without_a_baseline_it_could_not_run(place, judge, capsys):
     Path("base.json").unlink()
-    assert ci(judge, "--json") == 2
+    assert ci(judge, "--baseline", "artifacts/baseline.json", "--json") == 2
     assert found(capsys)["baseline"] == "not run"
+
+
+def test_a_baseline_that_is_named_has_to_be_there(place, judge, capsys):
+    Path("base.json").unlink()
+    assert ci(judge) == 2
+    assert "base.json: no such file" in capsys.readouterr().err
 
 
 def test_what_a_target_refuses_holds_until_it_has_a_baseline(place, judge, capsys):

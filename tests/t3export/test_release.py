@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import record_verdict
+from exporter.bundle import record_verdict, require_whole
 from t3export.cli import run
 from tests.releasable import served, write_releasable
 
@@ -79,6 +79,13 @@ def test_an_interrupted_pull_says_how_to_go_on(
     monkeypatch.setattr("t3export.commands.pull.pull", interrupt)
     assert pull(world, tmp_path, "toy", "--from", str(world / "store")) == 130
     assert "to go on: t3export pull toy --from" in " ".join(capsys.readouterr().err.split())
+
+
+def test_nothing_is_pulled_into_a_bundle(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    bundle = shutil.copytree(world / "1.0.0/cpu", tmp_path / "cpu")
+    assert pull(world, bundle, "toy", "--from", str(world / "store")) == 2
+    assert "is a bundle" in said(capsys)["error"]["message"]
+    require_whole(bundle)
 
 
 def test_verify_names_what_was_changed(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -31,8 +31,11 @@ def test_report_refuses_what_it_has_no_figures_of(own_bundle: Path, tmp_path: Pa
     assert run(["report", str(own_bundle)]) == 4
     assert "t3export validate" in capsys.readouterr().err
     (tmp_path / "bench.json").write_text("[]")
-    assert run(["report", str(own_bundle), "--bench", str(tmp_path / "bench.json")]) == 4
+    assert run(["report", str(own_bundle), "--bench", str(tmp_path / "bench.json")]) == 2
     assert "no list of sides" in capsys.readouterr().err
+    for command in (["report", str(own_bundle)], ["diff", str(own_bundle), str(own_bundle)]):
+        assert run([*command, "--bench", str(tmp_path / "absent.json")]) == 2
+        assert "absent.json: cannot be read" in capsys.readouterr().err
 
 
 def test_diff_has_the_exit_codes_of_diff(toy_bundle: Path, own_bundle: Path, tmp_path: Path, capsys) -> None:

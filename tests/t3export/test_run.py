@@ -13,6 +13,7 @@ from PIL import Image
 
 from t3export.cli import run
 from tests.toy_bundle import write_toy_bundle
+from validate.prompts import shipped_prompts
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,13 +43,23 @@ def test_the_same_command_writes_the_same_bytes(toy_bundle, tmp_path):
 
 def test_a_thousand_prompts_from_a_file(toy_bundle, tmp_path, capsys):
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("a red ball\n\n  ein grüner 椅子 ball 🪑 \n" * 500, encoding="utf-8")
+    lines = [f"a red ball {i}\n\n  ein grüner 椅子 ball 🪑 {i} \n" for i in range(500)]
+    prompts.write_text("# balls\n" + "".join(lines), encoding="utf-8")
     output = tmp_path / "out/ball.ply"
     assert run(["run", str(toy_bundle), "--prompts", str(prompts), "-o", str(output), "--grid", "8", "--json"]) == 0
     objects = json.loads(capsys.readouterr().out)["objects"]
     assert len(objects) == 1000 == len(list(output.parent.iterdir()))
     assert objects[999]["files"] == [str(tmp_path / "out/ball_0999.ply")]
-    assert objects[1]["prompt"] == "ein grüner 椅子 ball 🪑"
+    assert objects[1]["prompt"] == "ein grüner 椅子 ball 🪑 0"
+
+
+def test_prompts_of_a_json_file_and_of_the_shipped_ones(toy_bundle, tmp_path, capsys):
+    (tmp_path / "p.json").write_text('{"full": ["a red ball", {"text": "a blue ball"}], "under_specified": ["a ball"]}')
+    shipped = [prompt.text for prompt in shipped_prompts().full]
+    for given, made in ((str(tmp_path / "p.json"), ["a red ball", "a blue ball", "a ball"]), ("2", shipped[:2])):
+        output = str(tmp_path / "ball.ply")
+        run(["run", str(toy_bundle), "--prompts", given, "-o", output, "--grid", "8", "--json"])
+        assert [one["prompt"] for one in json.loads(capsys.readouterr().out)["objects"]] == made
 
 
 def test_exact_and_coarse_to_fine_agree_here(toy_bundle, tmp_path):
@@ -103,6 +114,7 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "--image", "x.jpg"], "written as a .png"),
         (["--prompt", "a \udcff ball", "-o", "x.glb"], "not valid Unicode"),
         (["--prompts", "nowhere.txt", "-o", "x.glb"], "nowhere.txt: cannot be read"),
+        (["--prompts", "99999", "-o", "x.glb"], "fully specified captions"),
         (["--prompt", "a ball", "-o", "x.glb", "--grid", "4"], "8<=x<=512"),
         (["--prompt", "a ball", "-o", "x.glb", "--seed", "-1"], "0<=x"),
         (["--prompt", "a ball", "-o", "x.glb", "--quality", "best"], "'draft', 'normal', 'fine'"),
@@ -118,7 +130,7 @@ def test_bad_input_is_told_with_exit_code_2(toy_bundle, capsys, arguments, told)
 def test_a_file_without_prompts(toy_bundle, tmp_path, capsys):
     (tmp_path / "p.txt").write_text("\n \n")
     assert run(["run", str(toy_bundle), "--prompts", str(tmp_path / "p.txt"), "-o", "x.glb"]) == 2
-    assert "has no prompt in it" in capsys.readouterr().err
+    assert "no caption found" in capsys.readouterr().err
 
 
 def test_an_empty_field_is_told_and_nothing_is_written(toy_bundle, tmp_path, capsys):
@@ -167,7 +179,7 @@ def test_a_file_that_cannot_be_finished_leaves_nothing(toy_bundle, tmp_path):
 
 def test_an_interrupt_ends_with_130_and_whole_files_only(toy_bundle, tmp_path):
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("a red ball\n" * 5000)
+    prompts.write_text("".join(f"a red ball {i}\n" for i in range(5000)))
     output = tmp_path / "out"
     command = ["run", str(toy_bundle), "--prompts", str(prompts), "-o", str(output / "x.glb"), "--grid", "48"]
     process = subprocess.Popen(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.bundle import EnginesPart, read_manifest, write_manifest
+from exporter.errors import EnvironmentProblem
 from t3export.cli import run
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import break_program, fresh, prove, toy_family
@@ -79,6 +80,27 @@ def test_json_is_one_document_and_output_leaves_the_bundle_alone(
     assert read_manifest(folder).validation is None and not (folder / "reports").exists()
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_runs(
+    proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    for output, code, told in (("file/report.json", 6, "cannot be written"), (".", 2, "is a directory")):
+        assert run(["validate", str(proved), "--rungs", "stages", "-o", str(tmp_path / output)]) == code
+        err = " ".join(capsys.readouterr().err.split())
+        assert told in err and "stages passed" not in err
+
+
+def test_the_table_is_printed_even_where_the_report_can_no_longer_be_written(
+    proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise EnvironmentProblem("the disk is full")
+
+    monkeypatch.setattr("validate.report.write_report", full)
+    assert run(["validate", str(proved), "--rungs", "stages", "-o", str(tmp_path / "deep/report.json")]) == 6
+    assert "stages" in capsys.readouterr().out
+
+
 def test_a_miss_in_json_exits_with_5(proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     folder = fresh(proved, tmp_path)
     break_program(folder, "text_encoder", "table", 1.01)
@@ -101,6 +123,8 @@ def test_quality_with_own_captions_and_judge(proved: Path, tmp_path: Path, capsy
     ("arguments", "code", "message"),
     [
         (["--rungs", "denoisr"], 2, "did you mean 'denoiser'"),
+        (["--rungs", ","], 2, "at least one rung"),
+        (["--rungs", "stages,quality", "--no-quality"], 2, "--no-quality leaves it out"),
         (["--prompts", "0"], 2, "at least 1"),
         (["--prompts", "absent.txt"], 2, "absent.txt"),
         (["--prompts", "99999"], 2, "fully specified captions"),

@@ -53,6 +53,21 @@ def test_a_misspelt_verb(capsys):
     assert "did you mean 'build'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments, kind, told",
+    [
+        (["run", "b", "--prompt", "a", "--json"], "UsageError", "nothing to write"),
+        (["build", FLAGSHIP, "--target", "cpu", "--prove", "0", "--json"], "BadParameter", "'--prove'"),
+        (["validate", "b", "--promts", "4", "--json"], "NoSuchOption", "--promts"),
+    ],
+)
+def test_a_wrong_command_line_is_told_as_json_too(capsys, arguments, kind, told):
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    error = json.loads(out)["error"]
+    assert (error["kind"], error["exit_code"]) == (kind, 2) and told in error["message"] and told in err
+
+
 def test_a_recipe_shown_is_a_recipe(capsys):
     assert run(["recipe", "show", FLAGSHIP, "--set", "sampler.steps=7", "--weights", "random:shap-e-mini"]) == 0
     shown = Recipe.model_validate(yaml.safe_load(capsys.readouterr().out))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exporter.bundle import Manifest
-from exporter.errors import BundleError
+from exporter.errors import RecipeError
 from validate.page.words import show, size
 
 END_TO_END = "end_to_end"
@@ -40,10 +40,10 @@ def memory(bench: dict[str, Any] | None) -> list[str]:
 
 
 def require_bench(data: Any, where: str) -> dict[str, Any]:
-    """What `t3export bench --json` printed. Raises BundleError for anything else."""
+    """What `t3export bench --json` printed. Raises RecipeError for anything else."""
     sides = data.get("sides") if isinstance(data, dict) else None
     if not isinstance(sides, list) or not all(isinstance(side, dict) and "name" in side for side in sides):
-        raise BundleError(f"{where}: not what `t3export bench --json` prints: it has no list of sides")
+        raise RecipeError(f"{where}: not what `t3export bench --json` prints: it has no list of sides")
     return {"machine": {}, **data}
 
 

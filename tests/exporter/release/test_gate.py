@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_what_failed_is_refused_with_the_rung_that_did(bundle):
 def test_quality_has_to_be_measured(bundle):
     record(bundle, STAGES)
     assert "without --no-quality" in refused(bundle)
+
+
+def test_quality_has_to_be_judged_on_as_many_objects_as_the_recipe_asks_for(bundle):
+    record(bundle, replace(QUALITY, details=QUALITY.details | {"prompts": 4}))
+    told = refused(bundle)
+    assert "4 prompts x 1 seeds" in told and "8 x 1" in told and f"run `t3export validate {bundle}`" in told
+    change(bundle, recipe={"name": "toy", "validation": {"prompts": 2, "seeds": 2}})
+    record(bundle, replace(QUALITY, details=QUALITY.details | {"prompts": 4}))
+    require_releasable([bundle])
 
 
 def test_the_report_that_is_read_is_the_one_that_was_verified(bundle):

@@ -73,3 +73,15 @@ def test_a_public_key_that_is_not_there(tmp_path):
     (tmp_path / "binary.pub").write_bytes(b"\xff\xfe")
     with pytest.raises(KeyProblem, match="not a public key"):
         read_public(str(tmp_path / "binary.pub"))
+
+
+def test_a_secret_key_in_place_of_the_public_one_is_never_shown(tmp_path, monkeypatch):
+    for password in ("", "correct horse"):
+        monkeypatch.setenv("T3EXPORT_KEY_PASSWORD", password)
+        key = tmp_path / f"release{len(password)}.key"
+        make_key(key)
+        for given, named in ((str(key), str(key)), (key.read_text(), "what was given names no file, and")):
+            with pytest.raises(KeyProblem) as refusal:
+                read_public(given)
+            assert str(refusal.value).startswith(f"{named} is a secret key") and ".pub" in str(refusal.value)
+            assert not any(line in str(refusal.value) for line in key.read_text().splitlines())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.bundle import read_manifest, write_manifest
-from exporter.errors import BundleError
+from exporter.errors import BundleError, RecipeError
 from tests.validate.page.pages import HOSTILE, report_of
 from validate.exhibits import load_exhibits
 from validate.page.latency import require_bench
@@ -69,7 +69,7 @@ def test_bench_figures_are_shown_as_given(toy_bundle: Path) -> None:
     for figure in ("1250 ms (p90 1500)", "toy/cpu is 3.00 times as fast as torch", "peak memory 300.0 MB", "1.25 s"):
         assert figure in told
     assert "naive" not in told
-    with pytest.raises(BundleError, match="no list of sides"):
+    with pytest.raises(RecipeError, match="no list of sides"):
         require_bench({"rows": []}, "bench.json")
 
 
