@@ -66,6 +66,17 @@ def test_a_recipe_checked(capsys):
     assert "did you mean 'heun'" in capsys.readouterr().err
 
 
+def test_a_rule_for_a_stage_that_no_family_has_is_told_with_its_line(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    text = f"extends: {FLAGSHIP}\nname: mine\nquantization:\n  rules:\n"
+    path.write_text(text + "    - {layers: 'den*/x', precision: int8}\n    - {layers: 'denoisr/*', precision: int8}\n")
+    for verb in (["recipe", "check"], ["build"]):
+        assert run([*verb, str(path)]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "mine.yaml:6: quantization.rules.1.layers: found 'denoisr/*'" in told
+        assert "did you mean 'denoiser'" in told and "rules.0" not in told
+
+
 def test_a_recipe_is_checked_against_a_target(capsys):
     assert run(["recipe", "check", FLAGSHIP, "--target", "android"]) == 0
     assert run(["recipe", "check", str(ROOT / "recipes/shape_e_int4.yaml"), "--target", "android"]) == 2
