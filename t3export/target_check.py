@@ -89,6 +89,8 @@ def check_markdown(targets: Sequence[Target], recipes: Sequence[Recipe]) -> str:
 
 def _state_of(target: Target, side: Literal["build", "run"]) -> str:
     """What this machine lacks to build for a target or to run it; hardware is named, and not looked for."""
+    if target.status == "planned":
+        return "planned"
     if lacking := target.missing(side):
         return f"lacks {', '.join(need.name for need in lacking)}"
     devices = [need.name for need in target.needs if need.side == side and need.kind == "device"]

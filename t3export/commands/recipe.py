@@ -15,7 +15,7 @@ from exporter.accept import fitted, require_accepted
 from exporter.document import choices_of
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe import Recipe
-from exporter.target import load_target
+from exporter.target import load_target, require_complete
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, print_note, results
 
@@ -67,6 +67,7 @@ def check(
     checked = checked_recipe(recipe, overrides, weights)
     if target_name:
         target = load_target(target_name)
+        require_complete(target)
         checked, left_out = fitted(checked, target)
         require_accepted(checked, target)
         for told in left_out:

@@ -85,6 +85,12 @@ def test_a_recipe_is_checked_against_a_target(capsys):
     assert "int8_dynamic is the nearest" in told
 
 
+def test_no_recipe_is_valid_for_a_planned_target(capsys):
+    assert run(["recipe", "check", FLAGSHIP, "--target", "ios-coreml"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "target 'ios-coreml'" in told and "is planned: not built by this version" in told
+
+
 def test_every_field_of_a_recipe_is_explained(capsys):
     assert run(["recipe", "explain"]) == 0
     told = capsys.readouterr().out
