@@ -100,6 +100,21 @@ def test_every_field_of_a_recipe_is_explained(capsys):
     assert all(line.startswith(("sampler", " ")) or line for line in capsys.readouterr().out.splitlines())
     assert run(["recipe", "explain", "sampler.step"]) == 2
     assert "did you mean 'sampler.steps'" in capsys.readouterr().err
+    assert run(["recipe", "explain", "quantization.rules"]) == 0
+    told = capsys.readouterr().out
+    assert "quantization.rules.layers  Pattern of layer names" in told and "quantization.policy" not in told
+
+
+def test_one_field_explained_as_data_is_its_own_schema(capsys):
+    assert run(["recipe", "explain", "sampler.steps", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["type"] == "integer" and told["maximum"] == 1000 and told["unit"] == "steps"
+    assert run(["recipe", "explain", "quantization.rules.layers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Layers"
+    assert run(["recipe", "explain", "mesh", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["$defs"]["MeshSection"]["properties"]["grid"]["default"] == 128
+    assert run(["recipe", "explain", "nonsense", "--json"]) == 2
+    assert "nonsense: no such field" in capsys.readouterr().err
 
 
 def test_the_targets(capsys):
