@@ -124,6 +124,8 @@ def test_the_targets(capsys):
     assert run(["targets", "cpu", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["missing"] == []
     assert run(["targets", "cpuu"]) == 2
+    told = capsys.readouterr().err
+    assert "target 'cpuu': no such target" in told and "did you mean 'cpu'" in told and "--target" not in told
 
 
 def test_a_bundle_inspected(toy_bundle, own_bundle, capsys):
