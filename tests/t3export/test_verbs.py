@@ -151,6 +151,24 @@ def test_the_doctor(capsys, monkeypatch):
     assert told["targets"]["cpu"] == {"status": "complete", "lacks": []} and told["problem"] is None
 
 
+def test_doctor_and_targets_agree_on_what_runs_on_other_hardware(capsys, monkeypatch):
+    monkeypatch.setattr("exporter.stand_in._is_here", lambda processor: processor == "cpu")
+    monkeypatch.setattr("exporter.target.Need.missing", lambda need: False)
+    assert run(["doctor"]) == 0
+    doctor = capsys.readouterr().out.splitlines()
+    assert run(["targets", "--check"]) == 0
+    targets = capsys.readouterr().out.splitlines()
+
+    def told(lines, name, words):
+        return any(line.split()[: 1 + len(words)] == [name, *words] for line in lines)
+
+    for name in ("android", "ios", "arm64", "web", "cpu-avx2", "t4"):
+        assert told(doctor, name, ["ready", "to", "build;"]) and told(targets, name, ["ready", "on:"])
+    for name in ("cpu", "cpu-executorch"):
+        assert told(doctor, name, ["ready"]) and not told(doctor, name, ["ready", "to"])
+        assert told(targets, name, ["ready", "ready"])
+
+
 def test_the_doctor_on_two_onnxruntimes(capsys, monkeypatch):
     both = ["onnxruntime", "onnxruntime-gpu"]
     monkeypatch.setattr("t3export.commands.doctor.installed_distributions", lambda: both)
