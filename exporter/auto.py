@@ -9,9 +9,8 @@ from exporter.accept import fitted, misfits
 from exporter.errors import RecipeError
 from exporter.processor import Processor
 from exporter.recipe import Recipe
-from exporter.target import Target, load_target
+from exporter.target import AUTO, Target, load_target
 
-AUTO = "auto"
 OF_INT8 = {"int8", "int8_dynamic"}
 
 
@@ -47,7 +46,7 @@ def choose(recipe: Recipe, processor: Processor) -> Choice:
             return Choice(target, candidate.because, passed_over)
         passed_over[target.name] = reason
     told = "\n  ".join(f"{name}: {reason}" for name, reason in passed_over.items())
-    raise RecipeError(f"--target auto: nothing on this machine takes the recipe '{recipe.name}':\n  {told}")
+    raise RecipeError(f"--target {AUTO}: nothing on this machine takes the recipe '{recipe.name}':\n  {told}")
 
 
 def _lacks(target: Target) -> Iterator[str]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+# What the stages of any family are called; a layer's name begins with its stage's.
+STAGES = ("text_encoder", "denoiser", "projector", "field", "renderer")
+
 
 @dataclass(frozen=True)
 class TensorSpec:

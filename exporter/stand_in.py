@@ -20,6 +20,14 @@ def runs_here(target: Target) -> bool:
     return not any(need.kind == "device" or need.missing() for need in at_run)
 
 
+def hardware_elsewhere(target: Target) -> list[str]:
+    """The hardware that a target's bundles run on, where this machine is not known to be it; else empty."""
+    if target.stand_in and _is_here(target.processor):
+        return []
+    devices = [need.name for need in target.needs if need.kind == "device"]
+    return devices or ([target.processor] if target.stand_in else [])
+
+
 def _is_here(processor: str) -> bool:
     here = this_processor()
     is_x86 = here.architecture == "x86-64"

@@ -15,6 +15,7 @@ from exporter.quantize.policy import Precision, Rendering
 from exporter.section import Section
 
 TARGETS = Path(__file__).parent / "targets"
+AUTO = "auto"
 NOT_OFFERED = "not offered for this target"
 
 
@@ -209,9 +210,11 @@ def load_target(name_or_path: str | Path) -> Target:
     if text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
         return validate(Target, read_yaml(Path(text)))
     names = target_names()
+    if text == AUTO:
+        raise RecipeError(f"target '{AUTO}' is for `t3export build`, which chooses one; allowed: {', '.join(names)}")
     if text not in names:
         raise RecipeError(
-            f"--target {text}: no such target; {did_you_mean(text, names)} (your own target file: give its path)"
+            f"target '{text}': no such target; {did_you_mean(text, names)} (your own target file: give its path)"
         )
     return validate(Target, read_yaml(TARGETS / f"{text}.yaml"))
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from exporter.document import validate
+from exporter.document import Document, validate
 from exporter.errors import RecipeError, did_you_mean
 from exporter.families.registry import families
 from exporter.recipe import Recipe
 from exporter.recipe_file import read_recipe
+from exporter.stage import STAGES
 
 Command = Callable[..., Any]
 
@@ -72,11 +73,31 @@ memory_limit_option = click.option(
 
 
 def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
-    """The recipe of these options. Raises RecipeError with the line of what is wrong, an unknown family included."""
+    """The recipe of these options. Raises RecipeError with the line of what is wrong, unknown names included."""
     document = read_recipe(path, overrides, weights)
     recipe = validate(Recipe, document)
+    _require_known_family(recipe, document)
+    _require_known_stages(recipe, document)
+    return recipe
+
+
+def _require_known_family(recipe: Recipe, document: Document) -> None:
     family = recipe.model.family
     if family not in families():
         place = document.place(("model", "family"))
         raise RecipeError(f"{place}: model.family: found {family!r}; {did_you_mean(family, families())}")
-    return recipe
+
+
+def _require_known_stages(recipe: Recipe, document: Document) -> None:
+    """Refuses rules for stages that no family has; whether a stage has such a layer is known when it is traced."""
+    lines = []
+    for number, rule in enumerate(recipe.quantization.rules):
+        if not any(map(rule.may_speak_of, STAGES)):
+            place = document.place(("quantization", "rules", number, "layers"))
+            stage = rule.layers.partition("/")[0]
+            lines.append(
+                f"{place}: quantization.rules.{number}.layers: found {rule.layers!r}; a layer's name begins with its "
+                f"stage's; {did_you_mean(stage, STAGES)}"
+            )
+    if lines:
+        raise RecipeError("\n".join(lines))

@@ -13,6 +13,7 @@ from exporter.matrix import Cell, matrix
 from exporter.quantize.policy import RULE_PRECISIONS
 from exporter.recipe import Recipe
 from exporter.recipe_file import load_recipe
+from exporter.stand_in import hardware_elsewhere
 from exporter.target import Target
 from t3export.output import table
 
@@ -88,11 +89,13 @@ def check_markdown(targets: Sequence[Target], recipes: Sequence[Recipe]) -> str:
 
 
 def _state_of(target: Target, side: Literal["build", "run"]) -> str:
-    """What this machine lacks to build for a target or to run it; hardware is named, and not looked for."""
+    """What this machine lacks to build for a target or to run it; other hardware than its own is named."""
+    if target.status == "planned":
+        return "planned"
     if lacking := target.missing(side):
         return f"lacks {', '.join(need.name for need in lacking)}"
-    devices = [need.name for need in target.needs if need.side == side and need.kind == "device"]
-    return f"on: {', '.join(devices)}" if devices else "ready"
+    elsewhere = hardware_elsewhere(target) if side == "run" else []
+    return f"on: {', '.join(elsewhere)}" if elsewhere else "ready"
 
 
 def _refusals(targets: Sequence[Target]) -> dict[tuple[str, str], list[str]]:

@@ -103,7 +103,9 @@ class Rule(Section):
     def may_speak_of(self, stage: str) -> bool:
         """Whether this rule can be about layers of a stage."""
         start = self.layers.partition("/")[0]
-        return fnmatchcase(stage, start) or "*" in start
+        # A * reaches beyond the stage's name, into the layer's.
+        begin, star, _ = start.partition("*")
+        return fnmatchcase(stage, begin + star)
 
 
 class Policy(Section):
@@ -156,8 +158,11 @@ class Policy(Section):
 def _no_match(number: int, rule: Rule, known: list[tuple[str, str]]) -> str:
     names = sorted({name for name, operator in known if operator == rule.operator})
     told = f"quantization.rules: rule {number} ({rule.layers!r}, operator {rule.operator}) matches no layer"
+    if not known:
+        return f"{told}: it speaks of no stage that was made; write a stage, '/' and a layer, as in 'denoiser/*'"
     if not names:
-        return f"{told}: this model has no layer of that operator"
+        stages = sorted({name.partition("/")[0] for name, _ in known})
+        return f"{told}: of that operator there is no layer in {', '.join(stages)}, the stages that the rules speak of"
     plain = rule.layers.replace("*", "").replace("?", "")
     close = sorted(names, key=lambda name: -_likeness(plain, name))[:3]
     return f"{told}; the nearest of {len(names)}: {', '.join(close)}"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from exporter.auto import AUTO, Choice, choose
+from exporter.auto import Choice, choose
 from exporter.bundle import require_replaceable
 from exporter.cache import Cache
 from exporter.meter import metered
 from exporter.processor import this_processor
-from exporter.target import load_target, require_complete
+from exporter.target import AUTO, load_target, require_complete
 from t3export.kits import to_do
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table

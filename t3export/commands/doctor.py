@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from exporter.errors import EnvironmentProblem
 from exporter.runtime.onnxruntime import BOTH_INSTALLED, NONE_INSTALLED, installed_distributions
-from exporter.stand_in import stand_in
+from exporter.stand_in import hardware_elsewhere
 from exporter.target import Target, list_targets
 from t3export.machine import describe_machine, extras
 from t3export.output import print_json, results, table
@@ -62,8 +62,11 @@ def _print(targets: list[Target], lacking: dict[str, list[str]]) -> None:
 
 
 def _lacking(target: Target) -> list[str]:
-    devices = [f"{need.name} (not looked for)" for need in target.needs if need.kind == "device"]
-    return [f"{need.name} (to {need.side})" for need in target.missing()] + devices
+    not_looked_for = {need.name for need in target.needs if need.kind == "device"}
+    hardware = [
+        f"{name} ({'not looked for' if name in not_looked_for else 'to run'})" for name in hardware_elsewhere(target)
+    ]
+    return [f"{need.name} (to {need.side})" for need in target.missing()] + hardware
 
 
 def _state(target: Target) -> str:
@@ -75,4 +78,4 @@ def _state(target: Target) -> str:
         return "[yellow]cannot run[/]"
     if target.missing("build"):
         return "[green]runs[/], cannot build: pip install 't3export\\[build]'"
-    return "[green]ready[/] to build, for another machine" if stand_in(target) else "[green]ready[/]"
+    return "[green]ready[/] to build; runs on its own device" if hardware_elsewhere(target) else "[green]ready[/]"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import click
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
@@ -15,7 +15,7 @@ from exporter.accept import fitted, require_accepted
 from exporter.document import choices_of
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe import Recipe
-from exporter.target import load_target
+from exporter.target import load_target, require_complete
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, print_note, results
 
@@ -67,6 +67,7 @@ def check(
     checked = checked_recipe(recipe, overrides, weights)
     if target_name:
         target = load_target(target_name)
+        require_complete(target)
         checked, left_out = fitted(checked, target)
         require_accepted(checked, target)
         for told in left_out:
@@ -79,7 +80,7 @@ def check(
 
 @command.command()
 @click.argument("field", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The JSON schema of a recipe on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="The JSON schema of a recipe, or of FIELD, on stdout.")
 def explain(field: str | None, as_json: bool) -> None:
     """Describe every field of a recipe, or one FIELD or section.
 
@@ -88,30 +89,37 @@ def explain(field: str | None, as_json: bool) -> None:
       t3export recipe explain
       t3export recipe explain sampler
       t3export recipe explain sampler.steps
+      t3export recipe explain quantization.rules.layers --json
     """
+    fields = _fields(Recipe, "")
+    if field is not None and field not in fields:
+        raise RecipeError(f"{field}: no such field; {did_you_mean(field, fields)}")
     if as_json:
-        print_json(Recipe.model_json_schema())
+        print_json(_schema(fields[field]) if field else Recipe.model_json_schema())
         return
-    described = dict(_describe(Recipe, ""))
-    wanted = [name for name in described if field is None or name == field or name.startswith(f"{field}.")]
-    if not wanted:
-        raise RecipeError(f"{field}: no such field; {did_you_mean(str(field), described)}")
-    for name in wanted:
-        results().print(described[name])
+    for name, info in fields.items():
+        if field is None or name == field or name.startswith(f"{field}."):
+            results().print(f"[bold]{name}[/]  {escape(_about(info))}")
 
 
-def _describe(model: type[BaseModel], prefix: str) -> list[tuple[str, str]]:
-    """Every field below a model: its dotted name, and a line of text about it."""
-    lines = []
+def _fields(model: type[BaseModel], prefix: str) -> dict[str, FieldInfo]:
+    """Every field below a model by its dotted name."""
+    found = {}
     for name, info in model.model_fields.items():
-        lines.append((prefix + name, f"[bold]{prefix}{name}[/]  {escape(_about(info))}"))
-        inner = info.annotation
-        if get_origin(inner) is dict:
-            names, inner = get_args(inner)
-            lines += _describe(inner, f"{prefix}{name}.<{'|'.join(get_args(names))}>.")
-        elif isinstance(inner, type) and issubclass(inner, BaseModel):
-            lines += _describe(inner, f"{prefix}{name}.")
-    return lines
+        found[prefix + name] = info
+        section, below = info.annotation, f"{prefix}{name}."
+        if get_origin(section) is dict:
+            names, section = get_args(section)
+            below += f"<{'|'.join(get_args(names))}>."
+        elif get_origin(section) is list:
+            [section] = get_args(section)
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            found |= _fields(section, below)
+    return found
+
+
+def _schema(info: FieldInfo) -> dict[str, Any]:
+    return TypeAdapter(Annotated[info.annotation, info]).json_schema()
 
 
 def _about(info: FieldInfo) -> str:

@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("policy.yaml"),
     show_default=True,
-    help="The policy.",
+    help="The policy. A sampler that was found is in a recipe beside it, <name>_recipe.yaml, which has the policy too; "
+    "where there is no policy, in this file.",
 )
 @click.option("--no-cache", is_flag=True, help="Measure everything again and keep nothing for later.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON document on stdout.")
@@ -101,7 +102,8 @@ def command(
     quantization.policy.
 
     Whatever was saved, objects are compared with those of the recipe's own sampler in PyTorch. A sampler is written,
-    with the policy, as a recipe that extends RECIPE.
+    with the policy, as a recipe that extends RECIPE: of `-o out/fast.yaml` that is out/fast_recipe.yaml beside the
+    policy, or out/fast.yaml itself where there is no policy.
 
     \b
     Examples:
@@ -117,6 +119,8 @@ def command(
         searched = "both" if objective == "latency" and min_snr is None else "policy"
     if searched != "policy" and (objective != "latency" or min_snr is not None):
         raise click.UsageError("a sampler saves time and is judged by its objects: --objective latency and --max-drop")
+    if output.resolve() == recipe.resolve():
+        raise click.UsageError(f"--output {output} is the recipe itself; choose another name for what is found")
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
     require_measurable(target)
     # Tuning imports torch: only now, when the input is known to be good.
@@ -159,22 +163,27 @@ def command(
 
 
 def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path) -> dict[str, Path]:
-    """The policy into `output` and, beside it, the recipe that has the sampler; what was written where."""
-    written, quantization = {}, {}
+    """The policy into `output` and the recipe that has the sampler beside it, or there too without a policy.
+
+    Gives what was written where.
+    """
+    written: dict[str, Path] = {}
+    quantization = {}
     if tuning.policy:
         output.write_text(tuning.policy.to_yaml(), encoding="utf-8")
-        written["policy"] = output
+        written["the policy"] = output
         quantization = {"quantization": {"policy": output.name, "rules": []}}
     if tuning.sampler:
         from validate.tune import with_sampler
 
         found = with_sampler(recipe, tuning.sampler).data()
-        written["recipe"] = output.with_stem(f"{output.stem}_recipe")
+        has = "the recipe with the sampler and the policy" if written else "the recipe with the sampler"
+        written[has] = output.with_stem(f"{output.stem}_recipe") if written else output
         changes = {
             "name": f"{recipe.name}_tuned",
             "sampler": found["sampler"],
             **quantization,
             "validation": {"sampler": found["validation"]["sampler"]},
         }
-        write_extension(written["recipe"], path, changes)
+        write_extension(written[has], path, changes)
     return written

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.stand_in import stand_in
+from exporter.stand_in import hardware_elsewhere, stand_in
 from exporter.target import load_target
 
 
@@ -34,3 +34,12 @@ def test_it_says_so_where_this_machine_is_not_the_target(target, machine, flags,
     told = stand_in(load_target(target))
     assert told == ("" if here else load_target(target).stand_in)
     assert here or "stand" in told or "checked" in told
+    assert bool(hardware_elsewhere(load_target(target))) is not here
+
+
+def test_hardware_is_named_by_what_the_target_needs_or_else_by_its_processor(monkeypatch):
+    monkeypatch.setattr("exporter.stand_in._is_here", lambda processor: False)
+    assert hardware_elsewhere(load_target("arm64")) == ["ARM64 processor"]
+    assert hardware_elsewhere(load_target("cpu-avx2")) == ["x86-64 without VNNI"]
+    assert hardware_elsewhere(load_target("t4")) == ["NVIDIA T4"]
+    assert hardware_elsewhere(load_target("cpu-executorch")) == []

@@ -59,6 +59,11 @@ def test_a_misspelt_target():
         load_target("orin_nano")
 
 
+def test_auto_is_for_build():
+    with pytest.raises(RecipeError, match=r"target 'auto' is for `t3export build`, which chooses one; allowed: .*cpu"):
+        load_target("auto")
+
+
 def test_a_users_own_target_by_path(tmp_path):
     path = tmp_path / "board.yaml"
     path.write_text(

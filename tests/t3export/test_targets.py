@@ -25,6 +25,12 @@ def test_the_check_tells_what_is_here_what_is_taken_and_why_not_the_rest(capsys)
     assert "refused by" in told and "int8_dynamic" in told and "checked here" in told
 
 
+def test_a_planned_target_is_never_ready(capsys):
+    assert run(["targets", "android-vulkan", "--check"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "android-vulkan planned planned" in told and "ready" not in told
+
+
 def test_the_check_as_data(capsys):
     assert run(["targets", "cuda", "--check", "--recipe", "recipes/shape_e_int8.yaml", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import yaml
 from PIL import Image
 
-from exporter.quantize.policy import Policy
+from exporter.quantize.policy import Policy, Rule
 from exporter.recipe_file import load_recipe
 from t3export.cli import run
+from t3export.commands.tune import _write
 from tests.exporter.quantize.bench import tiny_recipe
 from tests.exporter.tiny import write_tiny_shap_e
 from tests.validate.tiny_clip import write_clip
+
+if TYPE_CHECKING:
+    from validate.tune import Tuning
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +100,39 @@ def test_a_sampler_with_fewer_evaluations_becomes_a_recipe(
     search = ["tune", "recipe.yaml", "--search", "sampler", "--max-drop", "100", *judged, "-o", "fast/few.yaml"]
     assert run(search) == 0
     out, err = capsys.readouterr()
-    assert "taken" in out and "14 rows an object" in out and "good enough" in err and "few_recipe.yaml" in err
-    assert not (place / "fast/few.yaml").exists()
-    own, found = load_recipe(place / "recipe.yaml"), load_recipe(place / "fast/few_recipe.yaml")
+    assert "taken" in out and "14 rows an object" in out and "good enough" in err
+    assert "the recipe with the sampler: fast/few.yaml" in " ".join(err.split())
+    assert not (place / "fast/few_recipe.yaml").exists()
+    own, found = load_recipe(place / "recipe.yaml"), load_recipe(place / "fast/few.yaml")
     assert found.validation.sampler == own.sampler and found.sampler.steps < own.sampler.steps
     assert found.quantization == own.quantization and found.name == "tiny_tuned"
-    assert run(["build", "fast/few_recipe.yaml", "-o", "fast/bundle"]) == 0
+    assert run(["build", "fast/few.yaml", "-o", "fast/bundle"]) == 0
     assert run(["validate", "fast/bundle", "--rungs", "quality", *judged]) in (0, 5)
     told = " ".join(capsys.readouterr().out.split())
     assert f"against {own.sampler.steps} heun steps: from" in told
+
+
+@pytest.mark.parametrize(
+    ("policy", "written"),
+    [
+        (None, {"the recipe with the sampler": "fast.yaml"}),
+        (
+            Policy(rules=[Rule(layers="denoiser/*", precision="int8")]),
+            {"the policy": "fast.yaml", "the recipe with the sampler and the policy": "fast_recipe.yaml"},
+        ),
+    ],
+)
+def test_the_recipe_with_the_sampler_gives_way_to_a_policy_alone(
+    place: Path, tmp_path: Path, policy: Policy | None, written: dict[str, str]
+) -> None:
+    own = load_recipe(place / "recipe.yaml")
+    sampler = own.sampler.model_copy(update={"steps": 3})
+    tuning = cast("Tuning", SimpleNamespace(policy=policy, sampler=sampler))
+    found = _write(tuning, own, place / "recipe.yaml", tmp_path / "fast.yaml")
+    assert {what: path.name for what, path in found.items()} == written
+    recipe = load_recipe(list(found.values())[-1])
+    assert recipe.sampler.steps == 3 and recipe.validation.sampler == own.sampler
+    assert recipe.quantization.rules == (policy.rules if policy else [])
 
 
 def test_a_goal_out_of_reach_exits_with_5_and_writes_nothing(place: Path, capsys: pytest.CaptureFixture) -> None:
@@ -122,6 +152,7 @@ def test_a_goal_out_of_reach_exits_with_5_and_writes_nothing(place: Path, capsys
         (["tune", "recipe.yaml", "--objective", "speed"], "'speed' is not one of 'latency', 'size'"),
         (["tune", "recipe.yaml", "--candidates", "palette:4"], "add validation.tolerances.palette"),
         (["tune", "recipe.yaml", "--max-drop", "-1"], "--max-drop"),
+        (["tune", "recipe.yaml", "-o", "recipe.yaml"], "is the recipe itself"),
         (["tune", "recipe.yaml", "--prompts", "absent.txt"], "absent.txt"),
         (["tune", "recipe.yaml", "--target", "orin"], "runs on its own device"),
         (["sensitivity", "recipe.yaml", "--candidates", "int9"], "did you mean 'int8'"),

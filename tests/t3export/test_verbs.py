@@ -81,12 +81,29 @@ def test_a_recipe_checked(capsys):
     assert "did you mean 'heun'" in capsys.readouterr().err
 
 
+def test_a_rule_for_a_stage_that_no_family_has_is_told_with_its_line(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    text = f"extends: {FLAGSHIP}\nname: mine\nquantization:\n  rules:\n"
+    path.write_text(text + "    - {layers: 'den*/x', precision: int8}\n    - {layers: 'denoisr/*', precision: int8}\n")
+    for verb in (["recipe", "check"], ["build"]):
+        assert run([*verb, str(path)]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "mine.yaml:6: quantization.rules.1.layers: found 'denoisr/*'" in told
+        assert "did you mean 'denoiser'" in told and "rules.0" not in told
+
+
 def test_a_recipe_is_checked_against_a_target(capsys):
     assert run(["recipe", "check", FLAGSHIP, "--target", "android"]) == 0
     assert run(["recipe", "check", str(ROOT / "recipes/shape_e_int4.yaml"), "--target", "android"]) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert "which target 'android' lacks" in told and "int4_weights: XNNPACK has no product of float" in told
     assert "int8_dynamic is the nearest" in told
+
+
+def test_no_recipe_is_valid_for_a_planned_target(capsys):
+    assert run(["recipe", "check", FLAGSHIP, "--target", "ios-coreml"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "target 'ios-coreml'" in told and "is planned: not built by this version" in told
 
 
 def test_every_field_of_a_recipe_is_explained(capsys):
@@ -98,6 +115,21 @@ def test_every_field_of_a_recipe_is_explained(capsys):
     assert all(line.startswith(("sampler", " ")) or line for line in capsys.readouterr().out.splitlines())
     assert run(["recipe", "explain", "sampler.step"]) == 2
     assert "did you mean 'sampler.steps'" in capsys.readouterr().err
+    assert run(["recipe", "explain", "quantization.rules"]) == 0
+    told = capsys.readouterr().out
+    assert "quantization.rules.layers  Pattern of layer names" in told and "quantization.policy" not in told
+
+
+def test_one_field_explained_as_data_is_its_own_schema(capsys):
+    assert run(["recipe", "explain", "sampler.steps", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["type"] == "integer" and told["maximum"] == 1000 and told["unit"] == "steps"
+    assert run(["recipe", "explain", "quantization.rules.layers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Layers"
+    assert run(["recipe", "explain", "mesh", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["$defs"]["MeshSection"]["properties"]["grid"]["default"] == 128
+    assert run(["recipe", "explain", "nonsense", "--json"]) == 2
+    assert "nonsense: no such field" in capsys.readouterr().err
 
 
 def test_the_targets(capsys):
@@ -107,6 +139,8 @@ def test_the_targets(capsys):
     assert run(["targets", "cpu", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["missing"] == []
     assert run(["targets", "cpuu"]) == 2
+    told = capsys.readouterr().err
+    assert "target 'cpuu': no such target" in told and "did you mean 'cpu'" in told and "--target" not in told
 
 
 def test_a_bundle_inspected(toy_bundle, own_bundle, capsys):
@@ -130,6 +164,24 @@ def test_the_doctor(capsys, monkeypatch):
     assert run(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["targets"]["cpu"] == {"status": "complete", "lacks": []} and told["problem"] is None
+
+
+def test_doctor_and_targets_agree_on_what_runs_on_other_hardware(capsys, monkeypatch):
+    monkeypatch.setattr("exporter.stand_in._is_here", lambda processor: processor == "cpu")
+    monkeypatch.setattr("exporter.target.Need.missing", lambda need: False)
+    assert run(["doctor"]) == 0
+    doctor = capsys.readouterr().out.splitlines()
+    assert run(["targets", "--check"]) == 0
+    targets = capsys.readouterr().out.splitlines()
+
+    def told(lines, name, words):
+        return any(line.split()[: 1 + len(words)] == [name, *words] for line in lines)
+
+    for name in ("android", "ios", "arm64", "web", "cpu-avx2", "t4"):
+        assert told(doctor, name, ["ready", "to", "build;"]) and told(targets, name, ["ready", "on:"])
+    for name in ("cpu", "cpu-executorch"):
+        assert told(doctor, name, ["ready"]) and not told(doctor, name, ["ready", "to"])
+        assert told(targets, name, ["ready", "ready"])
 
 
 def test_the_doctor_on_two_onnxruntimes(capsys, monkeypatch):

@@ -61,8 +61,28 @@ def test_a_rule_that_matches_nothing_names_the_nearest_layers():
         policy(
             {"layers": "denoiser/*", "precision": "int8"}, {"layers": "denoiser/*attn1.to_w", "precision": "fp32"}
         ).require_matches(layers)
-    with pytest.raises(RecipeError, match="no layer of that operator"):
+    with pytest.raises(RecipeError, match="of that operator there is no layer in denoiser, the stages"):
         policy({"layers": "*", "operator": "activation", "precision": "int8"}).require_matches(layers)
+    with pytest.raises(RecipeError, match=r"rule 1 .*it speaks of no stage that was made; write a stage"):
+        policy({"layers": "denoisr/*", "precision": "int8"}).require_matches([])
+
+
+@pytest.mark.parametrize(
+    ("layers", "spoken_of"),
+    [
+        ("denoiser/*", True),
+        ("*", True),
+        ("*/proj_in", True),
+        ("den*/x", True),
+        ("denoiser*", True),
+        ("denoise?/x", True),
+        ("denoisr/*", False),
+        ("denoisr*/x", False),
+        ("field/*", False),
+    ],
+)
+def test_the_stages_that_a_rule_can_speak_of(layers, spoken_of):
+    assert Rule(layers=layers, precision="int8").may_speak_of("denoiser") is spoken_of
 
 
 @pytest.mark.parametrize(
