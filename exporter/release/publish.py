@@ -23,6 +23,7 @@ from exporter.release.names import split_folder
 from exporter.release.provenance import provenance
 from exporter.release.sbom import bill_of_materials
 from exporter.release.signed import read_index, release_signature, write_index
+from exporter.release.sigstore_signature import SIGSTORE_FILE
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Archive, Index, Listed, Release, rendered, sha256
 from exporter.release.stores import FolderStore
 from exporter.swap import replacing
@@ -30,6 +31,7 @@ from exporter.swap import replacing
 ARCHIVE_SUFFIX = ".tar.zst"
 CARD, BILL, CHECKSUMS = "README.md", "sbom.cdx.json", "SHA256SUMS"
 OnStep = Callable[[str], None]
+Sign = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ def publish(
     channel: str,
     license: str | None = None,
     on_step: OnStep = lambda step: None,
+    sign_too: Sign | None = None,
 ) -> Published:
     """Writes STORE/NAME-VERSION and lists it in STORE/index.json, where `channel` then stands for it.
 
     The same bundles and key give the same bytes. A version that is there is never changed: only the same content may be
-    released again, to move a channel. Raises NotReleasable, BundleError for a damaged bundle or index, KeyProblem for a
-    store whose index this key did not sign, NoSuchRelease for a folder of another form.
+    released again, to move a channel or to add the sigstore bundle that `sign_too` makes of release.json. Raises
+    NotReleasable, BundleError for a damaged bundle or index, KeyProblem for a store whose index this key did not sign,
+    NoSuchRelease for a folder of another form.
     """
     name, version = split_folder(folder.name)
     proved = require_releasable(bundles)
@@ -64,6 +68,7 @@ def publish(
         with replacing(folder) as fresh:
             release = _write(fresh, name, version, proved, weights, key, on_step)
             _require_same(folder, release)
+            _add_sigstore(fresh, folder, release, sign_too, on_step)
         entry = Listed(release_sha256=sha256(rendered(release)))
         listed = index.with_release(name, version, entry, channel)
         if (listed.releases, listed.channels) != (index.releases, index.channels):
@@ -146,6 +151,16 @@ def _index(store: Path, key: Ed25519PrivateKey) -> Index:
     return read_index(
         FolderStore(store), TrustedKeys((PublicKey.of(key),), "this key alone, which the store is to be of")
     )
+
+
+def _add_sigstore(fresh: Path, folder: Path, release: Release, sign_too: Sign | None, on_step: OnStep) -> None:
+    """The sigstore bundle, made last, as it is entered in a public log; else the one that the release has already."""
+    there = folder / SIGSTORE_FILE
+    if sign_too:
+        on_step("sign with sigstore")
+        write_atomically(fresh / SIGSTORE_FILE, sign_too(rendered(release)))
+    elif there.is_file():
+        write_atomically(fresh / SIGSTORE_FILE, there.read_bytes())
 
 
 def _require_same(folder: Path, release: Release) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.bundle import MANIFEST, sha256_of
 from exporter.errors import BundleError
 from exporter.release.archive import Nowhere, Window, unpack
+from exporter.release.errors import KeyProblem
 from exporter.release.installed import RELEASE, Installed
 from exporter.release.keys import TrustedKeys
 from exporter.release.minisign import SUFFIX
 from exporter.release.signed import read_index, read_release
+from exporter.release.sigstore_signature import SIGSTORE_FILE, Identity
+from exporter.release.sigstore_signature import verify as verify_sigstore
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Archive, Release, rendered, sha256
 from exporter.release.stores import FolderStore
 
@@ -21,25 +24,37 @@ OnFile = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Verified:
-    """What a path turned out to be, and how many files were held to a signature."""
+    """What a path turned out to be, and how many files were held to a signature.
+
+    `sigstore`: the releases that have a sigstore bundle too, which was looked at where an identity was asked for.
+    """
 
     kind: str
     names: tuple[str, ...]
     files: int
+    sigstore: tuple[str, ...] = ()
 
 
-def verify(path: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None) -> Verified:
+def verify(
+    path: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None, identity: Identity | None = None
+) -> Verified:
     """Holds every byte below a path to its signature; in a store hidden entries may lie, which no pull reads.
 
-    Raises KeyProblem for a signature that is not trusted, BundleError that names what was changed, or for something
-    that was never signed.
+    Where an identity is given, each release has to have its sigstore signature too. Raises KeyProblem for a signature
+    that is not trusted or not there, BundleError that names what was changed, or for something that was never signed,
+    EnvironmentProblem where sigstore cannot be asked.
     """
     if (path / INDEX_FILE).is_file():
-        return _verify_store(path, keys, on_file)
+        return _verify_store(path, keys, on_file, identity)
     if (path / RELEASE_FILE).is_file():
-        release = verify_release(path, keys, on_file)
-        return Verified("release", (release.folder,), len(release.files))
+        release = verify_release(path, keys, on_file, identity)
+        return Verified("release", (release.folder,), len(release.files), _with_sigstore([path]))
     if (path / RELEASE).is_file():
+        if identity:
+            raise KeyProblem(
+                f"{path}: a pulled bundle keeps the key's signature alone; --identity is for the release it was pulled "
+                "from, or its store"
+            )
         found = Installed.verified(path, keys)
         return Verified("bundle", (f"{found.release.folder} {found.name}",), len(found.archive.files))
     if (path / MANIFEST).is_file():
@@ -50,13 +65,16 @@ def verify(path: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None) -
     raise BundleError(f"{path}: neither a store of releases, nor a release, nor a pulled bundle: nothing to verify")
 
 
-def verify_release(folder: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None) -> Release:
-    """Holds a release's folder to its signature: documents, archives, and every file in them."""
+def verify_release(
+    folder: Path, keys: TrustedKeys, on_file: OnFile = lambda name: None, identity: Identity | None = None
+) -> Release:
+    """Holds a release's folder to its signatures: documents, archives, and every file in them. Raises as `verify`."""
     release = read_release(FolderStore(folder), "", keys)
+    if identity:
+        _require_signed_by(identity, folder, release)
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
-    problems = [
-        f"{name}: not in the release" for name in present - {RELEASE_FILE, RELEASE_FILE + SUFFIX, *release.files}
-    ]
+    known = {RELEASE_FILE, RELEASE_FILE + SUFFIX, SIGSTORE_FILE, *release.files}
+    problems = [f"{name}: not in the release" for name in present - known]
     for name, file in release.files.items():
         on_file(name)
         path = folder / name
@@ -75,14 +93,28 @@ def verify_release(folder: Path, keys: TrustedKeys, on_file: OnFile = lambda nam
     return release
 
 
-def _verify_store(path: Path, keys: TrustedKeys, on_file: OnFile) -> Verified:
+def _require_signed_by(identity: Identity, folder: Path, release: Release) -> None:
+    path = folder / SIGSTORE_FILE
+    if not path.is_file():
+        raise KeyProblem(
+            f"{path}: not there, so {identity.name} did not sign this release; `t3export release --sigstore` does, for "
+            "the same content later too"
+        )
+    verify_sigstore(rendered(release), path.read_bytes(), identity, str(path))
+
+
+def _with_sigstore(folders: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(folder.name for folder in folders if (folder / SIGSTORE_FILE).is_file())
+
+
+def _verify_store(path: Path, keys: TrustedKeys, on_file: OnFile, identity: Identity | None) -> Verified:
     # Looked at before the index: a release that is published meanwhile is no stranger.
     present = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     index, releases = read_index(FolderStore(path), keys), {}
     for name, versions in sorted(index.releases.items()):
         for version, entry in sorted(versions.items()):
             folder = path / f"{name}-{version}"
-            release = releases[folder.name] = verify_release(folder, keys, on_file)
+            release = releases[folder.name] = verify_release(folder, keys, on_file, identity)
             if sha256(rendered(release)) != entry.release_sha256 or release.folder != folder.name:
                 raise BundleError(f"{folder}: signed, but not the release that {INDEX_FILE} lists")
     # The hub shows the card of the newest release above the releases.
@@ -94,7 +126,8 @@ def _verify_store(path: Path, keys: TrustedKeys, on_file: OnFile) -> Verified:
             + "\n  ".join(f"{name}: not listed in {INDEX_FILE}" for name in strangers)
             + "\nDelete them; a release whose publishing was cut short is listed by `t3export release` once more"
         )
-    return Verified("store", tuple(releases), sum(len(release.files) for release in releases.values()))
+    files = sum(len(release.files) for release in releases.values())
+    return Verified("store", tuple(releases), files, _with_sigstore(path / name for name in releases))
 
 
 def _is_one_of(path: Path, digests: set[str]) -> bool:

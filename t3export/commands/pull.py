@@ -42,9 +42,10 @@ def command(
 ) -> None:
     """Bring a release into place: NAME, NAME@VERSION or NAME@CHANNEL (stable, where neither is said).
 
-    The signature is verified first, then each file's digest, before a byte of it is used; then the bundle moves into
-    place in one step, and the one that was there is kept for --rollback. Files that are here already are not fetched
-    again; an interrupted pull goes on where it was. A server's token goes into $T3EXPORT_STORE_TOKEN.
+    The key's signature is verified first (sigstore's is left to `t3export verify`), then each file's digest, before a
+    byte of it is used; then the bundle moves into place in one step, and the one that was there is kept for --rollback.
+    Files that are here already are not fetched again; an interrupted pull goes on where it was. A server's token goes
+    into $T3EXPORT_STORE_TOKEN.
 
     Exit code 4 where something was tampered with, 6 where the store does not answer.
 

@@ -25,6 +25,7 @@ from t3export.output import megabytes, print_json, print_note, progress_bar, res
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="The secret key; `t3export keys new`.")
 @click.option("--channel", default="candidate", show_default=True, help="The channel that stands for it from now on.")
 @click.option("--license", metavar="SPDX", help="Licence of the weights, where their own card does not name it.")
+@click.option("--sigstore", is_flag=True, help="Sign with sigstore too, by the identity of this CI's job.")
 @click.option("--hub", metavar="ORG/NAME", help="Push it to this repository of the Hugging Face hub too.")
 @click.option("--private", is_flag=True, help="A repository that --hub makes is private.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -34,6 +35,7 @@ def command(
     key: Path,
     channel: str,
     license: str | None,
+    sigstore: bool,
     hub: str | None,
     private: bool,
     as_json: bool,
@@ -44,6 +46,10 @@ def command(
     signature into STORE/NAME-VERSION, and lists it in STORE/index.json. The store is a plain folder: any web server or
     object store serves it. The same bundles and key give the same bytes.
 
+    --sigstore adds a signature by an identity: that of the CI's job, or of the token in $SIGSTORE_ID_TOKEN. `t3export
+    verify --identity` checks it; `pull` does not, which trusts keys. It needs the network; where it fails, nothing is
+    released.
+
     Bundles of random weights, and those that were not validated, failed or were judged on fewer objects than their
     recipe asks for, are refused (exit code 5). A version that is out never changes; releasing the same content again
     moves a channel.
@@ -53,17 +59,25 @@ def command(
       t3export release artifacts/shape_e_int8/cpu -o artifacts/releases/shape_e-1.0.0 --key release.key
       t3export release artifacts/shape_e_int8/* -o artifacts/releases/shape_e-1.0.0 --key release.key --channel stable
       t3export release artifacts/shape_e_int8/cpu -o releases/shape_e-1.0.0 --key release.key --hub me/shape_e
+      t3export release artifacts/shape_e_int8/cpu -o releases/shape_e-1.0.0 --key release.key --sigstore
     """
     if not re.fullmatch(CHANNEL, channel):
         raise click.UsageError(f"--channel {channel}: a channel is a word in small letters, as stable or candidate")
     from exporter.release.hub import push
     from exporter.release.publish import publish
+    from exporter.release.sigstore_signature import sign
 
     secret = read_key(key)
     with progress_bar(quiet=as_json) as progress:
         task = progress.add_task("checking the bundles", total=None)
         published = publish(
-            bundles, output, secret, channel, license, lambda step: progress.update(task, description=escape(step))
+            bundles,
+            output,
+            secret,
+            channel,
+            license,
+            lambda step: progress.update(task, description=escape(step)),
+            sign if sigstore else None,
         )
         if hub:
             progress.update(task, description=f"push to {escape(hub)}")

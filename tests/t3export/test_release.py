@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.bundle import record_verdict, require_whole
+from exporter.release.sigstore_signature import Identity
 from t3export.cli import run
 from tests.releasable import served, write_releasable
 
@@ -99,6 +100,31 @@ def test_verify_names_what_was_changed(world: Path, tmp_path: Path, capsys: pyte
     assert run(["verify", str(world / "1.0.0/cpu"), *trust]) == 4
     assert "t3export release" in capsys.readouterr().err
     assert run(["verify", str(tmp_path), *trust]) == 4
+
+
+def test_a_signature_by_an_identity_is_added_and_checked_where_it_is_asked_for(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    monkeypatch.setattr("exporter.release.sigstore_signature.sign", lambda content: b"{}")
+    monkeypatch.setattr("exporter.release.verify.verify_sigstore", lambda *given: checked.append(given[2]))
+    folder = tmp_path / "store/toy-1.0.0"
+    arguments = [str(world / "1.0.0/cpu"), "-o", str(folder), "--key", str(world / "release.key"), "--license", "mit"]
+    assert run(["release", *arguments, "--sigstore"]) == 0
+    assert (folder / "release.json.sigstore.json").read_bytes() == b"{}"
+    capsys.readouterr()
+    verify = ["verify", str(folder), "--trust", str(world / "release.pub")]
+    assert run(verify) == 0
+    told = capsys.readouterr()
+    assert "as signed" in told.out and "toy-1.0.0; that was not checked" in " ".join(told.err.split())
+    identity = ["--identity", "me@example.org", "--issuer", "https://accounts.example.org"]
+    assert run([*verify, *identity]) == 0
+    assert "by me@example.org too" in capsys.readouterr().out and checked == [Identity(*identity[1::2])]
+    assert run([*verify, *identity, "--json"]) == 0
+    assert said(capsys)["sigstore_checked"]
+    for half in (identity[:2], identity[2:], [*identity[:3], ""], ["--identity", "", "--issuer", ""]):
+        assert run([*verify, *half]) == 2
+        assert "go together" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_refused_release_says_why_and_exits_with_5(
