@@ -7,7 +7,6 @@ The standard's `Attention` makes them whole there: 135 MB for the two branches o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 import onnx
 from onnx import helper, numpy_helper
@@ -31,7 +30,8 @@ def to_multi_head_attention(model: onnx.ModelProto) -> int:
         found += _rewrite(graph)
     if found:
         _drop_unread(model)
-        model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+        if DOMAIN not in {entry.domain for entry in model.opset_import}:
+            model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     return found
 
 
@@ -122,10 +122,6 @@ def _drop_unread(model: onnx.ModelProto) -> None:
     """Shapes that nothing reads any more; other constants were read before, and are."""
     reads = _count_reads(model.graph)
     for graph in all_graphs(model.graph):
-        _keep(graph.initializer, reads)
-
-
-def _keep(tensors: Iterable[onnx.TensorProto], reads: Counter[str]) -> None:
-    kept = [tensor for tensor in tensors if reads[tensor.name]]
-    del tensors[:]  # type: ignore[attr-defined]
-    tensors.extend(kept)  # type: ignore[attr-defined]
+        kept = [tensor for tensor in graph.initializer if reads[tensor.name]]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
