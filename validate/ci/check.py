@@ -37,8 +37,9 @@ def check(pair: Pair, baseline: Baseline, how: How, progress: Progress | None = 
         found = measure(pair, how, progress or Silent())
     except (BundleError, ValidationFailed) as error:
         return Checked([Finding(pair.name, "bundle", "regressed", str(error))])
-    except T3Error as error:
-        return Checked([Finding(pair.name, "run", "not run", str(error))])
+    # One pair that this machine has no room for is no reason to leave out the others.
+    except (T3Error, MemoryError, OSError) as error:
+        return Checked([Finding(pair.name, "run", "not run", str(error) or type(error).__name__)])
     if known is None:
         own = ladder_alone(pair.name, found, baseline.tolerances)
         return Checked([*own, Finding(pair.name, "baseline", "not run", NO_BASELINE)], found)
