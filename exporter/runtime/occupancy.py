@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from exporter.runtime.near_surface import over_corners
+from exporter.runtime.lattice import over_corners, with_neighbours
 
 GRID = 49
 
@@ -19,13 +19,7 @@ def occupied_cells(density: Callable[[np.ndarray], np.ndarray], grid: int = GRID
     along = np.linspace(-1, 1, grid, dtype=np.float32)
     points = np.stack(np.meshgrid(along, along, along, indexing="ij"), axis=-1).reshape(-1, 3)
     cells = over_corners(np.logical_or, (density(points) > 0).reshape(grid, grid, grid))
-    for axis in range(3):
-        moved = np.moveaxis(cells, axis, 0)
-        wider = moved.copy()
-        wider[1:] |= moved[:-1]
-        wider[:-1] |= moved[1:]
-        cells = np.moveaxis(wider, 0, axis)
-    return cells
+    return with_neighbours(np.logical_or, cells)
 
 
 def rays_that_meet(cells: np.ndarray, rays: np.ndarray) -> np.ndarray:

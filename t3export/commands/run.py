@@ -13,9 +13,9 @@ from exporter.bundle import write_atomically
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.clearance import SAFETY
 from exporter.runtime.extract import QUALITIES, grid_of
 from exporter.runtime.meshfile import require_mesh_suffix, save_mesh
-from exporter.runtime.near_surface import SAFETY
 from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results

@@ -15,7 +15,7 @@ import torch
 from exporter.families.shap_e import ShapE
 from exporter.runtime.extract import Sampling, sample
 from exporter.runtime.generator import Context, decode_context, decode_mesh, decoded_field
-from exporter.runtime.near_surface import over_corners
+from exporter.runtime.lattice import over_corners
 from exporter.runtime.onnxruntime import OnnxRuntimeSession
 from exporter.stage import Stage
 from exporter.timing import Speed, interleaved

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.families.registry import load_model
-from exporter.runtime import near_surface
+from exporter.runtime import clearance
 from exporter.runtime.extract import sample
 from exporter.runtime.generator import decode_context, decoded_field
 from exporter.runtime.near_surface import certain_size, coarse_stride, sample_near_surface
@@ -79,7 +79,7 @@ def test_nothing_is_missed_of_a_field_whose_slope_is_even(name, form):
 @pytest.mark.parametrize("name", SHAPES)
 def test_three_fifths_of_the_bound_would_do(name, monkeypatch):
     """How much of the guard is margin."""
-    monkeypatch.setattr(near_surface, "SAFETY", 0.6 * near_surface.SAFETY)
+    monkeypatch.setattr(clearance, "SAFETY", 0.6 * clearance.SAFETY)
     for form in FORMS.values():
         assert missed(lambda points, form=form: form(SHAPES[name].distance(points)), 64)[0] == 0
 
