@@ -2,7 +2,8 @@
 
 int8_weights and int4_weights are standard ONNX: a DequantizeLinear with blocks of rows, which ONNX Runtime fuses with
 the MatMul that reads it to MatMulNBits, so that they stay small in memory too. Their scales are stored in half
-precision behind a Cast that ONNX Runtime folds before it fuses. fp16 and palette are turned back to float32 at load.
+precision behind a Cast that ONNX Runtime folds before it fuses. fp16 and palette are turned back to float32 at load,
+but for fp16 tables, of which only the rows that are looked up are.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def replace_weight(graph: gs.Graph, layer: Layer, rule: Rule, gram: Gram | None 
     real = _stored(graph, layer, rule, weight.values, gram)
     for node in readers:
         node.inputs = [real if value is weight else value for value in node.inputs]
+        if rule.precision == "fp16" and node.op == "Gather":
+            _cast_rows(graph, node)
 
 
 def _readers(graph: gs.Graph, layer: Layer) -> list[gs.Node]:
@@ -95,6 +98,14 @@ def _write_half(graph: gs.Graph, name: str, values: Floats) -> gs.Variable:
     stored, real = gs.Constant(f"{name}:half", half), gs.Variable(f"{name}:float", np.dtype(np.float32))
     graph.nodes.append(gs.Node("Cast", f"{name}:half/Cast", {"to": np.float32}, [stored], [real]))
     return real
+
+
+def _cast_rows(graph: gs.Graph, gather: gs.Node) -> None:
+    """Casts what is gathered of a table in half precision; else a runtime casts all of it at load and keeps it."""
+    table, rows = gather.i().inputs[0], gather.outputs[0]
+    half = gs.Variable(f"{rows.name}:half", np.dtype(np.float16), rows.shape)
+    gather.inputs[0], gather.outputs = table, [half]
+    graph.nodes.append(gs.Node("Cast", f"{gather.name}/Cast", {"to": np.float32}, [half], [rows]))
 
 
 def _integers(name: str, integers: NDArray[np.int8], bits: int) -> gs.Constant:

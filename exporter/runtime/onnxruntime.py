@@ -68,6 +68,9 @@ class OnnxRuntimeSession:
             settings.add_session_config_entry(key, value)
         providers = options.get("providers") or ON_CPU["providers"]
         provider_options = [options.get("provider_options", {}).get(name, {}) for name in providers]
+        if providers[0] == "CPUExecutionProvider":
+            # Plans of the buffers for every shape seen keep memory and save no time there.
+            settings.enable_mem_pattern = False
         try:
             self._session = ort.InferenceSession(str(program), settings, providers, provider_options)
         except Exception as error:

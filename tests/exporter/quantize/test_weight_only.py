@@ -137,6 +137,21 @@ def test_every_reader_of_a_table_reads_the_stored_one(programs, tmp_path):
     assert "positions" not in stored.tensors()
 
 
+def test_rows_of_a_half_table_are_cast_when_they_are_gathered(tmp_path):
+    """Cast as a whole at load, an embedding would take its size in float32 beside what is stored."""
+    table = np.random.default_rng(0).standard_normal((300, 64)).astype(np.float32)
+    ids, rows = gs.Variable("ids", np.dtype(np.int64), ("n",)), gs.Variable("rows", np.dtype(np.float32), ("n", 64))
+    gather = gs.Node("Gather", "s/embedding/Gather", {"axis": 0}, [ids, gs.Constant("table", table)][::-1], [rows])
+    graph = gs.Graph([gather], [ids], [rows], name="s", opset=23)
+    graph.ir_version = 10
+    replace_weight(graph, find_layers(graph)[0], rule("fp16").model_copy(update={"operator": "table"}))
+    stored = save_graph(graph, tmp_path)
+    found = output(stored, {"ids": np.array([7, 0, 299])})
+    np.testing.assert_array_equal(found, table[[7, 0, 299]].astype(np.float16).astype(np.float32))
+    loaded = optimized(stored).graph
+    assert [tensor.data_type for tensor in loaded.initializer] == [onnx.TensorProto.FLOAT16]
+
+
 def test_a_weight_that_another_node_reads_stays_for_that_node(tmp_path):
     graph, weight = product(64, 48)
     copy = gs.Variable("copy", np.dtype(np.float32), (64, 48))
