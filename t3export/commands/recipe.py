@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any
 
 import click
 import yaml
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from exporter.accept import fitted, require_accepted
 from exporter.document import choices_of
-from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe import Recipe
 from exporter.target import load_target, require_complete
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, print_note, results
+from t3export.recipe_fields import fields_at, recipe_fields
 
 
 @click.group()
@@ -89,33 +89,15 @@ def explain(field: str | None, as_json: bool) -> None:
       t3export recipe explain
       t3export recipe explain sampler
       t3export recipe explain sampler.steps
+      t3export recipe explain validation.tolerances.int8
       t3export recipe explain quantization.rules.layers --json
     """
-    fields = _fields(Recipe, "")
-    if field is not None and field not in fields:
-        raise RecipeError(f"{field}: no such field; {did_you_mean(field, fields)}")
+    fields = fields_at(field) if field else recipe_fields()
     if as_json:
-        print_json(_schema(fields[field]) if field else Recipe.model_json_schema())
+        print_json(_schema(next(iter(fields.values()))) if field else Recipe.model_json_schema())
         return
     for name, info in fields.items():
-        if field is None or name == field or name.startswith(f"{field}."):
-            results().print(f"[bold]{name}[/]  {escape(_about(info))}")
-
-
-def _fields(model: type[BaseModel], prefix: str) -> dict[str, FieldInfo]:
-    """Every field below a model by its dotted name."""
-    found = {}
-    for name, info in model.model_fields.items():
-        found[prefix + name] = info
-        section, below = info.annotation, f"{prefix}{name}."
-        if get_origin(section) is dict:
-            names, section = get_args(section)
-            below += f"<{'|'.join(get_args(names))}>."
-        elif get_origin(section) is list:
-            [section] = get_args(section)
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            found |= _fields(section, below)
-    return found
+        results().print(f"[bold]{name}[/]  {escape(_about(info))}")
 
 
 def _schema(info: FieldInfo) -> dict[str, Any]:

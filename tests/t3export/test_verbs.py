@@ -120,6 +120,20 @@ def test_every_field_of_a_recipe_is_explained(capsys):
     assert "quantization.rules.layers  Pattern of layer names" in told and "quantization.policy" not in told
 
 
+@pytest.mark.parametrize(
+    ("field", "about"),
+    [
+        ("validation.sampler.steps", "steps"),
+        ("validation.tolerances.int8", "validation.tolerances.*.chamfer Largest mean distance"),
+        ("validation.tolerances.int8.stage_snr_db", "Least signal-to-noise ratio of any stage"),
+        ("validation.tolerances.*.stage_snr_db", "Least signal-to-noise ratio of any stage"),
+    ],
+)
+def test_what_is_below_an_optional_section_or_a_key_is_explained(capsys, field, about):
+    assert run(["recipe", "explain", field]) == 0
+    assert about in " ".join(capsys.readouterr().out.split())
+
+
 def test_one_field_explained_as_data_is_its_own_schema(capsys):
     assert run(["recipe", "explain", "sampler.steps", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
