@@ -42,9 +42,9 @@ def draw_breakdown(result: BenchResult) -> Image.Image:
             x = end
     x = float(left)
     for stage, color in COLORS.items():
-        y = MARGIN + HEIGHT * len(sides) + HEIGHT / 2
-        draw.rectangle((x, y - 5, x + 10, y + 5), color)
-        draw.text((x + 15, y), stage, INK, font, anchor="lm")
+        middle = MARGIN + HEIGHT * len(sides) + HEIGHT / 2
+        draw.rectangle((x, middle - 5, x + 10, middle + 5), color)
+        draw.text((x + 15, middle), stage, INK, font, anchor="lm")
         x += 30 + font.getlength(stage)
     return picture
 

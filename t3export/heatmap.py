@@ -57,7 +57,10 @@ def color_of(snr_db: float) -> tuple[int, int, int]:
 
 
 def _draw_cell(
-    draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], loss: Loss, font: ImageFont.ImageFont
+    draw: ImageDraw.ImageDraw,
+    box: tuple[float, float, float, float],
+    loss: Loss,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
     from exporter.quantize.noise import decibels
 

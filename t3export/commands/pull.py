@@ -101,12 +101,12 @@ def _tell(pulled: Pulled, as_json: bool) -> None:
         print_json(data | {"version": installed.release.version, "name": installed.name, "fetched": cost})
         return
     if fetched:
-        cost = f"{fetched.files} files, {megabytes(fetched.bytes)} fetched; {fetched.reused} were here already"
+        told = f"{fetched.files} files, {megabytes(fetched.bytes)} fetched; {fetched.reused} were here already"
     else:
-        cost = "nothing to fetch"
+        told = "nothing to fetch"
     came = f", before it {before}" if before else ""
     results().print(
-        f"[green]{escape(installed.release.folder)}[/] {escape(str(installed.folder))}  ({cost}{came})", soft_wrap=True
+        f"[green]{escape(installed.release.folder)}[/] {escape(str(installed.folder))}  ({told}{came})", soft_wrap=True
     )
 
 

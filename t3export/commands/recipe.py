@@ -101,7 +101,8 @@ def explain(field: str | None, as_json: bool) -> None:
 
 
 def _schema(info: FieldInfo) -> dict[str, Any]:
-    return TypeAdapter(Annotated[info.annotation, info]).json_schema()
+    field: Any = Annotated[info.annotation, info]
+    return TypeAdapter(field).json_schema()
 
 
 def _about(info: FieldInfo) -> str:

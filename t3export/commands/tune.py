@@ -22,6 +22,7 @@ from t3export.steps import StepLines
 from t3export.tunings import print_attempt, print_sampler, print_tuning
 
 if TYPE_CHECKING:
+    from exporter.quantize.search import Objective
     from exporter.recipe import Recipe
     from validate.tune import Searched, Tuning
 
@@ -77,7 +78,7 @@ def command(
     overrides: tuple[str, ...],
     weights: str | None,
     target_name: str,
-    objective: str,
+    objective: Objective,
     max_drop: float | None,
     min_snr: float | None,
     candidates: str,
