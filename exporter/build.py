@@ -17,6 +17,7 @@ from exporter.cache import Cache, Entry
 from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.gain import Gain, require_gain, weigh
 from exporter.goldens import GoldenParity, check
+from exporter.known_layers import require_known_layers
 from exporter.meter import Progress, Silent, StepRecord, metered
 from exporter.recipe import Recipe
 from exporter.swap import replacing
@@ -62,6 +63,7 @@ def build(
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())
+        require_known_layers(recipe.quantization.table, workshop.model, recipe.render)
         goldens = workshop.goldens()
         made = _make_programs(workshop, backend)
         with metered("write bundle", workshop.progress, workshop.steps):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from exporter.document import Document, validate
 from exporter.errors import RecipeError, did_you_mean
 from exporter.families.registry import families
+from exporter.quantize.policy import RuleError
 from exporter.recipe import Recipe
 from exporter.recipe_file import read_recipe
 from exporter.stage import STAGES
@@ -81,6 +83,17 @@ def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) 
     return recipe
 
 
+@contextmanager
+def placed_rules(checked: Recipe, path: Path, overrides: tuple[str, ...]) -> Iterator[None]:
+    """Tells the line of a rule that turns out to speak of no layer of the model."""
+    try:
+        yield
+    except RuleError as error:
+        number = checked.quantization.rules.index(error.rule)
+        place = read_recipe(path, overrides).place(("quantization", "rules", number, "layers"))
+        raise RecipeError(f"{place}: {error}") from None
+
+
 def _require_known_family(recipe: Recipe, document: Document) -> None:
     family = recipe.model.family
     if family not in families():
@@ -89,7 +102,7 @@ def _require_known_family(recipe: Recipe, document: Document) -> None:
 
 
 def _require_known_stages(recipe: Recipe, document: Document) -> None:
-    """Refuses rules for stages that no family has; whether a stage has such a layer is known when it is traced."""
+    """Refuses rules for stages that no family has; whether a stage has such a layer is the model's to tell."""
     lines = []
     for number, rule in enumerate(recipe.quantization.rules):
         if not any(map(rule.may_speak_of, STAGES)):

@@ -196,6 +196,10 @@ class LoadedModel(ABC):
     latent_shape: tuple[int, int]
     embedding_width: int
 
+    def unfilled(self) -> LoadedModel:
+        """The same model for its modules' names alone; a family that can leaves the weights out of them."""
+        return self
+
     @abstractmethod
     def scheduler(self) -> Any:
         """A fresh diffusers scheduler of the model's own configuration."""

@@ -1,6 +1,7 @@
 """Attention as ONNX Runtime's own operator, whose kernel keeps no matrix of all scores and no copies with heads first.
 
-The standard's `Attention` makes them whole there: 135 MB for the two branches of Shap-E's denoiser.
+The standard's `Attention` makes them whole there: 135 MB for the two branches of Shap-E's denoiser. So does this
+operator in ONNX Runtime Web, whose WebAssembly takes the kernel's other path: programs for it keep the standard's.
 `com.microsoft.MultiHeadAttention`: https://onnxruntime.ai/docs/reference/operators/ContribOperators.html
 """
 

@@ -108,6 +108,12 @@ class Rule(Section):
         return fnmatchcase(stage, begin + star)
 
 
+class RuleError(RecipeError):
+    """A rule that speaks of no layer."""
+
+    rule: Rule
+
+
 class Policy(Section):
     """Rules in order; the last one that speaks of a layer decides, and a layer that none speaks of stays fp32."""
 
@@ -131,12 +137,12 @@ class Policy(Section):
     def require_matches(self, layers: Iterable[tuple[str, str]]) -> None:
         """Every rule must speak of one of the layers, given as (name, operator).
 
-        Raises RecipeError that names the rule and the nearest layers.
+        Raises RuleError that names the rule and the nearest layers.
         """
         known = list(layers)
         for number, rule in enumerate(self.rules, start=1):
             if not any(rule.speaks_of(name, operator) for name, operator in known):
-                raise RecipeError(_no_match(number, rule, known))
+                raise no_match(number, rule, known)
 
     def to_yaml(self) -> str:
         """The policy as a file: one rule a line, its reason as a comment above it."""
@@ -155,20 +161,27 @@ class Policy(Section):
         return validate(cls, read_yaml(path))
 
 
-def _no_match(number: int, rule: Rule, known: list[tuple[str, str]]) -> str:
+def no_match(number: int, rule: Rule, known: list[tuple[str, str]]) -> RuleError:
+    """The error of a rule, the policy's so many-th, that speaks of none of the layers; it names the nearest ones."""
     names = sorted({name for name, operator in known if operator == rule.operator})
     told = f"quantization.rules: rule {number} ({rule.layers!r}, operator {rule.operator}) matches no layer"
     if not known:
-        return f"{told}: it speaks of no stage that was made; write a stage, '/' and a layer, as in 'denoiser/*'"
-    if not names:
+        told += ": it speaks of no stage that was made; write a stage, '/' and a layer, as in 'denoiser/*'"
+    elif not names:
         stages = sorted({name.partition("/")[0] for name, _ in known})
-        return f"{told}: of that operator there is no layer in {', '.join(stages)}, the stages that the rules speak of"
-    plain = rule.layers.replace("*", "").replace("?", "")
-    close = sorted(names, key=lambda name: -_likeness(plain, name))[:3]
-    return f"{told}; the nearest of {len(names)}: {', '.join(close)}"
+        told += f": of that operator there is no layer in {', '.join(stages)}, the stages that the rules speak of"
+    else:
+        close = sorted(names, key=lambda name: _likeness(rule.layers, name), reverse=True)[:3]
+        told += f"; the nearest of {len(names)}: {', '.join(close)}"
+    error = RuleError(told)
+    error.rule = rule
+    return error
 
 
-def _likeness(pattern: str, name: str) -> float:
+def _likeness(pattern: str, name: str) -> tuple[int, float]:
+    """How much of what a pattern says is in a name, whatever its wildcards stand for; then how alike they are."""
     from difflib import SequenceMatcher
 
-    return SequenceMatcher(None, pattern, name).ratio()
+    plain = pattern.replace("*", "").replace("?", "")
+    matcher = SequenceMatcher(None, plain, name)
+    return sum(block.size for block in matcher.get_matching_blocks()), matcher.ratio()

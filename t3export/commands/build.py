@@ -18,7 +18,7 @@ from exporter.meter import metered
 from exporter.processor import this_processor
 from exporter.target import AUTO, load_target, require_complete
 from t3export.kits import to_do
-from t3export.options import checked_recipe, recipe_options
+from t3export.options import checked_recipe, placed_rules, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
@@ -96,7 +96,8 @@ def command(
     quiet_libraries()
     from exporter.build import build
 
-    with StepLines() as progress, Cache.none(folder.parent) if no_cache else nullcontext(Cache()) as cache:
+    kept = Cache.none(folder.parent) if no_cache else nullcontext(Cache())
+    with placed_rules(checked, recipe, overrides), StepLines() as progress, kept as cache:
         report = build(
             checked,
             target,

@@ -259,10 +259,27 @@ def test_targets_on_onnxruntime_share_their_programs(recipe, built, cache, tmp_p
     np.testing.assert_allclose(mesh.vertices, Bundle.open(built.out).generate("a red chair").vertices, atol=1e-4)
 
 
-def test_a_rule_that_matches_no_layer_is_refused_and_the_nearest_layers_are_named(tiny_folder, cache, tmp_path):
-    quantization = in_int8("denoiser/*.attn1.to_w", precision="int8_dynamic")
+class Heard(Silent):
+    """Keeps the names of the steps that begin."""
+
+    def __init__(self):
+        self.steps = []
+
+    def started(self, step):
+        self.steps.append(step)
+
+
+def test_a_rule_that_matches_no_layer_is_refused_before_anything_is_made(tiny_folder, cache, tmp_path):
+    recipe, heard = recipe_of(tiny_folder, quantization=in_int8("denoiser/*.attn1.to_w")), Heard()
     with pytest.raises(RecipeError, match=r"attn1.to_w.*matches no layer; the nearest of \d+: denoiser/.*attn1\.to_"):
-        build(recipe_of(tiny_folder, quantization=quantization), load_target("cpu"), tmp_path / "x", cache=cache)
+        build(recipe, load_target("cpu"), tmp_path / "x", cache=cache, progress=heard)
+    assert heard.steps == ["load weights"] and list(tmp_path.iterdir()) == []
+
+
+def test_a_rule_that_matches_no_table_is_refused_when_all_is_traced(tiny_folder, cache, tmp_path):
+    rule = {"layers": "denoiser/prior.positions", "operator": "table", "precision": "fp16"}
+    with pytest.raises(RecipeError, match=r"positions.*matches no layer; the nearest of 1: denoiser/.*:constant"):
+        build(recipe_of(tiny_folder, quantization={"rules": [rule]}), load_target("cpu"), tmp_path / "x", cache=cache)
     assert list(tmp_path.iterdir()) == []
 
 

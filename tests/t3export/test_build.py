@@ -12,6 +12,7 @@ from exporter.goldens import GoldenParity
 from exporter.meter import StepRecord
 from exporter.parity import Parity
 from exporter.processor import Processor
+from exporter.quantize.policy import no_match
 from exporter.target import TARGETS
 from t3export.cli import run
 
@@ -117,6 +118,16 @@ def test_wrong_input_is_told_before_anything_is_loaded(asked, capsys, arguments,
     assert run(["build", *arguments]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
     assert not asked
+
+
+def test_a_rule_that_speaks_of_no_layer_is_told_with_its_line(monkeypatch, tmp_path, capsys):
+    def refuses(recipe, *_, **__):
+        raise no_match(2, recipe.quantization.rules[1], [])
+
+    monkeypatch.setattr(builder, "build", refuses)
+    assert run(["build", INT8, "-o", str(tmp_path / "x")]) == 2
+    line = 1 + next(i for i, text in enumerate(Path(INT8).read_text().splitlines()) if '"denoiser/*"' in text)
+    assert f"shape_e_int8.yaml:{line}: quantization.rules: rule 2" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_planned_target_is_refused_before_anything_is_loaded(asked, tmp_path, capsys):
