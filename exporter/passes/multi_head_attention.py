@@ -1,7 +1,8 @@
 """Attention as ONNX Runtime's own operator, whose kernel keeps no matrix of all scores and no copies with heads first.
 
 The standard's `Attention` makes them whole there: 135 MB for the two branches of Shap-E's denoiser. So does this
-operator in ONNX Runtime Web, whose WebAssembly takes the kernel's other path: programs for it keep the standard's.
+operator in ONNX Runtime Web, whose WebAssembly takes the kernel's other path: programs for it keep the standard's,
+in pieces (`split_queries`).
 `com.microsoft.MultiHeadAttention`: https://onnxruntime.ai/docs/reference/operators/ContribOperators.html
 """
 
