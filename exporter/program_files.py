@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
@@ -29,6 +29,13 @@ def copy_program(program: Path, folder: Path) -> Path:
     copy_weights(onnx.load(program, load_external_data=False), program.parent, folder)
     shutil.copyfile(program, folder / program.name)
     return folder / program.name
+
+
+def rewrite_program(program: Path, rewrite: Callable[[onnx.ModelProto], int]) -> None:
+    """Rewrite a program where it lies, its external weights left unread; `rewrite` gives how many places it changed."""
+    model = onnx.load(program, load_external_data=False)
+    if rewrite(model):
+        onnx.save(model, program)
 
 
 def copy_weights(model: onnx.ModelProto, source: Path, folder: Path) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
-
 from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.passes.multi_head_attention import to_multi_head_attention
-from exporter.program_files import copy_program, require_valid
+from exporter.program_files import copy_program, require_valid, rewrite_program
 from exporter.programs import Compile, OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.onnxruntime import ON_CPU, OnnxRuntimeSession
@@ -64,7 +62,5 @@ def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) 
 def compile_for_processor(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
     """The same for a bundle on ONNX Runtime's CPU provider, in operators of its own where they are better."""
     compiled = compile_program(program, layers, folder)
-    model = onnx.load(compiled, load_external_data=False)
-    if to_multi_head_attention(model):
-        onnx.save(model, compiled)
+    rewrite_program(compiled, to_multi_head_attention)
     return compiled

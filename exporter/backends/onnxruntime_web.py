@@ -14,7 +14,8 @@ import exporter.runtime
 from exporter.backends import onnxruntime
 from exporter.backends.base import Addition, Made
 from exporter.errors import ValidationFailed
-from exporter.program_files import all_graphs
+from exporter.passes.split_queries import split_queries
+from exporter.program_files import all_graphs, rewrite_program
 from exporter.programs import OnnxProgram
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.session import Session, open_session
@@ -46,9 +47,14 @@ def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
-    """As ONNX Runtime's own, for a program of operators that ONNX Runtime Web has. Raises ValidationFailed."""
+    """As ONNX Runtime's own, for a program of operators that ONNX Runtime Web has, whose large attentions are split.
+
+    Raises ValidationFailed.
+    """
     require_operators(program)
-    return onnxruntime.compile_program(program, layers, folder)
+    compiled = onnxruntime.compile_program(program, layers, folder)
+    rewrite_program(compiled, split_queries)
+    return compiled
 
 
 def require_operators(program: Path) -> None:

@@ -1,7 +1,8 @@
 """Attention as ONNX Runtime's own operator, whose kernel keeps no matrix of all scores and no copies with heads first.
 
 The standard's `Attention` makes them whole there: 135 MB for the two branches of Shap-E's denoiser. So does this
-operator in ONNX Runtime Web, whose WebAssembly takes the kernel's other path: programs for it keep the standard's.
+operator in ONNX Runtime Web, whose WebAssembly takes the kernel's other path: programs for it keep the standard's,
+in pieces (`split_queries`).
 `com.microsoft.MultiHeadAttention`: https://onnxruntime.ai/docs/reference/operators/ContribOperators.html
 """
 
@@ -13,12 +14,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from exporter.passes.attention import HEADS_FIRST
+from exporter.passes.plain_attention import is_plain_attention
 from exporter.program_files import all_graphs
 
 DOMAIN = "com.microsoft"
 OPERATOR = "MultiHeadAttention"
-# What `Attention` does besides, and the operator has no words for.
-_MUST_BE_OFF = ("is_causal", "softcap", "qk_matmul_output_mode")
 
 
 def to_multi_head_attention(model: onnx.ModelProto) -> int:
@@ -41,7 +41,7 @@ def _rewrite(graph: onnx.GraphProto) -> int:
     made: dict[str, onnx.NodeProto] = {}
     dropped: set[str] = set()
     for node in graph.node:
-        if node.op_type == "Attention" and (parts := places.around(node)):
+        if is_plain_attention(node) and (parts := places.around(node)):
             heads, inputs, output, between = parts
             scale = {a.name: a.f for a in node.attribute if a.name == "scale"}
             made[output] = helper.make_node(
@@ -66,8 +66,6 @@ class _Places:
 
     def around(self, attention: onnx.NodeProto) -> tuple[int, list[str], str, list[str]] | None:
         """Heads, the three inputs and the output with heads side by side, and what is made between; None if unlike."""
-        if len(attention.output) != 1 or sum(map(bool, attention.input)) != 3 or _does_more(attention):
-            return None
         inputs, between, heads = [], [attention.output[0]], 0
         for value in attention.input:
             transposed = self._single(self.maker.get(value), "Transpose")
@@ -99,11 +97,6 @@ class _Places:
     def _shape(self, reshape: onnx.NodeProto) -> list[int]:
         tensor = self.constants.get(reshape.input[1])
         return numpy_helper.to_array(tensor).tolist() if tensor is not None else []
-
-
-def _does_more(attention: onnx.NodeProto) -> bool:
-    values = {a.name: helper.get_attribute_value(a) for a in attention.attribute}
-    return any(values.get(name) for name in _MUST_BE_OFF)
 
 
 def _swaps_heads(transpose: onnx.NodeProto) -> bool:

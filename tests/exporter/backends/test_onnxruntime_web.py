@@ -28,6 +28,15 @@ def test_operators_that_onnxruntime_web_has_are_taken(tmp_path):
     assert compiled.read_bytes() == (tmp_path / "program.onnx").read_bytes()
 
 
+@pytest.mark.parametrize(("tokens", "attentions"), [(64, 1), (1026, 5)])
+def test_an_attention_that_makes_many_scores_is_split(tmp_path, tokens, attentions):
+    shape = f"float[batch, 16, {tokens}, 64]"
+    text = HEADER.format(opset=23) + f"g ({shape} x) => ({shape} y) {{ y = Attention(x, x, x) }}"
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "program.onnx")
+    compiled = onnx.load(compile_program(tmp_path / "program.onnx", [], tmp_path / "out"))
+    assert sum(node.op_type == "Attention" for node in compiled.graph.node) == attentions
+
+
 @pytest.mark.parametrize("operator", ["RoiAlign", "com.microsoft.FusedGelu"])
 def test_an_operator_that_it_lacks_is_refused_by_name(tmp_path, operator):
     with pytest.raises(ValidationFailed, match=f"onnxruntime-web .* has no .*{operator.split('.')[-1]}"):

@@ -8,22 +8,7 @@ from torch.nn import functional as F
 
 from exporter.operators import count_operators
 from exporter.passes.multi_head_attention import to_multi_head_attention
-from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, traced
-
-
-class Attending(torch.nn.Module):
-    """One attention of two heads, as `attend(q, k, v)` has it."""
-
-    def __init__(self, attend, scale=None):
-        super().__init__()
-        torch.manual_seed(0)
-        self.qkv = torch.nn.Linear(WIDTH, 3 * WIDTH)
-        self.out = torch.nn.Linear(WIDTH, WIDTH)
-        self.attend = attend
-
-    def forward(self, x):
-        q, k, v = (part.unflatten(-1, (2, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
-        return self.out(self.attend(q, k, v).transpose(1, 2).flatten(2))
+from tests.exporter.quantize.programs import Attending, Block, inputs, output, traced
 
 
 def rewritten(program):

@@ -40,6 +40,21 @@ class Block(torch.nn.Module):
         return self.head(F.gelu(self.out(h))[:, 0])
 
 
+class Attending(torch.nn.Module):
+    """One attention of two heads, as `attend(q, k, v)` has it."""
+
+    def __init__(self, attend, scale=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.qkv = torch.nn.Linear(WIDTH, 3 * WIDTH)
+        self.out = torch.nn.Linear(WIDTH, WIDTH)
+        self.attend = attend
+
+    def forward(self, x):
+        q, k, v = (part.unflatten(-1, (2, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        return self.out(self.attend(q, k, v).transpose(1, 2).flatten(2))
+
+
 class Rows(torch.nn.Module):
     """One matrix for all rows, whose channels have very different scales."""
 
