@@ -49,7 +49,7 @@ def not_cleared_by_corners(
 
 def cleared_with_middle(values: np.ndarray, blocks: np.ndarray, change: np.ndarray) -> np.ndarray:
     """Which blocks [K] hold no surface; `values` on the lattice twice as fine as theirs, their middles asked."""
-    samples = _samples(_undone(values), 2 * blocks, CORNERS_AND_MIDDLE)
+    samples = _undone(_samples(values, 2 * blocks, CORNERS_AND_MIDDLE))
     inside = samples > 0
     return (inside.all(axis=1) | ~inside.any(axis=1)) & _cleared(np.abs(samples) / change[:, None])
 

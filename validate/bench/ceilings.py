@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +14,15 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from exporter.quantize.latency import IR_VERSION
-from exporter.timing import Action, interleaved
+from exporter.timing import Action, interleaved, timed
 from validate.bench.products import Shape
 
 Kind = Literal["fp32", "bf16", "int8"]
 KINDS: tuple[Kind, ...] = ("fp32", "bf16", "int8")
 
 SECONDS_A_SHAPE = 1.0
+# Threads of a library go on waiting busily for some milliseconds, in the way of the next library's.
+BLOCK_SECONDS = 0.05
 # Far more than any cache of a processor holds.
 STREAM_BYTES = 2**28
 OPSET = 20
@@ -39,7 +42,7 @@ def product_ceilings(shape: Shape, threads: int, seconds: float = SECONDS_A_SHAP
 
     Results have their place beforehand, as inside of a program: new memory for each would cost more than thin products.
     """
-    actions: dict[tuple[Kind, str], Action] = {}
+    actions: dict[tuple[Kind, str], _Block] = {}
     for (kind, library), make in _PRODUCTS.items():
         try:
             action = make(shape, threads)
@@ -47,12 +50,12 @@ def product_ceilings(shape: Shape, threads: int, seconds: float = SECONDS_A_SHAP
         # Not every build of a library has every product.
         except (RuntimeError, NotImplementedError):
             continue
-        actions[kind, library] = action
+        actions[kind, library] = _Block.of(action)
     keys = {f"{kind} {library}": (kind, library) for kind, library in actions}
     taken = interleaved({name: actions[key] for name, key in keys.items()}, seconds)
     found: dict[Kind, Ceiling] = {}
     for name, (kind, library) in keys.items():
-        rate = shape.operations / float(np.median(taken[name]))
+        rate = shape.operations * actions[kind, library].times / float(np.median(taken[name]))
         if kind not in found or found[kind].rate < rate:
             found[kind] = Ceiling(rate, library)
     return found
@@ -77,6 +80,22 @@ def heaviest(linear: Sequence[Mapping[Shape, int]], share: float = 0.95, most: i
                 chosen[shape] = max(chosen.get(shape, 0.0), shape.operations * times / whole)
             seen += shape.operations * times
     return sorted(chosen, key=lambda shape: -chosen[shape])[:most]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One library's product so many times in a row."""
+
+    action: Action
+    times: int
+
+    @classmethod
+    def of(cls, action: Action) -> _Block:
+        return cls(action, max(1, math.ceil(BLOCK_SECONDS / timed(action))))
+
+    def __call__(self) -> None:
+        for _ in range(self.times):
+            self.action()
 
 
 def _in_torch(dtype: torch.dtype, shape: Shape, threads: int) -> Action:
