@@ -30,7 +30,7 @@ class Sampling:
     """What was asked of a field for one mesh: signed distances of `points` of the grid³ points of the lattice.
 
     `certain`: a part or hole with room for a ball of this diameter (the volume is 2 wide) cannot have been missed,
-    whatever the field; smaller ones only where the field is steeper than `near_surface` assumes. 0 where all was asked.
+    whatever the field; smaller ones only where the field is steeper than `clearance` assumes. 0 where all was asked.
     """
 
     grid: int

@@ -43,7 +43,7 @@ class Block(torch.nn.Module):
 class Attending(torch.nn.Module):
     """One attention of two heads, as `attend(q, k, v)` has it."""
 
-    def __init__(self, attend, scale=None):
+    def __init__(self, attend):
         super().__init__()
         torch.manual_seed(0)
         self.qkv = torch.nn.Linear(WIDTH, 3 * WIDTH)
