@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from exporter.digest import sha256_of
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.quantize.policy import Precision
 
@@ -158,12 +159,6 @@ def manifest_schema() -> dict[str, Any]:
     }
     schema["required"] = sorted({*schema["required"], "checksum"})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 (hex) of a file, streamed."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def list_files(folder: Path) -> dict[str, FilePart]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from exporter.digest import sha256_of
 from exporter.swap import exchange
 from exporter.toolchain import source_digest, versions
 
@@ -128,8 +129,7 @@ def step_key(step: str, inputs: Mapping[str, Any]) -> str:
 def _digests(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != _ENTRY):
-        with path.open("rb") as stream:
-            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
+        found[path.relative_to(folder).as_posix()] = sha256_of(path)
     return found
 
 

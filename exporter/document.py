@@ -112,12 +112,14 @@ def _note_places(node: yaml.Node, at: Location, places: dict[Location, str], sou
                 name = ".".join(map(str, (*at, key.value)))
                 raise RecipeError(f"{source}:{key.start_mark.line + 1}: {name}: written twice; keep one of the two")
             seen.add(key.value)
-            places[(*at, key.value)] = f"{source}:{key.start_mark.line + 1}"
-            _note_places(value, (*at, key.value), places, source)
+            field = (*at, key.value)
+            places[field] = f"{source}:{key.start_mark.line + 1}"
+            _note_places(value, field, places, source)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            places[(*at, index)] = f"{source}:{value.start_mark.line + 1}"
-            _note_places(value, (*at, index), places, source)
+            item = (*at, index)
+            places[item] = f"{source}:{value.start_mark.line + 1}"
+            _note_places(value, item, places, source)
 
 
 def validate(model: type[ModelT], document: Document) -> ModelT:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.digest import sha256_of
 from validate.errors import EvaluatorError
 from validate.preprocess import ImagePreprocess
 
@@ -138,8 +138,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _digest(folder: Path) -> str:
-    with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(folder / WEIGHTS)
 
 
 def _normalise(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from exporter.digest import sha256_of
 from exporter.errors import HubUnreachable, WeightsError
 
 ZOO = Path(__file__).parent.parent / "zoo"
@@ -41,9 +42,7 @@ def digest_parts(folders: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for part, folder in folders.items():
         for path in sorted(p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".txt"}):
-            with path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            digest.update(f"{part}/{path.name}:{content}\n".encode())
+            digest.update(f"{part}/{path.name}:{sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -64,7 +64,8 @@ def palette(weight: Floats, bits: int, gram: Gram | None = None) -> tuple[NDArra
 
 def _integers(weight: Floats, scale: Floats, block: int, low: int, high: int, gram: Gram | None) -> NDArray[np.int8]:
     def nearest(values: Floats, at: tuple[int, ...]) -> Floats:
-        step = scale[(*at[:-1], at[-1] // block)]
+        of_block = (*at[:-1], at[-1] // block)
+        step = scale[of_block]
         return np.clip(np.rint(values / step), low, high) * step
 
     if gram is not None:

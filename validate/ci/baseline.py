@@ -48,7 +48,7 @@ class Baseline(Part):
 
     def updated(self, found: dict[str, Measurement], reason: str) -> Baseline:
         """With the entries of these pairs replaced."""
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         new = {pair: Entry(reason=reason, date=today, measurement=measured) for pair, measured in found.items()}
         return self.model_copy(update={"entries": dict(sorted((self.entries | new).items()))})
 
