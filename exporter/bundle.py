@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.digest import sha256_of
-from exporter.errors import BundleError, EnvironmentProblem
+from exporter.errors import BundleError, EnvironmentProblem, first_of
 from exporter.quantize.policy import Precision
 
 MANIFEST = "manifest.json"
@@ -148,6 +149,18 @@ class Manifest(Part):
     engines: EnginesPart | None = Field(default=None, description="Where programs are compiled on the device")
     validation: Verdict | None = None
 
+    def used_files(self) -> set[str]:
+        """Every file that the manifest itself names as part of something."""
+        stages = self.stages.values()
+        engines = self.engines.stages.values() if self.engines else ()
+        return {
+            *(file for stage in stages for file in (stage.program, *stage.external_data)),
+            *(file for files in self.goldens.values() for file in files),
+            *(engine.file for engine in engines),
+            self.tokenizer.file,
+            self.sampler.table,
+        }
+
 
 def manifest_schema() -> dict[str, Any]:
     """The published JSON schema of manifest.json."""
@@ -162,8 +175,14 @@ def manifest_schema() -> dict[str, Any]:
 
 
 def list_files(folder: Path) -> dict[str, FilePart]:
-    """Digest and size of every file below `folder` but the manifest and the reports, by sorted relative path."""
-    return {name: FilePart(sha256=sha256_of(path), size=path.stat().st_size) for name, path in _contents(folder)}
+    """Digest and size of every file below a folder that a build has just written, the manifest and the reports left
+    out, by sorted relative path. Where people have been since, `file_parts` of known names."""
+    return file_parts(folder, _contents(folder))
+
+
+def file_parts(folder: Path, names: Iterable[str]) -> dict[str, FilePart]:
+    """Digest and size of these files of a folder."""
+    return {name: FilePart(sha256=sha256_of(folder / name), size=(folder / name).stat().st_size) for name in names}
 
 
 def bundle_digest(manifest: Manifest) -> str:
@@ -209,31 +228,37 @@ def record_verdict(folder: Path, verdict: Verdict | None) -> None:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> list[str]:
-    """One line for each changed, missing or unlisted file; empty when the bundle is whole.
+    """One line for each changed or missing file; empty when the bundle is whole.
 
-    Engines that are built and not yet listed (`t3export finish` does that) are no damage.
+    What lies beside the listed files is not looked at.
     """
-    problems = []
-    present = dict(_contents(folder))
+    problems = [f"{name}: used, and not listed" for name in sorted(manifest.used_files() - manifest.files.keys())]
     for name, expected in sorted(manifest.files.items()):
-        path = present.pop(name, None)
-        if path is None or not path.exists():
-            problems.append(f"{name}: missing" if path is None else f"{name}: a link to nothing")
+        path = folder / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            problems.append(f"{name}: not in the bundle's folder")
+        elif not path.is_file():
+            problems.append(f"{name}: a link to nothing" if path.is_symlink() else f"{name}: missing")
         elif path.stat().st_size != expected.size:
             problems.append(f"{name}: {path.stat().st_size} bytes, {expected.size} expected")
         elif sha256_of(path) != expected.sha256:
             problems.append(f"{name}: changed (its sha256 is not the manifest's)")
-    unlisted = [name for name in sorted(present) if manifest.engines is None or not name.startswith(f"{ENGINES}/")]
-    return problems + [f"{name}: not listed in the manifest" for name in unlisted]
+    return problems
 
 
 def require_whole(folder: Path) -> Manifest:
-    """The manifest of a bundle whose every file is as built. Raises BundleError that names each bad file."""
+    """The manifest of a bundle whose every file is as built. Raises BundleError that names the bad files."""
     manifest = read_manifest(folder)
-    problems = verify_files(folder, manifest)
-    if problems:
-        raise BundleError(f"{folder}: damaged bundle\n  " + "\n  ".join(problems) + "\nBuild or copy it again")
+    require_files(folder, manifest)
     return manifest
+
+
+def require_files(folder: Path, manifest: Manifest) -> None:
+    """Raises BundleError that names the files that are not as this manifest lists them."""
+    if problems := verify_files(folder, manifest):
+        raise BundleError(
+            f"{folder}: damaged bundle\n  " + "\n  ".join(first_of(problems)) + "\nBuild or copy it again"
+        )
 
 
 def require_replaceable(folder: Path) -> None:
@@ -275,10 +300,10 @@ def _why_no_bundle(folder: Path) -> str:
     return f"it has no {MANIFEST}. `t3export build` makes one"
 
 
-def _contents(folder: Path) -> list[tuple[str, Path]]:
+def _contents(folder: Path) -> list[str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    named = [(path.relative_to(folder).as_posix(), path) for path in paths]
-    return [(name, path) for name, path in named if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return [name for name in names if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
 
 
 def _rendered(data: dict[str, Any]) -> bytes:

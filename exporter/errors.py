@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class T3Error(Exception):
@@ -48,6 +48,12 @@ class EnvironmentProblem(T3Error):
 
 class EmptyMesh(T3Error):
     """The field has no surface inside the volume."""
+
+
+def first_of(lines: Sequence[str], most: int = 20) -> list[str]:
+    """The first lines of a list that may be very long, and how many are left out."""
+    left_out = len(lines) - most
+    return [*lines[:most], f"and {left_out:,} more"] if left_out > 0 else list(lines)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:

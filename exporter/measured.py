@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from exporter.bundle import NUMERICS, PERF, Manifest, bundle_digest, list_files, write_atomically, write_manifest
+from exporter.bundle import (
+    MEASURED,
+    NUMERICS,
+    PERF,
+    Manifest,
+    bundle_digest,
+    file_parts,
+    write_atomically,
+    write_manifest,
+)
 
 if TYPE_CHECKING:
     from exporter.goldens import GoldenParity
@@ -94,7 +103,8 @@ def read_measured(folder: Path, name: str) -> Figures:
 
 
 def _listed(folder: Path, manifest: Manifest) -> Manifest:
-    listed = manifest.model_copy(update={"files": list_files(folder)})
+    files = manifest.files | file_parts(folder, MEASURED)
+    listed = manifest.model_copy(update={"files": dict(sorted(files.items()))})
     write_manifest(folder, listed)
     return listed
 

@@ -19,8 +19,6 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator
 from exporter.stand_in import stand_in
 from exporter.target import Target
-from validate.bisect.layers import layer_errors
-from validate.bisect.pair import Originals
 from validate.clip import Evaluator
 from validate.context import Context, QualityPlan
 from validate.engine.base import Engine
@@ -29,9 +27,11 @@ from validate.errors import PromptsError
 from validate.exhibits import COUNT, Exhibit, make_exhibits
 from validate.ladder import OnRung, choose_rungs, climb
 from validate.memory import ObjectMemory, source_digest
+from validate.no_reference import NoReference
 from validate.objects import Progress
 from validate.prompts import Prompt, PromptSet, load_prompts, shipped_prompts
 from validate.report import Report
+from validate.rungs.base import Rung
 
 SHIPPED_EVALUATOR = Path(exporter.__path__[0]) / "zoo" / "shap_e_mini_evaluator"
 UNDER_SPECIFIED_SHARE = 8
@@ -86,7 +86,7 @@ def validate_bundle(
     plan = None
     if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
         plan = plan_quality(recipe, options)
-    reference = load_reference(bundle.manifest, recipe, options.weights)
+    reference = _reference(bundle, recipe, options, rungs)
     if plan:
         plan = with_reference(plan, bundle.manifest, recipe, options)
     if plan and engine:
@@ -114,6 +114,11 @@ def validate_bundle(
 
 def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...], str]:
     """The error by layer as data, or why there is none: it is a look inside, and decides nothing."""
+    try:
+        from validate.bisect.layers import layer_errors
+        from validate.bisect.pair import Originals
+    except ModuleNotFoundError as error:
+        return (), f"this Python has no package '{error.name}'"
     try:
         found = layer_errors(Originals.open(folder, Cache(), Silent(), options.weights))
     except T3Error as error:
@@ -143,6 +148,24 @@ def _what_ran(bundle: Bundle) -> str | None:
     if bundle.stand_in:
         return f"{bundle.stand_in} on this machine ran the bundle's programs, in place of the engines"
     return stand_in(Target.model_validate(bundle.manifest.target)) or None
+
+
+def _reference(bundle: Bundle, recipe: Recipe, options: Options, rungs: Sequence[Rung]) -> Generator | NoReference:
+    """The PyTorch model; on a machine without PyTorch, such as a Jetson, why the rungs that need it are left out.
+
+    Raises ModuleNotFoundError where quality was asked for, or where no rung would be left.
+    """
+    try:
+        return load_reference(bundle.manifest, recipe, options.weights)
+    except ModuleNotFoundError as error:
+        wants_quality = any(rung.name == "quality" for rung in rungs)
+        if wants_quality or not any(rung.on_recordings for rung in rungs):
+            raise
+        return NoReference(
+            f"needs the PyTorch model, and this Python has no package '{error.name}'; where the bundle was built: "
+            f"t3export validate artifacts/{bundle.manifest.name}"
+            + (" --on onnxruntime" if bundle.manifest.engines else "")
+        )
 
 
 def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = None) -> Generator:
@@ -191,7 +214,11 @@ def as_compared(recipe: Recipe) -> Recipe:
 
 
 def make_context(
-    bundle: Bundle, reference: Generator, recipe: Recipe, plan: QualityPlan | None, progress: Progress | None
+    bundle: Bundle,
+    reference: Generator | NoReference,
+    recipe: Recipe,
+    plan: QualityPlan | None,
+    progress: Progress | None,
 ) -> Context:
     """What the rungs need of an opened bundle."""
     manifest = bundle.manifest

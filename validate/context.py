@@ -17,6 +17,7 @@ from exporter.runtime.noise import noise
 from validate.clip import Evaluator
 from validate.engine.objects import Elsewhere
 from validate.memory import ObjectMemory
+from validate.no_reference import NoReference
 from validate.objects import Progress, Views
 from validate.prompts import Prompt
 from validate.trajectory import Trajectory
@@ -68,7 +69,7 @@ class Context:
     """
 
     bundle: Generator
-    reference: Generator
+    reference: Generator | NoReference
     run_stage: Callable[[str, Arrays], Arrays]
     stages: Mapping[str, StageSpec]
     goldens: Mapping[str, list[Path]]

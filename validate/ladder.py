@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from exporter.errors import EnvironmentProblem, RecipeError, did_you_mean
 from validate.context import Context
+from validate.no_reference import NoReference
 from validate.result import RungResult, Status
 from validate.rungs import denoiser, latents, quality, renders, shape, stages
 from validate.rungs.base import Outcome, Rung
@@ -40,6 +41,8 @@ def climb(context: Context, rungs: Sequence[Rung] = RUNGS, on_rung: OnRung | Non
 
 def _climb(rung: Rung, context: Context) -> RungResult:
     start = time.perf_counter()
+    if isinstance(context.reference, NoReference) and not rung.on_recordings:
+        return RungResult(rung.name, rung.title, status="skipped", reason=context.reference.reason)
     try:
         result = _result(rung, rung.run(context))
     # What the machine lacks says nothing of the bundle.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.bundle import REPORTS, bundle_digest, read_manifest, sha256_of
-from exporter.errors import BundleError
+from exporter.errors import BundleError, first_of
 from exporter.release.errors import NoSuchRelease
 from exporter.release.keys import TrustedKeys
 from exporter.release.lock import alone
@@ -53,7 +53,9 @@ class Installed:
             raise BundleError(f"{folder}: '{manifest.name}' is no bundle of the release {release.folder} that it names")
         found = cls(folder, release, manifest.name)
         if problems := found.problems():
-            raise BundleError(f"{folder}: not what was released\n  " + "\n  ".join(problems) + "\nPull it again")
+            raise BundleError(
+                f"{folder}: not what was released\n  " + "\n  ".join(first_of(problems)) + "\nPull it again"
+            )
         if bundle_digest(manifest) != found.archive.bundle_digest:
             raise BundleError(f"{folder}: its manifest is of another bundle than the one released; pull it again")
         return found

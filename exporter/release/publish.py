@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 import exporter
-from exporter.bundle import FilePart, bundle_digest, sha256_of, write_atomically
+from exporter.bundle import MANIFEST, REPORTS, FilePart, bundle_digest, sha256_of, write_atomically
 from exporter.release.archive import write_archive
 from exporter.release.card import WeightsCard, write_card
 from exporter.release.errors import NotReleasable
@@ -111,11 +111,10 @@ def _write(
 def _pack(bundle: Proved, folder: Path) -> Archive:
     path = folder / f"{bundle.name}{ARCHIVE_SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    present = (
-        p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if p.is_symlink() or p.is_file()
-    )
+    reports = [p.relative_to(bundle.folder).as_posix() for p in (bundle.folder / REPORTS).rglob("[!.]*")]
     # A bundle that was pulled and is released again leaves its former release's papers behind.
-    names = [name for name in present if name not in (RELEASE, SIGNATURE)]
+    papers = [name for name in reports if (bundle.folder / name).is_file() and name not in (RELEASE, SIGNATURE)]
+    names = [MANIFEST, *bundle.manifest.files, *papers]
     with path.open("wb") as stream:
         files = write_archive(bundle.folder, names, stream)
     return Archive(

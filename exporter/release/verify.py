@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.bundle import MANIFEST, sha256_of
-from exporter.errors import BundleError
+from exporter.errors import BundleError, first_of
 from exporter.release.archive import Nowhere, Window, unpack
 from exporter.release.errors import KeyProblem
 from exporter.release.installed import RELEASE, Installed
@@ -86,7 +86,9 @@ def verify_release(
             problems.append(f"{name}: changed (its sha256 is not the one signed)")
     if problems:
         raise BundleError(
-            f"{folder}: not what was signed\n  " + "\n  ".join(sorted(problems)) + "\nPublish or copy it again"
+            f"{folder}: not what was signed\n  "
+            + "\n  ".join(first_of(sorted(problems)))
+            + "\nPublish or copy it again"
         )
     for archive in release.bundles.values():
         _verify_archive(folder / archive.file, archive)
@@ -123,7 +125,7 @@ def _verify_store(path: Path, keys: TrustedKeys, on_file: OnFile, identity: Iden
     if strangers:
         raise BundleError(
             f"{path}: more than what was signed\n  "
-            + "\n  ".join(f"{name}: not listed in {INDEX_FILE}" for name in strangers)
+            + "\n  ".join(first_of([f"{name}: not listed in {INDEX_FILE}" for name in strangers]))
             + "\nDelete them; a release whose publishing was cut short is listed by `t3export release` once more"
         )
     files = sum(len(release.files) for release in releases.values())

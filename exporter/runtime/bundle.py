@@ -52,7 +52,7 @@ class Bundle:
     ) -> Bundle:
         """Opens a bundle folder; `verify` compares every file with its digest first.
 
-        Raises BundleError that names each changed, missing or unlisted file, or says that engines are still to be
+        Raises BundleError that names the changed and missing files, or says that engines are still to be
         built on the device and nothing stands in for them.
         """
         folder = Path(path)

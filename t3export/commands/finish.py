@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 from rich.markup import escape
 
 from exporter.backends.tensorrt.finish import Finished, finish
-from exporter.bundle import bundle_digest
+from exporter.bundle import bundle_digest, read_manifest
+from t3export.opening import note_beside
 from t3export.output import megabytes, notes, print_json, results, table
 
 
@@ -30,6 +32,7 @@ def command(bundle: Path, python: Path | None, rebuild: bool, as_json: bool) -> 
       t3export finish . --python /usr/bin/python3
       t3export finish . --rebuild         (after TensorRT was upgraded)
     """
+    note_beside(bundle, read_manifest(bundle))
     finished = finish(bundle, python, rebuild, on_line=lambda line: notes().print(escape(line)))
     if as_json:
         engines = finished.manifest.engines
@@ -50,5 +53,7 @@ def _print(folder: Path, finished: Finished) -> None:
         overview.add_row(name, size, parity, str(part.int8_products), f"{part.milliseconds:.2f} ms")
     results().print(overview)
     results().print(escape(", ".join(f"{name} {value}" for name, value in engines.device.items())))
-    results().print("[green]engines: built[/], and in the manifest. Still missing: a validation on them:")
-    results().print(f"  t3export validate {escape(str(folder))}", soft_wrap=True)
+    results().print("[green]engines: built[/], and in the manifest. Next, here:")
+    place = shlex.quote(str(folder))
+    for command in (f'run {place} --prompt "a red chair" -o chair.glb', f"validate {place} --no-quality"):
+        results().print(f"  t3export {escape(command)}", soft_wrap=True)

@@ -8,6 +8,7 @@ import click
 from rich.markup import escape
 
 from exporter.bundle import EnginesPart, Manifest, TensorPart, bundle_digest, manifest_schema, require_whole
+from t3export.opening import note_beside
 from t3export.output import megabytes, print_json, results, table
 
 
@@ -30,6 +31,7 @@ def command(bundle: Path | None, schema: bool, as_json: bool) -> None:
     if bundle is None:
         raise click.UsageError("name a BUNDLE folder, or ask for --schema")
     manifest = require_whole(bundle)
+    note_beside(bundle, manifest)
     if as_json:
         print_json(manifest.model_dump(mode="json") | {"digest": bundle_digest(manifest)})
     else:

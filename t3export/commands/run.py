@@ -17,6 +17,7 @@ from exporter.runtime.clearance import SAFETY
 from exporter.runtime.extract import QUALITIES, grid_of
 from exporter.runtime.meshfile import require_mesh_suffix, save_mesh
 from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
+from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
 from t3export.prompts import numbered, prompt_choice, read_prompts
@@ -79,6 +80,7 @@ def command(
         if grid:
             raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
         grid = grid_of(quality)
+    before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or prompt_set is not None
     for text in texts:

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from exporter.bundle import require_writable
 from exporter.errors import ValidationFailed
+from t3export.opening import before_opening
 from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
 from t3export.prompts import prompt_choice
@@ -72,7 +73,8 @@ def command(
     sharpness and consistency where the prompt leaves much open). Every rung runs, even when an earlier one fails.
 
     With --on onnxruntime the programs of a bundle whose engines are still to be built are measured here; report and
-    verdict say so.
+    verdict say so. Without PyTorch, as on a device, --no-quality climbs the first rung and says
+    where to climb the others.
 
     The report goes to reports/report.json in the bundle, for people to reports/report.html, and the verdict into its
     manifest; a run of --rungs alone leaves the manifest's verdict as it is.
@@ -85,6 +87,7 @@ def command(
       t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
       t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
       t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
+      t3export validate . --no-quality      (on the device, after `t3export finish .`)
       t3export validate artifacts/shape_e_int8/cpu-executorch --debug
     """
     chosen = _chosen_rungs(rungs, no_quality)
@@ -96,9 +99,9 @@ def command(
         return
     from validate.bundles import Options, validate_bundle
     from validate.engine.base import LOCAL, open_engine
-    from validate.page.report_page import write_page
     from validate.report import record_in_bundle, report_table, write_report
 
+    before_opening(bundle, stand_in)
     options = Options(
         rungs=chosen,
         quality=not no_quality,
@@ -123,7 +126,7 @@ def command(
     if output:
         write_report(report, output)
     elif not options.rungs:
-        written, page = record_in_bundle(report, bundle), write_page(bundle)
+        written, page = record_in_bundle(report, bundle), _write_page(bundle)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -147,6 +150,16 @@ def _chosen_rungs(text: str | None, no_quality: bool) -> tuple[str, ...]:
     if no_quality and "quality" in names:
         raise click.UsageError("--rungs asks for quality and --no-quality leaves it out: give one of them")
     return names
+
+
+def _write_page(bundle: Path) -> Path | None:
+    """report.html; None on a device, which has not what pages are made with."""
+    try:
+        from validate.page.report_page import write_page
+    except ModuleNotFoundError as error:
+        print_note(f"no report.html: this Python has no package '{error.name}'")
+        return None
+    return write_page(bundle)
 
 
 def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:

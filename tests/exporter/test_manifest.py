@@ -59,13 +59,37 @@ def test_a_verdict_leaves_the_digest_alone(own_bundle):
 def test_every_bad_file_is_named(own_bundle):
     (own_bundle / "field.onnx").unlink()
     (own_bundle / "denoiser.onnx").write_bytes(b"short")
-    (own_bundle / "extra.txt").write_text("?")
-    (own_bundle / "reports").mkdir()
-    (own_bundle / "reports/report.json").write_text("{}")
     problems = verify_files(own_bundle, read_manifest(own_bundle))
-    assert [problem.split(":")[0] for problem in problems] == ["denoiser.onnx", "field.onnx", "extra.txt"]
-    with pytest.raises(BundleError, match=r"(?s)denoiser\.onnx.*field\.onnx: missing.*extra\.txt: not listed"):
+    assert [problem.split(":")[0] for problem in problems] == ["denoiser.onnx", "field.onnx"]
+    with pytest.raises(BundleError, match=r"(?s)denoiser\.onnx.*field\.onnx: missing"):
         require_whole(own_bundle)
+
+
+def test_a_long_list_of_bad_files_is_cut(own_bundle):
+    manifest = read_manifest(own_bundle)
+    part = next(iter(manifest.files.values()))
+    lost = {f"goldens/{number:04}.npz": part for number in range(1191)}
+    write_manifest(own_bundle, manifest.model_copy(update={"files": manifest.files | lost}))
+    with pytest.raises(BundleError, match="and 1,171 more") as caught:
+        require_whole(own_bundle)
+    assert len(str(caught.value).splitlines()) == 23
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
+def test_no_file_outside_the_folder_is_part_of_a_bundle(own_bundle, name):
+    manifest = read_manifest(own_bundle)
+    files = manifest.files | {name: next(iter(manifest.files.values()))}
+    assert verify_files(own_bundle, manifest.model_copy(update={"files": files})) == [
+        f"{name}: not in the bundle's folder"
+    ]
+
+
+def test_a_file_that_is_used_has_to_be_listed(own_bundle):
+    manifest = read_manifest(own_bundle)
+    files = {name: part for name, part in manifest.files.items() if name != "field.onnx"}
+    assert verify_files(own_bundle, manifest.model_copy(update={"files": files})) == [
+        "field.onnx: used, and not listed"
+    ]
 
 
 def test_a_link_to_nothing_is_no_file(own_bundle):

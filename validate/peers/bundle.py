@@ -20,7 +20,9 @@ def with_programs(bundle: Path, programs: Mapping[str, Path], name: str, precisi
     manifest = read_manifest(bundle)
     stages = dict(manifest.stages)
     with replacing(out) as folder:
-        shutil.copytree(bundle, folder, dirs_exist_ok=True)
+        for file in manifest.files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle / file, folder / file)
         for stage, program in programs.items():
             stages[stage] = _replace(folder, stage, stages[stage], program, precision)
         changed = {"name": name, "files": list_files(folder), "stages": stages, "validation": None}

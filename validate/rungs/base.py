@@ -22,8 +22,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of the ladder: a short name for `--rungs`, a title for people, and the measurement."""
+    """One step of the ladder: a short name for `--rungs`, a title for people, and the measurement.
+
+    `on_recordings`: whether it compares with what was recorded at the build, without the reference itself.
+    """
 
     name: str
     title: str
     run: Callable[[Context], Outcome]
+    on_recordings: bool = False

@@ -54,4 +54,4 @@ def _read(path: Path) -> Arrays:
         raise BundleError(f"{path}: the golden file cannot be read: {error}") from error
 
 
-RUNG = Rung("stages", "each stage on its recorded inputs", run)
+RUNG = Rung("stages", "each stage on its recorded inputs", run, on_recordings=True)

@@ -15,6 +15,8 @@ from exporter.runtime.cuda_runtime import CudaError, CudaRuntime
 
 JETSON_TRTEXEC = "/usr/src/tensorrt/bin/trtexec"
 SYSTEM_PYTHON = "/usr/bin/python3"
+# `python -P` would say the same, from Python 3.11 on: no module is taken from the folder a person happens to be in.
+WITHOUT_THIS_FOLDER = "import sys; sys.path[:] = filter(None, sys.path)"
 NO_PYTHON = (
     "no Python with TensorRT and numpy was found ({}). On a Jetson: `sudo apt install python3-libnvinfer "
     "python3-numpy`; elsewhere `pip install tensorrt numpy`; another Python is named by --python"
@@ -45,7 +47,8 @@ def find_python(wanted: Path | None = None) -> str:
 def can_import(python: str, *packages: str) -> bool:
     """Whether a Python has all of these packages."""
     try:
-        done = subprocess.run([python, "-c", f"import {', '.join(packages)}"], capture_output=True, timeout=120)
+        program = f"{WITHOUT_THIS_FOLDER}; import {', '.join(packages)}"
+        done = subprocess.run([python, "-c", program], capture_output=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

@@ -6,6 +6,7 @@ The scripts of the kit do the work, so that `t3export finish` and an engineer wi
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +15,22 @@ from typing import Any
 
 from exporter.backends.tensorrt.device import can_import, find_python, find_trtexec
 from exporter.bundle import (
+    ENGINES,
     REPORTS,
     EnginePart,
     EnginesPart,
     Manifest,
     bundle_digest,
-    list_files,
-    require_whole,
+    file_parts,
+    read_manifest,
+    require_files,
     write_manifest,
 )
 from exporter.errors import BundleError, EnvironmentProblem, T3Error, ValidationFailed
 from exporter.measured import Measured, add_measured
 
 ON_THE_DEVICE = ["t3export finish .", "bash build_engines.sh && python3 verify.py"]
+TIMING_CACHE = f"{ENGINES}/timing.cache"
 DEVICE_REPORT = f"{REPORTS}/device.json"
 NO_BUILDER = (
     "neither trtexec nor Polygraphy was found to build engines with. On a Jetson: `sudo apt install nvidia-jetpack`; "
@@ -67,14 +71,19 @@ def finish(folder: Path, python: Path | None = None, rebuild: bool = False, on_l
     Raises BundleError for a damaged bundle or one without engines, EnvironmentProblem where TensorRT or the GPU is
     missing, ValidationFailed when an engine misses a tolerance: then the manifest is left as it was.
     """
-    manifest = require_whole(folder)
+    manifest = read_manifest(folder)
     if manifest.engines is None:
         raise BundleError(f"{folder}: nothing to finish: target '{manifest.target['name']}' needs no engines")
+    # Engines of before may have been built again by hand: whatever they are now is proved below.
+    of_kit = {name: part for name, part in manifest.files.items() if not name.startswith(f"{ENGINES}/")}
+    require_files(folder, manifest.model_copy(update={"files": of_kit, "engines": None}))
     kit = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
     missing = [name for name, stage in kit["stages"].items() if rebuild or not (folder / stage["engine"]).exists()]
     report = build_and_verify(folder, find_builder(python), missing, on_line)
     engines = engines_part(folder, kit, report, manifest.engines.kit_digest or bundle_digest(manifest))
-    update = {"engines": engines, "files": list_files(folder), "validation": None}
+    built = [part.file for part in engines.stages.values()]
+    files = of_kit | file_parts(folder, [*built, *(name for name in [TIMING_CACHE] if (folder / name).exists())])
+    update = {"engines": engines, "files": dict(sorted(files.items())), "validation": None}
     finished = manifest.model_copy(update=update)
     write_manifest(folder, finished)
     return Finished(add_measured(folder, finished, device_figures(report)), missing)
@@ -131,7 +140,11 @@ def device_figures(report: Mapping[str, Any]) -> Measured:
 def _run(command: Sequence[str], folder: Path, on_line: OnLine | None) -> None:
     """Run a script of the kit, its lines told as they come. Raises what its exit code stands for."""
     lines: list[str] = []
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    # A build lists what is in its new folder afterwards, and compiled modules are no part of a bundle.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line.rstrip())

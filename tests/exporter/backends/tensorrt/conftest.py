@@ -53,6 +53,8 @@ class Device:
             "FAKE_TENSORRT_VERSION": version,
             "TRTEXEC": str(FAKES / "trtexec"),
         }
+        # As on any machine: what Python leaves behind when the kit's scripts run is to harm nothing.
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run(self, folder, *command, **environment):
         return subprocess.run(
