@@ -58,7 +58,7 @@ class OnnxProgram:
         return PROGRAM
 
     def transforms(self, target: Target) -> Iterator[Transform]:
-        """trace, then quantize, halve and unroll where recipe or target say so, then compile; each checks what it wrote."""
+        """trace, then quantize, halve and unroll where recipe or target say so, then compile; each is checked."""
         for transform in self._transforms(target):
             yield replace(transform, run=partial(self._run, transform))
 
