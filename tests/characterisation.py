@@ -3,7 +3,7 @@
     python -m tests.characterisation before.json
     python -m tests.characterisation after.json --against before.json
 
-Every file of every bundle but what was measured and the manifest, and the GLB of one prompt from Python and from the web
+Every file of every bundle but what was measured and the manifest, and the GLB of one prompt from Python and the web
 client. The figures belong to one machine: goldens are computed in floating point.
 """
 
