@@ -9,15 +9,7 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import uses_external_data
 
-from exporter.errors import ValidationFailed
-
-
-def require_valid(program: Path) -> None:
-    """Raises ValidationFailed for a program that breaks the ONNX standard."""
-    try:
-        onnx.checker.check_model(program)
-    except onnx.checker.ValidationError as error:
-        raise ValidationFailed(f"{program}: not valid ONNX: {error}") from error
+from exporter.sound import require_sound
 
 
 def copy_program(program: Path, folder: Path) -> Path:
@@ -32,10 +24,14 @@ def copy_program(program: Path, folder: Path) -> Path:
 
 
 def rewrite_program(program: Path, rewrite: Callable[[onnx.ModelProto], int]) -> None:
-    """Rewrite a program where it lies, its external weights left unread; `rewrite` gives how many places it changed."""
+    """Rewrite a program where it lies, its external weights left unread; `rewrite` gives how many places it changed.
+
+    Raises ValidationFailed that names the rewrite where it breaks the ONNX standard.
+    """
     model = onnx.load(program, load_external_data=False)
     if rewrite(model):
         onnx.save(model, program)
+        require_sound(program, rewrite.__name__)
 
 
 def copy_weights(model: onnx.ModelProto, source: Path, folder: Path) -> None:

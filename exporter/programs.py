@@ -25,6 +25,7 @@ from exporter.recipe import Recipe
 from exporter.sampling.loop import loop
 from exporter.sampling.table import CoefficientTable
 from exporter.sampling.unrolled import unrolled
+from exporter.sound import require_sound
 from exporter.sources import program_sources
 from exporter.stage import TensorSpec
 from exporter.target import Target
@@ -57,7 +58,15 @@ class OnnxProgram:
         return PROGRAM
 
     def transforms(self, target: Target) -> Iterator[Transform]:
-        """trace, then quantize, halve and unroll where recipe or target say so, then compile."""
+        """trace, then quantize, halve and unroll where recipe or target say so, then compile; each is checked."""
+        for transform in self._transforms(target):
+            yield replace(transform, run=partial(self._run, transform))
+
+    def _run(self, transform: Transform, before: Path | None, folder: Path) -> None:
+        transform.run(before, folder)
+        require_sound(folder / PROGRAM, f"{transform.step} {self.name}")
+
+    def _transforms(self, target: Target) -> Iterator[Transform]:
         version = target.opset or DEFAULT_OPSET
         yield Transform("trace", self.settings | {"opset": version}, lambda _, folder: self._trace(version, folder))
         for transform in self.quantization.transforms(target.rendering):

@@ -1,4 +1,4 @@
-"""ONNX Runtime runs ONNX as it is: compiling is holding a program to the standard and to what was promised of it.
+"""ONNX Runtime runs ONNX as it is: compiling checks that it multiplies in integers what the recipe quantized.
 
 On a processor attention is written as its own operator too.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from exporter.backends.base import Addition, Made
 from exporter.backends.onnxruntime_fusion import require_fused
 from exporter.passes.multi_head_attention import to_multi_head_attention
-from exporter.program_files import copy_program, require_valid, rewrite_program
+from exporter.program_files import copy_program, rewrite_program
 from exporter.programs import Compile, OnnxProgram, onnx_programs
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.onnxruntime import ON_CPU, OnnxRuntimeSession
@@ -48,12 +48,10 @@ def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
-    """Check a program and copy it, with its external weights, into `folder`; its path there.
+    """Copy a program, with its external weights, into `folder`; its path there.
 
-    Raises ValidationFailed for a program that breaks the ONNX standard, or whose quantized layers ONNX Runtime would
-    multiply in floating point.
+    Raises ValidationFailed for one whose quantized layers ONNX Runtime would multiply in floating point.
     """
-    require_valid(program)
     if any(layer.operator == "linear" and layer.precision in INTEGER for layer in layers):
         require_fused(program)
     return copy_program(program, folder)

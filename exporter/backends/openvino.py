@@ -1,4 +1,4 @@
-"""OpenVINO reads ONNX as it is: compiling is holding a program to the standard and to what OpenVINO makes of it."""
+"""OpenVINO reads ONNX as it is: compiling checks that it multiplies in integers what the recipe quantized."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import onnx_graphsurgeon as gs
 from exporter.backends import onnxruntime
 from exporter.backends.base import Addition, Made
 from exporter.backends.openvino_execution import require_integers
-from exporter.program_files import copy_program, require_valid
+from exporter.program_files import copy_program
 from exporter.programs import OnnxProgram
 from exporter.quantize.layers import find_layers
 from exporter.quantize.quantizer import LayerReport, write_report
@@ -38,12 +38,10 @@ def complete(workshop: Workshop, folder: Path, made: list[Made]) -> Addition:
 
 
 def compile_program(target: Target, program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
-    """Check a program and copy it, with its external weights, into `folder`; its path there.
+    """Copy a program, with its external weights, into `folder`; its path there.
 
-    Raises ValidationFailed for a program that breaks the ONNX standard, or whose quantized layers OpenVINO would
-    multiply in floating point.
+    Raises ValidationFailed for one whose quantized layers OpenVINO would multiply in floating point.
     """
-    require_valid(program)
     require_integers(program, target.session.model_dump())
     folder.mkdir(parents=True, exist_ok=True)
     if target.unquantized == "bf16":

@@ -9,6 +9,7 @@ import onnx_graphsurgeon as gs
 from onnx.external_data_helper import convert_model_to_external_data
 
 from exporter.passes.gemm_to_matmul import gemm_to_matmul
+from exporter.passes.name_apart import name_apart
 from exporter.trace.onnx import EXTERNAL_ABOVE_BYTES, EXTERNAL_DATA, PROGRAM, SMALL_TENSOR_BYTES
 
 
@@ -28,7 +29,11 @@ def prepared(program: Path) -> gs.Graph:
 
 
 def save_graph(graph: gs.Graph, folder: Path) -> Path:
-    """Write a graph as `program.onnx` into `folder`, its weights beside it where they are large; its path."""
+    """Write a graph as `program.onnx` into `folder`, its weights beside it where they are large; its path.
+
+    Tensors that passes gave the same name get names of their own: in a file it is the name that connects.
+    """
+    name_apart(graph)
     graph.cleanup().toposort()
     model = gs.export_onnx(graph, do_type_check=False)
     model.ir_version = graph.ir_version
