@@ -6,16 +6,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exporter.families.base import LoadedModel, Reference
 from exporter.parity import Parity, compare
 from exporter.recipe import Recipe, Tolerances
 from exporter.runtime.cameras import PAN_ELEVATION, camera_rays, orbit_camera
 from exporter.runtime.noise import noise
 from exporter.runtime.session import Session
 from exporter.runtime.tokenizer import PromptTokenizer
+
+if TYPE_CHECKING:
+    from exporter.families.base import LoadedModel, Reference
 
 Arrays = dict[str, np.ndarray]
 OnEvaluation = Callable[[int, int], None]
