@@ -8,8 +8,8 @@ from pathlib import Path
 
 from exporter.backends.tensorrt.device import WITHOUT_THIS_FOLDER
 from exporter.backends.tensorrt.interpreter import python_with_tensorrt
-from exporter.beside import beside_note
-from exporter.bundle import Manifest, read_manifest
+from exporter.manifest import Manifest, read_manifest
+from exporter.runtime.beside import beside_note
 from t3export.output import print_note
 
 

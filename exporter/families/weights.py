@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from exporter.digest import sha256_of
 from exporter.errors import HubUnreachable, WeightsError
+from exporter.files.atomic import sha256_of
 
 ZOO = Path(__file__).parent.parent / "zoo"
 WAYS_ON = (

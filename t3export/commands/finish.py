@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 
 from exporter.backends.tensorrt.finish import Finished, finish
-from exporter.bundle import bundle_digest, read_manifest
+from exporter.manifest import bundle_digest, read_manifest
 from t3export.opening import note_beside
 from t3export.output import megabytes, notes, print_json, results, table
 

@@ -10,8 +10,8 @@ import click
 from rich.markup import escape
 from rich.progress import Progress
 
-from exporter.bundle import require_writable
 from exporter.errors import ValidationFailed
+from exporter.files.atomic import require_writable
 from t3export.opening import before_opening
 from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
@@ -19,8 +19,8 @@ from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from validate.result import RungResult
-    from validate.rungs.base import Rung
+    from validate.ladder.result import RungResult
+    from validate.ladder.rungs.rung import Rung
 
 
 @click.command()
@@ -97,9 +97,9 @@ def command(
     if debug:
         _tell_gaps(bundle, output, as_json)
         return
-    from validate.bundles import Options, validate_bundle
-    from validate.engine.base import LOCAL, open_engine
-    from validate.report import record_in_bundle, report_table, write_report
+    from validate.ladder.report import record_in_bundle, report_table, write_report
+    from validate.objects.open_engine import LOCAL, open_engine
+    from validate.prove import Options, validate_bundle
 
     before_opening(bundle, stand_in)
     options = Options(
@@ -164,8 +164,8 @@ def _write_page(bundle: Path) -> Path | None:
 
 def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:
     """Where an ExecuTorch program drifts from the one that PyTorch exported, operator by operator."""
-    from exporter.bundle import require_whole
-    from validate.debug import gaps_data, gaps_table, operator_gaps, write_gaps
+    from exporter.manifest import require_whole
+    from validate.bisect.operators import gaps_data, gaps_table, operator_gaps, write_gaps
 
     gaps = operator_gaps(bundle, require_whole(bundle))
     written = write_gaps(gaps, bundle, output)

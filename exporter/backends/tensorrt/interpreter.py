@@ -10,8 +10,8 @@ from pathlib import Path
 
 import exporter
 from exporter.backends.tensorrt import device
-from exporter.bundle import Manifest
 from exporter.errors import EnvironmentProblem
+from exporter.manifest import Manifest
 
 COMMANDS = "t3export.commands.run"
 

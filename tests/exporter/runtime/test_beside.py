@@ -1,0 +1,46 @@
+"""What lies in a bundle's folder and is no part of it harms nothing and is named in one line."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from exporter.manifest import read_manifest, require_whole
+from exporter.runtime.beside import beside, beside_note
+
+LEFT_BEHIND = [
+    ".DS_Store", "Thumbs.db", "desktop.ini", "._field.onnx", ".nfs000001", ".gitattributes",
+    ".ipynb_checkpoints/field.onnx", "__pycache__/verify.cpython-310.pyc", "tokenizer/.DS_Store",
+    "client/node_modules/a/b.js",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEFT_BEHIND)
+def test_what_others_leave_behind_is_no_damage(own_bundle, name):
+    (own_bundle / name).parent.mkdir(parents=True, exist_ok=True)
+    (own_bundle / name).write_bytes(b"?")
+    manifest = require_whole(own_bundle)
+    [found] = beside(own_bundle, manifest)
+    assert name.startswith(found.rstrip("/"))
+
+
+def test_a_whole_bundle_has_nothing_beside_it(own_bundle):
+    (own_bundle / "reports").mkdir(exist_ok=True)
+    (own_bundle / "reports/report.json").write_text("{}")
+    assert beside_note(own_bundle, read_manifest(own_bundle)) == ""
+
+
+def test_however_much_there_is_one_line_tells_it(own_bundle):
+    for number in range(1174):
+        (own_bundle / f"{number:04}.tmp").write_bytes(b"?")
+    note = beside_note(own_bundle, read_manifest(own_bundle))
+    assert note.endswith("left alone: 0000.tmp, 0001.tmp, 0002.tmp and 1,171 more")
+
+
+def test_a_folder_beside_is_not_entered(own_bundle, monkeypatch):
+    (own_bundle / "node_modules").mkdir()
+    entered, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: (entered.append(folder.name), scandir(folder))[1])
+    assert beside(own_bundle, read_manifest(own_bundle)) == ["node_modules/"]
+    assert own_bundle.name in entered and "node_modules" not in entered
