@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ PLAIN_SCRIPTS = ("build_engines.py", "verify.py")
 BUILD_SCRIPT = "build_engines.sh"
 README = "README.md"
 SCHEMA_VERSION = 1
+# An estimate, which the page calls one: no engine was built on a Jetson for it.
+MINUTES_OF_AN_ENGINE = (1, 5)
 
 
 def write_kit(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> dict[str, Any]:
@@ -46,9 +49,7 @@ def write_kit(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> dict
         source = Path(str(module.__file__))
         shutil.copyfile(source, folder / source.name)
     write_atomically(folder / BUILD_SCRIPT, build_script(kit).encode())
-    devices = [need.name for need in workshop.target.needs if need.kind == "device"]
-    marks = {"@NAME@": f"{workshop.recipe.name}/{workshop.target.name}", "@DEVICE@": ", ".join(devices)}
-    write_atomically(folder / README, _filled(README, marks).encode())
+    write_atomically(folder / README, _page(workshop, folder, made).encode())
     return kit
 
 
@@ -70,6 +71,32 @@ def int8_products(program: Path, compute_capability: str) -> list[str]:
     """Names of the products that have to run in INT8: both of their inputs are dequantized."""
     view = View(program, compute_capability)
     return [node.name for node in view.of("MatMul", "Gemm") if len(view.dequantized(node)) == 2]
+
+
+def _page(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> str:
+    """README.md of a kit, with what it takes on the device as far as the kit's own files tell."""
+    options = workshop.target.tensorrt
+    assert options is not None
+    weights = sum(
+        (folder / one.name / file).stat().st_size for one in made for file in one.program.files(one.entry.folder)
+    )
+    everything = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    devices = [need.name for need in workshop.target.needs if need.kind == "device"]
+    marks = {
+        "@NAME@": f"{workshop.recipe.name}/{workshop.target.name}",
+        "@DEVICE@": ", ".join(devices),
+        # An engine holds what its program holds.
+        "@DISK@": _megabytes(everything + weights),
+        "@WEIGHTS@": _megabytes(weights),
+        "@WORKSPACE@": f"{options.workspace_mb} MB",
+        "@MINUTES@": " to ".join(str(minutes * len(made)) for minutes in MINUTES_OF_AN_ENGINE),
+        "@ENGINES@": str(len(made)),
+    }
+    return _filled(README, marks)
+
+
+def _megabytes(size: int) -> str:
+    return f"{math.ceil(size / 1e6)} MB"
 
 
 def _filled(template: str, marks: Mapping[str, str]) -> str:

@@ -12,8 +12,15 @@ import json
 import sys
 from pathlib import Path
 
-import tensorrt
-from polygraphy.backend.trt import CreateConfig, EngineBytesFromNetwork, NetworkFromOnnxPath, Profile
+try:
+    import tensorrt
+    from polygraphy.backend.trt import CreateConfig, EngineBytesFromNetwork, NetworkFromOnnxPath, Profile
+except ModuleNotFoundError as error:
+    print(f"error: this Python has no package '{error.name}'. On a Jetson use the system's: sudo apt install "
+          "python3-libnvinfer, /usr/bin/python3 -m pip install polygraphy, then /usr/bin/python3 build_engines.py; "
+          "elsewhere pip install tensorrt polygraphy. Or build with trtexec: bash build_engines.sh",
+          file=sys.stderr)  # fmt: skip
+    sys.exit(6)
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE / "engines" / "timing.cache"

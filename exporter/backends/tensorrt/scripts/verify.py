@@ -12,9 +12,17 @@ import platform
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+try:
+    import numpy as np
+    import tensorrt
+    from cuda_runtime import CudaError, CudaRuntime
+    from tensorrt_engine import Engine, EngineError
+except ModuleNotFoundError as error:
+    print(f"error: this Python has no package '{error.name}'. On a Jetson use the system's: /usr/bin/python3 verify.py "
+          "(sudo apt install python3-libnvinfer python3-numpy); elsewhere pip install tensorrt numpy",
+          file=sys.stderr)  # fmt: skip
+    sys.exit(6)
 
 HERE = Path(__file__).resolve().parent
 REPORT = HERE / "reports" / "device.json"
@@ -39,7 +47,7 @@ def read_golden(name: str) -> dict:
         return dict(file)
 
 
-def held_to_goldens(engine: Any, stage: dict) -> list:
+def held_to_goldens(engine: Engine, stage: dict) -> list:
     """The SNR of each output on each recorded file."""
     figures = []
     for name in stage["goldens"]:
@@ -86,9 +94,9 @@ def names_it(text: str, name: str) -> bool:
     return False
 
 
-def check_stage(open_engine: Any, stage: dict) -> dict:
+def check_stage(stage: dict) -> dict:
     """All that is found out about one stage, with the reasons why it fails."""
-    engine = open_engine(HERE / stage["engine"])
+    engine = Engine(HERE / stage["engine"])
     figures = held_to_goldens(engine, stage)
     inputs = first_in_profile(stage)
     information = engine.layer_information(inputs)
@@ -120,7 +128,7 @@ def check_stage(open_engine: Any, stage: dict) -> dict:
     }
 
 
-def describe_device(tensorrt: Any, cuda: Any) -> dict:
+def describe_device(cuda: CudaRuntime) -> dict:
     """GPU, versions and board, for the report."""
     board = Path("/proc/device-tree/model")
     release = Path("/etc/nv_tegra_release")
@@ -158,13 +166,13 @@ def leave(reason: str) -> None:
     sys.exit(6)
 
 
-def verify(kit: dict, device: dict, open_engine: Any) -> dict:
+def verify(kit: dict, device: dict) -> dict:
     """Check every stage and write the report; the report."""
     REPORT.parent.mkdir(exist_ok=True)
     stages = {}
     for name, stage in kit["stages"].items():
         print(f"== {name}", flush=True)
-        stages[name] = result = check_stage(open_engine, stage)
+        stages[name] = result = check_stage(stage)
         print(f"   worst {result['worst']['snr_db']:.1f} dB, {stage['snr_db']:.1f} wanted; "
               f"{result['milliseconds']['median']:.2f} ms; quantized products {result['int8']}")  # fmt: skip
         for problem in result["problems"]:
@@ -189,16 +197,9 @@ def main() -> int:
     if missing:
         leave(f"{', '.join(missing)}: not built yet. First: bash build_engines.sh")
     try:
-        import tensorrt
-        from cuda_runtime import CudaError, CudaRuntime
-        from tensorrt_engine import Engine, EngineError
-    except ModuleNotFoundError as error:
-        leave(f"this Python has no package '{error.name}'. On a Jetson use the system's: /usr/bin/python3 verify.py "
-              "(sudo apt install python3-libnvinfer python3-numpy); elsewhere pip install tensorrt")  # fmt: skip
-    try:
-        device = describe_device(tensorrt, CudaRuntime())
+        device = describe_device(CudaRuntime())
         require_device(kit, device)
-        report = verify(kit, device, Engine)
+        report = verify(kit, device)
     except (CudaError, EngineError) as error:
         leave(str(error))
     print(f"{'All is well' if report['passed'] else 'FAILED'}: {REPORT}")

@@ -81,6 +81,25 @@ def test_engines_built_by_hand_are_taken_and_are_no_damage_before(orin, kit):
     assert finish(kit, on_line=quiet).built == []
 
 
+def test_what_the_scripts_and_others_leave_behind_is_no_part_of_the_bundle(orin, kit):
+    assert orin.run(kit, "bash", "build_engines.sh").returncode == 0
+    assert orin.run(kit, "python", "verify.py").returncode == 0
+    (kit / "engines/.DS_Store").touch()
+    assert list(kit.glob("__pycache__/*.pyc"))
+    before = read_manifest(kit).files.keys()
+    finish(kit, on_line=quiet)
+    engines = {"engines/timing.cache", *(f"engines/{name}.plan" for name in read_manifest(kit).stages)}
+    assert require_whole(kit).files.keys() - before == engines
+
+
+def test_finished_engines_that_were_built_again_by_hand_are_proved_again(orin, finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "again")
+    plan = folder / "engines/field.plan"
+    plan.write_text(plan.read_text() + "\n")
+    finish(folder, on_line=quiet)
+    assert require_whole(folder).files["engines/field.plan"].sha256 == sha256_of(plan)
+
+
 def test_a_changed_engine_is_damage(finished, tmp_path):
     folder = shutil.copytree(finished[0], tmp_path / "changed")
     (folder / "engines/field.plan").write_bytes(b"{}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 
@@ -128,6 +129,33 @@ def test_verify_without_tensorrt(orin, kit):
     assert orin.run(kit, "bash", "build_engines.sh").returncode == 0
     verified = orin.run(kit, "python", "verify.py", PYTHONPATH="")
     assert verified.returncode == 6 and "use the system's: /usr/bin/python3 verify.py" in verified.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "package"),
+    [("verify.py", "numpy"), ("build_engines.py", "polygraphy"), ("build_engines.py", "tensorrt")],
+)
+def test_a_script_names_the_package_it_lacks_and_how_to_install_it(orin, kit, tmp_path, script, package):
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / f"{package}.py").write_text(f"raise ModuleNotFoundError('gone', name={package!r})")
+    path = os.pathsep.join([str(without), orin.environment["PYTHONPATH"]])
+    told = orin.run(kit, "python", script, PYTHONPATH=path)
+    assert told.returncode == 6 and "Traceback" not in told.stderr
+    assert f"no package '{package}'" in told.stderr and f"/usr/bin/python3 {script}" in told.stderr
+
+
+def test_the_page_says_what_it_takes_and_ends_in_a_mesh(built_kit):
+    page = (built_kit.out / "README.md").read_text()
+    megabytes = int(re.search(r"Disk: (\d+) MB", page)[1])
+    present = sum(path.stat().st_size for path in built_kit.out.rglob("*") if path.is_file())
+    weights = sum(stage.size for stage in built_kit.manifest.stages.values())
+    assert abs(megabytes * 1e6 - present - weights) < 2e6
+    assert "up to 4096 MB of scratch memory" in page and "about 5 to 25 minutes to build 5 engines" in page
+    commands = [line.split("  ")[0] for line in re.findall(r"^    (t3export .*)$", page, re.MULTILINE)]
+    assert commands == [
+        "t3export finish .", 't3export run . --prompt "a red chair" -o chair.glb', "t3export validate . --no-quality"
+    ]  # fmt: skip
 
 
 def test_an_engine_of_another_tensorrt(orin, kit):
