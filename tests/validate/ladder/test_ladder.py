@@ -17,6 +17,7 @@ from validate.judge.clip import Evaluator
 from validate.judge.prompts import Prompt
 from validate.ladder.context import Context, QualityPlan
 from validate.ladder.ladder import RUNGS, choose_rungs, climb
+from validate.ladder.no_reference import NoReference
 from validate.ladder.result import RungResult
 from validate.objects.objects import make_objects
 
@@ -119,6 +120,17 @@ def test_an_error_at_one_step_alone_is_found_there(goldens: dict[str, list[Path]
     missed = [figure for figure in by_name(results, "denoiser").figures if not figure.passed]
     assert {figure.where for figure in missed} == {"evaluation 2"}
     assert missed[0].value == pytest.approx(40, abs=0.1)
+
+
+def test_without_the_reference_the_recordings_are_compared_and_the_rest_says_where(
+    goldens: dict[str, list[Path]],
+) -> None:
+    alone = replace(context(ToyGenerator(coefficient=0.51), goldens), reference=NoReference("climb it elsewhere"))
+    results = climb(alone)
+    assert failed(results) == ["stages"]
+    assert {(r.status, r.reason) for r in results if r.name != "stages"} == {("skipped", "climb it elsewhere")}
+    with pytest.raises(EnvironmentProblem, match="climb it elsewhere"):
+        alone.sample_reference()
 
 
 @pytest.mark.parametrize("lack", [EnvironmentProblem("no workers"), MemoryError(), OSError(28, "the disk is full")])
