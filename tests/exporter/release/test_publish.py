@@ -36,6 +36,16 @@ def test_the_same_release_built_twice_is_identical_byte_for_byte(store, tmp_path
     assert contents(tmp_path / "again") == contents(store)
 
 
+def test_what_lies_beside_a_bundle_is_not_packed(store, tmp_path):
+    bundle = write_releasable(tmp_path / "cpu")
+    for name in (".DS_Store", "reports/.DS_Store", "__pycache__/verify.pyc", "client/node_modules/a.js"):
+        (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / name).write_bytes(b"?")
+    (bundle / "client/link").symlink_to("/etc/hostname")
+    publish([bundle], tmp_path / "again/toy-1.0.0", KEY, "stable", "mit")
+    assert contents(tmp_path / "again/toy-1.0.0") == contents(store / "toy-1.0.0")
+
+
 def test_the_index_has_versions_and_channels(store):
     index = read_index(FolderStore(store), TRUSTED)
     assert set(index.releases["toy"]) == {"1.0.0", "1.1.0"} and index.revision == 2
