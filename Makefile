@@ -57,7 +57,7 @@ test-faults: $(INSTALLED)  ## what machines, networks and people do to bundles a
 web: $(WEB_INSTALLED)  ## set up Node.js with the packages that the web client needs
 
 web-operators: $(INSTALLED) $(WEB_INSTALLED)  ## list again which operators ONNX Runtime Web has
-	$(BIN)/python -m tests.exporter.backends.web_operators
+	$(BIN)/python -m tests.exporter.backends.web.list_operators
 
 train-mini: $(INSTALLED)  ## make the small model again, from nothing (hours on two cores; resumes)
 	$(BIN)/python -m training all

@@ -10,20 +10,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from exporter.recipe_file import load_recipe
+    from exporter.recipe.recipe_file import load_recipe
+    from exporter.runtime.assets.mesh import Mesh
+    from exporter.runtime.assets.meshfile import save_mesh
     from exporter.runtime.bundle import Bundle
-    from exporter.runtime.mesh import Mesh
-    from exporter.runtime.meshfile import save_mesh
-    from exporter.target import load_target
+    from exporter.targets.target import load_target
 
 __all__ = ["Bundle", "Mesh", "load_recipe", "load_target", "save_mesh"]
 
 _HOMES = {
     "Bundle": "exporter.runtime.bundle",
-    "Mesh": "exporter.runtime.mesh",
-    "load_recipe": "exporter.recipe_file",
-    "load_target": "exporter.target",
-    "save_mesh": "exporter.runtime.meshfile",
+    "Mesh": "exporter.runtime.assets.mesh",
+    "load_recipe": "exporter.recipe.recipe_file",
+    "load_target": "exporter.targets.target",
+    "save_mesh": "exporter.runtime.assets.meshfile",
 }
 
 

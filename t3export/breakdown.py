@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from validate.bench.result import BenchResult
+    from validate.bench.timings import BenchResult
 
 FONT_SIZE = 13
 HEIGHT, WIDTH, MARGIN = 26, 520, 10

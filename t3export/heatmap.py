@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from exporter.quantize.losses import Loss
+    from exporter.search.losses import Loss
 
 LEAST_CELL, HEIGHT = 60, 18
 FONT_SIZE = 11
@@ -62,7 +62,7 @@ def _draw_cell(
     loss: Loss,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
-    from exporter.quantize.noise import decibels
+    from exporter.search.error_metric import decibels
 
     left, top, right, bottom = box
     colors = [color_of(decibels(nsr)) for nsr in loss.nsr.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from exporter.bundle import Manifest
+from exporter.manifest import Manifest
 
 
 def to_do(folder: Path, manifest: Manifest) -> list[str]:

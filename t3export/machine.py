@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from exporter.machine import describe
+from exporter.machine.describe import describe
 
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")

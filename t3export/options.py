@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from exporter.document import Document, validate
 from exporter.errors import RecipeError, did_you_mean
 from exporter.families.registry import families
-from exporter.quantize.policy import RuleError
-from exporter.recipe import Recipe
-from exporter.recipe_file import read_recipe
-from exporter.stage import STAGES
+from exporter.pipeline.stage import STAGES
+from exporter.recipe.document import Document, validate
+from exporter.recipe.policy import RuleError
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe_file import read_recipe
 
 Command = Callable[..., Any]
 

@@ -27,7 +27,7 @@ def read_prompts(given: Sequence[str], choice: int | Path | None) -> list[str]:
 
 
 def _chosen(choice: int | Path) -> list[str]:
-    from validate.prompts import load_prompts, shipped_prompts
+    from validate.judge.prompts import load_prompts, shipped_prompts
 
     if isinstance(choice, int):
         return [prompt.text for prompt in shipped_prompts().first(choice)]

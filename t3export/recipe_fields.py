@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.errors import RecipeError, nearest
-from exporter.recipe import Recipe
+from exporter.recipe.recipe import Recipe
 
 ANY_KEY = "*"
 

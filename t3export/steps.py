@@ -9,7 +9,7 @@ from rich.markup import escape
 from t3export.output import progress_bar
 
 if TYPE_CHECKING:
-    from exporter.meter import StepRecord
+    from exporter.machine.meter import StepRecord
 
 
 class StepLines:

@@ -9,12 +9,12 @@ from typing import Any, Literal
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from exporter.matrix import Cell, matrix
-from exporter.quantize.policy import RULE_PRECISIONS
-from exporter.recipe import Recipe
-from exporter.recipe_file import load_recipe
-from exporter.stand_in import hardware_elsewhere
-from exporter.target import Target
+from exporter.recipe.policy import RULE_PRECISIONS
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe_file import load_recipe
+from exporter.targets.matrix import Cell, matrix
+from exporter.targets.stand_in import hardware_elsewhere
+from exporter.targets.target import Target
 from t3export.output import table
 
 RECIPES = Path("recipes")

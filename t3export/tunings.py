@@ -9,10 +9,10 @@ from rich.markup import escape
 from t3export.output import megabytes, notes, results, table
 
 if TYPE_CHECKING:
-    from exporter.quantize.losses import Sensitivity
-    from exporter.quantize.search import Choice
-    from validate.samplers import Candidate, SamplerAttempt, SamplerSearch
-    from validate.tune import Attempt, Tuning
+    from exporter.search.losses import Sensitivity
+    from exporter.search.search import LayerChoice
+    from validate.tune.samplers import Candidate, SamplerAttempt, SamplerSearch
+    from validate.tune.tune import Attempt, Tuning
 
 
 def print_sampler(attempt: SamplerAttempt) -> None:
@@ -74,7 +74,7 @@ def _print_policies(tuning: Tuning, sensitivity: Sensitivity) -> None:
     results().print(f"of {megabytes(stored)} and {time:.1f} ms an object in products of weights")
 
 
-def _point(budget: float, choice: Choice) -> list[str]:
+def _point(budget: float, choice: LayerChoice) -> list[str]:
     saved = megabytes(choice.bytes_saved), f"{choice.milliseconds_saved:.1f} ms"
     return [f"{budget:g} dB", _levels(choice.snr_db), *saved, str(len(choice.chosen))]
 
@@ -85,8 +85,8 @@ def _verdict(attempt: Attempt | None) -> str:
     return "[green]taken[/]" if attempt.verdict.passed else "[yellow]not good enough[/]"
 
 
-def _budget(choice: Choice) -> float:
-    from exporter.quantize.noise import decibels
+def _budget(choice: LayerChoice) -> float:
+    from exporter.search.error_metric import decibels
 
     return round(decibels(choice.budget), 6)
 

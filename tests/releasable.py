@@ -13,12 +13,12 @@ from pathlib import Path
 import onnx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.bundle import bundle_digest, list_files, read_manifest, write_manifest
+from exporter.manifest import bundle_digest, list_files, read_manifest, write_manifest
 from exporter.release.keys import TrustedKeys
 from exporter.release.minisign import PublicKey
 from tests.toy_bundle import write_toy_bundle
-from validate.report import Report, record_in_bundle
-from validate.result import Figure, RungResult
+from validate.ladder.report import Report, record_in_bundle
+from validate.ladder.result import Figure, RungResult
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(32))

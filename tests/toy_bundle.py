@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from exporter.bundle import (
+from exporter.manifest import (
     Manifest,
     MeshPart,
     RenderPart,
@@ -21,7 +21,7 @@ from exporter.bundle import (
     list_files,
     write_manifest,
 )
-from exporter.target import load_target
+from exporter.targets.target import load_target
 
 CONTEXT = 6
 WORDS = ["!", "<begin>", "<end>", "red", "green", "blue", "ball", "nothing", "a"]

@@ -94,7 +94,14 @@ class Config:
     latents: LatentConfig = LatentConfig()
     conditioner: ClipConfig = field(
         default_factory=lambda: ClipConfig(
-            "conditioner", 128, 3, 128, 3, 4, 128, Schedule(steps=4600, batch=128, rate=1e-3, seed=2, decay=0.05)
+            "conditioner",
+            128,
+            3,
+            128,
+            3,
+            4,
+            128,
+            Schedule(steps=4600, batch=128, rate=1e-3, seed=2, decay=0.05),
         )
     )
     judge: ClipConfig = field(

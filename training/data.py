@@ -18,7 +18,7 @@ from torch import Tensor
 from training.captions import by_shape, draw_attributes, draw_caption, is_true, make_tokenizer, split
 from training.config import DataConfig
 from training.images import camera_rays, render
-from training.loop import DEVICE, Report, note_time
+from training.loop import DEVICE, TrainingReport, note_time
 from training.objects import Object, Scene, draw, lambert
 
 CHUNK = 64
@@ -69,7 +69,7 @@ def make_dataset(config: DataConfig) -> dict[str, Tensor]:
     of = torch.tensor([attributes.index(o.attributes) for o in objects])
     truth = torch.tensor([[is_true(stated[t], a) for a in attributes] for t in texts])
     chunks = []
-    report = Report("data", 0, len(objects))
+    report = TrainingReport("data", 0, len(objects))
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
         for chunk in pool.map(make_chunk, repeat(config), repeat(objects), range(0, len(objects), CHUNK)):
             chunks.append({key: torch.from_numpy(value) for key, value in chunk.items()})

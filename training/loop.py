@@ -63,7 +63,7 @@ def fit(
     start, seconds = _resume(checkpoint, state)
     model.train()
     began = time.monotonic() - seconds
-    report = Report(name, start, schedule.steps)
+    report = TrainingReport(name, start, schedule.steps)
     saved = time.monotonic()
     for step in range(start, schedule.steps):
         value = loss(step, Draw(schedule.seed, step))
@@ -120,7 +120,7 @@ def _save(content: dict, path: Path) -> None:
     temporary.replace(path)
 
 
-class Report:
+class TrainingReport:
     """A line every ten seconds: where a run is, its loss and when it will be done."""
 
     def __init__(self, name: str, start: int, steps: int) -> None:

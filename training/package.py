@@ -12,7 +12,7 @@ from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from torch import nn
 from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from exporter.families.mesh_tables import mesh_tables
+from exporter.families.shap_e.mesh_tables import mesh_tables
 from training.captions import make_tokenizer, write_prompts
 from training.clip import MEAN, STD
 from training.prior import make_scheduler

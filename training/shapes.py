@@ -24,19 +24,19 @@ class Block:
 
 
 @dataclass
-class Shape:
+class ObjectShape:
     name: str
     build: Callable[..., list[Block]]
     part: str | None = None
     plural: bool = field(default=False)
 
 
-SHAPES: dict[str, Shape] = {}
+SHAPES: dict[str, ObjectShape] = {}
 
 
 def shape(name: str, part: str | None = None, plural: bool = False):
     def register(build):
-        SHAPES[name] = Shape(name, build, part, plural)
+        SHAPES[name] = ObjectShape(name, build, part, plural)
         return build
 
     return register

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from exporter.families.registry import load_model
-from exporter.recipe import RenderSection, SamplerSection
+from exporter.recipe.recipe import RenderSection, SamplerSection
 from training.captions import by_shape, draw_attributes, draw_caption, split
 from training.config import TrajectoryConfig
-from training.loop import DEVICE, Draw, Report, mixed_precision
+from training.loop import DEVICE, Draw, TrainingReport, mixed_precision
 from training.prior import make_scheduler
 
 
@@ -66,7 +66,7 @@ def record(config: TrajectoryConfig, shards: list[Path], missing: list[Path]) ->
     prior = teacher.parts.prior().to(DEVICE)
     prior.set_attn_processor(AttnProcessor())
     captions = draw_captions(config)
-    report = Report("trajectories", 0, len(missing))
+    report = TrainingReport("trajectories", 0, len(missing))
     for done, path in enumerate(missing):
         shard = shards.index(path)
         chosen = captions[shard * config.batch : (shard + 1) * config.batch]

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from exporter.bundle import MEASURED, FilePart, Manifest, bundle_digest, require_whole
 from exporter.errors import BundleError
-from validate.page.latency import END_TO_END, NAMES
-from validate.page.words import as_number, show, size
-from validate.report import read_report
-from validate.rprecision import compare_runs
-from validate.statistics import paired_bootstrap
+from exporter.manifest import MEASURED, FilePart, Manifest, bundle_digest, require_whole
+from validate.bench.latency import END_TO_END, NAMES
+from validate.judge.rprecision import compare_runs
+from validate.judge.statistics import paired_bootstrap
+from validate.ladder.report import read_report
+from validate.ladder.words import as_number, show, size
 
 # Parts of a recipe or target that say what it is called and how it is judged, not what it makes.
 TOLD_ONLY = ("name", "description", "validation")
@@ -34,7 +34,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Quality:
+class QualityChange:
     """R-Precision of both bundles on the objects that both made: B less A in points, 95 % interval, McNemar's p."""
 
     objects: int
@@ -58,7 +58,7 @@ class Diff:
     a: str
     b: str
     changes: tuple[Change, ...]
-    quality: Quality | None
+    quality: QualityChange | None
     quality_left_out: str
 
     @property
@@ -158,7 +158,7 @@ def _report(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
     return report if report["bundle_digest"] == bundle_digest(manifest) else None
 
 
-def _quality(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Quality | None, str]:
+def _quality(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[QualityChange | None, str]:
     if a is None or b is None:
         return None, "not both bundles were validated as they are now"
     details = [_details(report) for report in (a, b)]
@@ -183,7 +183,7 @@ def _quality(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Qualit
     rates = [100 * float(side.mean()) for side in hits]
     difference = compared.difference
     return (
-        Quality(
+        QualityChange(
             objects=len(common),
             a=rates[0],
             b=rates[1],

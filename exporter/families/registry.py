@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from exporter.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
-    from exporter.families.base import LoadedModel
+    from exporter.families.family import LoadedModel
 
 Loader = Callable[[str], "LoadedModel"]
 
-_BUILT_IN = {"shap-e": "exporter.families.shap_e"}
+_BUILT_IN = {"shap-e": "exporter.families.shap_e.model"}
 _loaders: dict[str, Loader] = {}
 
 

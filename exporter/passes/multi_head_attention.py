@@ -13,9 +13,9 @@ from collections import Counter
 import onnx
 from onnx import helper, numpy_helper
 
-from exporter.passes.attention import HEADS_FIRST
-from exporter.passes.plain_attention import is_plain_attention
-from exporter.program_files import all_graphs
+from exporter.graphs.attention import HEADS_FIRST
+from exporter.graphs.plain_attention import is_plain_attention
+from exporter.graphs.program_files import all_graphs
 
 DOMAIN = "com.microsoft"
 OPERATOR = "MultiHeadAttention"

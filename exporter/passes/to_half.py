@@ -28,13 +28,6 @@ def to_half(graph: gs.Graph, types: Mapping[str, int]) -> None:
     _Halver(graph, types).run()
 
 
-def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element types of all tensors that a program computes, from shape inference."""
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    values = [*inferred.value_info, *inferred.input, *inferred.output]
-    return {value.name: value.type.tensor_type.elem_type for value in values}
-
-
 class _Halver:
     def __init__(self, graph: gs.Graph, types: Mapping[str, int]) -> None:
         self.graph = graph

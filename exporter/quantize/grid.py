@@ -8,7 +8,7 @@ LEVELS = 127
 
 
 @dataclass(frozen=True)
-class Grid:
+class IntegerGrid:
     """255 or 256 even levels between `low` and `high`; values beyond are clipped.
 
     Around zero (`low` is -`high`) they are the integers ±127. A one-sided grid, of a tensor that hardly goes below
@@ -19,7 +19,7 @@ class Grid:
     high: float
 
     @classmethod
-    def around_zero(cls, threshold: float) -> Grid:
+    def around_zero(cls, threshold: float) -> IntegerGrid:
         """±threshold."""
         return cls(-threshold, threshold)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from exporter.quantize.grid import Grid
+from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.qdq import QdqWriter
 
 UNSIGNED_MIDDLE = 128
@@ -16,7 +16,7 @@ class IntegerQdqWriter(QdqWriter):
 
     takes_zero_points = True
 
-    def linear(self, node: gs.Node, grid: Grid, integers: np.ndarray, scales: np.ndarray) -> None:
+    def linear(self, node: gs.Node, grid: IntegerGrid, integers: np.ndarray, scales: np.ndarray) -> None:
         """As QdqWriter's; an integer product whose result is scaled stands in for Q/DQ where that does not serve.
 
         That is where each of several matrices has scales of its own, and for an input of two dimensions, of which ONNX

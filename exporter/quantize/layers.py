@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from exporter.quantize.policy import Operator
+from exporter.recipe.policy import Operator
 
 _OPERATORS: dict[str, Operator] = {
     "Attention": "attention",

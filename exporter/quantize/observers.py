@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.quantize.grid import LEVELS, Grid
+from exporter.quantize.grid import LEVELS, IntegerGrid
 from exporter.quantize.statistics import BINS, Statistics
 
 ONE_SIDED = 1 / 4
@@ -17,17 +17,17 @@ _CANDIDATES = 512
 _LEAST = 1 / 1024
 
 
-def find_grid(statistics: Statistics, observer: str, percentile: float = 99.99, one_sided: bool = False) -> Grid:
+def find_grid(statistics: Statistics, observer: str, percentile: float = 99.99, one_sided: bool = False) -> IntegerGrid:
     """The grid of a tensor's integers: around zero, or one-sided where that is allowed and pays.
 
     It pays where no value is further below zero than a quarter of the largest, as behind a GELU: levels that a grid
     around zero would leave unused halve the step.
     """
     if not (one_sided and statistics.maximum > 0 and -statistics.minimum <= ONE_SIDED * statistics.maximum):
-        return Grid.around_zero(threshold(statistics, observer, percentile))
+        return IntegerGrid.around_zero(threshold(statistics, observer, percentile))
     low = statistics.minimum
     high = threshold(statistics, observer, percentile, 2 * LEVELS + 1, -low)
-    return Grid(low, max(high, -low / ONE_SIDED))
+    return IntegerGrid(low, max(high, -low / ONE_SIDED))
 
 
 def threshold(

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from exporter.quantize.weights import Floats
+from exporter.quantize.rounding import Floats
 
 DOMAIN = "t3export"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from exporter.quantize.grid import Grid
+from exporter.quantize.grid import IntegerGrid
 
 
 class QdqWriter:
@@ -25,7 +25,7 @@ class QdqWriter:
         self.graph = graph
         self._quantized: dict[str, tuple[gs.Variable, gs.Constant, gs.Constant]] = {}
 
-    def linear(self, node: gs.Node, grid: Grid, integers: np.ndarray, scales: np.ndarray) -> None:
+    def linear(self, node: gs.Node, grid: IntegerGrid, integers: np.ndarray, scales: np.ndarray) -> None:
         """A product with a weight [..., K, N]: `integers` of its shape, `scales` [..., 1, N], its input in INT8.
 
         `grid`: the integers of its input. A DequantizeLinear has scales along one axis; where each of
@@ -43,12 +43,12 @@ class QdqWriter:
         axis = {} if several else {"axis": 1}
         node.inputs[1] = self._dequantize(f"{node.name}/weight", [weight, scale, zero], axis)
 
-    def activation(self, node: gs.Node, index: int, grid: Grid) -> None:
+    def activation(self, node: gs.Node, index: int, grid: IntegerGrid) -> None:
         """One input of a node in INT8."""
         quantized = self._quantize(node.inputs[index], grid)
         node.inputs[index] = self._dequantize(f"{node.name}/{index}", list(quantized), {})
 
-    def _quantize(self, value: gs.Tensor, grid: Grid) -> tuple[gs.Variable, gs.Constant, gs.Constant]:
+    def _quantize(self, value: gs.Tensor, grid: IntegerGrid) -> tuple[gs.Variable, gs.Constant, gs.Constant]:
         """The tensor's integers with their scale and zero point."""
         if value.name not in self._quantized:
             zero_point = np.array(grid.zero, np.uint8) if grid.is_one_sided else np.zeros((), np.int8)

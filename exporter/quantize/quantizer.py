@@ -6,25 +6,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from exporter.errors import RecipeError
-from exporter.passes.centre_input import centre_input
-from exporter.passes.join_siblings import join_siblings
+from exporter.graphs.graph_file import save_graph
+from exporter.quantize.centre_input import centre_input
 from exporter.quantize.dynamic import DynamicWriter
-from exporter.quantize.graph_file import prepared, save_graph
-from exporter.quantize.grid import Grid
+from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.integer_product import IntegerQdqWriter
+from exporter.quantize.join_siblings import join_siblings
 from exporter.quantize.layers import Layer, find_layers
 from exporter.quantize.observers import find_grid
-from exporter.quantize.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rendering, Rule
+from exporter.quantize.prepared import prepared
 from exporter.quantize.qdq import QdqWriter, ZeroPointQdqWriter
+from exporter.quantize.rounding import dequantize, per_channel
 from exporter.quantize.statistics import Statistics
 from exporter.quantize.weight_only import replace_weight
-from exporter.quantize.weights import dequantize, per_channel
+from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rendering, Rule
+from exporter.recipe.recipe import CalibrationSection
 
 REPORT = "quantization.json"
 CALIBRATED_STAGES = ("text_encoder", "denoiser", "projector")
@@ -44,17 +45,6 @@ class LayerReport:
     precision: Precision
 
 
-class CalibrationSettings(Protocol):
-    """The part of a recipe's calibration section that says how ranges are found."""
-
-    @property
-    def observer(self) -> str: ...
-    @property
-    def percentile(self) -> float: ...
-    @property
-    def grid(self) -> str: ...
-
-
 @dataclass(frozen=True)
 class Observer:
     """How ranges are found: an observer of `observers.threshold`, the percentile for the one that needs it, and whether
@@ -65,12 +55,12 @@ class Observer:
     one_sided: bool = False
 
     @classmethod
-    def of(cls, settings: CalibrationSettings) -> Observer:
+    def of(cls, settings: CalibrationSection) -> Observer:
         return cls(settings.observer, settings.percentile, settings.grid == "one_sided")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedStatistics:
     """Activation tensors whose statistics a policy needs, and those of them whose Gram matrix it needs."""
 
     tensors: list[str]
@@ -89,7 +79,7 @@ def precision_of(layer: Layer, policy: Policy) -> Precision:
     return rule.precision if rule else "fp32"
 
 
-def wanted(graph: gs.Graph, policy: Policy) -> Wanted:
+def wanted(graph: gs.Graph, policy: Policy) -> WantedStatistics:
     """What has to be observed of a prepared graph before a policy can be applied to it.
 
     Raises RecipeError where static INT8 or gptq is asked of a stage that is never calibrated.
@@ -109,7 +99,7 @@ def wanted(graph: gs.Graph, policy: Policy) -> Wanted:
             f"stage '{graph.name}' has no calibration: int8 and gptq go with {', '.join(CALIBRATED_STAGES)}; "
             "choose int8_dynamic, int8_weights or fp16 for it"
         )
-    return Wanted(list(tensors), grams)
+    return WantedStatistics(list(tensors), grams)
 
 
 def quantize(
@@ -124,7 +114,7 @@ def quantize(
     graph = prepared(program)
     reports = [LayerReport(layer.name, layer.operator, precision_of(layer, policy)) for layer in find_layers(graph)]
     layers = _joined(graph, choices(graph, policy))
-    writer = _Writer(graph, statistics, observer, QDQ_WRITERS[rendering](graph))
+    writer = _LayerWriter(graph, statistics, observer, QDQ_WRITERS[rendering](graph))
     for layer, rule in layers:
         writer.write(layer, rule)
     save_graph(graph, folder)
@@ -172,7 +162,7 @@ def _joined(graph: gs.Graph, chosen: list[tuple[Layer, Rule]]) -> list[tuple[Lay
     return joined
 
 
-class _Writer:
+class _LayerWriter:
     """Changes one layer after the other in a graph."""
 
     def __init__(
@@ -205,10 +195,10 @@ class _Writer:
         grid = self._grid(layer.input, self.qdq.takes_zero_points or may_centre)
         if grid.is_one_sided and not self.qdq.takes_zero_points:
             centre_input(self.graph, node, grid.middle, dequantize(integers, scales))
-            grid = Grid.around_zero(grid.high - grid.middle)
+            grid = IntegerGrid.around_zero(grid.high - grid.middle)
         self.qdq.linear(node, grid, integers, scales)
 
-    def _grid(self, tensor: str, may_be_one_sided: bool) -> Grid:
+    def _grid(self, tensor: str, may_be_one_sided: bool) -> IntegerGrid:
         known, observer = self.statistics[tensor], self.observer
         return find_grid(known, observer.name, observer.percentile, observer.one_sided and may_be_one_sided)
 

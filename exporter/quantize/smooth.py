@@ -14,8 +14,8 @@ import numpy as np
 import onnx_graphsurgeon as gs
 from numpy.typing import NDArray
 
-from exporter.passes.attention import value_projection
-from exporter.passes.bias import bias_of, bias_values
+from exporter.graphs.attention import value_projection
+from exporter.graphs.bias import bias_of, bias_values
 from exporter.quantize.gptq import Floats
 from exporter.quantize.grid import LEVELS
 from exporter.quantize.layers import Layer

@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from exporter.quantize.graph_file import prepared, save_graph
+from exporter.graphs.graph_file import save_graph
 from exporter.quantize.layers import find_layers
-from exporter.quantize.policy import Policy
+from exporter.quantize.prepared import prepared
 from exporter.quantize.quantizer import precision_of
 from exporter.quantize.smooth import Group, fold, groups, search_alpha, smoothing
 from exporter.quantize.statistics import Statistics, collect
+from exporter.recipe.policy import Policy
 
 Alpha = float | Literal["search"]
 

@@ -18,7 +18,7 @@ import onnx
 from onnx import helper
 
 from exporter.errors import ValidationFailed
-from exporter.runtime.onnxruntime import require_one_distribution
+from exporter.runtime.sessions.onnxruntime import require_one_distribution
 
 BINS = 2048
 OUTPUT_BYTES = 2**30

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from exporter.cache import Entry
-from exporter.program_files import copy_program
-from exporter.quantize.graph_file import prepared
-from exporter.quantize.policy import Policy, Rendering
+from exporter.files.cache import Entry
+from exporter.files.transform import Transform
+from exporter.graphs.program_files import PROGRAM, copy_program
+from exporter.quantize.prepared import prepared
 from exporter.quantize.quantizer import Observer, quantize, wanted
 from exporter.quantize.smooth_program import smooth_program
 from exporter.quantize.statistics import collect, load, save
-from exporter.recipe import QuantizationSection
-from exporter.trace.onnx import PROGRAM
-from exporter.transform import Transform
+from exporter.recipe.policy import Policy, Rendering
+from exporter.recipe.recipe import QuantizationSection
 
 STATISTICS = "statistics"
 

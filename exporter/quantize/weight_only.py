@@ -17,8 +17,8 @@ from onnx_graphsurgeon.ir.tensor import LazyValues
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.quantize.layers import Layer
 from exporter.quantize.palette import write_palette
-from exporter.quantize.policy import BLOCK, Rule
-from exporter.quantize.weights import Floats, Gram, blockwise, palette
+from exporter.quantize.rounding import Floats, Gram, blockwise, palette
+from exporter.recipe.policy import BLOCK, Rule
 
 BLOCKS_SINCE_OPSET = 21
 _BITS = {"int8_weights": 8, "int4_weights": 4}

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from exporter.release.errors import NotReleasable
 from exporter.release.gate import Proved
+from exporter.release.release_errors import NotReleasable
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _PICTURE = re.compile(r"^!\[.*\]\(.*\)\s*$", re.MULTILINE)

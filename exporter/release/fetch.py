@@ -16,11 +16,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from exporter.bundle import sha256_of
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.files.atomic import sha256_of
 from exporter.release.archive import unpack
-from exporter.release.errors import StoreUnreachable
 from exporter.release.installed import Installed
+from exporter.release.release_errors import StoreUnreachable
 from exporter.release.statement import ReleasedFile
 from exporter.release.stores import Store, read_some
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter.bundle import Manifest, bundle_digest, require_whole, sha256_of
-from exporter.release.errors import NotReleasable
+from exporter.files.atomic import sha256_of
+from exporter.manifest import Manifest, bundle_digest, require_whole
+from exporter.release.release_errors import NotReleasable
 
 # Weights under these names were made for tests; the second kind is trained weights with injected outliers.
 SYNTHETIC = ("random:", "stress:")

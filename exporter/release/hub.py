@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.errors import EnvironmentProblem
-from exporter.release.errors import StoreUnreachable
 from exporter.release.publish import CARD, Published
+from exporter.release.release_errors import StoreUnreachable
 from exporter.release.statement import INDEX_FILE
 
 if TYPE_CHECKING:

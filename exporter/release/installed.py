@@ -6,16 +6,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.bundle import REPORTS, bundle_digest, read_manifest, sha256_of
 from exporter.errors import BundleError
-from exporter.release.errors import NoSuchRelease
+from exporter.files.atomic import sha256_of
+from exporter.files.swap import exchange, replacing
+from exporter.manifest import REPORTS, bundle_digest, read_manifest
 from exporter.release.keys import TrustedKeys
 from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX
+from exporter.release.release_errors import NoSuchRelease
 from exporter.release.signed import read_release
 from exporter.release.statement import RELEASE_FILE, Archive, Release, parsed
 from exporter.release.stores import FolderStore
-from exporter.swap import exchange, replacing
 
 # Among the reports, which are no part of the bundle's digest.
 RELEASE = f"{REPORTS}/{RELEASE_FILE}"

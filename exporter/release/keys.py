@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from exporter.release.errors import KeyProblem
 from exporter.release.minisign import PublicKey, Signature
+from exporter.release.release_errors import KeyProblem
 
 PASSWORD = "T3EXPORT_KEY_PASSWORD"
 TRUSTED_FOLDER = "T3EXPORT_TRUSTED_KEYS"

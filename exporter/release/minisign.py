@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from exporter.errors import BundleError
-from exporter.release.errors import KeyProblem
+from exporter.release.release_errors import KeyProblem
 
 SUFFIX = ".minisig"
 _UNTRUSTED = "untrusted comment: "

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.release.errors import NoSuchRelease
+from exporter.release.release_errors import NoSuchRelease
 
 NAME = r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?"
 VERSION = r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?"
@@ -21,7 +21,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedRelease:
     """NAME, NAME@VERSION or NAME@CHANNEL as asked for; `of` is the version or the channel."""
 
     name: str
@@ -32,7 +32,7 @@ class Wanted:
         return self.of[0].isdigit()
 
     @classmethod
-    def parse(cls, text: str) -> Wanted:
+    def parse(cls, text: str) -> WantedRelease:
         """Without @ it is the channel 'stable'. Raises NoSuchRelease for anything that is not such a name."""
         found = _WANTED.fullmatch(text)
         if not found:

@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 import exporter
-from exporter.bundle import FilePart, bundle_digest, sha256_of, write_atomically
+from exporter.files.atomic import sha256_of, write_atomically
+from exporter.files.swap import replacing
+from exporter.manifest import FilePart, bundle_digest
 from exporter.release.archive import write_archive
 from exporter.release.card import WeightsCard, write_card
-from exporter.release.errors import NotReleasable
 from exporter.release.gate import Proved, require_releasable
 from exporter.release.installed import RELEASE, SIGNATURE
 from exporter.release.keys import TrustedKeys
@@ -21,12 +22,12 @@ from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX, PublicKey
 from exporter.release.names import split_folder
 from exporter.release.provenance import provenance
+from exporter.release.release_errors import NotReleasable
 from exporter.release.sbom import bill_of_materials
 from exporter.release.signed import read_index, release_signature, write_index
 from exporter.release.sigstore_signature import SIGSTORE_FILE
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Archive, Index, Listed, Release, rendered, sha256
 from exporter.release.stores import FolderStore
-from exporter.swap import replacing
 
 ARCHIVE_SUFFIX = ".tar.zst"
 CARD, BILL, CHECKSUMS = "README.md", "sbom.cdx.json", "SHA256SUMS"

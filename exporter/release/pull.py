@@ -6,18 +6,19 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.bundle import MANIFEST, require_replaceable, write_atomically
 from exporter.errors import BundleError, RecipeError
-from exporter.release.errors import KeyProblem, StoreProblem
+from exporter.files.atomic import write_atomically
+from exporter.files.swap import replacing
+from exporter.manifest import MANIFEST, require_replaceable
 from exporter.release.fetch import Fetched, OnBytes, Staging
 from exporter.release.installed import RELEASE, SIGNATURE, Installed, is_worth_keeping, keep_before, kept_before
 from exporter.release.keys import TrustedKeys
 from exporter.release.lock import alone
-from exporter.release.names import Wanted
+from exporter.release.names import WantedRelease
+from exporter.release.release_errors import KeyProblem, StoreProblem
 from exporter.release.signed import parse_index, read_signed_release
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Index, rendered, sha256
 from exporter.release.stores import Store, read_document
-from exporter.swap import replacing
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Pulled:
 
 
 def pull(
-    wanted: Wanted,
+    wanted: WantedRelease,
     store: Store,
     into: Path,
     keys: TrustedKeys,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.bundle import write_atomically
 from exporter.errors import BundleError
+from exporter.files.atomic import write_atomically
 from exporter.release.keys import TrustedKeys
 from exporter.release.minisign import SUFFIX, sign
 from exporter.release.statement import INDEX_FILE, RELEASE_FILE, Index, Release, parsed, rendered

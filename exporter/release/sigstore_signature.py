@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 
 from exporter.errors import EnvironmentProblem
-from exporter.release.errors import KeyProblem
+from exporter.release.release_errors import KeyProblem
 from exporter.release.statement import RELEASE_FILE
 
 SIGSTORE_FILE = f"{RELEASE_FILE}.sigstore.json"

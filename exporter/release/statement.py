@@ -9,10 +9,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from exporter.bundle import FilePart, Part
 from exporter.errors import BundleError
-from exporter.release.errors import NoSuchRelease
-from exporter.release.names import Wanted, require_distinct, require_safe_path
+from exporter.manifest import FilePart, Part
+from exporter.release.names import WantedRelease, require_distinct, require_safe_path
+from exporter.release.release_errors import NoSuchRelease
 
 RELEASE_FILE = "release.json"
 INDEX_FILE = "index.json"
@@ -124,7 +124,7 @@ class Index(Part):
                 require_safe_path(f"{name}-{version}")
         return self
 
-    def resolve(self, wanted: Wanted) -> tuple[str, Listed]:
+    def resolve(self, wanted: WantedRelease) -> tuple[str, Listed]:
         """The version that is meant, and its entry. Raises NoSuchRelease that lists what there is."""
         if wanted.name not in self.releases:
             raise NoSuchRelease(f"no release '{wanted.name}' here; there are: {', '.join(sorted(self.releases))}")

@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.release.archive import CHUNK
-from exporter.release.errors import StoreProblem, StoreUnreachable
+from exporter.release.release_errors import StoreProblem, StoreUnreachable
 from exporter.release.statement import LARGEST_DOCUMENT
 
 SECONDS_TO_ANSWER = 30.0

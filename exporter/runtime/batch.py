@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from exporter.runtime.generator import Generator
-from exporter.runtime.noise import noise
+from exporter.runtime.inputs.noise import noise
 
 MOST_AT_ONCE = 16
 NUMBERS_AT_ONCE = 1 << 20

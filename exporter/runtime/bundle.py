@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.bundle import Manifest, read_manifest, require_whole
 from exporter.errors import BundleError, RecipeError
-from exporter.runtime.extract import OnSampled, grid_of
+from exporter.manifest import Manifest, read_manifest, require_whole
+from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.generator import Context, OnStep, decode_mesh
-from exporter.runtime.mesh import Mesh
-from exporter.runtime.noise import noise
-from exporter.runtime.prompt_memory import PromptMemory
-from exporter.runtime.session import Session, open_session
-from exporter.runtime.tokenizer import PromptTokenizer
+from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.prompt_memory import PromptMemory
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.runtime.sessions.session import Session, open_session
+from exporter.runtime.surface.extract import OnSampled, grid_of
 
 Arrays = dict[str, np.ndarray]
 

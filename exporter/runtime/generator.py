@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from exporter.runtime.extract import Field, OnSampled, extract_mesh
-from exporter.runtime.mesh import Mesh
-from exporter.runtime.occupancy import occupied_cells, rays_that_meet
+from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.surface.extract import Field, OnSampled, extract_mesh
+from exporter.runtime.surface.occupancy import occupied_cells, rays_that_meet
 
 OnStep = Callable[[int, np.ndarray, np.ndarray], None]
 Context = dict[str, np.ndarray]

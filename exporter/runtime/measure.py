@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from exporter.bundle import StagePart
 from exporter.errors import EnvironmentProblem
-from exporter.meter import Silent, StepRecord, metered
+from exporter.machine.meter import Silent, StepRecord, metered
+from exporter.manifest import StagePart
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_evaluations
-from exporter.runtime.session import Session
+from exporter.runtime.sessions.session import Session
 
 Arrays = dict[str, np.ndarray]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from exporter.pipeline.stage import Stage, TensorSpec
 from exporter.runtime.guidance import guided_at
 from exporter.sampling.table import CoefficientTable
-from exporter.stage import Stage, TensorSpec
 
 
 class SamplerStep(nn.Module):

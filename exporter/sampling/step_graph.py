@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.reference import ReferenceEvaluator
 
-from exporter.program_files import copy_weights
+from exporter.graphs.program_files import copy_weights
 
 
 class StepGraph:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from exporter.stage import Stage, TensorSpec
+from exporter.pipeline.stage import Stage, TensorSpec
 
 
 class WholeSampler(nn.Module):

@@ -11,13 +11,10 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from exporter.quiet import quiet
-from exporter.stage import Stage, TensorSpec
+from exporter.graphs.program_files import EXTERNAL_ABOVE_BYTES, EXTERNAL_DATA, PROGRAM, SMALL_TENSOR_BYTES
+from exporter.machine.quiet import quiet
+from exporter.pipeline.stage import Stage, TensorSpec
 
-PROGRAM = "program.onnx"
-EXTERNAL_DATA = "program.onnx.data"
-EXTERNAL_ABOVE_BYTES = 100 * 2**20
-SMALL_TENSOR_BYTES = 1024
 _EXAMPLE_SIZES = {"batch": 2}
 _EXAMPLE_SIZE = 5
 # Their remarks about their own internals are no news to someone who builds a bundle.

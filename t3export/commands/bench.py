@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.bundle import write_atomically
 from exporter.errors import EnvironmentProblem, RecipeError, did_you_mean
-from exporter.processor import usable_processors
+from exporter.files.atomic import write_atomically
+from exporter.machine.processor import usable_processors
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_json, print_note, results
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
 if TYPE_CHECKING:
-    from exporter.meter import Progress
+    from exporter.machine.meter import Progress
     from validate.bench.grids import Told
-    from validate.bench.measure import Settings
+    from validate.bench.measure import BenchSettings
 
 BASELINES = ("torch", "torch-bf16", "torch-compile", "naive")
 SWEEPS = ("prompts", "steps", "grid", "weights")
@@ -106,9 +106,9 @@ def command(
     scheduler, steps = _sampler(sampler)
     chosen = () if roofline or sweep else _baselines(baseline, compare)
     quiet_libraries()
-    from validate.bench.measure import Settings
+    from validate.bench.measure import BenchSettings
 
-    settings = Settings(
+    settings = BenchSettings(
         baselines=chosen,
         threads=threads or usable_processors(),
         rounds=rounds,
@@ -136,7 +136,7 @@ def command(
 
 def _measure(
     bundles: tuple[Path, ...],
-    settings: Settings,
+    settings: BenchSettings,
     progress: Progress,
     roofline: bool,
     sweep: str | None,
@@ -153,11 +153,11 @@ def _measure(
 
         return tell_roofline(measure_roofline(bundles[0], settings, progress))
     from validate.bench.measure import measure
-    from validate.bench.show import tell
+    from validate.bench.show_timings import tell
 
     result = measure(bundles, settings, progress)
     if chart:
-        from exporter.runtime.pictures import to_png
+        from exporter.runtime.assets.pictures import to_png
         from t3export.breakdown import draw_breakdown
 
         write_atomically(chart, to_png(draw_breakdown(result)))

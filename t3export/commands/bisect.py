@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from exporter.cache import Cache
 from exporter.errors import ValidationFailed
-from exporter.meter import Silent
+from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
 from t3export.output import print_json, print_note, progress_bar, results, table
 from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from validate.bisect.search import Culprit
-    from validate.bisect.verdicts import Finding
+    from validate.bisect.verdicts import BisectFinding
 
 NODES_SHOWN = 12
 
@@ -73,7 +73,7 @@ def command(
     raise ValidationFailed(last.summary)
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[BisectFinding]) -> None:
     console = results()
     for finding in findings:
         console.print(f"{'[green]kept[/]' if finding.kept else '[bold red]missed[/]'}  {escape(finding.summary)}")
@@ -95,7 +95,7 @@ def _print(findings: list[Finding]) -> None:
         )
 
 
-def _as_data(findings: list[Finding], output: Path) -> dict[str, Any]:
+def _as_data(findings: list[BisectFinding], output: Path) -> dict[str, Any]:
     culprit = findings[-1].culprit
     return {
         "kept": all(finding.kept for finding in findings),

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from exporter.auto import Choice, choose
-from exporter.bundle import require_replaceable
-from exporter.cache import Cache
-from exporter.meter import metered
-from exporter.processor import this_processor
-from exporter.target import AUTO, load_target, require_complete
+from exporter.files.cache import Cache
+from exporter.machine.meter import metered
+from exporter.machine.processor import this_processor
+from exporter.manifest import require_replaceable
+from exporter.targets.auto import AutoChoice, choose
+from exporter.targets.target import AUTO, load_target, require_complete
 from t3export.kits import to_do
 from t3export.options import checked_recipe, placed_rules, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
@@ -24,8 +24,8 @@ from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
 if TYPE_CHECKING:
-    from exporter.build import BuildReport
-    from exporter.gain import Gain
+    from exporter.build.build import BuildReport
+    from exporter.build.gain import Gain
 
 ARTIFACTS = Path("artifacts")
 
@@ -94,7 +94,7 @@ def command(
     require_replaceable(folder)
     # The build imports torch: only now, when the input is known to be good.
     quiet_libraries()
-    from exporter.build import build
+    from exporter.build.build import build
 
     kept = Cache.none(folder.parent) if no_cache else nullcontext(Cache())
     with placed_rules(checked, recipe, overrides), StepLines() as progress, kept as cache:
@@ -117,20 +117,20 @@ def command(
         print_note("random weights: this bundle is good for shapes, speed and parity, never for a word about quality")
 
 
-def _told(chosen: Choice) -> str:
+def _told(chosen: AutoChoice) -> str:
     """What was chosen and why, and why not what comes before it."""
     lines = [f"--target auto is {chosen.target.name}: {chosen.because}"]
     return "\n".join([*lines, *(f"  not {name}: {reason}" for name, reason in chosen.passed_over.items())])
 
 
-def _choice(chosen: Choice) -> dict[str, Any]:
+def _choice(chosen: AutoChoice) -> dict[str, Any]:
     return {"target": chosen.target.name, "because": chosen.because, "passed_over": chosen.passed_over}
 
 
 def _prove(folder: Path, prompts: int, progress: StepLines, allow_worse: bool) -> None:
     """Climb the ladder with a bundle that is not in place yet, and keep the verdict in it."""
-    from validate.bundles import Options, validate_bundle
-    from validate.report import record_in_bundle
+    from validate.ladder.report import record_in_bundle
+    from validate.prove import Options, validate_bundle
 
     with metered("prove", progress, []):
         options = Options(prompts=prompts, workers=(os.cpu_count() or 1) // 2)

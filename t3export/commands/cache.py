@@ -8,8 +8,8 @@ from datetime import datetime
 import click
 from rich.markup import escape
 
-from exporter.cache import Cache, Entry
 from exporter.errors import RecipeError
+from exporter.files.cache import Cache, Entry
 from t3export.output import megabytes, print_json, results, table
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.accept import fitted
 from exporter.errors import RecipeError
-from exporter.target import load_target, require_complete
+from exporter.targets.accept import fitted
+from exporter.targets.target import load_target, require_complete
 from t3export.options import checked_recipe, engine_options
 from t3export.output import print_json, print_note, progress_bar, results, table
 from t3export.prompts import prompt_choice
@@ -22,9 +22,9 @@ from t3export.steps import StepLines
 if TYPE_CHECKING:
     from validate.ci.baseline import Baseline
     from validate.ci.check import Checked
-    from validate.ci.compare import Finding
-    from validate.ci.measure import How, Pair
+    from validate.ci.measure_pair import How, RecipeOnTarget
     from validate.ci.measurement import Measurement
+    from validate.ci.regressions import Regression
 
 HELD, REGRESSED, NOT_RUN = 0, 1, 2
 STYLES = {"held": "green", "regressed": "bold red", "not run": "yellow"}
@@ -91,10 +91,10 @@ def command(
       t3export ci recipes/shape_e_int8.yaml --reuse --prompts 320 --json
     """
     quiet_libraries()
-    from validate.bundles import Options
     from validate.ci.baseline import Baseline
-    from validate.ci.measure import How
+    from validate.ci.measure_pair import How
     from validate.ci.outputs import junit_xml, markdown, workflow_commands
+    from validate.prove import Options
 
     if reason is not None and not reason.strip():
         raise RecipeError("--update-baseline: give the reason why this is the new baseline, in a few words")
@@ -131,9 +131,9 @@ def command(
 
 def _pairs(
     recipes: tuple[Path, ...], targets: str, overrides: tuple[str, ...], artifacts: Path
-) -> list[tuple[Path, Pair]]:
+) -> list[tuple[Path, RecipeOnTarget]]:
     """Every recipe with every target, all of them known and complete."""
-    from validate.ci.measure import Pair
+    from validate.ci.measure_pair import RecipeOnTarget
 
     chosen = [load_target(name.strip()) for name in targets.split(",") if name.strip()]
     if not chosen:
@@ -142,18 +142,18 @@ def _pairs(
         require_complete(target)
     checked = [(path, checked_recipe(path, overrides, None)) for path in recipes]
     return [
-        (path, Pair(fitted(recipe, target)[0], target, artifacts / recipe.name / target.name))
+        (path, RecipeOnTarget(fitted(recipe, target)[0], target, artifacts / recipe.name / target.name))
         for path, recipe in checked
         for target in chosen
     ]
 
 
 def _checked(
-    pairs: list[Pair], baseline: Baseline, how: How, engine: str, worker_memory: str | None
+    pairs: list[RecipeOnTarget], baseline: Baseline, how: How, engine: str, worker_memory: str | None
 ) -> Iterator[Checked]:
     """Each pair held to the baseline, wherever the engine does it."""
     from validate.ci.check import CheckTask, check, run_check
-    from validate.engine.base import LOCAL, open_engine
+    from validate.objects.open_engine import LOCAL, open_engine
 
     if engine == LOCAL:
         with StepLines() as progress:
@@ -179,12 +179,12 @@ def _update(known: Baseline, path: Path, reason: str, measured: dict[str, Measur
         raise click.exceptions.Exit(REGRESSED)
 
 
-def _exit_code(findings: list[Finding]) -> int:
+def _exit_code(findings: list[Regression]) -> int:
     states = {finding.status for finding in findings}
     return REGRESSED if "regressed" in states else NOT_RUN if "not run" in states else HELD
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[Regression]) -> None:
     from rich.text import Text
 
     shown = table("recipe/target", "check", "verdict", "found")

@@ -6,9 +6,10 @@ import click
 from rich.markup import escape
 
 from exporter.errors import EnvironmentProblem
-from exporter.runtime.onnxruntime import BOTH_INSTALLED, NONE_INSTALLED, installed_distributions
-from exporter.stand_in import hardware_elsewhere
-from exporter.target import Target, list_targets
+from exporter.machine.onnxruntime_packages import installed_distributions
+from exporter.runtime.sessions.onnxruntime import BOTH_INSTALLED, NONE_INSTALLED
+from exporter.targets.stand_in import hardware_elsewhere
+from exporter.targets.target import Target, list_targets
 from t3export.machine import describe_machine, extras
 from t3export.output import print_json, results, table
 

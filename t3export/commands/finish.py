@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 
 from exporter.backends.tensorrt.finish import Finished, finish
-from exporter.bundle import bundle_digest
+from exporter.manifest import bundle_digest
 from t3export.output import megabytes, notes, print_json, results, table
 
 

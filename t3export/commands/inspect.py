@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from exporter.bundle import EnginesPart, Manifest, TensorPart, bundle_digest, manifest_schema, require_whole
+from exporter.manifest import EnginesPart, Manifest, TensorPart, bundle_digest, manifest_schema, require_whole
 from t3export.output import megabytes, print_json, results, table
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from exporter.release.installed import Installed, pulled_into, roll_back
 from exporter.release.keys import TrustedKeys
-from exporter.release.names import Wanted
+from exporter.release.names import WantedRelease
 from exporter.release.pull import Pulled, pull
 from exporter.release.stores import open_store
 from t3export.commands.build import ARTIFACTS
@@ -56,7 +56,7 @@ def command(
       t3export pull shape_e@candidate --from s3://bucket/releases
       t3export pull shape_e --rollback --bundle shape_e_int8/cpu
     """
-    wanted, keys = Wanted.parse(name), TrustedKeys.choose(trusted)
+    wanted, keys = WantedRelease.parse(name), TrustedKeys.choose(trusted)
     into = output or ARTIFACTS / "pulled" / wanted.name
     if rollback:
         former, now = roll_back(_place(into, bundle), keys)

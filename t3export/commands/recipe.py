@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
-from exporter.accept import fitted, require_accepted
-from exporter.document import choices_of
-from exporter.recipe import Recipe
-from exporter.target import load_target, require_complete
+from exporter.recipe.document import choices_of
+from exporter.recipe.recipe import Recipe
+from exporter.targets.accept import fitted, require_accepted
+from exporter.targets.target import load_target, require_complete
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, print_note, results
 from t3export.recipe_fields import fields_at, recipe_fields

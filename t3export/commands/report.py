@@ -37,7 +37,7 @@ def command(bundle: Path, output: Path | None, bench: Path | None, as_json: bool
 
 def read_bench(path: Path) -> dict[str, object]:
     """A file of `t3export bench --json`. Raises RecipeError for one that is not."""
-    from validate.page.latency import require_bench
+    from validate.bench.latency import require_bench
 
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

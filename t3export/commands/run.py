@@ -9,14 +9,14 @@ from typing import Any
 import click
 import numpy as np
 
-from exporter.bundle import write_atomically
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
+from exporter.files.atomic import write_atomically
+from exporter.runtime.assets.meshfile import require_mesh_suffix, save_mesh
+from exporter.runtime.assets.pictures import field_picture, mesh_picture, png, turntable_gif
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.clearance import SAFETY
-from exporter.runtime.extract import QUALITIES, grid_of
-from exporter.runtime.meshfile import require_mesh_suffix, save_mesh
-from exporter.runtime.pictures import field_picture, mesh_picture, png, turntable_gif
+from exporter.runtime.surface.clearance import SAFETY
+from exporter.runtime.surface.extract import QUALITIES, grid_of
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
 from t3export.prompts import numbered, prompt_choice, read_prompts

@@ -11,15 +11,15 @@ import click
 from rich.markup import escape
 from rich.measure import Measurement
 
-from exporter.cache import Cache
-from exporter.target import load_target, require_measurable
+from exporter.files.cache import Cache
+from exporter.targets.target import load_target, require_measurable
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import megabytes, print_json, print_note, results, table
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
 if TYPE_CHECKING:
-    from exporter.quantize.losses import Loss, Sensitivity
+    from exporter.search.losses import Loss, Sensitivity
 
 ARTIFACTS = Path("artifacts")
 
@@ -67,13 +67,13 @@ def command(
     """
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
     require_measurable(target)
-    from exporter.quantize.candidates import choose_candidates
+    from exporter.search.candidates import choose_candidates
 
     rules = choose_candidates(target, names_in(candidates))
     # Measuring imports torch: only now, when the input is known to be good.
     quiet_libraries()
-    from exporter.quantize.sensitivity import measure
-    from exporter.quantize.workbench import Workbench
+    from exporter.search.sensitivity import measure
+    from exporter.search.workbench import Workbench
     from t3export.heatmap import draw_heatmap
 
     path = output or ARTIFACTS / checked.name / f"sensitivity_{target.name}.json"
@@ -118,7 +118,7 @@ def _print(found: Sensitivity) -> None:
 
 
 def _total(candidate: str, losses: list[Loss]) -> list[str]:
-    from exporter.quantize.noise import decibels
+    from exporter.search.error_metric import decibels
 
     noise = {"guided": 0.0, "projector": 0.0}
     for loss in losses:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from exporter.cache import Cache
-from exporter.target import load_target, require_measurable
+from exporter.files.cache import Cache
+from exporter.targets.target import load_target, require_measurable
 from t3export.commands.build import ARTIFACTS
 from t3export.machine import describe_machine
 from t3export.options import checked_recipe, recipe_options
@@ -20,7 +20,7 @@ from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
 if TYPE_CHECKING:
-    from validate.table.result import Result
+    from validate.table.table_result import Result
 
 
 @click.command()
@@ -75,10 +75,10 @@ def command(
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
     require_measurable(target)
     quiet_libraries()
-    from validate.table.make import Settings, make_table
-    from validate.table.show import console_table, markdown
+    from validate.table.make import TableSettings, make_table
+    from validate.table.show_table import console_table, markdown
 
-    settings = Settings(
+    settings = TableSettings(
         rows=tuple(name.strip() for name in rows.split(",") if name.strip()),
         peers=peers,
         prompts=prompt_choice(prompts),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from exporter.target import Target, list_targets, load_target
+from exporter.targets.target import Target, list_targets, load_target
 from t3export.output import print_json, results, table
 from t3export.target_check import check_data, check_markdown, check_table, read_recipes
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cache import Cache
 from exporter.errors import ValidationFailed
-from exporter.recipe_file import write_extension
-from exporter.target import load_target, require_measurable
+from exporter.files.cache import Cache
+from exporter.recipe.recipe_file import write_extension
+from exporter.targets.target import load_target, require_measurable
 from t3export.commands.sensitivity import names_in
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, print_note
@@ -22,9 +22,9 @@ from t3export.steps import StepLines
 from t3export.tunings import print_attempt, print_sampler, print_tuning
 
 if TYPE_CHECKING:
-    from exporter.quantize.search import Objective
-    from exporter.recipe import Recipe
-    from validate.tune import Searched, Tuning
+    from exporter.recipe.recipe import Recipe
+    from exporter.search.search import Objective
+    from validate.tune.tune import Searched, Tuning
 
 
 @click.command()
@@ -126,8 +126,8 @@ def command(
     require_measurable(target)
     # Tuning imports torch: only now, when the input is known to be good.
     quiet_libraries()
-    from validate.bundles import Options
-    from validate.tune import Goal, tune
+    from validate.prove import Options
+    from validate.tune.tune import Goal, tune
 
     goal = Goal(objective, 0.5 if max_drop is None and min_snr is None else max_drop, min_snr)
     options = Options(
@@ -175,7 +175,7 @@ def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path) -> dict[str
         written["the policy"] = output
         quantization = {"quantization": {"policy": output.name, "rules": []}}
     if tuning.sampler:
-        from validate.tune import with_sampler
+        from validate.tune.tune import with_sampler
 
         found = with_sampler(recipe, tuning.sampler).data()
         has = "the recipe with the sampler and the policy" if written else "the recipe with the sampler"

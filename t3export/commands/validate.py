@@ -10,16 +10,16 @@ import click
 from rich.markup import escape
 from rich.progress import Progress
 
-from exporter.bundle import require_writable
 from exporter.errors import ValidationFailed
+from exporter.files.atomic import require_writable
 from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
 from t3export.prompts import prompt_choice
 from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from validate.result import RungResult
-    from validate.rungs.base import Rung
+    from validate.ladder.result import RungResult
+    from validate.ladder.rungs.rung import Rung
 
 
 @click.command()
@@ -94,10 +94,10 @@ def command(
     if debug:
         _tell_gaps(bundle, output, as_json)
         return
-    from validate.bundles import Options, validate_bundle
-    from validate.engine.base import LOCAL, open_engine
+    from validate.ladder.report import record_in_bundle, report_table, write_report
+    from validate.objects.open_engine import LOCAL, open_engine
     from validate.page.report_page import write_page
-    from validate.report import record_in_bundle, report_table, write_report
+    from validate.prove import Options, validate_bundle
 
     options = Options(
         rungs=chosen,
@@ -151,8 +151,8 @@ def _chosen_rungs(text: str | None, no_quality: bool) -> tuple[str, ...]:
 
 def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:
     """Where an ExecuTorch program drifts from the one that PyTorch exported, operator by operator."""
-    from exporter.bundle import require_whole
-    from validate.debug import gaps_data, gaps_table, operator_gaps, write_gaps
+    from exporter.manifest import require_whole
+    from validate.bisect.operators import gaps_data, gaps_table, operator_gaps, write_gaps
 
     gaps = operator_gaps(bundle, require_whole(bundle))
     written = write_gaps(gaps, bundle, output)

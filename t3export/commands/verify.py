@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from exporter.release.keys import TrustedKeys
 from exporter.release.sigstore_signature import Identity
-from exporter.release.verify import verify
+from exporter.release.verified import verify
 from t3export.options import trust_option
 from t3export.output import print_json, print_note, progress_bar, results
 

@@ -9,8 +9,8 @@ from diffusers import DDIMScheduler
 from tokenizers import Tokenizer as WordTokenizer
 from tokenizers import models, pre_tokenizers
 
-from exporter.families.base import Denoiser, LoadedModel, Reference, Tokenizer
-from exporter.stage import Stage, TensorSpec
+from exporter.families.family import Denoiser, LoadedModel, Reference, Tokenizer
+from exporter.pipeline.stage import Stage, TensorSpec
 
 WORDS = ["[pad]", "a", "red", "green", "blue", "ball"]
 COLORS = torch.eye(3)[[0, 0, 0, 1, 2, 0]] * torch.tensor([0, 0, 1, 1, 1, 0])[:, None]

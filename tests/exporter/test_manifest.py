@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.bundle import (
+from exporter.errors import BundleError, EnvironmentProblem
+from exporter.files.atomic import write_atomically
+from exporter.manifest import (
     Manifest,
     RungVerdict,
     Verdict,
@@ -20,10 +22,8 @@ from exporter.bundle import (
     record_verdict,
     require_whole,
     verify_files,
-    write_atomically,
     write_manifest,
 )
-from exporter.errors import BundleError, EnvironmentProblem
 from tests.toy_bundle import write_toy_bundle
 
 PUBLISHED = Path(__file__).parents[2] / "docs/manifest.schema.json"

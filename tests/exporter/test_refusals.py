@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.accept import fitted, require_accepted
 from exporter.errors import RecipeError
-from exporter.recipe_file import load_recipe
-from exporter.target import list_targets, load_target
-from tests.exporter.test_build import recipe_of
+from exporter.recipe.recipe_file import load_recipe
+from exporter.targets.accept import fitted, require_accepted
+from exporter.targets.target import list_targets, load_target
+from tests.exporter.build.test_build import recipe_of
 
 EXECUTORCH = [t.name for t in list_targets() if t.backend == "executorch" and t.status == "complete"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exporter.build import build
-from exporter.cache import Cache
+from exporter.build.build import build
 from exporter.families import registry
 from exporter.families.registry import families, load_model, register
-from exporter.recipe import Recipe
+from exporter.files.cache import Cache
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
-from exporter.target import load_target
+from exporter.targets.target import load_target
 from tests.exporter.ball_family import RECIPE, Balls
-from validate.bundles import Options, validate_bundle
+from validate.prove import Options, validate_bundle
 
 
 @pytest.fixture(scope="module")

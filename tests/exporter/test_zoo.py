@@ -11,13 +11,13 @@ from diffusers import ShapEPipeline
 
 import exporter
 from exporter.families.registry import load_model
-from exporter.recipe import RenderSection, SamplerSection
-from exporter.recipe_file import load_recipe
+from exporter.recipe.recipe import RenderSection, SamplerSection
+from exporter.recipe.recipe_file import load_recipe
 from exporter.sampling.schedulers import start
 from training.scoring.truth import GroundTruth
-from validate.clip import Evaluator
-from validate.prompts import shipped_prompts
-from validate.quality import CaptionSet, score
+from validate.judge.clip import Evaluator
+from validate.judge.prompts import shipped_prompts
+from validate.objects.judged import CaptionSet, score
 
 ZOO = Path(exporter.__path__[0]) / "zoo"
 

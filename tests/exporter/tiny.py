@@ -25,7 +25,7 @@ def write_tiny_shap_e(folder: Path) -> Path:
     from diffusers.pipelines.shap_e.renderer import ShapERenderer
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
-    from exporter.families.shap_e_random import fill_random_part
+    from exporter.families.shap_e.random_weights import fill_random_part
 
     byte_tokens = [chr(c) for c in range(ord("!"), ord("~") + 1)]
     merges, vocab = [], {}

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter.build import build
-from exporter.bundle import MANIFEST, bundle_digest, require_whole
-from exporter.cache import Cache, _is_whole
+from exporter.build.build import build
 from exporter.errors import T3Error
 from exporter.families import registry
 from exporter.families.registry import register
-from exporter.recipe import Recipe
-from exporter.target import load_target
+from exporter.files.cache import Cache, _is_whole
+from exporter.manifest import MANIFEST, bundle_digest, require_whole
+from exporter.recipe.recipe import Recipe
+from exporter.targets.target import load_target
 from tests.exporter.ball_family import RECIPE, Balls
 
 

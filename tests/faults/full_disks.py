@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from exporter.errors import EnvironmentProblem
-from exporter.torch_threads import one_torch_thread
+from exporter.machine.torch_threads import one_torch_thread
 from tests.faults.builds import ball_family, build_balls, wrong_bundle, wrong_cache
 from tests.faults.children import has_own_mounts, make_read_only, own_mounts, run_child, small_disk
 from tests.faults.fault import Attempt, Fault

@@ -13,7 +13,7 @@ import numpy as np
 from exporter.errors import EmptyMesh, T3Error
 from exporter.families.weights import ZOO
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.tokenizer import PromptTokenizer
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from tests.faults.fault import Attempt, Fault
 from tests.toy_bundle import write_toy_bundle
 

@@ -14,10 +14,10 @@ import zstandard
 
 from exporter.errors import T3Error
 from exporter.release import fetch
-from exporter.release.names import Wanted
+from exporter.release.names import WantedRelease
 from exporter.release.pull import pull
 from exporter.release.stores import FolderStore
-from exporter.release.verify import verify
+from exporter.release.verified import verify
 from tests.faults.damage import outcome
 from tests.faults.fault import Attempt, Fault
 from tests.faults.forge import compressed, honest, listed, member, write_forged
@@ -180,7 +180,7 @@ def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
 def _blow(folder: Path, store: Path, into: Path) -> str:
     process = psutil.Process()
     before = process.memory_info().rss
-    lost = outcome(partial(pull, Wanted.parse("toy"), FolderStore(store), into, TRUSTED)) or outcome(
+    lost = outcome(partial(pull, WantedRelease.parse("toy"), FolderStore(store), into, TRUSTED)) or outcome(
         partial(verify, store, TRUSTED)
     )
     if lost or _got_through(store, into):
@@ -199,7 +199,7 @@ def _blow(folder: Path, store: Path, into: Path) -> str:
 def _got_through(store: Path, into: Path) -> bool:
     """Whether a pull gets as far as looking for the manifest, which no forgery has."""
     try:
-        pull(Wanted.parse("toy"), FolderStore(store), into, TRUSTED)
+        pull(WantedRelease.parse("toy"), FolderStore(store), into, TRUSTED)
     except T3Error as error:
         return "has no manifest.json" in str(error)
     return True

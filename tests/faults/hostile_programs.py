@@ -12,8 +12,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from exporter.bundle import list_files, read_manifest, write_manifest
 from exporter.errors import EmptyMesh
+from exporter.manifest import list_files, read_manifest, write_manifest
 from exporter.runtime.bundle import Bundle
 from tests.faults.children import limited_memory, run_child
 from tests.faults.fault import Attempt, Fault

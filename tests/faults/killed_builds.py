@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from exporter.torch_threads import one_torch_thread
+from exporter.machine.torch_threads import one_torch_thread
 from tests.faults.builds import ball_family, build_balls, wrong_bundle, wrong_cache
 from tests.faults.children import run_child
 from tests.faults.fault import Attempt, Fault

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from exporter.release.names import Wanted
+from exporter.release.names import WantedRelease
 from exporter.release.publish import publish
 from exporter.release.pull import pull
 from exporter.release.stores import FolderStore
-from exporter.release.verify import verify
+from exporter.release.verified import verify
 from tests.faults.damage import damaged, flip, outcome, oversize, truncate
 from tests.faults.fault import Attempt, Fault
 from tests.releasable import KEY, TRUSTED, write_releasable
@@ -22,7 +22,7 @@ DAMAGES = {"flipped": flip, "truncated": truncate, "oversized": oversize}
 def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
     store = folder / "store"
     publish([write_releasable(folder / "cpu")], store / "toy-1.0.0", KEY, "stable", "mit")
-    bundle = pull(Wanted.parse("toy"), FolderStore(store), folder / "pulled", TRUSTED).installed.folder
+    bundle = pull(WantedRelease.parse("toy"), FolderStore(store), folder / "pulled", TRUSTED).installed.folder
     places = [(root, path) for root in (store, bundle) for path in sorted(root.rglob("*")) if path.is_file()]
     for number in range(count):
         root, path = places[number % len(places)]

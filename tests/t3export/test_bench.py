@@ -11,9 +11,9 @@ from PIL import Image
 from t3export.breakdown import COLORS, draw_breakdown
 from t3export.cli import run
 from t3export.commands import bench
-from tests.validate.bench.test_show import BUNDLE, MACHINE, SETTINGS, TORCH
+from tests.validate.bench.test_show_timings import BUNDLE, MACHINE, SETTINGS, TORCH
 from validate.bench import measure
-from validate.bench.result import BenchResult
+from validate.bench.timings import BenchResult
 
 RESULT = BenchResult(MACHINE, SETTINGS, [TORCH, BUNDLE])
 

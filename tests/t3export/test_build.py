@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from exporter import build as builder
-from exporter.build import BuildReport
-from exporter.bundle import bundle_digest, read_manifest
-from exporter.goldens import GoldenParity
-from exporter.meter import StepRecord
-from exporter.parity import Parity
-from exporter.processor import Processor
-from exporter.quantize.policy import no_match
-from exporter.target import TARGETS
+from exporter.build import build as builder
+from exporter.build.build import BuildReport
+from exporter.machine.meter import StepRecord
+from exporter.machine.processor import Processor
+from exporter.manifest import bundle_digest, read_manifest
+from exporter.recipe.policy import no_match
+from exporter.targets.target import TARGETS
+from exporter.workshop.goldens import GoldenParity
+from exporter.workshop.parity import Parity
 from t3export.cli import run
 
 ROOT = Path(__file__).parents[2]

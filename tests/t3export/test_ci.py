@@ -12,14 +12,14 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from exporter.bundle import list_files, read_manifest, write_manifest
+from exporter.manifest import list_files, read_manifest, write_manifest
 from t3export.cli import run
 from t3export.options import checked_recipe
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import RECIPE, TOLERANCES, break_program, prove, toy_family
 from tests.validate.tiny_clip import write_clip
-from validate.ci import measure
-from validate.ci.measurement import Speed
+from validate.ci import measure_pair as measure
+from validate.ci.measurement import MeasuredSpeed
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def place(pristine: Path, measured: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def arrange(patched: pytest.MonkeyPatch, place: Path) -> None:
     patched.setenv("T3EXPORT_CACHE", str(place / "cache"))
     patched.chdir(place)
-    patched.setattr(measure, "time_step", lambda pair, progress: Speed(ratio=2, low=2, high=2, processor="p"))
+    patched.setattr(measure, "time_step", lambda pair, progress: MeasuredSpeed(ratio=2, low=2, high=2, processor="p"))
 
 
 def change(folder: Path, **changes: Any) -> None:
@@ -138,7 +138,7 @@ def test_a_loss_of_quality_alone_is_caught(place, judge, capsys):
 
 
 def test_a_slower_graph_is_caught(place, judge, capsys, monkeypatch):
-    slower = Speed(ratio=1.6, low=1.6, high=1.6, processor="p")
+    slower = MeasuredSpeed(ratio=1.6, low=1.6, high=1.6, processor="p")
     monkeypatch.setattr(measure, "time_step", lambda pair, progress: slower)
     assert ci(judge, "--json") == 1
     assert found(capsys)["speed"] == "regressed"

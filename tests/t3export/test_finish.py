@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from exporter.bundle import EnginePart, EnginesPart, read_manifest, write_manifest
-from exporter.target import load_target
+from exporter.manifest import EnginePart, EnginesPart, read_manifest, write_manifest
+from exporter.targets.target import load_target
 from t3export.cli import run
 from t3export.kits import to_do
 

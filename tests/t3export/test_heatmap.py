@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.quantize.losses import Loss
+from exporter.search.losses import Loss
 from t3export.heatmap import color_of, draw_heatmap
 
 

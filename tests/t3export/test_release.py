@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import record_verdict, require_whole
+from exporter.manifest import record_verdict, require_whole
 from exporter.release.sigstore_signature import Identity
 from t3export.cli import run
 from tests.releasable import served, write_releasable
@@ -107,7 +107,7 @@ def test_a_signature_by_an_identity_is_added_and_checked_where_it_is_asked_for(
 ) -> None:
     checked = []
     monkeypatch.setattr("exporter.release.sigstore_signature.sign", lambda content: b"{}")
-    monkeypatch.setattr("exporter.release.verify.verify_sigstore", lambda *given: checked.append(given[2]))
+    monkeypatch.setattr("exporter.release.verified.verify_sigstore", lambda *given: checked.append(given[2]))
     folder = tmp_path / "store/toy-1.0.0"
     arguments = [str(world / "1.0.0/cpu"), "-o", str(folder), "--key", str(world / "release.key"), "--license", "mit"]
     assert run(["release", *arguments, "--sigstore"]) == 0

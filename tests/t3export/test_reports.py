@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import read_manifest, write_manifest
+from exporter.manifest import read_manifest, write_manifest
 from t3export.cli import run
 from tests.validate.page.pages import report_of
-from validate.report import record_in_bundle
+from validate.ladder.report import record_in_bundle
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from PIL import Image
 
 from t3export.cli import run
 from tests.toy_bundle import write_toy_bundle
-from validate.prompts import shipped_prompts
+from validate.judge.prompts import shipped_prompts
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.target import list_targets, target_names
+from exporter.targets.target import list_targets, target_names
 from t3export.cli import run
 
 ROOT = Path(__file__).parents[2]

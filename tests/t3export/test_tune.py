@@ -11,8 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from exporter.quantize.policy import Policy, Rule
-from exporter.recipe_file import load_recipe
+from exporter.recipe.policy import Policy, Rule
+from exporter.recipe.recipe_file import load_recipe
 from t3export.cli import run
 from t3export.commands.tune import _write
 from tests.exporter.quantize.bench import tiny_recipe
@@ -20,7 +20,7 @@ from tests.exporter.tiny import write_tiny_shap_e
 from tests.validate.tiny_clip import write_clip
 
 if TYPE_CHECKING:
-    from validate.tune import Tuning
+    from validate.tune.tune import Tuning
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_sampler_with_fewer_evaluations_becomes_a_recipe(
     place: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, few in {"SOLVERS": ("euler",), "STEPS": (2, 3), "INTERVALS": ((0.0, 8.0),)}.items():
-        monkeypatch.setattr(f"validate.samplers.{name}", few)
+        monkeypatch.setattr(f"validate.tune.samplers.{name}", few)
     judged = ["--prompts", "captions.txt", "--evaluator", "judge", "--workers", "0"]
     search = ["tune", "recipe.yaml", "--search", "sampler", "--max-drop", "100", *judged, "-o", "fast/few.yaml"]
     assert run(search) == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import EnginesPart, read_manifest, write_manifest
 from exporter.errors import EnvironmentProblem
+from exporter.manifest import EnginesPart, read_manifest, write_manifest
 from t3export.cli import run
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import break_program, fresh, prove, toy_family
@@ -96,7 +96,7 @@ def test_the_table_is_printed_even_where_the_report_can_no_longer_be_written(
     def full(*_: object) -> None:
         raise EnvironmentProblem("the disk is full")
 
-    monkeypatch.setattr("validate.report.write_report", full)
+    monkeypatch.setattr("validate.ladder.report.write_report", full)
     assert run(["validate", str(proved), "--rungs", "stages", "-o", str(tmp_path / "deep/report.json")]) == 6
     assert "stages" in capsys.readouterr().out
 

@@ -10,9 +10,9 @@ import click
 import pytest
 import yaml
 
-from exporter.bundle import manifest_schema
 from exporter.errors import BundleError, HubUnreachable, RecipeError, ValidationFailed, WeightsError
-from exporter.recipe import Recipe
+from exporter.manifest import manifest_schema
+from exporter.recipe.recipe import Recipe
 from t3export.cli import COMMANDS, cli, run
 from t3export.commands.cache import read_size
 from t3export.failures import failure_of, resumption
@@ -181,8 +181,8 @@ def test_the_doctor(capsys, monkeypatch):
 
 
 def test_doctor_and_targets_agree_on_what_runs_on_other_hardware(capsys, monkeypatch):
-    monkeypatch.setattr("exporter.stand_in._is_here", lambda processor: processor == "cpu")
-    monkeypatch.setattr("exporter.target.Need.missing", lambda need: False)
+    monkeypatch.setattr("exporter.targets.stand_in._is_here", lambda processor: processor == "cpu")
+    monkeypatch.setattr("exporter.targets.target.Need.missing", lambda need: False)
     assert run(["doctor"]) == 0
     doctor = capsys.readouterr().out.splitlines()
     assert run(["targets", "--check"]) == 0
@@ -206,7 +206,7 @@ def test_the_doctor_on_two_onnxruntimes(capsys, monkeypatch):
 
 
 def test_the_cache(capsys, monkeypatch, tmp_path):
-    from exporter.cache import Cache
+    from exporter.files.cache import Cache
 
     monkeypatch.setenv("T3EXPORT_CACHE", str(tmp_path))
     for number in range(3):

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from exporter.bundle import Manifest, list_files, read_manifest, write_manifest
 from exporter.errors import RecipeError
 from exporter.families import registry
+from exporter.manifest import Manifest, list_files, read_manifest, write_manifest
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.noise import noise
+from exporter.runtime.inputs.noise import noise
 
 PROMPTS = ["a red ball", "a blue ball"]
 TOLERANCES = {

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import PERF, list_files, read_manifest, write_manifest
 from exporter.errors import BundleError
+from exporter.manifest import PERF, list_files, read_manifest, write_manifest
 from tests.validate.page.pages import report_of
 from validate.diff import diff_bundles
+from validate.ladder.report import record_in_bundle
 from validate.page.diff_page import write_diff_page
-from validate.report import record_in_bundle
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ from training.scoring.measure import (
     load_objects,
     prompts_of,
 )
-from validate.clip import Evaluator
-from validate.objects import Objects, Views
-from validate.prompts import shipped_prompts
-from validate.quality import CaptionSet, UnderSpecified, measure_under_specified
-from validate.rprecision import Retrieval, compare_runs, retrieve
-from validate.statistics import permutation_test
+from validate.judge.clip import Evaluator
+from validate.judge.prompts import shipped_prompts
+from validate.judge.rprecision import Retrieval, compare_runs, retrieve
+from validate.judge.statistics import permutation_test
+from validate.objects.judged import CaptionSet, UnderSpecified, measure_under_specified
+from validate.objects.objects import Objects, Views
 
 SMALL_SET = 160
 ROWS = {

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from exporter.families.registry import load_model
-from exporter.recipe import RenderSection, SamplerSection
+from exporter.recipe.recipe import RenderSection, SamplerSection
 from exporter.runtime.generator import Generator
-from training.loop import Report
+from training.loop import TrainingReport
 from training.package import ZOO
 from training.scoring.fake_quant import VARIANTS
 from training.scoring.truth import DecodedTruth, GroundTruth, load_encoder
-from validate.clip import Evaluator
-from validate.objects import Objects, make_objects
-from validate.prompts import Prompt, shipped_prompts
+from validate.judge.clip import Evaluator
+from validate.judge.prompts import Prompt, shipped_prompts
+from validate.objects.objects import Objects, make_objects
 
 GUIDANCE = 3.0
 PROMPTS, SEEDS = 320, 2
@@ -80,7 +80,7 @@ def measure(work: Path, tasks: list[Task], only: str | None = None, batch: int =
         if path.exists() or (only and only not in path.name):
             continue
         prompts, seeds = prompts_of(task.kind)
-        report = Report(path.stem, 0, len(prompts) * seeds)
+        report = TrainingReport(path.stem, 0, len(prompts) * seeds)
         objects = make_objects(
             task.make(), [p.text for p in prompts], evaluator, seeds=seeds, batch=batch,
             progress=partial(_tell, report),
@@ -90,7 +90,7 @@ def measure(work: Path, tasks: list[Task], only: str | None = None, batch: int =
         temporary.replace(path)
 
 
-def _tell(report: Report, what: str, done: int, total: int) -> None:
+def _tell(report: TrainingReport, what: str, done: int, total: int) -> None:
     report.step(done - 1)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from exporter.runtime.assets.rasterize import render_mesh
 from exporter.runtime.generator import Generator, decode_mesh
-from exporter.runtime.noise import noise
-from exporter.runtime.rasterize import render_mesh
+from exporter.runtime.inputs.noise import noise
 
 SHEET = Path(__file__).with_name("sheet.txt")
 COLUMNS, TILE = 6, 200

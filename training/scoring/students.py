@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from exporter.families.registry import load_model
-from exporter.recipe import RenderSection, SamplerSection
+from exporter.recipe.recipe import RenderSection, SamplerSection
 from exporter.runtime.generator import Generator
 from training.config import Config
 from training.package import STUDENT, ZOO
 from training.scoring.card import Scores, open_table, paired_lines, retrieval_table
 from training.scoring.measure import GUIDANCE, OPEN_PROMPTS, OPEN_SEEDS, PROMPTS, SEEDS, Task, reference
 from training.trajectories import student_scheduler
-from validate.objects import Views
+from validate.objects.objects import Views
 
 ROWS = {
     "heun_64": "prior, Heun 64 steps, guided",

@@ -12,7 +12,7 @@ from exporter.runtime.generator import Context, Generator
 from training.captions import all_attributes, is_true
 from training.latents import SHARPNESS, Encoder
 from training.objects import Attributes, Object, Scene, draw
-from validate.prompts import Prompt
+from validate.judge.prompts import Prompt
 
 OnStep = Callable[[int, np.ndarray, np.ndarray], None]
 

@@ -13,9 +13,9 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from exporter.quantize.latency import IR_VERSION
-from exporter.timing import Action, interleaved, timed
-from validate.bench.products import Shape
+from exporter.machine.timing import Action, interleaved, timed
+from exporter.search.latency import IR_VERSION
+from validate.bench.products import ProductShape
 
 Kind = Literal["fp32", "bf16", "int8"]
 KINDS: tuple[Kind, ...] = ("fp32", "bf16", "int8")
@@ -37,7 +37,7 @@ class Ceiling:
     library: str
 
 
-def product_ceilings(shape: Shape, threads: int, seconds: float = SECONDS_A_SHAPE) -> dict[Kind, Ceiling]:
+def product_ceilings(shape: ProductShape, threads: int, seconds: float = SECONDS_A_SHAPE) -> dict[Kind, Ceiling]:
     """The best rate of each precision at a shape; one that no library here multiplies in is left out.
 
     Results have their place beforehand, as inside of a program: new memory for each would cost more than thin products.
@@ -70,9 +70,9 @@ def read_bandwidth(seconds: float = SECONDS_A_SHAPE) -> float:
     return max(STREAM_BYTES / medians["read"], 2 * STREAM_BYTES / medians["copy"])
 
 
-def heaviest(linear: Sequence[Mapping[Shape, int]], share: float = 0.95, most: int = 12) -> list[Shape]:
+def heaviest(linear: Sequence[Mapping[ProductShape, int]], share: float = 0.95, most: int = 12) -> list[ProductShape]:
     """The shapes that make up a share of each stage's operations, the heaviest first; `most` of them in all."""
-    chosen: dict[Shape, float] = {}
+    chosen: dict[ProductShape, float] = {}
     for stage in linear:
         whole, seen = sum(shape.operations * times for shape, times in stage.items()), 0
         for shape, times in sorted(stage.items(), key=lambda item: -item[0].operations * item[1]):
@@ -98,7 +98,7 @@ class _Block:
             self.action()
 
 
-def _in_torch(dtype: torch.dtype, shape: Shape, threads: int) -> Action:
+def _in_torch(dtype: torch.dtype, shape: ProductShape, threads: int) -> Action:
     torch.set_num_threads(threads)
     left, right = (
         torch.ones(*_lead(shape), shape.rows, shape.inner),
@@ -108,7 +108,7 @@ def _in_torch(dtype: torch.dtype, shape: Shape, threads: int) -> Action:
     return partial(torch.matmul, left, right, out=left @ right)
 
 
-def _integers_in_torch(shape: Shape, threads: int) -> Action:
+def _integers_in_torch(shape: ProductShape, threads: int) -> Action:
     if shape.count > 1:
         raise NotImplementedError("torch._int_mm has no batch")
     torch.set_num_threads(threads)
@@ -118,7 +118,7 @@ def _integers_in_torch(shape: Shape, threads: int) -> Action:
     return partial(torch._int_mm, left, right.T, out=torch._int_mm(left, right.T))
 
 
-def _in_onnxruntime(operator: str, left: np.dtype, right: np.dtype, shape: Shape, threads: int) -> Action:
+def _in_onnxruntime(operator: str, left: np.dtype, right: np.dtype, shape: ProductShape, threads: int) -> Action:
     """A program of the product alone, its second factor a constant, as weights are."""
     weight = numpy_helper.from_array(np.ones((*_lead(shape), shape.inner, shape.columns), right), "weight")
     given = np.ones((*_lead(shape), shape.rows, shape.inner), left)
@@ -139,12 +139,12 @@ def _in_onnxruntime(operator: str, left: np.dtype, right: np.dtype, shape: Shape
     return partial(session.run_with_iobinding, binding)
 
 
-def _lead(shape: Shape) -> tuple[int, ...]:
+def _lead(shape: ProductShape) -> tuple[int, ...]:
     return (shape.count,) if shape.count > 1 else ()
 
 
 _FLOAT, _UINT8, _INT8 = np.dtype(np.float32), np.dtype(np.uint8), np.dtype(np.int8)
-_PRODUCTS: dict[tuple[Kind, str], Callable[[Shape, int], Action]] = {
+_PRODUCTS: dict[tuple[Kind, str], Callable[[ProductShape, int], Action]] = {
     ("fp32", "PyTorch"): partial(_in_torch, torch.float32),
     ("fp32", "ONNX Runtime"): partial(_in_onnxruntime, "MatMul", _FLOAT, _FLOAT),
     ("bf16", "PyTorch"): partial(_in_torch, torch.bfloat16),

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from exporter.errors import EnvironmentProblem
-from exporter.meter import Silent, StepRecord, metered
+from exporter.machine.meter import Silent, StepRecord, metered
 from exporter.runtime.bundle import Bundle
 from validate.bench.sides import BundleSide, Side, Work
 

@@ -14,7 +14,7 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextGrid:
     """A table as text: a header for each column, and rows of as many cells."""
 
     headers: Sequence[str]
@@ -26,7 +26,7 @@ class Told:
     """What a benchmark found: its data, tables for people, and what is to be known of them."""
 
     data: dict[str, Any]
-    grids: Sequence[Grid]
+    grids: Sequence[TextGrid]
     words: Sequence[str]
 
     def for_console(self) -> RenderableType:

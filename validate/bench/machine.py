@@ -9,9 +9,9 @@ from typing import Any
 
 import psutil
 
-from exporter.gpus import gpus
-from exporter.processor import this_processor, usable_processors
-from exporter.toolchain import versions
+from exporter.files.toolchain import versions
+from exporter.machine.gpus import gpus
+from exporter.machine.processor import this_processor, usable_processors
 
 
 def describe(threads: int) -> dict[str, Any]:

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from exporter.errors import EnvironmentProblem
-from exporter.meter import Progress, metered
+from exporter.machine.meter import Progress, metered
+from exporter.machine.timing import in_turns, timed
 from exporter.runtime.bundle import Bundle
-from exporter.timing import in_turns, timed
 from validate.bench.fresh import Order, fresh
 from validate.bench.machine import describe
-from validate.bench.result import BenchResult, SideResult
 from validate.bench.sides import BundleSide, Side, Work
+from validate.bench.timings import BenchResult, SideResult
 
 LOADS = 3
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """What a person may choose. `grid` and `picture` None: the first bundle's own; `picture` 0: none.
 
     `scheduler` and `steps` are the baselines' own. A baseline whose sampler would take longer than `limit_seconds` is
@@ -62,7 +62,7 @@ class _Entry:
     side: Side
 
 
-def measure(folders: Sequence[Path], settings: Settings, progress: Progress) -> BenchResult:
+def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress) -> BenchResult:
     """Measure bundles and baselines of the first of them. A baseline that cannot be made says why.
 
     Raises BundleError for a bundle that cannot be opened.
@@ -95,7 +95,7 @@ def measure(folders: Sequence[Path], settings: Settings, progress: Progress) -> 
     return BenchResult(machine, told, [results[name] for name in (*settings.baselines, *names)])
 
 
-def _bundle(bundle: Bundle, work: Work, settings: Settings) -> _Entry:
+def _bundle(bundle: Bundle, work: Work, settings: BenchSettings) -> _Entry:
     manifest = bundle.manifest
     sizes = (file.size for file in manifest.files.values())
     result = SideResult(
@@ -128,7 +128,7 @@ def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | Side
     return _Entry(replace(result, evaluations=side.evaluations), order, side)
 
 
-def _warm_up(entries: list[_Entry], work: Work, settings: Settings, progress: Progress) -> np.ndarray:
+def _warm_up(entries: list[_Entry], work: Work, settings: BenchSettings, progress: Progress) -> np.ndarray:
     """Run every side once; the latents of the first, a bundle. Decides which sides are composed."""
     for entry in entries:
         with metered(f"warm up {entry.result.title}", progress, []):

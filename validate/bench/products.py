@@ -11,15 +11,15 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from exporter.bundle import Manifest
-from exporter.cache import Cache
-from exporter.meter import Silent
-from exporter.recipe import Recipe
+from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
+from exporter.manifest import Manifest
+from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.generator import POINTS_AT_ONCE
-from exporter.sources import program_sources
-from exporter.stage import Stage, TensorSpec
-from exporter.target import Target
-from exporter.workshop import Workshop
+from exporter.targets.target import Target
+from exporter.workshop.sources import program_sources
+from exporter.workshop.workshop import Workshop
 from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, TEXT
 
 # The sizes that a dynamic dimension has while one object is made: the field is asked so many points at once.
@@ -29,7 +29,7 @@ _ATTENTION = ("scaled_dot_product", "flash_attention")
 
 
 @dataclass(frozen=True)
-class Shape:
+class ProductShape:
     """`count` products of [rows, inner] with [inner, columns] at once, as a batch of matrices."""
 
     rows: int
@@ -50,7 +50,7 @@ class Shape:
 class Counted:
     """The products of one run of a stage: with weights, by shape and how often, and the operations of attention."""
 
-    linear: dict[Shape, int]
+    linear: dict[ProductShape, int]
     attention_operations: int
 
     @property
@@ -90,17 +90,17 @@ class _Counter(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.linear: Counter[Shape] = Counter()
+        self.linear: Counter[ProductShape] = Counter()
         self.attention = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.__name__
         if name.startswith(("mm.", "addmm.")):
             left, right = args[-2:]
-            self.linear[Shape(left.shape[0], left.shape[1], right.shape[1])] += 1
+            self.linear[ProductShape(left.shape[0], left.shape[1], right.shape[1])] += 1
         elif name.startswith(("bmm.", "baddbmm.")):
             left, right = args[-2:]
-            shape = Shape(left.shape[1], left.shape[2], right.shape[2], left.shape[0])
+            shape = ProductShape(left.shape[1], left.shape[2], right.shape[2], left.shape[0])
             self.linear[shape] += 1
         elif any(part in name for part in _ATTENTION):
             query, key, value = args[:3]

@@ -11,18 +11,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.meter import Progress, metered
+from exporter.machine.meter import Progress, metered
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import POINTS_AT_ONCE
 from validate.bench.ceilings import GIGA, KINDS, Ceiling, Kind, heaviest, product_ceilings, read_bandwidth
-from validate.bench.grids import NOTHING, Grid, Told, seconds
+from validate.bench.grids import NOTHING, TextGrid, Told, seconds
 from validate.bench.machine import in_words
-from validate.bench.measure import Settings, measure
-from validate.bench.products import STAGES, Counted, Shape, count_products
-from validate.bench.result import STEP
+from validate.bench.measure import BenchSettings, measure
+from validate.bench.products import STAGES, Counted, ProductShape, count_products
 from validate.bench.sides import DIFFUSION, MESH, BundleSide, Work
+from validate.bench.timings import STEP
 
-Ceilings = dict[Shape, dict[Kind, Ceiling]]
+Ceilings = dict[ProductShape, dict[Kind, Ceiling]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Roofline:
     stages: list[StageRoof]
 
 
-def measure_roofline(folder: Path, settings: Settings, progress: Progress) -> Roofline:
+def measure_roofline(folder: Path, settings: BenchSettings, progress: Progress) -> Roofline:
     """Measure a bundle, then the machine at the bundle's own shapes. Raises BundleError, WeightsError."""
     bundle = settings.open(folder)
     result = measure([folder], replace(settings, baselines=(), picture=0, fresh=False), progress)
@@ -100,8 +100,8 @@ def tell_roofline(found: Roofline) -> Told:
         f"{found.settings['weights']} on {in_words(found.machine)}.",
     ]
     grids = [
-        Grid(("product", *(f"{kind} Gop/s" for kind in KINDS)), best),
-        Grid(("stage", "seconds", "Gop", "Gop/s", *(f"share of {kind}" for kind in KINDS), "reading"), rows),
+        TextGrid(("product", *(f"{kind} Gop/s" for kind in KINDS)), best),
+        TextGrid(("stage", "seconds", "Gop", "Gop/s", *(f"share of {kind}" for kind in KINDS), "reading"), rows),
     ]
     return Told(_data(found), grids, words)
 
@@ -118,14 +118,14 @@ def _roof(
     return StageRoof(name, precision, taken, operations, least, reading)
 
 
-def _least(counted: Counted, rates: Mapping[Shape, float]) -> float:
+def _least(counted: Counted, rates: Mapping[ProductShape, float]) -> float:
     """Seconds of a stage's products at given rates; a shape that was not measured, at the best of them."""
     best = max(rates.values())
     products = sum(times * shape.operations / rates.get(shape, best) for shape, times in counted.linear.items())
     return products + counted.attention_operations / best
 
 
-def _points(bundle: Bundle, settings: Settings) -> int:
+def _points(bundle: Bundle, settings: BenchSettings) -> int:
     """How many points the field is asked for one object."""
     side = BundleSide(bundle, settings.threads)
     side.make(Work(settings.prompt, settings.grid or bundle.manifest.mesh.grid))

@@ -12,14 +12,14 @@ from typing import Protocol
 
 import numpy as np
 
-from exporter.bundle import Manifest
+from exporter.machine.timing import Action, timed
+from exporter.manifest import Manifest
+from exporter.runtime.assets.pictures import field_picture
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Context
 from exporter.runtime.guidance import guided_evaluations
-from exporter.runtime.noise import noise
-from exporter.runtime.pictures import field_picture
-from exporter.timing import Action, timed
+from exporter.runtime.inputs.noise import noise
 from validate.bench.laps import Laps
 
 TEXT, DIFFUSION, PROJECTOR, MESH, RENDER = STAGES = ("text", "diffusion", "projector", "mesh", "render")
@@ -36,7 +36,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeObject:
     """Seconds of each stage that the side has, the latents [1, N, D] of the object, and the seconds of one evaluation
     with both branches of guidance."""
 
@@ -58,7 +58,7 @@ class Side(Protocol):
     def step(self, prompt: str) -> Action:
         """One evaluation of the sampler for one object, both branches of guidance included."""
 
-    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> Made:
+    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
         """One object. With `evaluations` only so many are run, and the time of diffusion is told for all of them;
         `latents`, where they are given, are what is decoded then."""
 
@@ -87,7 +87,7 @@ class BundleSide:
         inputs |= {"previous_sample": zeros, "previous_prediction": zeros}
         return lambda: session.run(inputs)
 
-    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> Made:
+    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
         bundle, laps = self.bundle, Laps()
         bundle.laps = laps
         with laps(TEXT):
@@ -104,7 +104,7 @@ class BundleSide:
             bundle.laps = Laps()
             with laps(RENDER):
                 field_picture(bundle, found, work.picture)
-        return Made(laps.seconds, found, self._step_seconds(work.prompt, laps.seconds[DIFFUSION]))
+        return MadeObject(laps.seconds, found, self._step_seconds(work.prompt, laps.seconds[DIFFUSION]))
 
     def _step_seconds(self, prompt: str, diffusion: float) -> float:
         """A share of all evaluations, or of its own where only some of them have both branches."""

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from exporter.meter import Progress, metered
-from exporter.timing import in_turns, timed
+from exporter.machine.meter import Progress, metered
+from exporter.machine.timing import in_turns, timed
 from validate.bench.fresh import fresh
-from validate.bench.grids import Grid, Told, megabytes, seconds
+from validate.bench.grids import TextGrid, Told, megabytes, seconds
 from validate.bench.machine import describe, in_words
-from validate.bench.measure import Settings
+from validate.bench.measure import BenchSettings
 from validate.bench.sides import BundleSide, Work
 from validate.bench.sweep_points import SWEEPS, Point
 
@@ -34,7 +34,7 @@ class Sweep:
     points: list[Point]
 
 
-def run_sweep(over: str, folder: Path, given: Sequence[str], settings: Settings, progress: Progress) -> Sweep:
+def run_sweep(over: str, folder: Path, given: Sequence[str], settings: BenchSettings, progress: Progress) -> Sweep:
     """Time all points in turns, and measure the memory of each in a fresh process.
 
     `given`: the points, instead of the sweep's own. Raises RecipeError for a point that is none.
@@ -103,7 +103,7 @@ def tell_sweep(sweep: Sweep) -> Told:
     ]
     data = {"over": sweep.over, "machine": sweep.machine, "settings": sweep.settings, "points": points}
     return Told(
-        data | {"exponents": fits}, [Grid((HEADERS.get(sweep.over, sweep.over), "seconds", "peak MB"), rows)], words
+        data | {"exponents": fits}, [TextGrid((HEADERS.get(sweep.over, sweep.over), "seconds", "peak MB"), rows)], words
     )
 
 

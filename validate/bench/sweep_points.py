@@ -10,15 +10,15 @@ from typing import get_args
 
 import numpy as np
 
-from exporter.bundle import Manifest
 from exporter.errors import RecipeError
-from exporter.meter import Progress, metered
-from exporter.quantize.policy import Precision
+from exporter.machine.meter import Progress, metered
+from exporter.machine.timing import Action
+from exporter.manifest import Manifest
+from exporter.recipe.policy import Precision
 from exporter.runtime.bundle import Bundle
-from exporter.timing import Action
 from validate.bench.fresh import Order
+from validate.bench.lax import LAX
 from validate.bench.sides import BundleSide, Work
-from validate.table.rows import LAX
 
 PROMPTS = (1, 2, 4, 8, 16, 32, 64)
 GRIDS = (32, 48, 64, 96, 128, 192, 256)
@@ -93,10 +93,10 @@ def _weights(
 
 def _build(like: Manifest, weights: str, folder: Path, progress: Progress) -> tuple[Manifest, int]:
     """A bundle of the same recipe and target with other weights, however bad it is; and its denoiser's parameters."""
-    from exporter.build import build
+    from exporter.build.build import build
     from exporter.families.registry import load_model
-    from exporter.recipe import Recipe
-    from exporter.target import Target
+    from exporter.recipe.recipe import Recipe
+    from exporter.targets.target import Target
 
     data = like.recipe
     changed = {

@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from exporter.bundle import Manifest
-from exporter.families.base import Reference
-from exporter.quiet import quiet
-from exporter.recipe import Recipe
+from exporter.families.family import Reference
+from exporter.machine.quiet import quiet
+from exporter.machine.timing import Action
+from exporter.manifest import Manifest
+from exporter.recipe.recipe import Recipe
+from exporter.runtime.assets.pictures import view_rays
 from exporter.runtime.generator import decode_context, render_rays
-from exporter.runtime.noise import noise
-from exporter.runtime.pictures import view_rays
+from exporter.runtime.inputs.noise import noise
 from exporter.sampling.schedulers import start, timesteps_for_model
-from exporter.timing import Action
 from validate.bench.laps import Laps
-from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, RENDER, TEXT, Made, Work
-from validate.bundles import load_reference
+from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, RENDER, TEXT, MadeObject, Work
+from validate.objects.reference import load_reference
 
 Network = torch.nn.Module
 
@@ -50,7 +50,7 @@ class TorchSide:
         embedding = torch.from_numpy(reference.encode([prompt]))
         return lambda: reference.guided(sample, timestep, embedding)
 
-    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> Made:
+    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
         reference, laps = self.reference, Laps()
         with laps(TEXT):
             embedding = reference.encode([work.prompt])
@@ -66,11 +66,11 @@ class TorchSide:
         if work.picture:
             with laps(RENDER):
                 render_rays(reference, context, view_rays(work.picture))
-        return Made(laps.seconds, found, laps.seconds[DIFFUSION] / self.evaluations)
+        return MadeObject(laps.seconds, found, laps.seconds[DIFFUSION] / self.evaluations)
 
 
 @dataclass(frozen=True)
-class Baseline:
+class TorchBaseline:
     """A form of the reference: its network wrapped in something."""
 
     title: str
@@ -120,10 +120,12 @@ class PlainExport(Network):
 
 
 BASELINES = {
-    "torch": Baseline("PyTorch eager, float32"),
-    "torch-bf16": Baseline("PyTorch eager, its denoiser in bfloat16", InBfloat16),
-    "torch-compile": Baseline("PyTorch, its denoiser by torch.compile", lambda it: cast(Network, torch.compile(it))),
-    "naive": Baseline("PyTorch, its denoiser by torch.onnx.export on ONNX Runtime", PlainExport),
+    "torch": TorchBaseline("PyTorch eager, float32"),
+    "torch-bf16": TorchBaseline("PyTorch eager, its denoiser in bfloat16", InBfloat16),
+    "torch-compile": TorchBaseline(
+        "PyTorch, its denoiser by torch.compile", lambda it: cast(Network, torch.compile(it))
+    ),
+    "naive": TorchBaseline("PyTorch, its denoiser by torch.onnx.export on ONNX Runtime", PlainExport),
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from exporter.program_files import all_graphs
+from exporter.graphs.program_files import all_graphs
 
 Arrays = dict[str, np.ndarray]
 AT_ONCE = 64

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from exporter.parity import compare
+from exporter.workshop.parity import compare
 from validate.bisect.graphs import Arrays, run
-from validate.bisect.pair import Originals, Pair
-from validate.result import plain
+from validate.bisect.pair import Originals, ProgramPair
+from validate.ladder.result import plain
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def read_golden(path: Path) -> Arrays:
         return {name: file[name] for name in file.files}
 
 
-def _of_stage(originals: Originals, pair: Pair, golden: Path) -> Sequence[LayerError]:
+def _of_stage(originals: Originals, pair: ProgramPair, golden: Path) -> Sequence[LayerError]:
     inputs, tensors = read_golden(golden), list(dict.fromkeys(pair.layers.values()))
     ours, theirs = run(pair.bundle, inputs, tensors), run(pair.original, inputs, tensors)
     precisions = originals.manifest.stages[pair.stage].layers

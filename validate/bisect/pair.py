@@ -12,27 +12,27 @@ import onnx
 import onnx_graphsurgeon as gs
 from pydantic import ValidationError
 
-from exporter.bundle import Manifest, require_whole
-from exporter.cache import Cache
 from exporter.errors import BundleError, WeightsError
-from exporter.meter import Progress
-from exporter.passes.bias import bias_of
-from exporter.program_files import copy_program
-from exporter.programs import OnnxProgram, onnx_programs
-from exporter.quantize.graph_file import prepared, read_graph
+from exporter.files.cache import Cache
+from exporter.graphs.bias import bias_of
+from exporter.graphs.graph_file import read_graph
+from exporter.graphs.program_files import PROGRAM, copy_program
+from exporter.machine.meter import Progress
+from exporter.manifest import Manifest, require_whole
 from exporter.quantize.layers import find_layers
+from exporter.quantize.prepared import prepared
 from exporter.quantize.smooth import groups
-from exporter.recipe import Recipe
-from exporter.target import Target
-from exporter.trace.onnx import PROGRAM
-from exporter.workshop import Workshop
+from exporter.recipe.recipe import Recipe
+from exporter.targets.target import Target
+from exporter.workshop.onnx_program import OnnxProgram, onnx_programs
+from exporter.workshop.workshop import Workshop
 from validate.bisect.graphs import Arrays, computed, output_names
 
 FLOAT_STEPS = ("trace", "unroll")
 
 
 @dataclass
-class Pair:
+class ProgramPair:
     """Both programs of a stage. `shared`: tensors that both compute and that mean the same in both, in the bundle's
     order; `layers`: the tensor that each layer of the float program gives, in the order in which they run."""
 
@@ -79,7 +79,7 @@ class Originals:
             raise WeightsError(f"{source}: not the weights of this bundle; point --weights at its own")
         return cls(folder, manifest, workshop)
 
-    def pair(self, stage: str) -> Pair:
+    def pair(self, stage: str) -> ProgramPair:
         """Both programs of a stage. Raises BundleError where the recipe makes no such program."""
         if stage not in self._programs:
             raise BundleError(f"{self.folder}: its recipe makes no '{stage}'; build the bundle again")
@@ -94,7 +94,7 @@ class Originals:
         bundle = onnx.load(self.folder / self.manifest.stages[stage].program)
         both = set(computed(original)) - apart
         shared = [name for name in computed(bundle) if name in both]
-        return Pair(stage, bundle, original, shared, {name: t for name, t in layers.items() if t in shared})
+        return ProgramPair(stage, bundle, original, shared, {name: t for name, t in layers.items() if t in shared})
 
     def _float_program(self, program: OnnxProgram) -> Path:
         entry = None
@@ -105,7 +105,7 @@ class Originals:
         return entry.folder / PROGRAM
 
 
-def comparable(pair: Pair, ours: Arrays, theirs: Arrays) -> list[str]:
+def comparable(pair: ProgramPair, ours: Arrays, theirs: Arrays) -> list[str]:
     """The shared tensors whose values have one shape and kind on both sides."""
     return [name for name in pair.shared if _alike(ours[name], theirs[name])]
 

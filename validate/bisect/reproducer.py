@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.bundle import write_atomically
 from exporter.errors import BundleError
+from exporter.files.atomic import write_atomically
 from validate.bisect.graphs import Arrays
 from validate.bisect.search import Culprit
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from exporter.parity import compare
+from exporter.workshop.parity import compare
 from validate.bisect.graphs import Arrays, between, input_names, run
-from validate.bisect.pair import Pair, comparable
+from validate.bisect.pair import ProgramPair, comparable
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Culprit:
 class Search:
     """One stage on one recording."""
 
-    def __init__(self, pair: Pair, inputs: Arrays, limit_db: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, pair: ProgramPair, inputs: Arrays, limit_db: float, tell: Callable[[str], None]) -> None:
         self.pair, self.limit_db, self.tell = pair, limit_db, tell
         fed = {value.name: inputs[value.name] for value in pair.bundle.graph.input}
         wanted = [*pair.shared, *pair.outputs]

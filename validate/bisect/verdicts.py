@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.bundle import REPORTS, Manifest
 from exporter.errors import RecipeError, did_you_mean
-from exporter.goldens import limit_db
-from exporter.parity import compare
-from exporter.recipe import Recipe
+from exporter.manifest import REPORTS, Manifest
+from exporter.recipe.recipe import Recipe
+from exporter.workshop.goldens import limit_db
+from exporter.workshop.parity import compare
 from validate.bisect.graphs import run
 from validate.bisect.layers import read_golden
-from validate.bisect.pair import Originals, Pair
+from validate.bisect.pair import Originals, ProgramPair
 from validate.bisect.search import Culprit, Search
-from validate.report import REPORT_FILE, read_report
+from validate.ladder.report import REPORT_FILE, read_report
 
 STAGES_OF = {
     "denoiser": ("denoiser",),
@@ -27,7 +27,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Finding:
+class BisectFinding:
     """How the search of one stage ended. `worst_db` of all recordings against the PyTorch reference; `golden`: the
     worst one; `float_db`: what the float program itself has there, measured only where the stage misses."""
 
@@ -79,7 +79,7 @@ def stages_to_search(manifest: Manifest, rung: str | None, stage: str | None) ->
     return [stage]
 
 
-def search(originals: Originals, stages: Sequence[str], tolerance_db: float | None, tell: Tell) -> list[Finding]:
+def search(originals: Originals, stages: Sequence[str], tolerance_db: float | None, tell: Tell) -> list[BisectFinding]:
     """Look at stages in the order in which they run, up to the first that misses its tolerance."""
     findings = []
     for stage in stages:
@@ -89,7 +89,7 @@ def search(originals: Originals, stages: Sequence[str], tolerance_db: float | No
     return findings
 
 
-def _search(originals: Originals, stage: str, tolerance_db: float | None, tell: Tell) -> Finding:
+def _search(originals: Originals, stage: str, tolerance_db: float | None, tell: Tell) -> BisectFinding:
     manifest = originals.manifest
     tolerances = Recipe.model_validate(manifest.recipe).validation.tolerances[manifest.stages[stage].precision]
     limit = limit_db(stage, tolerances) if tolerance_db is None else tolerance_db
@@ -98,15 +98,15 @@ def _search(originals: Originals, stage: str, tolerance_db: float | None, tell: 
     goldens = [originals.folder / name for name in manifest.goldens[stage]]
     measured = {path: _worst(pair, path, original=False) for path in goldens}
     golden = min(measured, key=lambda path: measured[path])
-    found = Finding(stage, golden.name, measured[golden], limit)
+    found = BisectFinding(stage, golden.name, measured[golden], limit)
     if found.kept:
         return found
     own = _worst(pair, golden, original=True)
     culprit = Search(pair, read_golden(golden), limit, tell).find() if own >= limit else None
-    return Finding(stage, golden.name, measured[golden], limit, own, culprit)
+    return BisectFinding(stage, golden.name, measured[golden], limit, own, culprit)
 
 
-def _worst(pair: Pair, path: Path, original: bool) -> float:
+def _worst(pair: ProgramPair, path: Path, original: bool) -> float:
     golden = read_golden(path)
     found = run(pair.original if original else pair.bundle, golden, pair.outputs)
     return min(compare(golden[name], found[name]).snr_db for name in pair.outputs)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from exporter.bundle import write_atomically
 from exporter.errors import RecipeError
-from validate.ci.measurement import Measurement, Part
+from exporter.files.atomic import write_atomically
+from validate.ci.measurement import Measurement, MeasurementPart
 
 
-class Tolerances(Part):
+class BaselineTolerances(MeasurementPart):
     """By how much a measurement may be worse than its baseline."""
 
     size: float = Field(default=0.01, ge=0, description="Growth of stored bytes, as a share")
@@ -22,7 +22,7 @@ class Tolerances(Part):
     speed: float = Field(default=0.15, ge=0, description="Loss of speed against the reference, as a share")
 
 
-class Entry(Part):
+class BaselineEntry(MeasurementPart):
     """What held when somebody said so."""
 
     reason: str = Field(min_length=1, description="Why this is the baseline")
@@ -30,11 +30,11 @@ class Entry(Part):
     measurement: Measurement
 
 
-class Baseline(Part):
+class Baseline(MeasurementPart):
     """Entries by pair, '<recipe>/<target>'."""
 
-    tolerances: Tolerances = Tolerances()
-    entries: dict[str, Entry] = Field(default_factory=dict)
+    tolerances: BaselineTolerances = BaselineTolerances()
+    entries: dict[str, BaselineEntry] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Baseline:
@@ -49,7 +49,7 @@ class Baseline(Part):
     def updated(self, found: dict[str, Measurement], reason: str) -> Baseline:
         """With the entries of these pairs replaced."""
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        new = {pair: Entry(reason=reason, date=today, measurement=measured) for pair, measured in found.items()}
+        new = {pair: BaselineEntry(reason=reason, date=today, measurement=measured) for pair, measured in found.items()}
         return self.model_copy(update={"entries": dict(sorted((self.entries | new).items()))})
 
     def write(self, path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.accept import misfits
 from exporter.errors import BundleError, T3Error, ValidationFailed
-from exporter.meter import Progress, Silent
+from exporter.machine.meter import Progress, Silent
+from exporter.targets.accept import misfits
 from validate.ci.baseline import Baseline
-from validate.ci.compare import Finding, Status, compare, ladder_alone
-from validate.ci.measure import How, Pair, measure
+from validate.ci.measure_pair import How, RecipeOnTarget, measure
 from validate.ci.measurement import Measurement
+from validate.ci.regressions import Regression, Status, compare, ladder_alone
 
 NO_BASELINE = "no baseline; `--update-baseline REASON` takes what is measured now as one"
 
@@ -19,11 +19,11 @@ NO_BASELINE = "no baseline; `--update-baseline REASON` takes what is measured no
 class Checked:
     """What was found of a pair; `measurement` is None where none could be made."""
 
-    findings: list[Finding]
+    findings: list[Regression]
     measurement: Measurement | None = None
 
 
-def check(pair: Pair, baseline: Baseline, how: How, progress: Progress | None = None) -> Checked:
+def check(pair: RecipeOnTarget, baseline: Baseline, how: How, progress: Progress | None = None) -> Checked:
     """Whatever is wrong with the pair is among the findings; what this machine lacks is 'not run'.
 
     A pair that the target refuses holds as long as it never had a baseline.
@@ -32,17 +32,17 @@ def check(pair: Pair, baseline: Baseline, how: How, progress: Progress | None = 
     if refusals := misfits(pair.recipe, pair.target):
         status: Status = "regressed" if known else "held"
         reasons = "; ".join(f"no {what}: {why}" for what, why in refusals.items())
-        return Checked([Finding(pair.name, "refused by the target", status, reasons)])
+        return Checked([Regression(pair.name, "refused by the target", status, reasons)])
     try:
         found = measure(pair, how, progress or Silent())
     except (BundleError, ValidationFailed) as error:
-        return Checked([Finding(pair.name, "bundle", "regressed", str(error))])
+        return Checked([Regression(pair.name, "bundle", "regressed", str(error))])
     # One pair that this machine has no room for is no reason to leave out the others.
     except (T3Error, MemoryError, OSError) as error:
-        return Checked([Finding(pair.name, "run", "not run", str(error) or type(error).__name__)])
+        return Checked([Regression(pair.name, "run", "not run", str(error) or type(error).__name__)])
     if known is None:
         own = ladder_alone(pair.name, found, baseline.tolerances)
-        return Checked([*own, Finding(pair.name, "baseline", "not run", NO_BASELINE)], found)
+        return Checked([*own, Regression(pair.name, "baseline", "not run", NO_BASELINE)], found)
     return Checked(compare(pair.name, found, known.measurement, baseline.tolerances), found)
 
 
@@ -50,7 +50,7 @@ def check(pair: Pair, baseline: Baseline, how: How, progress: Progress | None = 
 class CheckTask:
     """A pair to check, as an engine's worker is given it."""
 
-    pair: Pair
+    pair: RecipeOnTarget
     baseline: Baseline
     how: How
 

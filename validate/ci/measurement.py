@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 QUALITY = "quality"
 
 
-class Part(BaseModel):
+class MeasurementPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Rung(Part):
+class RungFigures(MeasurementPart):
     """One rung of the ladder with its deciding figure: the one nearest to its limit."""
 
     status: Literal["passed", "failed", "refused", "skipped"]
@@ -31,7 +31,7 @@ class Rung(Part):
         return self.value - self.limit if self.sense == "at least" else self.limit - self.value
 
 
-class Quality(Part):
+class MeasuredQuality(MeasurementPart):
     """Which objects the judge recognised. Two runs of the same `made` are pairs, object by object."""
 
     made: str = Field(description="sha256 of prompts, seeds, captions, views and judge")
@@ -43,7 +43,7 @@ class Quality(Part):
         return 100.0 * self.hits.count("1") / max(1, len(self.hits))
 
 
-class Speed(Part):
+class MeasuredSpeed(MeasurementPart):
     """How many times as fast as PyTorch's one denoiser step is: the median, and the middle half of the rounds."""
 
     ratio: float
@@ -52,15 +52,15 @@ class Speed(Part):
     processor: str
 
 
-class Measurement(Part):
+class Measurement(MeasurementPart):
     """One recipe on one target. `quality` is None for random weights, `speed` where the target does not run here."""
 
     bundle_digest: str
     weights_digest: str
     stored_bytes: int
-    rungs: dict[str, Rung]
-    quality: Quality | None = None
-    speed: Speed | None = None
+    rungs: dict[str, RungFigures]
+    quality: MeasuredQuality | None = None
+    speed: MeasuredSpeed | None = None
 
     @property
     def failed(self) -> bool:

@@ -8,12 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
 
-from validate.ci.compare import Finding, Status
+from validate.ci.regressions import Regression, Status
 
 MARKS: dict[Status, str] = {"held": "✅ held", "regressed": "❌ regressed", "not run": "⚠️ not run"}
 
 
-def junit_xml(findings: Iterable[Finding]) -> bytes:
+def junit_xml(findings: Iterable[Regression]) -> bytes:
     """One test suite a pair, one test case a check; what could not be run is an error, not a failure.
 
     Format: the JUnit schema that Jenkins, GitLab and GitHub's reporters read.
@@ -34,7 +34,7 @@ def junit_xml(findings: Iterable[Finding]) -> bytes:
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def markdown(findings: Iterable[Finding]) -> str:
+def markdown(findings: Iterable[Regression]) -> str:
     """A table a pair, the verdict first."""
     found = list(findings)
     counts = Counter(finding.status for finding in found)
@@ -46,7 +46,7 @@ def markdown(findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def workflow_commands(findings: Iterable[Finding], files: Mapping[str, Path]) -> list[str]:
+def workflow_commands(findings: Iterable[Regression], files: Mapping[str, Path]) -> list[str]:
     """GitHub's workflow commands, one for each check that did not hold; `files`: the recipe of each pair."""
     kinds = {"regressed": "error", "not run": "warning"}
     return [
@@ -57,7 +57,7 @@ def workflow_commands(findings: Iterable[Finding], files: Mapping[str, Path]) ->
     ]
 
 
-def _by_pair(findings: Iterable[Finding]) -> list[tuple[str, Sequence[Finding]]]:
+def _by_pair(findings: Iterable[Regression]) -> list[tuple[str, Sequence[Regression]]]:
     return [(pair, list(checks)) for pair, checks in groupby(findings, key=lambda finding: finding.pair)]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from exporter.bundle import write_atomically
+from exporter.files.atomic import write_atomically
 from validate.diff import Diff
-from validate.page.environment import render
+from validate.page.templating import render
 
 
 def write_diff_page(diff: Diff, path: Path) -> None:

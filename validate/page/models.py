@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.runtime.mesh import Mesh
-from exporter.runtime.pictures import mesh_picture, png
-from validate.exhibits import Exhibit, Made
+from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.pictures import mesh_picture, png
+from validate.objects.exhibits import Exhibit, MadeExhibit
 
 POSTER = 192
 HALF_RANGE = 32767.0
@@ -48,7 +48,7 @@ def picture_address(picture: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
 
 
-def _shown(label: str, made: Made) -> Shown:
+def _shown(label: str, made: MadeExhibit) -> Shown:
     mesh = made.mesh
     render = None if made.render is None else picture_address(made.render)
     poster = picture_address(mesh_picture(mesh, POSTER))

@@ -6,8 +6,8 @@ import math
 from collections import defaultdict
 from typing import Any
 
+from validate.ladder.words import as_number, show
 from validate.page.plots import Limit, Plot, Series
-from validate.page.words import as_number, show
 
 NAN = float("nan")
 

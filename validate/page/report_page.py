@@ -8,15 +8,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from exporter.bundle import REPORTS, Manifest, bundle_digest, read_manifest, write_atomically
-from validate.exhibits import FILE as OBJECTS_FILE
-from validate.exhibits import GRID, Exhibit, load_exhibits
+from exporter.files.atomic import write_atomically
+from exporter.manifest import REPORTS, Manifest, bundle_digest, read_manifest
+from validate.bench.latency import latency, memory
+from validate.ladder.report import PAGE_FILE, read_report
+from validate.ladder.words import as_number, show, signed, size
+from validate.objects.exhibits import FILE as OBJECTS_FILE
+from validate.objects.exhibits import GRID, Exhibit, load_exhibits
 from validate.page import report_charts as charts
-from validate.page.environment import render
-from validate.page.latency import latency, memory
 from validate.page.report_quality import Row, exhibit_part, quality_part
-from validate.page.words import as_number, show, signed, size
-from validate.report import PAGE_FILE, read_report
+from validate.page.templating import render
 
 MARKS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "refused": ("⊘", "warn"), "skipped": ("–", "quiet")}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from validate.exhibits import Exhibit
+from validate.ladder.words import show
+from validate.objects.exhibits import Exhibit
 from validate.page.models import shown
-from validate.page.words import show
 
 Row = Sequence[Any]
 

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.bundle import Manifest, StagePart, list_files, read_manifest, write_manifest
-from exporter.quantize.policy import Precision
-from exporter.swap import replacing
+from exporter.files.swap import replacing
+from exporter.manifest import Manifest, StagePart, list_files, read_manifest, write_manifest
+from exporter.recipe.policy import Precision
 from validate.peers.files import copy_program, files_of
 
 

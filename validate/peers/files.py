@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from exporter.program_files import external_files
+from exporter.graphs.program_files import external_files
 
 
 def files_of(program: Path) -> list[Path]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from exporter.document import read_yaml, validate
-from exporter.quantize.policy import Precision
-from exporter.section import Section
+from exporter.recipe.document import read_yaml, validate
+from exporter.recipe.policy import Precision
+from exporter.recipe.section import Section
 
 PEERS = Path(__file__).parent / "peers.yaml"
 SCRIPTS = Path(__file__).parent / "scripts"

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporter.bundle import sha256_of
-from exporter.cache import Cache
 from exporter.errors import T3Error
-from exporter.trace.onnx import PROGRAM
+from exporter.files.atomic import sha256_of
+from exporter.files.cache import Cache
+from exporter.graphs.program_files import PROGRAM
 from validate.peers.environment import environment, last_words
 from validate.peers.files import copy_program, files_of
 from validate.peers.peer import SCRIPTS, Peer

@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
-from exporter.families.base import Reference
-from exporter.meter import Progress, metered
-from exporter.recipe import Recipe
+from exporter.families.family import Reference
+from exporter.machine.meter import Progress, metered
+from exporter.machine.timing import Action, Speed, interleaved
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.batch import batch_size
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator
-from exporter.timing import Action, Speed, interleaved
 from validate.bench.fresh import Order, fresh
 from validate.bench.sides import BundleSide, Side, Work
 from validate.bench.torch_sides import TorchSide
-from validate.bundles import make_context
+from validate.prove import make_context
 from validate.table.fidelity import Watch
-from validate.table.judge import Judge, OnObject
-from validate.table.result import Rate, Result
+from validate.table.judge import OnObject, TableJudge
+from validate.table.table_result import Rate, Result
 
 WATCHED_PROMPTS = 8
 STEP_SECONDS = 8.0
@@ -39,7 +39,7 @@ class Bench:
         recipe: Recipe,
         reference: Generator,
         baseline: Bundle,
-        judge: Judge | None,
+        judge: TableJudge | None,
         threads: int,
         progress: Progress,
     ) -> None:

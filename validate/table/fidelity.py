@@ -7,15 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from exporter.parity import compare
-from exporter.recipe import Recipe
+from exporter.recipe.recipe import Recipe
+from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import Generator, decode_mesh
-from exporter.runtime.mesh import Mesh
-from validate.context import Context
-from validate.meshes import chamfer_distance
-from validate.rungs.denoiser import TeacherForcing
-from validate.table.result import Fidelity
+from exporter.workshop.parity import compare
+from validate.ladder.context import Context
+from validate.ladder.meshes import chamfer_distance
+from validate.ladder.rungs.steps import TeacherForcing
+from validate.table.table_result import Fidelity
 
 
 class Watch:

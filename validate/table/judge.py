@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from exporter.cache import Cache
+from exporter.files.cache import Cache
 from exporter.runtime.generator import Generator
-from validate.context import QualityPlan
-from validate.memory import ObjectMemory
-from validate.objects import Objects, make_objects
-from validate.quality import CaptionSet, retrieve_captions
-from validate.rprecision import Retrieval, compare_runs
-from validate.rungs.quality import SMALL_SET
-from validate.table.result import Rate
+from validate.judge.rprecision import Retrieval, compare_runs
+from validate.ladder.context import QualityPlan
+from validate.ladder.rungs.quality import SMALL_SET
+from validate.objects.judged import CaptionSet, retrieve_captions
+from validate.objects.memory import ObjectMemory
+from validate.objects.objects import Objects, make_objects
+from validate.table.table_result import Rate
 
 OnObject = Callable[[int, int], None]
 
 
-class Judge:
+class TableJudge:
     """Makes and scores the objects of a plan; objects that were made before come from the cache."""
 
     def __init__(self, plan: QualityPlan, reference: Generator, memory: ObjectMemory, cache: Cache) -> None:

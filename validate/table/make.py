@@ -10,37 +10,38 @@ from typing import Any
 
 import torch
 
-from exporter.build import build
-from exporter.bundle import bundle_digest
-from exporter.cache import Cache
+from exporter.build.build import build
 from exporter.errors import T3Error
 from exporter.families.stress import is_synthetic
-from exporter.meter import Progress
-from exporter.processor import usable_processors
-from exporter.recipe import Recipe
+from exporter.files.cache import Cache
+from exporter.machine.meter import Progress
+from exporter.machine.processor import usable_processors
+from exporter.manifest import bundle_digest
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
-from exporter.target import Target
-from validate.bundles import Options, load_reference, plan_quality, reference_memory
-from validate.context import QualityPlan
-from validate.memory import source_digest
+from exporter.targets.target import Target
+from validate.ladder.context import QualityPlan
+from validate.objects.memory import source_digest
+from validate.objects.reference import load_reference
 from validate.peers.peer import Peer, peers
+from validate.prove import Options, plan_quality, reference_memory
 from validate.table.bench import Bench
-from validate.table.judge import Judge
+from validate.table.judge import TableJudge
 from validate.table.peer_rows import peer_bundle, record_shards
-from validate.table.result import Result, Table, load, save
-from validate.table.rows import BASELINE, ORIGINAL, Missing, Row, baseline, choose_rows
+from validate.table.rows import BASELINE, ORIGINAL, Missing, TableRow, baseline, choose_rows
+from validate.table.table_result import Result, Table, load, save
 
 FILE = "row.json"
 # Peers take ONNX's own Attention (opset 23) for ONNX Runtime's operator of that name: theirs is made of primitive ones.
 PEERS_OPSET = 20
 OnRow = Callable[[Result], None]
 _SOURCES = [
-    path for room in ("bench", "table", "rungs", "peers") for path in (Path(__file__).parents[1] / room).glob("*.py")
+    path for room in ("bench", "table", "ladder", "peers") for path in (Path(__file__).parents[1] / room).rglob("*.py")
 ]
 
 
 @dataclass(frozen=True)
-class Settings:
+class TableSettings:
     """What a person may choose. `rows`: names of rows.yaml or paths of recipes, all rows where it is empty.
 
     `threads` 0: all processors. `prompts` None: the recipe's number. `evaluator` None: the shipped judge.
@@ -59,7 +60,7 @@ def make_table(
     path: Path,
     recipe: Recipe,
     target: Target,
-    settings: Settings,
+    settings: TableSettings,
     folder: Path,
     *,
     cache: Cache,
@@ -79,7 +80,7 @@ def make_table(
     manifest = build(first.recipe, first.target, folder / BASELINE, cache=cache, progress=progress).manifest
     reference = load_reference(manifest, first.recipe)
     memory = reference_memory(manifest, first.recipe, reference)
-    judge = Judge(plan, reference, memory, cache) if manifest.weights.trained else None
+    judge = TableJudge(plan, reference, memory, cache) if manifest.weights.trained else None
     bench = Bench(first.recipe, reference, Bundle.open(folder / BASELINE), judge, threads, progress)
     told = _told(bench, plan if judge else None)
     identity = {"original": memory.identity, "baseline": bundle_digest(manifest), "settings": told}
@@ -103,7 +104,7 @@ class _Rows:
     progress: Progress
     identity: dict[str, Any]
 
-    def all(self, first: Row, rows: list[Row | Missing], others: list[Peer]) -> Iterator[Result]:
+    def all(self, first: TableRow, rows: list[TableRow | Missing], others: list[Peer]) -> Iterator[Result]:
         original = Result(ORIGINAL, "PyTorch, the original", "original")
         yield self._kept(original, lambda: self.bench.original(original))
         yield self._measured(Result(first.name, first.title, "baseline"), Bundle.open(self.folder / first.name))
@@ -117,7 +118,7 @@ class _Rows:
             for peer in others:
                 yield self._peer(peer, Bundle.open(given), shards)
 
-    def _row(self, row: Row | Missing) -> Result:
+    def _row(self, row: TableRow | Missing) -> Result:
         result = Result(row.name, row.title, "row")
         if isinstance(row, Missing):
             return replace(result, reason=row.reason)
@@ -148,7 +149,7 @@ class _Rows:
         return replace(load(entry.folder / FILE), title=result.title, note=result.note)
 
 
-def _options(settings: Settings) -> Options:
+def _options(settings: TableSettings) -> Options:
     return Options(
         prompts=settings.prompts, seeds=settings.seeds, evaluator=settings.evaluator, workers=settings.workers
     )

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.cache import Cache
 from exporter.families.registry import load_model
-from exporter.meter import Progress
-from exporter.quantize.calibration import record
+from exporter.files.cache import Cache
+from exporter.machine.meter import Progress
 from exporter.quantize.quantizer import CALIBRATED_STAGES
-from exporter.recipe import Recipe
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.session import open_session
+from exporter.runtime.sessions.session import open_session
+from exporter.workshop.calibration import record
 from validate.peers.bundle import with_programs
 from validate.peers.peer import Peer
 from validate.peers.quantize import PeerFailed, quantize

@@ -9,26 +9,18 @@ from typing import Any, get_args
 
 from pydantic import Field, model_validator
 
-from exporter.document import read_yaml, validate
 from exporter.errors import RecipeError, did_you_mean
-from exporter.quantize.policy import Precision
-from exporter.recipe import Recipe
-from exporter.recipe_file import load_recipe
-from exporter.section import Section
-from exporter.target import Target
+from exporter.recipe.document import read_yaml, validate
+from exporter.recipe.policy import Precision
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe_file import load_recipe
+from exporter.recipe.section import Section
+from exporter.targets.target import Target
+from validate.bench.lax import LAX
 
 ROWS = Path(__file__).parent / "rows.yaml"
 ORIGINAL = "original"
 BASELINE = "fp32"
-# A row is measured however bad it is: nothing but a value that is not finite stops its build.
-LAX: dict[str, float] = {
-    "stage_snr_db": -1e3,
-    "trajectory_snr_db": -1e3,
-    "latents_relative_l2": 1e3,
-    "mesh_iou": 0.0,
-    "chamfer": 1e3,
-    "render_psnr_db": -1e3,
-}
 
 
 class RowData(Section):
@@ -59,7 +51,7 @@ class RowFile(Section):
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row that a bundle is built for; `recipe` and `target` say how. `note` is worth knowing beside its figures."""
 
     name: str
@@ -78,12 +70,12 @@ class Missing:
     reason: str
 
 
-def baseline(recipe: Recipe, target: Target) -> Row:
+def baseline(recipe: Recipe, target: Target) -> TableRow:
     """The bundle that times and sizes are compared with."""
-    return Row(BASELINE, "FP32, ONNX Runtime", _variant(recipe, BASELINE, {"rules": []}), target)
+    return TableRow(BASELINE, "FP32, ONNX Runtime", _variant(recipe, BASELINE, {"rules": []}), target)
 
 
-def choose_rows(recipe: Recipe, path: Path, target: Target, names: Sequence[str] = ()) -> list[Row | Missing]:
+def choose_rows(recipe: Recipe, path: Path, target: Target, names: Sequence[str] = ()) -> list[TableRow | Missing]:
     """The rows after the baseline, all of them or those of these names, in the order of the file.
 
     A name that ends in .yaml is a recipe of the user's own. A recipe of rows.yaml is looked for beside `path`, the
@@ -104,7 +96,7 @@ def choose_rows(recipe: Recipe, path: Path, target: Target, names: Sequence[str]
     return rows + [_own(recipe if own == path else load_recipe(own), recipe, target) for own in recipes]
 
 
-def _row(data: RowData, recipe: Recipe, path: Path, target: Target) -> Row | Missing:
+def _row(data: RowData, recipe: Recipe, path: Path, target: Target) -> TableRow | Missing:
     if data.opset is not None:
         target = target.model_copy(update={"opset": data.opset})
     try:
@@ -113,10 +105,10 @@ def _row(data: RowData, recipe: Recipe, path: Path, target: Target) -> Row | Mis
         quantization = _of_recipe(path.parent / data.recipe, recipe, path) if data.recipe else _naive(data, recipe)
     except RecipeError as error:
         return Missing(data.name, data.title, str(error))
-    return Row(data.name, data.title, _variant(recipe, data.name, quantization), target)
+    return TableRow(data.name, data.title, _variant(recipe, data.name, quantization), target)
 
 
-def _student(data: RowData, teacher: str, recipe: Recipe, path: Path, target: Target) -> Row:
+def _student(data: RowData, teacher: str, recipe: Recipe, path: Path, target: Target) -> TableRow:
     """The model, the sampler and the policy of a student's recipe. Raises RecipeError where its teacher is another."""
     if recipe.model.weights != teacher:
         raise RecipeError(f"distilled from {teacher}, and this table's weights are {recipe.model.weights}")
@@ -125,7 +117,7 @@ def _student(data: RowData, teacher: str, recipe: Recipe, path: Path, target: Ta
     sampler = student.sampler
     note = f"{student.model.weights}; {sampler.scheduler}, {sampler.steps} steps, guidance {sampler.guidance_scale:g}"
     quantization = student.quantization.model_dump(mode="json")
-    return Row(data.name, data.title, _variant(own, data.name, quantization), target, note)
+    return TableRow(data.name, data.title, _variant(own, data.name, quantization), target, note)
 
 
 def _of_recipe(file: Path, recipe: Recipe, path: Path) -> dict[str, Any]:
@@ -141,8 +133,8 @@ def _naive(data: RowData, recipe: Recipe) -> dict[str, Any]:
     return own | {"calibration": recorded | own.get("calibration", {})}
 
 
-def _own(own: Recipe, recipe: Recipe, target: Target) -> Row:
-    return Row(own.name, own.name, _variant(recipe, own.name, own.quantization.model_dump(mode="json")), target)
+def _own(own: Recipe, recipe: Recipe, target: Target) -> TableRow:
+    return TableRow(own.name, own.name, _variant(recipe, own.name, own.quantization.model_dump(mode="json")), target)
 
 
 def _variant(recipe: Recipe, name: str, quantization: dict[str, Any]) -> Recipe:

@@ -8,10 +8,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from exporter.bundle import write_atomically
-from exporter.runtime.noise import noise
-from exporter.runtime.tokenizer import PromptTokenizer
-from exporter.workshop import Workshop
+from exporter.files.atomic import write_atomically
+from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.workshop.workshop import Workshop
 
 FOLDER = "device"
 PAGE = Path(__file__).with_name("device.md")

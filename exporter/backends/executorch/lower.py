@@ -12,8 +12,8 @@ from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
 from executorch.exir.passes.external_constants_pass import is_param_node
 
 from exporter.backends.executorch.delegation import Delegation, require_delegated
-from exporter.runtime.executorch import WEIGHTS
-from exporter.target import ExecuTorchOptions
+from exporter.runtime.sessions.executorch import WEIGHTS
+from exporter.targets.target import ExecuTorchOptions
 
 PROGRAM = "program.pte"
 RECORD = "program.etrecord"

@@ -12,15 +12,15 @@ from typing import Any
 from exporter.backends.executorch.lower import PROGRAM, lower
 from exporter.backends.executorch.quantize import quantize
 from exporter.backends.executorch.trace import export, largest_sizes, trace
-from exporter.quantize.policy import Precision
+from exporter.files.transform import Transform
+from exporter.machine.quiet import ROOT, quiet
+from exporter.pipeline.stage import Stage, TensorSpec
 from exporter.quantize.quantizer import LayerReport, lowest_precision, read_report, write_report
-from exporter.quiet import ROOT, quiet
-from exporter.runtime.executorch import SIGNATURE, WEIGHTS
+from exporter.recipe.policy import Precision
+from exporter.runtime.sessions.executorch import SIGNATURE, WEIGHTS
 from exporter.sampling.whole import whole_stage
-from exporter.sources import Source
-from exporter.stage import Stage, TensorSpec
-from exporter.target import ExecuTorchOptions, Target
-from exporter.transform import Transform
+from exporter.targets.target import ExecuTorchOptions, Target
+from exporter.workshop.sources import Source
 
 Constants = Mapping[str, int | float]
 

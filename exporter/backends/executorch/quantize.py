@@ -22,14 +22,14 @@ from torchao.quantization.pt2e import MinMaxObserver
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import ComposableQuantizer, QuantizationConfig
 
-from exporter.backends.executorch.layers import PRODUCTS, GraphLayer, aten, find_layers
+from exporter.backends.executorch.module_layers import PRODUCTS, GraphLayer, aten, find_layers
 from exporter.backends.executorch.trace import examples, largest_sizes
 from exporter.errors import RecipeError
-from exporter.quantize.policy import Policy, Precision
+from exporter.pipeline.stage import Stage
 from exporter.quantize.quantizer import CALIBRATED_STAGES, LayerReport
 from exporter.quantize.steps import Quantization
-from exporter.runtime.pieces import pieces
-from exporter.stage import Stage
+from exporter.recipe.policy import Policy, Precision
+from exporter.runtime.sessions.pieces import pieces
 
 SMALLEST_SCALE = 2**-12
 

@@ -13,7 +13,7 @@ from torch import fx
 
 from exporter.backends.executorch.decompositions import DECOMPOSITIONS
 from exporter.backends.executorch.packed_products import pack_products
-from exporter.stage import Stage, TensorSpec
+from exporter.pipeline.stage import Stage, TensorSpec
 
 # A phone makes one object at a time, and the buffers of a program are planned for its largest sizes.
 LARGEST = {"batch": 1, "points": 4096, "rays": 128}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.errors import EnvironmentProblem
-from exporter.runtime.cuda_runtime import CudaError, CudaRuntime
+from exporter.runtime.sessions.cuda_runtime import CudaError, CudaRuntime
 
 JETSON_TRTEXEC = "/usr/src/tensorrt/bin/trtexec"
 SYSTEM_PYTHON = "/usr/bin/python3"

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from exporter.backends.tensorrt.device import can_import, find_python, find_trtexec
-from exporter.bundle import (
+from exporter.errors import BundleError, EnvironmentProblem, T3Error, ValidationFailed
+from exporter.manifest import (
     REPORTS,
     EnginePart,
     EnginesPart,
@@ -23,8 +24,7 @@ from exporter.bundle import (
     require_whole,
     write_manifest,
 )
-from exporter.errors import BundleError, EnvironmentProblem, T3Error, ValidationFailed
-from exporter.measured import Measured, add_measured
+from exporter.workshop.measured import Measured, add_measured
 
 ON_THE_DEVICE = ["t3export finish .", "bash build_engines.sh && python3 verify.py"]
 DEVICE_REPORT = f"{REPORTS}/device.json"

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import exporter.runtime.cuda_runtime
-import exporter.runtime.tensorrt_engine
-from exporter.assemble import goldens_of
-from exporter.backends.base import Made
+import exporter.runtime.sessions.cuda_runtime
+import exporter.runtime.sessions.tensorrt_engine
+from exporter.backends.backend import MadeProgram
 from exporter.backends.tensorrt.lint.view import View
 from exporter.backends.tensorrt.profiles import shapes_of, trtexec_shapes
-from exporter.bundle import ENGINES, write_atomically
-from exporter.goldens import limit_db
-from exporter.workshop import Workshop
+from exporter.files.atomic import write_atomically
+from exporter.manifest import ENGINES
+from exporter.workshop.goldens import goldens_of, limit_db
+from exporter.workshop.workshop import Workshop
 
 KIT = "kit.json"
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -27,7 +27,7 @@ README = "README.md"
 SCHEMA_VERSION = 1
 
 
-def write_kit(workshop: Workshop, folder: Path, made: list[Made]) -> dict[str, Any]:
+def write_kit(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> dict[str, Any]:
     """Write kit.json and the scripts that read it into a bundle; what kit.json says."""
     options = workshop.target.tensorrt
     assert options is not None
@@ -42,7 +42,7 @@ def write_kit(workshop: Workshop, folder: Path, made: list[Made]) -> dict[str, A
     write_atomically(folder / KIT, (json.dumps(kit, indent=2) + "\n").encode())
     for name in PLAIN_SCRIPTS:
         shutil.copyfile(SCRIPTS / name, folder / name)
-    for module in (exporter.runtime.cuda_runtime, exporter.runtime.tensorrt_engine):
+    for module in (exporter.runtime.sessions.cuda_runtime, exporter.runtime.sessions.tensorrt_engine):
         source = Path(str(module.__file__))
         shutil.copyfile(source, folder / source.name)
     write_atomically(folder / BUILD_SCRIPT, build_script(kit).encode())
@@ -80,7 +80,7 @@ def _filled(template: str, marks: Mapping[str, str]) -> str:
     return text
 
 
-def _stage(workshop: Workshop, folder: Path, one: Made) -> dict[str, Any]:
+def _stage(workshop: Workshop, folder: Path, one: MadeProgram) -> dict[str, Any]:
     precision = one.program.precision(one.entry.folder)
     assert workshop.target.tensorrt is not None
     return {

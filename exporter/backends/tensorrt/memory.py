@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.backends.base import Made
+from exporter.backends.backend import MadeProgram
 from exporter.errors import RecipeError
-from exporter.target import Target
+from exporter.targets.target import Target
 
 CLOSE = 0.75
 
 
-def memory_warnings(folder: Path, made: list[Made], target: Target) -> list[str]:
+def memory_warnings(folder: Path, made: list[MadeProgram], target: Target) -> list[str]:
     """A warning where little would be left for the system and other programs.
 
     Raises RecipeError where weights and workspace alone need more than the device has.

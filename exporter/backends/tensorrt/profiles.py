@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.errors import RecipeError
+from exporter.pipeline.stage import TensorSpec
 from exporter.runtime.batch import batch_size
 from exporter.runtime.generator import POINTS_AT_ONCE, RAYS_AT_ONCE
-from exporter.stage import TensorSpec
 
 BATCH, POINTS, RAYS = "batch", "points", "rays"
 

@@ -1,4 +1,4 @@
-/** Blocks that cannot hold a surface, told from their samples: exporter/runtime/clearance.py, which says why. */
+/** Blocks that cannot hold a surface, told from their samples: exporter/runtime/surface/clearance.py, which says why. */
 
 import { cells, cornersOf, mostAround, place } from "./lattice.js";
 

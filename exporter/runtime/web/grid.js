@@ -1,4 +1,4 @@
-/** A signed field sampled on a lattice over [-1, 1]³, as exporter/runtime/extract.py samples it. */
+/** A signed field sampled on a lattice over [-1, 1]³, as exporter/runtime/surface/extract.py samples it. */
 
 import { sampleNearSurface } from "./near_surface.js";
 

@@ -8,7 +8,7 @@ const OFF_SURFACE = 1e-5;
 /**
  * The zero surface of signed distances [grid³], positive inside, closed at the border of [-1, 1]³: {vertices
  * Float32Array [V * 3], faces Uint32Array [F * 3], outward}. A vertex lies where an edge of the lattice is crossed, so
- * the vertices are those of exporter/runtime/extract.py.
+ * the vertices are those of exporter/runtime/surface/extract.py.
  */
 export function marchingCubes(values, grid) {
   const side = grid + 2; // a border of outside all around

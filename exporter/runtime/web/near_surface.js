@@ -1,4 +1,4 @@
-/** Which points of a lattice have to be asked for its surface: exporter/runtime/near_surface.py, which says why. */
+/** Which points of a lattice have to be asked for its surface: exporter/runtime/surface/near_surface.py, which says why. */
 
 import { clearedWithMiddle, notClearedByCorners } from "./clearance.js";
 import { cells, corners, countCorners, Level, mostAround } from "./lattice.js";

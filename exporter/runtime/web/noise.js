@@ -1,4 +1,4 @@
-/** The noise of exporter/runtime/noise.py: Philox4x64-10 (Salmon et al., SC 2011), then Box and Muller in float64. */
+/** The noise of exporter/runtime/inputs/noise.py: Philox4x64-10 (Salmon et al., SC 2011), then Box and Muller in float64. */
 
 const MASK = (1n << 64n) - 1n;
 const MULTIPLIERS = [0xd2e7470ee14c6c93n, 0xca5a826395121157n];

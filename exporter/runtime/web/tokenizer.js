@@ -1,4 +1,4 @@
-/** Prompts to token ids, as exporter/runtime/tokenizer.py gives them. */
+/** Prompts to token ids, as exporter/runtime/inputs/tokenizer.py gives them. */
 
 import { Tokenizer } from "@huggingface/tokenizers";
 

@@ -7,8 +7,9 @@ import shutil
 import pytest
 import torch
 
-from exporter.families import shap_e, weights
+from exporter.families import weights
 from exporter.families.registry import load_model
+from exporter.families.shap_e import model as shap_e
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from exporter.errors import T3Error, WeightsError
 from exporter.families.registry import load_model
 from exporter.families.stress import is_synthetic, split_name
-from exporter.parity import compare
-from exporter.runtime.noise import noise
+from exporter.runtime.inputs.noise import noise
+from exporter.workshop.parity import compare
 from tests.exporter.tiny import RENDER, sampler
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from exporter.graphs.graph_file import read_graph, save_graph
 from exporter.passes.gemm_to_matmul import gemm_to_matmul
-from exporter.quantize.graph_file import read_graph, save_graph
 from tests.exporter.quantize.programs import Block, inputs, operators, output, traced
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from exporter.operators import count_operators
+from exporter.graphs.operators import count_operators
 from exporter.passes.multi_head_attention import to_multi_head_attention
 from tests.exporter.quantize.programs import Attending, Block, inputs, output, traced
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from exporter.operators import count_operators
+from exporter.graphs.operators import count_operators
+from exporter.graphs.program_files import all_graphs
 from exporter.passes.split_queries import split_queries
-from exporter.program_files import all_graphs
 from tests.exporter.quantize.programs import Attending, Block, inputs, output, traced
 
 # Of two heads with eight keys.

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from exporter.errors import ValidationFailed
-from exporter.parity import compare
-from exporter.passes.to_half import tensor_types, to_half
-from exporter.quantize.graph_file import read_graph, save_graph
-from exporter.quantize.grid import Grid
+from exporter.graphs.graph_file import read_graph, save_graph
+from exporter.graphs.tensor_types import tensor_types
+from exporter.passes.to_half import to_half
+from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.integer_product import IntegerQdqWriter
-from exporter.quantize.weights import per_channel
+from exporter.quantize.rounding import per_channel
+from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import Block, inputs, output, rewritten, traced
 
 
@@ -25,7 +26,7 @@ def in_int8(graph):
     writer = IntegerQdqWriter(graph)
     for node in [node for node in graph.nodes if node.op == "MatMul" and node.inputs[1].name.endswith("weight")]:
         threshold = 4.0 if "/to_" in node.name else 1.0
-        writer.linear(node, Grid.around_zero(threshold), *per_channel(node.inputs[1].values))
+        writer.linear(node, IntegerGrid.around_zero(threshold), *per_channel(node.inputs[1].values))
 
 
 def test_the_network_is_half_and_its_inputs_and_outputs_are_not(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.recipe import Recipe
+from exporter.recipe.recipe import Recipe
 
 TOLERANCES = {
     "stage_snr_db": 5.0,

@@ -9,8 +9,9 @@ import onnxruntime as ort
 import torch
 from torch.nn import functional as F
 
-from exporter.quantize.graph_file import prepared, save_graph
-from exporter.stage import Stage, TensorSpec
+from exporter.graphs.graph_file import save_graph
+from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.quantize.prepared import prepared
 from exporter.trace.onnx import trace
 
 WIDTH = 32

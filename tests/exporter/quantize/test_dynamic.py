@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.parity import compare
 from exporter.quantize.dynamic import DynamicWriter
-from exporter.quantize.weights import per_channel
+from exporter.quantize.rounding import per_channel
+from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import Batched, Rows, inputs, operators, output, rewritten, traced
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from exporter.quantize.gptq import DAMPING, gptq
-from exporter.quantize.weights import blockwise, dequantize, palette, per_channel
+from exporter.quantize.rounding import blockwise, dequantize, palette, per_channel
 from tests.exporter.quantize.programs import looked_up
 
 rng = np.random.default_rng(0)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from exporter.quantize.graph_file import prepared
 from exporter.quantize.layers import find_layers
+from exporter.quantize.prepared import prepared
 from tests.exporter.quantize.programs import Batched, Block, traced
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.quantize.grid import Grid
+from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.observers import find_grid, threshold
 from exporter.quantize.statistics import BINS, Statistics
 
@@ -143,25 +143,25 @@ def test_what_hardly_goes_below_zero_has_its_levels_above(observer):
     values = SAMPLES["gelu"]
     one_sided, symmetric = (find_grid(seen(values), observer, one_sided=allowed) for allowed in (True, False))
     assert one_sided.low == pytest.approx(values.min()) and one_sided.is_one_sided
-    assert symmetric == Grid.around_zero(threshold(seen(values), observer))
+    assert symmetric == IntegerGrid.around_zero(threshold(seen(values), observer))
     assert grid_error(values, one_sided) < 0.5 * grid_error(values, symmetric)
 
 
 @pytest.mark.parametrize("name", ["normal", "uniform", "few outliers"])
 def test_what_goes_both_ways_stays_around_zero(name):
     values = -SAMPLES[name]
-    assert find_grid(seen(values), "mse", one_sided=True) == Grid.around_zero(threshold(seen(values), "mse"))
+    assert find_grid(seen(values), "mse", one_sided=True) == IntegerGrid.around_zero(threshold(seen(values), "mse"))
 
 
 def test_the_one_sided_range_has_the_least_error():
     values = SAMPLES["gelu"].astype(np.float32).astype(np.float64)
     found = find_grid(seen(values), "mse", one_sided=True)
-    best = min(grid_error(values, Grid(found.low, high)) for high in values.max() * np.linspace(0.3, 1, 500))
+    best = min(grid_error(values, IntegerGrid(found.low, high)) for high in values.max() * np.linspace(0.3, 1, 500))
     assert grid_error(values, found) <= 1.03 * best
 
 
 def test_zeros_have_a_grid():
-    assert find_grid(seen(np.zeros(5)), "mse", one_sided=True) == Grid(-1.0, 1.0)
+    assert find_grid(seen(np.zeros(5)), "mse", one_sided=True) == IntegerGrid(-1.0, 1.0)
 
 
 @given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=40), st.sampled_from(["minmax", "mse"]))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.backends.onnxruntime_fusion import optimized
-from exporter.quantize.graph_file import read_graph, save_graph
+from exporter.backends.onnxruntime.fusion import optimized
+from exporter.graphs.graph_file import read_graph, save_graph
 from exporter.quantize.palette import pack, write_palette
 
 

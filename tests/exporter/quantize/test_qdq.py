@@ -4,12 +4,12 @@ import numpy as np
 import onnx
 import pytest
 
-from exporter.backends.onnxruntime_fusion import optimized
-from exporter.parity import compare
-from exporter.quantize.grid import Grid
+from exporter.backends.onnxruntime.fusion import optimized
+from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.qdq import QdqWriter
-from exporter.quantize.weights import per_channel
+from exporter.quantize.rounding import per_channel
+from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import Batched, Block, Rows, inputs, operators, output, rewritten, traced
 
 
@@ -17,7 +17,7 @@ def in_int8(threshold, writer_of=IntegerQdqWriter):
     def rewrite(graph):
         writer = writer_of(graph)
         for node in [node for node in graph.nodes if node.op == "MatMul" and node.inputs[1].name.endswith("weight")]:
-            writer.linear(node, Grid.around_zero(threshold), *per_channel(node.inputs[1].values))
+            writer.linear(node, IntegerGrid.around_zero(threshold), *per_channel(node.inputs[1].values))
 
     return rewrite
 
@@ -78,7 +78,7 @@ def test_onnx_runtime_multiplies_it_in_integers(tmp_path):
 def test_an_activation_of_a_node_without_weight_is_rounded(tmp_path):
     def rewrite(graph):
         node = next(node for node in graph.nodes if node.op == "Gelu")
-        QdqWriter(graph).activation(node, 0, Grid.around_zero(2.0))
+        QdqWriter(graph).activation(node, 0, IntegerGrid.around_zero(2.0))
 
     program = traced(Block(), tmp_path / "fp32")
     quantized = rewritten(program, rewrite, tmp_path / "int8")
@@ -88,7 +88,7 @@ def test_an_activation_of_a_node_without_weight_is_rounded(tmp_path):
 
 @pytest.mark.parametrize("kind", [IntegerQdqWriter, QdqWriter])
 def test_a_one_sided_grid_has_its_zero_point(tmp_path, kind):
-    grid = Grid(-0.5, 4.0)
+    grid = IntegerGrid(-0.5, 4.0)
 
     def rewrite(graph):
         node = next(node for node in graph.nodes if node.op == "MatMul")

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from exporter.backends.onnxruntime_fusion import require_fused
+from exporter.backends.onnxruntime.fusion import require_fused
 from exporter.errors import RecipeError, ValidationFailed
-from exporter.parity import compare
-from exporter.quantize.graph_file import prepared, save_graph
-from exporter.quantize.grid import Grid
+from exporter.graphs.graph_file import save_graph
+from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.layers import TABLE_ELEMENTS
-from exporter.quantize.policy import Policy, Rule
+from exporter.quantize.prepared import prepared
 from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import Observer, lowest_precision, quantize, read_report, wanted
+from exporter.quantize.rounding import per_channel
 from exporter.quantize.smooth_program import smooth_program
 from exporter.quantize.statistics import collect
-from exporter.quantize.weights import per_channel
+from exporter.recipe.policy import Policy, Rule
+from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, rewritten, traced
 
 MINMAX = Observer("minmax", 99.99)
@@ -123,7 +124,7 @@ def test_a_product_that_onnx_runtime_leaves_in_floating_point_is_named(program, 
     def trapped(graph):
         node = next(node for node in graph.nodes if node.name.endswith("head/MatMul"))
         node.inputs[0].shape = None
-        QdqWriter(graph).linear(node, Grid.around_zero(4.0), *per_channel(node.inputs[1].values))
+        QdqWriter(graph).linear(node, IntegerGrid.around_zero(4.0), *per_channel(node.inputs[1].values))
 
     broken = rewritten(program, trapped, tmp_path)
     with pytest.raises(

@@ -4,15 +4,16 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 
-from exporter.parity import compare
-from exporter.quantize.graph_file import prepared, save_graph
+from exporter.graphs.graph_file import save_graph
 from exporter.quantize.layers import find_layers
+from exporter.quantize.prepared import prepared
+from exporter.quantize.rounding import dequantize, per_channel
 from exporter.quantize.smooth import ALPHAS, fold, groups, search_alpha, smoothing
-from exporter.quantize.weights import dequantize, per_channel
 from exporter.sampling.schedulers import make_scheduler
 from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import probe
 from exporter.trace.onnx import trace
+from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, traced
 
 

@@ -5,13 +5,13 @@ import onnx
 import onnx_graphsurgeon as gs
 import pytest
 
-from exporter.backends.onnxruntime_fusion import optimized
+from exporter.backends.onnxruntime.fusion import optimized
 from exporter.errors import RecipeError, ValidationFailed
-from exporter.parity import compare
-from exporter.quantize.graph_file import read_graph, save_graph
+from exporter.graphs.graph_file import read_graph, save_graph
 from exporter.quantize.layers import find_layers
-from exporter.quantize.policy import Rule
 from exporter.quantize.weight_only import replace_weight
+from exporter.recipe.policy import Rule
+from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import Batched, Block, inputs, output, rewritten, traced
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.bundle import list_files, read_manifest, record_verdict, write_manifest
 from exporter.errors import BundleError
-from exporter.release.errors import NotReleasable
+from exporter.manifest import list_files, read_manifest, record_verdict, write_manifest
 from exporter.release.gate import require_releasable
+from exporter.release.release_errors import NotReleasable
 from tests.releasable import QUALITY, record
-from validate.result import Figure, RungResult
+from validate.ladder.result import Figure, RungResult
 
 STAGES = RungResult("stages", "each stage", (Figure("field", "color", "SNR", 99.0, "dB", 90.0),))
 MISSED = RungResult("stages", "each stage", (Figure("field", "color", "SNR", 9.0, "dB", 90.0),), "failed")

@@ -6,13 +6,13 @@ import pytest
 from huggingface_hub import HfApi
 
 from exporter.errors import EnvironmentProblem
-from exporter.release.errors import StoreUnreachable
 from exporter.release.hub import push
-from exporter.release.names import Wanted
+from exporter.release.names import WantedRelease
 from exporter.release.publish import Published, publish
 from exporter.release.pull import pull
+from exporter.release.release_errors import StoreUnreachable
 from exporter.release.stores import WebStore
-from exporter.release.verify import verify
+from exporter.release.verified import verify
 from tests.exporter.release.fake_hub import TOKEN, fake_hub
 from tests.releasable import KEY, TRUSTED
 
@@ -33,7 +33,7 @@ def test_a_pushed_store_is_pulled_from_and_verified(published, tmp_path):
         url = push(published, "me/toy", private=True, api=HfApi(hub.url, token=TOKEN))
         repository = hub.repositories["me/toy"]
         assert url == f"{hub.url}/me/toy/resolve/main"
-        pulled = pull(Wanted.parse("toy"), WebStore(url), tmp_path / "pulled", TRUSTED)
+        pulled = pull(WantedRelease.parse("toy"), WebStore(url), tmp_path / "pulled", TRUSTED)
     assert verify(pulled.installed.folder, TRUSTED)
     assert repository.private and len(repository.commits) == 1 and set(repository.tags) == {"toy-1.0.0"}
     assert repository.files["README.md"].startswith(b"---\nlicense: mit\n")

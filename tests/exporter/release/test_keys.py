@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from exporter.errors import BundleError
-from exporter.release.errors import KeyProblem
 from exporter.release.keys import TrustedKeys, make_key, read_key, read_public, trust
 from exporter.release.minisign import PublicKey, sign
+from exporter.release.release_errors import KeyProblem
 from tests.releasable import KEY, STRANGER, TRUSTED
 
 

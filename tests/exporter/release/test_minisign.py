@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import BundleError
-from exporter.release.errors import KeyProblem
 from exporter.release.minisign import PublicKey, Signature, sign
+from exporter.release.release_errors import KeyProblem
 from tests.releasable import KEY, STRANGER
 
 # A key and a signature of b"test" that minisign itself made (the example of its Rust verifier).

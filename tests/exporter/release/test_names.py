@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.release.errors import NoSuchRelease
-from exporter.release.names import Wanted, require_distinct, require_safe_path, split_folder
+from exporter.release.names import WantedRelease, require_distinct, require_safe_path, split_folder
+from exporter.release.release_errors import NoSuchRelease
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_two_names_of_one_file_are_refused():
 def test_names_and_versions():
     assert split_folder("shape_e-1.0.0") == ("shape_e", "1.0.0")
     assert split_folder("shap-e-300m-1.2.3-rc1") == ("shap-e-300m", "1.2.3-rc1")
-    assert Wanted.parse("shape_e") == Wanted("shape_e", "stable")
-    assert Wanted.parse("shape_e@candidate").is_version is False
-    assert Wanted.parse("shap-e@1.2.3-rc1") == Wanted("shap-e", "1.2.3-rc1")
+    assert WantedRelease.parse("shape_e") == WantedRelease("shape_e", "stable")
+    assert WantedRelease.parse("shape_e@candidate").is_version is False
+    assert WantedRelease.parse("shap-e@1.2.3-rc1") == WantedRelease("shap-e", "1.2.3-rc1")
 
 
 @pytest.mark.parametrize("text", ["shape_e", "shape_e-1.0", "../x-1.0.0", "Shape-1.0.0", "-1.0.0", "x-1.0.0/y"])
@@ -54,4 +54,4 @@ def test_what_is_no_release_s_folder(text):
 @pytest.mark.parametrize("text", ["", "@1.0.0", "a@", "../a", "a@1.0", "a b"])
 def test_what_cannot_be_asked_for(text):
     with pytest.raises(NoSuchRelease, match="write NAME"):
-        Wanted.parse(text)
+        WantedRelease.parse(text)

@@ -12,15 +12,16 @@ from cyclonedx.validation.json import JsonStrictValidator
 from google.protobuf.json_format import ParseDict
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 
-from exporter.bundle import read_manifest, record_verdict, sha256_of, write_manifest
 from exporter.errors import BundleError
-from exporter.release.errors import KeyProblem, NoSuchRelease, NotReleasable
+from exporter.files.atomic import sha256_of
+from exporter.manifest import read_manifest, record_verdict, write_manifest
 from exporter.release.keys import TrustedKeys
 from exporter.release.minisign import PublicKey
 from exporter.release.publish import publish
+from exporter.release.release_errors import KeyProblem, NoSuchRelease, NotReleasable
 from exporter.release.signed import read_index
 from exporter.release.stores import FolderStore
-from exporter.release.verify import verify
+from exporter.release.verified import verify
 from tests.releasable import KEY, QUALITY, STRANGER, TRUSTED, record, write_releasable
 
 
@@ -85,7 +86,7 @@ def test_the_card_quotes_the_weights_own_card(tmp_path):
 
 
 def test_a_stand_in_is_named_among_the_limits(tmp_path):
-    from validate.report import Report, record_in_bundle
+    from validate.ladder.report import Report, record_in_bundle
 
     bundle = write_releasable(tmp_path / "cpu")
     digest = read_manifest(bundle).validation.bundle_digest
@@ -131,10 +132,10 @@ def test_the_checksums_are_those_of_sha256sum(store):
 
 
 def test_a_pulled_bundle_can_be_released_again(store, tmp_path):
-    from exporter.release.names import Wanted
+    from exporter.release.names import WantedRelease
     from exporter.release.pull import pull
 
-    pulled = pull(Wanted.parse("toy"), FolderStore(store), tmp_path / "pulled", TRUSTED)
+    pulled = pull(WantedRelease.parse("toy"), FolderStore(store), tmp_path / "pulled", TRUSTED)
     published = publish([pulled.installed.folder], tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
     assert published.release.bundles == pulled.installed.release.bundles
 

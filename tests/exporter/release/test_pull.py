@@ -12,24 +12,24 @@ import pytest
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.release import fetch
 from exporter.release.archive import unpack
-from exporter.release.errors import KeyProblem, NoSuchRelease, StoreProblem, StoreUnreachable
 from exporter.release.installed import Installed, roll_back
 from exporter.release.keys import TrustedKeys
 from exporter.release.lock import alone
 from exporter.release.minisign import PublicKey, sign
-from exporter.release.names import Wanted
+from exporter.release.names import WantedRelease
 from exporter.release.publish import publish
 from exporter.release.pull import pull
+from exporter.release.release_errors import KeyProblem, NoSuchRelease, StoreProblem, StoreUnreachable
 from exporter.release.signed import read_index, write_index
 from exporter.release.stores import FolderStore, WebStore, open_store
-from exporter.release.verify import verify
+from exporter.release.verified import verify
 from exporter.runtime.bundle import Bundle
 from tests.releasable import KEY, STRANGER, TRUSTED, served, write_releasable
 
 
 def get(place, into, wanted="toy", keys=TRUSTED):
     store = open_store(str(place)) if isinstance(place, (str, os.PathLike)) else place
-    return pull(Wanted.parse(wanted), store, into, keys)
+    return pull(WantedRelease.parse(wanted), store, into, keys)
 
 
 def pull_killed(store, into, at):
@@ -43,7 +43,7 @@ def pull_killed(store, into, at):
             raise Killed
 
     with pytest.raises(Killed):
-        pull(Wanted.parse("toy"), FolderStore(store), into, TRUSTED, on_bytes=kill)
+        pull(WantedRelease.parse("toy"), FolderStore(store), into, TRUSTED, on_bytes=kill)
 
 
 def same(one, other):
@@ -356,7 +356,7 @@ def test_a_server_that_is_not_there_or_has_not_the_file(store, tmp_path):
 
 def test_several_bundles_are_chosen_from(tmp_path):
     bundles = [write_releasable(tmp_path / name / "cpu") for name in ("one", "two")]
-    from exporter.bundle import read_manifest, write_manifest
+    from exporter.manifest import read_manifest, write_manifest
     from tests.releasable import QUALITY, record
 
     write_manifest(bundles[1], read_manifest(bundles[1]).model_copy(update={"name": "toy/orin"}))
@@ -364,7 +364,7 @@ def test_several_bundles_are_chosen_from(tmp_path):
     publish(bundles, tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
     with pytest.raises(NoSuchRelease, match="several bundles: name one of toy/cpu, toy/orin"):
         get(tmp_path / "store", tmp_path / "pulled")
-    pulled = pull(Wanted.parse("toy"), FolderStore(tmp_path / "store"), tmp_path / "pulled", TRUSTED, "toy/orin")
+    pulled = pull(WantedRelease.parse("toy"), FolderStore(tmp_path / "store"), tmp_path / "pulled", TRUSTED, "toy/orin")
     assert pulled.installed.name == "toy/orin"
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.release import sigstore_signature
-from exporter.release.errors import KeyProblem
 from exporter.release.publish import publish
+from exporter.release.release_errors import KeyProblem
 from exporter.release.sigstore_signature import SIGSTORE_FILE, TOKEN, Identity
-from exporter.release.verify import verify
+from exporter.release.verified import verify
 from tests.releasable import KEY, TRUSTED
 
 ME = Identity("me@example.org", "https://accounts.example.org")
@@ -40,7 +40,7 @@ def asked(monkeypatch):
         if bundle != sign(content):
             raise KeyProblem(f"{what}: another content")
 
-    monkeypatch.setattr("exporter.release.verify.verify_sigstore", check)
+    monkeypatch.setattr("exporter.release.verified.verify_sigstore", check)
     return asked
 
 
@@ -99,11 +99,11 @@ def test_it_takes_the_place_of_no_key(own, asked):
 
 
 def test_a_pulled_bundle_is_not_asked_for_an_identity(own):
-    from exporter.release.names import Wanted
+    from exporter.release.names import WantedRelease
     from exporter.release.pull import pull
     from exporter.release.stores import FolderStore
 
-    pulled = pull(Wanted.parse("toy"), FolderStore(own), own.parent / "pulled", TRUSTED)
+    pulled = pull(WantedRelease.parse("toy"), FolderStore(own), own.parent / "pulled", TRUSTED)
     with pytest.raises(KeyProblem, match="keeps the key's signature alone"):
         verify(pulled.installed.folder, TRUSTED, identity=ME)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.runtime.extract import Field
+from exporter.runtime.surface.extract import Field
 
 
 def colors(points):

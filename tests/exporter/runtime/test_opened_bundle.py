@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from exporter.errors import BundleError, EnvironmentProblem, RecipeError
-from exporter.runtime import onnxruntime as backend
 from exporter.runtime.batch import batch_size, sample_prompts
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.noise import noise
-from exporter.runtime.session import open_session
+from exporter.runtime.inputs.noise import noise
+from exporter.runtime.sessions import onnxruntime as backend
+from exporter.runtime.sessions.session import open_session
 from tests.toy_bundle import write_toy_bundle
 
 BLOCKED = {"torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "scipy"}
@@ -143,7 +143,9 @@ def test_the_runtime_never_imports_torch(toy_bundle):
 import sys
 for name in {sorted(BLOCKED)}: sys.modules[name] = None
 import t3export
-from exporter.runtime import cameras, meshfile, pictures
+from exporter.runtime.assets import cameras
+from exporter.runtime.assets import meshfile
+from exporter.runtime.assets import pictures
 bundle = t3export.Bundle.open({str(toy_bundle)!r})
 mesh = bundle.generate("a red ball", seed=0)
 pictures.turntable_gif(mesh, 32, 2), meshfile.to_glb(mesh)

@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from exporter.build import build
-from exporter.cache import Cache
+from exporter.build.build import build
 from exporter.errors import RecipeError
-from exporter.parity import compare
-from exporter.recipe_file import load_recipe
+from exporter.files.cache import Cache
+from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_at
-from exporter.runtime.noise import noise
+from exporter.runtime.inputs.noise import noise
 from exporter.sampling.loop import loop
 from exporter.sampling.schedulers import make_scheduler, noise_levels, start
 from exporter.sampling.step import step_stage
 from exporter.sampling.unrolled import unrolled
-from exporter.target import load_target
+from exporter.targets.target import load_target
 from exporter.trace.onnx import trace
+from exporter.workshop.parity import compare
+from tests.exporter.build.test_build import in_int8, recipe_of
 from tests.exporter.sampling.test_samplers import in_torch, make_step, run_steps, start_of
-from tests.exporter.test_build import in_int8, recipe_of
 from tests.exporter.tiny import RENDER, sampler
 
 INTERVAL = (1.0, 100.0)

@@ -8,13 +8,13 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from exporter.parity import compare
 from exporter.sampling.loop import loop
 from exporter.sampling.schedulers import SCHEDULERS, schedule_of
 from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import probe
 from exporter.sampling.unrolled import unrolled
 from exporter.trace.onnx import trace
+from exporter.workshop.parity import compare
 from tests.exporter.tiny import RENDER, sampler
 
 STEPS = 8
@@ -138,7 +138,7 @@ def test_unrolled_shares_weights_and_folds_the_tables(step_program, tmp_path):
 
 
 def test_large_weights_stay_in_one_external_file(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("exporter.trace.onnx.EXTERNAL_ABOVE_BYTES", 1000)
+    monkeypatch.setattr("exporter.graphs.program_files.EXTERNAL_ABOVE_BYTES", 1000)
     module, table = make_step(tiny, sampler(steps=2))
     program = trace(step_stage(module, tiny.latent_shape, 24), 23, tmp_path / "step")
     assert program.stat().st_size < program.with_suffix(".onnx.data").stat().st_size

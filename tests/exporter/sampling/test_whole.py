@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from exporter.pipeline.stage import Stage, TensorSpec
 from exporter.sampling.whole import whole_stage
-from exporter.stage import Stage, TensorSpec
 
 LATENTS = ("batch", 2, 3)
 

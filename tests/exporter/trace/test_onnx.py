@@ -6,11 +6,11 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from exporter.parity import compare
 from exporter.sampling.schedulers import make_scheduler
 from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import probe
 from exporter.trace.onnx import trace
+from exporter.workshop.parity import compare
 from tests.exporter.tiny import RENDER
 
 

@@ -11,15 +11,15 @@ from diffusers import DDIMScheduler
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.families import registry
-from exporter.families.base import Reference
-from exporter.meter import Silent
+from exporter.families.family import Reference
+from exporter.machine.meter import Silent
 from exporter.runtime.bundle import Bundle
 from tests.validate.proved_bundle import prove, toy_family
-from validate.bench.measure import Settings, measure
-from validate.bench.result import END_TO_END, STEP
+from validate.bench.measure import BenchSettings, measure
 from validate.bench.sides import STAGES, TO_MESH
+from validate.bench.timings import END_TO_END, STEP
 
-SETTINGS = Settings(threads=1, rounds=2, prompt="a red ball", fresh=False)
+SETTINGS = BenchSettings(threads=1, rounds=2, prompt="a red ball", fresh=False)
 
 
 class ToyReference(Reference):
@@ -70,8 +70,10 @@ def test_end_to_end_is_the_sum_of_the_stages_up_to_the_mesh(toy_bundle):
 
 
 def test_a_baseline_that_takes_long_is_composed_and_a_short_one_runs_in_full(toy):
-    settings = Settings(baselines=("torch",), threads=1, rounds=1, prompt="a red ball", scheduler="ddim", fresh=False)
-    composed, bundle = measure([toy], Settings(**{**vars(settings), "limit_seconds": 0.0}), Silent()).sides
+    settings = BenchSettings(
+        baselines=("torch",), threads=1, rounds=1, prompt="a red ball", scheduler="ddim", fresh=False
+    )
+    composed, bundle = measure([toy], BenchSettings(**{**vars(settings), "limit_seconds": 0.0}), Silent()).sides
     assert (composed.name, composed.composed, composed.evaluations) == ("torch", True, 64)
     assert bundle.kind == "bundle" and not bundle.composed and bundle.evaluations == 3
     full, _ = measure([toy], settings, Silent()).sides
@@ -79,14 +81,14 @@ def test_a_baseline_that_takes_long_is_composed_and_a_short_one_runs_in_full(toy
 
 
 def test_a_baseline_that_cannot_be_made_says_why_and_the_others_go_on(toy):
-    settings = Settings(baselines=("naive", "torch"), threads=1, rounds=1, scheduler="ddim", steps=3, fresh=False)
+    settings = BenchSettings(baselines=("naive", "torch"), threads=1, rounds=1, scheduler="ddim", steps=3, fresh=False)
     naive, torch, bundle = measure([toy], settings, Silent()).sides
     assert naive.reason == "TypeError: ToyReference does not say which its network is"
     assert not torch.reason and torch.evaluations == 3 and not bundle.reason
 
 
 def test_every_side_has_a_fresh_process(toy_bundle):
-    (side,) = measure([toy_bundle], Settings(threads=1, rounds=1, prompt="a red ball"), Silent()).sides
+    (side,) = measure([toy_bundle], BenchSettings(threads=1, rounds=1, prompt="a red ball"), Silent()).sides
     assert len(side.load_seconds) == 3 and side.fresh.peak_bytes > 20e6
 
 
@@ -101,5 +103,5 @@ def test_a_process_that_dies_leaves_its_side_without_memory_and_the_rest_as_it_w
 
     monkeypatch.setattr("validate.bench.measure.fresh", dies)
     with pytest.warns(UserWarning, match="no load time and memory of .*ended with -9"):
-        (side,) = measure([toy_bundle], Settings(**{**vars(SETTINGS), "fresh": True}), Silent()).sides
+        (side,) = measure([toy_bundle], BenchSettings(**{**vars(SETTINGS), "fresh": True}), Silent()).sides
     assert side.fresh is None and side.seconds and not side.reason

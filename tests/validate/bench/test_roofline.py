@@ -10,17 +10,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from exporter.families.registry import load_model
-from exporter.meter import Silent
-from exporter.recipe import Recipe
+from exporter.machine.meter import Silent
+from exporter.machine.timing import FEWEST_ROUNDS
+from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.generator import POINTS_AT_ONCE
-from exporter.stage import Stage, TensorSpec
-from exporter.target import load_target
-from exporter.timing import FEWEST_ROUNDS
+from exporter.targets.target import load_target
 from tests.exporter.quantize.bench import tiny_recipe
 from tests.exporter.tiny import RENDER, write_tiny_shap_e
 from validate.bench import roofline
 from validate.bench.ceilings import heaviest, product_ceilings
-from validate.bench.products import Counted, Shape, _count, count_products
+from validate.bench.products import Counted, ProductShape, _count, count_products
 from validate.bench.roofline import StageRoof, measure_roofline, tell_roofline
 from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, TEXT
 
@@ -48,9 +48,9 @@ def test_every_stage_is_counted_with_the_sizes_of_one_object(folder):
     assert counted == count_products(SimpleNamespace(recipe=spared.data(), target=target))
     assert set(counted) == {TEXT, DIFFUSION, PROJECTOR, MESH}
     # Both branches of guidance, 64 tokens and 2 of condition and time.
-    assert counted[DIFFUSION].linear[Shape(2 * 66, 32, 32)] == 2 * 4
-    assert counted[PROJECTOR].linear[Shape(1, 20, 93, count=16)] == 1
-    assert counted[MESH].linear[Shape(POINTS_AT_ONCE, 93, 16)] == 1
+    assert counted[DIFFUSION].linear[ProductShape(2 * 66, 32, 32)] == 2 * 4
+    assert counted[PROJECTOR].linear[ProductShape(1, 20, 93, count=16)] == 1
+    assert counted[MESH].linear[ProductShape(POINTS_AT_ONCE, 93, 16)] == 1
 
 
 def test_products_of_a_module_by_hand():
@@ -64,19 +64,22 @@ def test_products_of_a_module_by_hand():
 
     spec = TensorSpec("x", "float32", ("batch", 5, 8))
     counted = _count(Stage("two", Two(), (spec,), ()))
-    assert counted == Counted({Shape(5, 8, 16): 1, Shape(5, 16, 8): 1}, 0) and counted.linear_operations == 4 * 5 * 128
+    assert (
+        counted == Counted({ProductShape(5, 8, 16): 1, ProductShape(5, 16, 8): 1}, 0)
+        and counted.linear_operations == 4 * 5 * 128
+    )
 
 
 def test_the_heaviest_shapes_of_each_stage_are_chosen():
-    large, middle, small = Shape(64, 64, 64), Shape(8, 64, 64), Shape(1, 8, 8)
+    large, middle, small = ProductShape(64, 64, 64), ProductShape(8, 64, 64), ProductShape(1, 8, 8)
     assert heaviest([{large: 10, small: 1}, {middle: 1, small: 1}]) == [large, middle]
     assert heaviest([{large: 1, middle: 8}]) == [large, middle] and heaviest([{large: 1, middle: 8}], most=1) == [large]
 
 
 def test_a_ceiling_is_the_fastest_library_of_each_precision():
-    found = product_ceilings(Shape(64, 128, 128), threads=1, seconds=0.0)
+    found = product_ceilings(ProductShape(64, 128, 128), threads=1, seconds=0.0)
     assert set(found) == {"fp32", "bf16", "int8"} and all(ceiling.rate > 1e6 for ceiling in found.values())
-    assert set(product_ceilings(Shape(1, 16, 16, count=4), threads=1, seconds=0.0)) == {"fp32", "bf16", "int8"}
+    assert set(product_ceilings(ProductShape(1, 16, 16, count=4), threads=1, seconds=0.0)) == {"fp32", "bf16", "int8"}
     assert FEWEST_ROUNDS == 3
 
 
@@ -86,13 +89,13 @@ def test_a_share_is_what_the_products_or_the_weights_would_need():
 
 
 def test_shapes_that_were_not_measured_count_at_the_best_rate():
-    known, other = Shape(10, 10, 10), Shape(5, 10, 10)
+    known, other = ProductShape(10, 10, 10), ProductShape(5, 10, 10)
     least = roofline._least(Counted({known: 2, other: 1}, 4000), {known: 1000.0})
     assert least == 2 * 2000 / 1000 + 1000 / 1000 + 4000 / 1000
 
 
 def test_a_roofline_of_a_bundle(toy_bundle, monkeypatch):
-    counted = {TEXT: Counted({Shape(4, 8, 8): 1}, 0), MESH: Counted({Shape(64, 8, 8): 2}, 0)}
+    counted = {TEXT: Counted({ProductShape(4, 8, 8): 1}, 0), MESH: Counted({ProductShape(64, 8, 8): 2}, 0)}
     monkeypatch.setattr(roofline, "count_products", lambda manifest: counted)
     monkeypatch.setattr(roofline, "read_bandwidth", lambda: 1e10)
     monkeypatch.setattr(roofline, "product_ceilings", lambda shape, threads: product_ceilings(shape, threads, 0.0))

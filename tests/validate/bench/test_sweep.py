@@ -7,16 +7,16 @@ import json
 import pytest
 
 from exporter.errors import RecipeError
-from exporter.families.shap_e_random import RANDOM_CONFIGS, SHAP_E_300M, scaled
-from exporter.meter import Silent
+from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, SHAP_E_300M, scaled
+from exporter.machine.meter import Silent
 from tests.toy_bundle import write_toy_bundle
 from validate.bench import sweep as module
 from validate.bench import sweep_points
 from validate.bench.fresh import Fresh
-from validate.bench.measure import Settings
+from validate.bench.measure import BenchSettings
 from validate.bench.sweep import exponent, run_sweep, tell_sweep
 
-SETTINGS = Settings(threads=1, rounds=2, prompt="a red ball", grid=16)
+SETTINGS = BenchSettings(threads=1, rounds=2, prompt="a red ball", grid=16)
 
 
 @pytest.fixture

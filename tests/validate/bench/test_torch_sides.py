@@ -11,7 +11,7 @@ from exporter.runtime.generator import decode_context, decode_mesh
 from tests.exporter.tiny import RENDER, sampler, write_tiny_shap_e
 from validate.bench.sides import STAGES, Work
 from validate.bench.torch_sides import BASELINES, TorchSide
-from validate.meshes import chamfer_distance
+from validate.ladder.meshes import chamfer_distance
 
 WORK = Work("a red chair", grid=12, picture=8)
 

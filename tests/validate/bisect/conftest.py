@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.build import build
-from exporter.cache import Cache
-from exporter.target import load_target
-from tests.exporter.test_build import INT8, in_int8, recipe_of
+from exporter.build.build import build
+from exporter.files.cache import Cache
+from exporter.targets.target import load_target
+from tests.exporter.build.test_build import INT8, in_int8, recipe_of
 from tests.exporter.tiny import write_tiny_shap_e
 
 

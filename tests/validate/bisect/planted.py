@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from exporter.bundle import list_files, read_manifest, write_manifest
+from exporter.manifest import list_files, read_manifest, write_manifest
 
 
 def scale_constant(folder: Path, stage: str, constant: str, factor: float) -> None:

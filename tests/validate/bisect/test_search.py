@@ -11,15 +11,15 @@ import numpy as np
 import onnx
 import pytest
 
-from exporter.cache import Cache
 from exporter.errors import BundleError, RecipeError
-from exporter.meter import Silent
+from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
 from tests.validate.bisect.planted import scale_constant
 from validate.bisect.layers import layer_errors
 from validate.bisect.pair import Originals
 from validate.bisect.reproducer import FILES, write_reproducer
 from validate.bisect.search import Culprit, first
-from validate.bisect.verdicts import Finding, search, stages_to_search
+from validate.bisect.verdicts import BisectFinding, search, stages_to_search
 
 SCALE = "denoiser.prior.transformer_blocks.1.ff.net.0.proj.weight_scale"
 WEIGHT = "denoiser.prior.transformer_blocks.0.attn1.to_out.0.weight_quantized"
@@ -30,7 +30,7 @@ def quiet(told: str) -> None:
     """Tells nobody."""
 
 
-def find(folder: Path, cache: Cache, *stages: str) -> list[Finding]:
+def find(folder: Path, cache: Cache, *stages: str) -> list[BisectFinding]:
     return search(Originals.open(folder, cache, Silent()), stages, LIMIT_DB, quiet)
 
 

@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validate.ci.compare import Finding
 from validate.ci.outputs import junit_xml, markdown, workflow_commands
+from validate.ci.regressions import Regression
 
 FINDINGS = [
-    Finding("int8/cpu", "size", "held", "same"),
-    Finding("int8/cpu", "quality", "regressed", "92 -> 80 %, p < 0.05 & worse\nmuch"),
-    Finding("int8/web", "baseline", "not run", "no | baseline"),
+    Regression("int8/cpu", "size", "held", "same"),
+    Regression("int8/cpu", "quality", "regressed", "92 -> 80 %, p < 0.05 & worse\nmuch"),
+    Regression("int8/web", "baseline", "not run", "no | baseline"),
 ]
 
 
@@ -29,7 +29,7 @@ def test_junit_counts_failures_and_errors_by_pair():
 
 @given(st.text(max_size=50))
 def test_any_text_is_well_formed(text):
-    finding = [Finding("a/b", "check", "regressed", text)]
+    finding = [Regression("a/b", "check", "regressed", text)]
     ElementTree.fromstring(junit_xml(finding))
     (line,) = workflow_commands(finding, {"a/b": Path("r.yaml")})
     assert "\n" not in line and "\r" not in line

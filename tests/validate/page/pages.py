@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from exporter.bundle import bundle_digest, read_manifest
-from exporter.runtime.mesh import Mesh, empty_mesh
-from validate.exhibits import Exhibit, Made
-from validate.report import Report
-from validate.result import Figure, RungResult
+from exporter.manifest import bundle_digest, read_manifest
+from exporter.runtime.assets.mesh import Mesh, empty_mesh
+from validate.ladder.report import Report
+from validate.ladder.result import Figure, RungResult
+from validate.objects.exhibits import Exhibit, MadeExhibit
 
 HOSTILE = "<script>document.title='taken'</script> & \"a ball\""
 
@@ -28,8 +28,8 @@ def octahedron(color: tuple[float, float, float] = (0.9, 0.1, 0.1)) -> Mesh:
 def exhibits() -> list[Exhibit]:
     """A pair of models with renders, hostile in name, and one whose bundle's side has no surface."""
     render = np.full((8, 8, 3), 200, np.uint8)
-    pair = Exhibit(HOSTILE, 0, Made(octahedron(), render), Made(octahedron((0.1, 0.1, 0.9)), render))
-    return [pair, Exhibit("nothing", 1, Made(octahedron(), None), Made(empty_mesh(), None))]
+    pair = Exhibit(HOSTILE, 0, MadeExhibit(octahedron(), render), MadeExhibit(octahedron((0.1, 0.1, 0.9)), render))
+    return [pair, Exhibit("nothing", 1, MadeExhibit(octahedron(), None), MadeExhibit(empty_mesh(), None))]
 
 
 def report_of(folder: Path, *, passed: bool = True, hits: tuple[int, ...] = (1, 1, 2)) -> Report:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exporter.bundle import read_manifest
-from exporter.runtime.pictures import mesh_picture
+from exporter.manifest import read_manifest
+from exporter.runtime.assets.pictures import mesh_picture
 from tests.browser import chromium
 from tests.validate.page.pages import octahedron, report_of
 from validate.page.report_page import report_page

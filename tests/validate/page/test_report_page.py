@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.bundle import read_manifest, write_manifest
 from exporter.errors import BundleError, RecipeError
+from exporter.manifest import read_manifest, write_manifest
 from tests.validate.page.pages import HOSTILE, report_of
-from validate.exhibits import load_exhibits
-from validate.page.latency import require_bench
+from validate.bench.latency import require_bench
+from validate.ladder.report import record_in_bundle
+from validate.objects.exhibits import load_exhibits
 from validate.page.report_page import report_page, write_page
-from validate.report import record_in_bundle
 
 BENCH = {
     "machine": {"processor": "P", "threads": 2},

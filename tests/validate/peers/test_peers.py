@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from exporter.bundle import bundle_digest, read_manifest, require_whole
-from exporter.cache import Cache
 from exporter.errors import EnvironmentProblem
+from exporter.files.cache import Cache
+from exporter.manifest import bundle_digest, read_manifest, require_whole
 from exporter.runtime.bundle import Bundle
 from tests.toy_bundle import write_toy_bundle
 from validate.peers import environment as environments

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.timing import Speed
-from validate.table.result import Fidelity, Rate, Result, Table
+from exporter.machine.timing import Speed
+from validate.table.table_result import Fidelity, Rate, Result, Table
 
 SPEED = Speed(ratio=2.345, low=2.2, high=2.4, seconds=0.01, baseline_seconds=0.02345, rounds=20)
 FIDELITY = Fidelity(snr_worst_db=7.25, snr_mean_db=11.5, latents_relative_l2=0.325, chamfer=float("inf"))

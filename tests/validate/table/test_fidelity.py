@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from exporter.recipe import Recipe
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import RECIPE, prove
-from validate.bundles import make_context
+from validate.prove import make_context
 from validate.table.fidelity import Watch
 
 

@@ -9,19 +9,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.bundle import read_manifest
-from exporter.cache import Cache
 from exporter.errors import RecipeError, ValidationFailed
-from exporter.meter import Silent
-from exporter.recipe import Recipe
-from exporter.target import load_target
+from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
+from exporter.manifest import read_manifest
+from exporter.recipe.recipe import Recipe
+from exporter.targets.target import load_target
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import RECIPE, break_program, prove, toy_family
 from validate.bench.fresh import Fresh
-from validate.errors import PromptsError
+from validate.judge.judge_errors import PromptsError
 from validate.table import bench, make
-from validate.table.make import Settings, make_table
-from validate.table.result import Fidelity
+from validate.table.make import TableSettings, make_table
+from validate.table.table_result import Fidelity
 
 BUILT = {"fp32": None, "int8_linear": ("denoiser", "coefficients", 1.2), "int8_dynamic": ("text_encoder", "table", 0.9)}
 
@@ -66,7 +66,7 @@ def table_of(tmp_path, clip_folder):
     recipe_path = tmp_path / "toy.yaml"
 
     def run(*rows, on_row=lambda row: None, **settings):
-        chosen = Settings(rows=rows, prompts=captions, evaluator=clip_folder, threads=1)
+        chosen = TableSettings(rows=rows, prompts=captions, evaluator=clip_folder, threads=1)
         return make_table(
             recipe_path,
             recipe,

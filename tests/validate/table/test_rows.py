@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from exporter.errors import RecipeError
-from exporter.recipe_file import load_recipe
-from exporter.target import load_target
-from validate.table.rows import ROWS, Missing, Row, RowData, baseline, choose_rows
+from exporter.recipe.recipe_file import load_recipe
+from exporter.targets.target import load_target
+from validate.table.rows import ROWS, Missing, RowData, TableRow, baseline, choose_rows
 
 FP32 = Path(__file__).parents[3] / "recipes" / "shape_e_fp32.yaml"
 INT8 = FP32.with_name("shape_e_int8.yaml")
@@ -43,7 +43,7 @@ def test_every_shipped_row_is_a_recipe_or_says_which_is_missing():
     found = rows(FP32)
     assert [row.name for row in found] == names
     own = [row for row in found if not row.name.startswith(("tuned", "student"))]
-    assert all(isinstance(row, Row) and row.recipe.quantization.rules for row in own)
+    assert all(isinstance(row, TableRow) and row.recipe.quantization.rules for row in own)
     assert all("no such file" in row.reason for row in found if isinstance(row, Missing))
 
 

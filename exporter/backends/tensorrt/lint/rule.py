@@ -13,7 +13,7 @@ Found = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Rule:
+class LintRule:
     """`check(view)` gives (where, what was found there). An error fails a build, a warning is told."""
 
     name: str
@@ -24,10 +24,10 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class LintFinding:
     """One place where a program breaks a rule."""
 
-    rule: Rule
+    rule: LintRule
     program: str
     where: str
     found: str
@@ -37,6 +37,8 @@ class Finding:
         return f"{self.program}: {self.where}: {self.found} [{rule.name}; {rule.source}]. To mend: {rule.mend}"
 
 
-def rule(name: str, source: str, mend: str, severity: Severity = "error") -> Callable[[Callable[[View], Found]], Rule]:
+def rule(
+    name: str, source: str, mend: str, severity: Severity = "error"
+) -> Callable[[Callable[[View], Found]], LintRule]:
     """Makes a rule of a function."""
-    return lambda check: Rule(name, severity, source, mend, check)
+    return lambda check: LintRule(name, severity, source, mend, check)

@@ -7,18 +7,18 @@ import json
 import numpy as np
 import pytest
 
-from exporter.build import build
-from exporter.bundle import PERF
-from exporter.cache import Cache
+from exporter.build.build import build
 from exporter.errors import BundleError, RecipeError
-from exporter.measured import read_measured
-from exporter.parity import compare
+from exporter.files.cache import Cache
+from exporter.manifest import PERF
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.executorch import ExecuTorchSession
-from exporter.runtime.noise import noise
-from exporter.runtime.tokenizer import PromptTokenizer
-from exporter.target import load_target
-from tests.exporter.test_build import recipe_of
+from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.runtime.sessions.executorch import ExecuTorchSession
+from exporter.targets.target import load_target
+from exporter.workshop.measured import read_measured
+from exporter.workshop.parity import compare
+from tests.exporter.build.test_build import recipe_of
 
 RULES = [
     {"layers": "text_encoder/*", "precision": "int8_dynamic"},

@@ -12,10 +12,10 @@ from exporter.backends.executorch.program import write_signature
 from exporter.backends.executorch.test_cases import failing, write_test_cases
 from exporter.backends.executorch.trace import export, trace
 from exporter.errors import BundleError, ValidationFailed
-from exporter.runtime.executorch import ExecuTorchSession
-from exporter.stage import Stage, TensorSpec
-from exporter.target import ExecuTorchOptions
-from validate.debug import stage_gaps
+from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.runtime.sessions.executorch import ExecuTorchSession
+from exporter.targets.target import ExecuTorchOptions
+from validate.bisect.operators import stage_gaps
 
 INPUTS = (TensorSpec("points", "float32", ("batch", "points", 64)),)
 OUTPUTS = (TensorSpec("color", "float32", ("batch", "points", 8)),)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.build import build
-from exporter.cache import Cache
-from exporter.target import load_target
-from tests.exporter.test_build import in_int8, recipe_of
+from exporter.build.build import build
+from exporter.files.cache import Cache
+from exporter.targets.target import load_target
+from tests.exporter.build.test_build import in_int8, recipe_of
 
 FAKES = Path(__file__).parent / "fakes"
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from exporter.backends.tensorrt.finish import finish
-from exporter.bundle import NUMERICS, PERF, bundle_digest, read_manifest, record_verdict, require_whole, sha256_of
 from exporter.errors import BundleError, EnvironmentProblem, ValidationFailed
-from exporter.measured import read_measured
+from exporter.files.atomic import sha256_of
+from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, record_verdict, require_whole
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.noise import noise
+from exporter.runtime.inputs.noise import noise
+from exporter.workshop.measured import read_measured
 from tests.exporter.backends.tensorrt.conftest import Device
 from tests.exporter.test_manifest import verdict
 

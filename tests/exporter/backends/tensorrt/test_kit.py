@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from exporter.bundle import require_whole
+from exporter.manifest import require_whole
 from exporter.runtime.bundle import Bundle
 
 

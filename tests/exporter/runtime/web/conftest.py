@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.build import build
-from exporter.cache import Cache
-from exporter.recipe_file import load_recipe
-from exporter.target import load_target
+from exporter.build.build import build
+from exporter.files.cache import Cache
+from exporter.recipe.recipe_file import load_recipe
+from exporter.targets.target import load_target
 
 RECIPES = Path(__file__).parents[4] / "recipes"
 QUICK = ("sampler.steps=3", "sampler.guidance_interval=[0, 30]", "render.coarse_samples=4", "render.fine_samples=4",

@@ -17,12 +17,12 @@ import onnx
 import pytest
 import trimesh
 
-from exporter.bundle import list_files, read_manifest, write_manifest
-from exporter.parity import compare
+from exporter.manifest import list_files, read_manifest, write_manifest
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.extract import sample
 from exporter.runtime.generator import decode_context, decoded_field
-from exporter.runtime.noise import noise
+from exporter.runtime.inputs.noise import noise
+from exporter.runtime.surface.extract import sample
+from exporter.workshop.parity import compare
 from tests.node import CLIENT, node, run_node
 
 PROMPT, SEED, GRID = "a tall green table", 5, 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exporter.runtime.near_surface import coarse_stride, sample_near_surface
+from exporter.runtime.surface.near_surface import coarse_stride, sample_near_surface
 from tests.node import run_node
 
 SAMPLE = """

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporter.runtime.noise import noise
+from exporter.runtime.inputs.noise import noise
 from tests.node import run_node
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "noise_golden.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "inputs/noise_golden.json").read_text())
 SCRIPT = """
 import { noise } from "./noise.js";
 tell(given.map(({ seed, count }) => [...noise(BigInt(seed), count)]));

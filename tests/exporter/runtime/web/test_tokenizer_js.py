@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from exporter.families.registry import load_model
-from exporter.runtime.tokenizer import PromptTokenizer
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from tests.node import run_node
 
 PROMPTS = [

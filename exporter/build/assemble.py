@@ -1,0 +1,131 @@
+"""The folder of a bundle put together from what the steps made, and its manifest."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from exporter.backends.backend import Addition, MadeProgram
+from exporter.files.atomic import write_atomically
+from exporter.files.cache import Entry
+from exporter.files.toolchain import versions
+from exporter.machine.describe import describe
+from exporter.manifest import (
+    Manifest,
+    MeshPart,
+    RenderPart,
+    SamplerPart,
+    StagePart,
+    TensorPart,
+    TokenizerPart,
+    WeightsPart,
+    list_files,
+)
+from exporter.runtime.measure import measure
+from exporter.targets.stand_in import runs_here, stand_in
+from exporter.workshop.goldens import GOLDENS, GoldenParity, goldens_of
+from exporter.workshop.measured import Measured, held, write_measured
+from exporter.workshop.workshop import Workshop
+
+TOKENIZER = "tokenizer/tokenizer.json"
+TABLE = "sampler.json"
+# The package that runs a backend's programs on this machine, where it is not ONNX Runtime.
+RUNTIMES = {"executorch": "executorch", "openvino": "openvino"}
+# How time and memory are measured on a target that is elsewhere.
+MEASURED_BY = {"tensorrt": "`t3export finish .` in this folder", "onnxruntime": "`t3export build`"}
+
+
+def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[MadeProgram]) -> None:
+    """Everything but the manifest."""
+    write_atomically(folder / TOKENIZER, workshop.model.tokenizer.json)
+    write_atomically(folder / TABLE, workshop.table.to_json().encode())
+    (folder / GOLDENS).mkdir()
+    for path in sorted(goldens.folder.glob("*.npz")):
+        shutil.copyfile(path, folder / GOLDENS / path.name)
+    for one in made:
+        (folder / one.name).mkdir()
+        for file in one.program.files(one.entry.folder):
+            shutil.copyfile(one.entry.folder / file, folder / one.name / file)
+
+
+def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], addition: Addition) -> Manifest:
+    """What is in the folder, what it was made from, and the digests of all of it."""
+    recipe, model, table = workshop.recipe, workshop.model, workshop.table
+    files = list_files(folder)
+    stages = {}
+    for one in made:
+        own = [file for file in files if file.startswith(f"{one.name}/")]
+        stages[one.name] = StagePart(
+            program=one.main,
+            external_data=[file for file in own if file != one.main],
+            inputs=[TensorPart(**spec.to_dict()) for spec in one.program.inputs(one.entry.folder)],
+            outputs=[TensorPart(**spec.to_dict()) for spec in one.program.outputs(one.entry.folder)],
+            precision=one.program.precision(one.entry.folder),
+            layers={y.name: y.precision for y in one.program.layers(one.entry.folder) if y.precision != "fp32"},
+            size=sum(files[file].size for file in own),
+        )
+    tokenizer = model.tokenizer
+    return Manifest(
+        name=f"{recipe.name}/{workshop.target.name}",
+        recipe=recipe.data(),
+        recipe_digest=recipe.digest,
+        weights=WeightsPart(source=model.weights_source, digest=model.weights_digest, trained=model.trained),
+        target=workshop.target.model_dump(mode="json"),
+        toolchain=versions(),
+        files=files,
+        stages=stages,
+        tokenizer=TokenizerPart(file=TOKENIZER, context_length=tokenizer.context_length, pad_id=tokenizer.pad_id),
+        sampler=SamplerPart(
+            **recipe.sampler.model_dump(),
+            evaluations=table.evaluations,
+            init_noise_sigma=table.init_noise_sigma,
+            latent_shape=list(model.latent_shape),
+            table=TABLE,
+        ),
+        mesh=MeshPart(**recipe.mesh.model_dump()),
+        render=RenderPart(**recipe.render.model_dump()),
+        goldens={one.name: [f"{GOLDENS}/{path.name}" for path in goldens_of(folder, one.name)] for one in made},
+        engines=addition.engines,
+    )
+
+
+def add_figures(
+    workshop: Workshop,
+    folder: Path,
+    manifest: Manifest,
+    made: list[MadeProgram],
+    parities: list[GoldenParity],
+    built: Measured | None,
+) -> Manifest:
+    """perf.yaml and numerics.yaml, as far as the build machine can tell; the manifest that names them.
+
+    `built`: the figures of engines that were built here.
+    """
+    missing = _missing(workshop, manifest)
+    found = built or Measured(_where(workshop, manifest))
+    if not missing and built is None:
+        costs = measure(folder)
+        found = replace(found, costs=costs["stages"], overall={"peak_bytes": costs["peak_bytes"]})
+    contents = {one.name: one.program.contents(one.entry.folder) for one in made}
+    return write_measured(folder, manifest, contents, [replace(found, parities=held(parities))], missing)
+
+
+def _where(workshop: Workshop, manifest: Manifest) -> dict[str, str]:
+    """The machine, what ran the programs on it, and in whose place where that is not the target."""
+    target = workshop.target
+    package = RUNTIMES.get(target.backend, "onnxruntime")
+    ran = describe() | {package: manifest.toolchain.get(package, "unknown")}
+    if manifest.engines and manifest.engines.state != "built":
+        return ran | {"stand_in": "ONNX Runtime on the graphs that the engines are to be built from"}
+    return ran | ({"stand_in": told} if (told := stand_in(target)) else {})
+
+
+def _missing(workshop: Workshop, manifest: Manifest) -> str:
+    """What only the target itself can tell, and how; empty where this machine is the target."""
+    target, engines = workshop.target, manifest.engines
+    if engines.state == "built" if engines else runs_here(target):
+        return ""
+    where = ", ".join(need.name for need in target.needs if need.kind == "device") or target.processor
+    how = MEASURED_BY.get(target.backend, "to be measured by the app")
+    return f"time and memory on the target itself ({where}): {how}, there"

@@ -1,0 +1,40 @@
+"""Do rules speak of layers that a model has? Told by its modules' names, before anything is recorded or traced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.recipe.policy import Policy, no_match
+
+if TYPE_CHECKING:
+    import torch
+
+    from exporter.families.family import LoadedModel, RenderSettings
+
+
+def require_known_layers(policy: Policy, model: LoadedModel, render: RenderSettings) -> None:
+    """Raises RuleError for a rule that no module's name fits: layers are named as their modules.
+
+    Whether a module that fits has such a layer, what tables there are, and which call of a module a second '/' means,
+    is known when the stages are traced.
+    """
+    told_by_modules = [rule for rule in policy.rules if rule.operator != "table" and rule.layers.count("/") < 2]
+    if not told_by_modules:
+        return
+    bare = model.unfilled()
+    makers = bare.stages(render)
+    known = [
+        name
+        for stage in (*makers, "denoiser")
+        if any(rule.may_speak_of(stage) for rule in told_by_modules)
+        for name in _names(stage, bare.denoiser() if stage == "denoiser" else makers[stage]().module)
+    ]
+    for number, rule in enumerate(policy.rules, start=1):
+        if rule in told_by_modules and not any(rule.speaks_of(name, rule.operator) for name in known):
+            raise no_match(number, rule, [(name, rule.operator) for name in known])
+
+
+def _names(stage: str, module: torch.nn.Module) -> list[str]:
+    """What layers of a stage may be called: the stage, for what it computes in no module of its own, or a module."""
+    modules = (name for name, _ in module.named_modules(remove_duplicate=False) if name)
+    return [stage, f"{stage}/{stage}", *(f"{stage}/{name}" for name in modules)]

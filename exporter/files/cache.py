@@ -1,0 +1,161 @@
+"""Build steps by content: a step with the same name, inputs, toolchain and source is not run twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from exporter.files.swap import exchange
+from exporter.files.toolchain import source_digest, versions
+
+ENVIRONMENT = "T3EXPORT_CACHE"
+_ENTRY = "entry.json"
+_KEY = "[0-9a-f]" * 64
+# What comes of reading an entry.json that is missing, cut short or something else.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The result of one step: files in `folder`, named by `key`. `size` in bytes, `used` in seconds since the epoch."""
+
+    key: str
+    step: str
+    folder: Path
+    size: int
+    used: float
+
+
+class Cache:
+    """A folder of step results. Safe to share between processes; a damaged entry is made again."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """None: the folder in $T3EXPORT_CACHE, else ~/.cache/t3export."""
+        default = os.environ.get(ENVIRONMENT) or Path.home() / ".cache" / "t3export"
+        self.folder = Path(folder or default)
+
+    @classmethod
+    @contextmanager
+    def none(cls, beside: Path | None = None) -> Iterator[Cache]:
+        """A cache that starts empty and is deleted at the end (`--no-cache`), in `beside` or the system's folder."""
+        parent = beside or Path(tempfile.gettempdir())
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob(".t3export-*-cache"):
+            if not psutil.pid_exists(int(left.name.split("-")[1])):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".t3export-{os.getpid()}-", suffix="-cache", dir=parent))
+        try:
+            yield cls(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def get(self, step: str, inputs: Mapping[str, Any], make: Callable[[Path], object]) -> tuple[Entry, bool]:
+        """The entry of a step, and whether it was there; `make(folder)` writes its files where it was not.
+
+        `inputs` is JSON data: settings, digests, and keys of earlier entries.
+        """
+        key = step_key(step, inputs)
+        folder = self.folder / key[:2] / key
+        if _is_whole(folder):
+            os.utime(folder / _ENTRY)
+            return _read(folder), True
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=self.folder))
+        try:
+            make(temporary)
+            entry = {"key": key, "step": step, "inputs": inputs, "files": _digests(temporary)}
+            (temporary / _ENTRY).write_text(json.dumps(entry, sort_keys=True), encoding="utf-8")
+            folder.parent.mkdir(exist_ok=True)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
+                # A whole one is another process's, made meanwhile; somebody may be reading it.
+                if not _is_whole(folder):
+                    exchange(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return _read(folder), False
+
+    def entries(self) -> list[Entry]:
+        """All entries that can be read, the latest used first."""
+        found = [entry for folder in self._folders() if (entry := _find(folder))]
+        return sorted(found, key=lambda entry: (-entry.used, entry.key))
+
+    def prune(self, keep_bytes: int = 0, older_than_days: float = 0.0) -> list[Entry]:
+        """Delete the entries longest unused until at most `keep_bytes` are left.
+
+        Entries used within `older_than_days` stay. Returns what was deleted; what cannot be read, and what killed
+        builds left behind, is deleted besides.
+        """
+        now = time.time()
+        for path in self.folder.glob(".making-*"):
+            if now - path.stat().st_mtime > 86400:
+                shutil.rmtree(path, ignore_errors=True)
+        for folder in self._folders():
+            if _find(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+        kept, deleted = 0, []
+        for entry in self.entries():
+            kept += entry.size
+            if kept > keep_bytes and now - entry.used >= older_than_days * 86400:
+                shutil.rmtree(entry.folder, ignore_errors=True)
+                deleted.append(entry)
+        return deleted
+
+    def _folders(self) -> list[Path]:
+        return [path.parent for path in self.folder.glob(f"??/{_KEY}/{_ENTRY}")]
+
+
+def step_key(step: str, inputs: Mapping[str, Any]) -> str:
+    """sha256 (hex) of a step: its name, its inputs, the packages' versions and the exporter's source."""
+    content = {"step": step, "inputs": dict(inputs), "toolchain": versions(), "source": source_digest()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != _ENTRY):
+        with path.open("rb") as stream:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        _, _, files = _described(folder)
+        return bool(files == _digests(folder))
+    except _DAMAGED:
+        return False
+
+
+def _find(folder: Path) -> Entry | None:
+    """The entry in a folder; None where it cannot be read."""
+    try:
+        return _read(folder)
+    except _DAMAGED:
+        return None
+
+
+def _read(folder: Path) -> Entry:
+    key, step, _ = _described(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Entry(key, step, folder, size, (folder / _ENTRY).stat().st_mtime)
+
+
+def _described(folder: Path) -> tuple[str, str, dict[str, str]]:
+    """Key, step and files of an entry. Raises one of `_DAMAGED`."""
+    described = json.loads((folder / _ENTRY).read_text(encoding="utf-8"))
+    return described["key"], described["step"], described["files"]

@@ -1,0 +1,61 @@
+"""The files of a program: `program.onnx` and its large weights beside it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnx
+from onnx.external_data_helper import uses_external_data
+
+from exporter.graphs.sound import require_sound
+
+PROGRAM = "program.onnx"
+EXTERNAL_DATA = "program.onnx.data"
+EXTERNAL_ABOVE_BYTES = 100 * 2**20
+SMALL_TENSOR_BYTES = 1024
+
+
+def copy_program(program: Path, folder: Path) -> Path:
+    """A program with its external weights at another place; its path there.
+
+    Copied, not linked: onnx reads no weights from a file with a second hard link.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    copy_weights(onnx.load(program, load_external_data=False), program.parent, folder)
+    shutil.copyfile(program, folder / program.name)
+    return folder / program.name
+
+
+def rewrite_program(program: Path, rewrite: Callable[[onnx.ModelProto], int]) -> None:
+    """Rewrite a program where it lies, its external weights left unread; `rewrite` gives how many places it changed.
+
+    Raises ValidationFailed that names the rewrite where it breaks the ONNX standard.
+    """
+    model = onnx.load(program, load_external_data=False)
+    if rewrite(model):
+        onnx.save(model, program)
+        require_sound(program, rewrite.__name__)
+
+
+def copy_weights(model: onnx.ModelProto, source: Path, folder: Path) -> None:
+    """The external weights of a program from one folder into another."""
+    for name in external_files(model):
+        shutil.copyfile(source / name, folder / name)
+
+
+def external_files(model: onnx.ModelProto) -> list[str]:
+    """Names of the files beside a program that hold its weights."""
+    tensors = (tensor for graph in all_graphs(model.graph) for tensor in graph.initializer)
+    entries = (entry for tensor in tensors if uses_external_data(tensor) for entry in tensor.external_data)
+    return sorted({entry.value for entry in entries if entry.key == "location"})
+
+
+def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the bodies inside it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from all_graphs(attribute.g)

@@ -1,0 +1,265 @@
+"""The bundle's manifest: what is in the folder, what it was made from, and the digests that prove it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exporter.errors import BundleError
+from exporter.files.atomic import sha256_of, write_atomically
+from exporter.recipe.policy import Precision
+
+MANIFEST = "manifest.json"
+REPORTS = "reports"
+ENGINES = "engines"
+PERF = "perf.yaml"
+NUMERICS = "numerics.yaml"
+MEASURED = (PERF, NUMERICS)
+SCHEMA_VERSION = 1
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WeightsPart(Part):
+    source: str = Field(description="As asked for: the small model, a folder, a hub name or random")
+    digest: str = Field(description="sha256 over the names and bytes of all tensors and configurations")
+    trained: bool = Field(description="False for random weights: such a bundle says nothing about quality")
+
+
+class FilePart(Part):
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0, description="Bytes")
+
+
+class TensorPart(Part):
+    name: str
+    dtype: str = Field(description="numpy's name of the element type")
+    shape: list[int | str] = Field(description="A word is a dynamic dimension")
+
+
+class StagePart(Part):
+    program: str = Field(description="Path of the program inside the bundle")
+    external_data: list[str] = Field(
+        default_factory=list, description="Paths of its other files, such as weights kept outside the program"
+    )
+    inputs: list[TensorPart]
+    outputs: list[TensorPart]
+    precision: Precision = Field(description="The lowest precision of any layer")
+    layers: dict[str, Precision] = Field(
+        default_factory=dict, description="Precision of every layer that is not fp32, by its name"
+    )
+    size: int = Field(ge=0, description="Bytes of the program with its external data")
+
+
+class TokenizerPart(Part):
+    file: str = "tokenizer/tokenizer.json"
+    context_length: int = Field(ge=2, description="Tokens, begin and end included")
+    pad_id: int = Field(ge=0)
+
+
+class SamplerPart(Part):
+    scheduler: str
+    steps: int = Field(ge=1)
+    evaluations: int = Field(ge=1, description="Denoiser calls for one object")
+    spacing: Literal["karras", "exponential"] = Field(default="karras", description="Of the steps' noise levels")
+    highest_noise: float | None = Field(default=None, description="Where sampling begins; none: the model's own")
+    guidance_scale: float
+    guidance_interval: list[float] | None = Field(
+        default=None, description="Lowest and highest noise level with guidance; none: guidance at all of them"
+    )
+    clamp: Literal["diffusers", "openai"]
+    unroll: Literal["step", "loop", "full"]
+    init_noise_sigma: float = Field(description="The unit noise is multiplied by it")
+    latent_shape: list[int] = Field(min_length=2, max_length=2, description="Tokens and channels")
+    table: str = Field(default="sampler.json", description="The scheduler's coefficients, for people and other hosts")
+
+
+class MeshPart(Part):
+    grid: int = Field(ge=8)
+    extraction: Literal["coarse_to_fine", "exact"]
+
+
+class RenderPart(Part):
+    size: int = Field(ge=8, description="Pixels")
+    coarse_samples: int
+    fine_samples: int
+
+
+class EnginePart(Part):
+    file: str = Field(description="Path of the engine inside the bundle")
+    milliseconds: float = Field(description="Median of one run of one object's inputs, as measured when it was built")
+    worst_snr_db: float | None = Field(description="Least SNR of any output on any golden; none where it was exact")
+    int8_products: int = Field(ge=0, description="Products that the engine runs in INT8")
+
+
+class EnginesPart(Part):
+    """Engines of a device that compiles its programs itself."""
+
+    state: Literal["to be built on the device", "built"]
+    run: list[str] = Field(default_factory=list, description="Either of these, on the device in the bundle's folder")
+    kit_digest: str | None = Field(default=None, description="The bundle's digest before it had engines")
+    device: dict[str, str] = Field(default_factory=dict, description="What they were built on and with")
+    stages: dict[str, EnginePart] = Field(default_factory=dict)
+
+
+class RungVerdict(Part):
+    name: str
+    passed: bool
+    summary: str = Field(description="The deciding figure beside its tolerance")
+
+
+class Verdict(Part):
+    """The outcome of the last `t3export validate`. It is not part of the bundle's digest."""
+
+    passed: bool
+    bundle_digest: str
+    rungs: list[RungVerdict]
+    report: str = Field(default="reports/report.json", description="The full report inside the bundle")
+    report_sha256: str | None = Field(default=None, description="Digest of that report, which is not among the files")
+    stand_in: str | None = Field(default=None, description="What ran the programs in place of the target's runtime")
+
+
+class Manifest(Part):
+    """Everything a reader needs to know about a bundle before opening any other file."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(description="<recipe>/<target>")
+    recipe: dict[str, Any] = Field(description="The resolved recipe")
+    recipe_digest: str
+    weights: WeightsPart
+    target: dict[str, Any] = Field(description="The target as data, session options included")
+    toolchain: dict[str, str] = Field(description="Versions of the packages that built the bundle")
+    files: dict[str, FilePart] = Field(description="Every file but the manifest and the reports")
+    stages: dict[str, StagePart]
+    tokenizer: TokenizerPart
+    sampler: SamplerPart
+    mesh: MeshPart
+    render: RenderPart
+    goldens: dict[str, list[str]] = Field(description="Per stage, .npz files of recorded inputs and outputs")
+    engines: EnginesPart | None = Field(default=None, description="Where programs are compiled on the device")
+    validation: Verdict | None = None
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The published JSON schema of manifest.json."""
+    schema = Manifest.model_json_schema(mode="serialization")
+    schema["properties"]["checksum"] = {
+        "type": "string",
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "sha256 of the canonical JSON (sorted keys, no spaces) of all the other fields",
+    }
+    schema["required"] = sorted({*schema["required"], "checksum"})
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def list_files(folder: Path) -> dict[str, FilePart]:
+    """Digest and size of every file below `folder` but the manifest and the reports, by sorted relative path."""
+    return {name: FilePart(sha256=sha256_of(path), size=path.stat().st_size) for name, path in _contents(folder)}
+
+
+def bundle_digest(manifest: Manifest) -> str:
+    """sha256 (hex) of all that a bundle is; neither a verdict nor what was measured on some machine changes it."""
+    data = manifest.model_dump(mode="json", exclude={"validation"})
+    return _digest(data | {"files": {name: part for name, part in data["files"].items() if name not in MEASURED}})
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes manifest.json atomically, with its checksum. Raises EnvironmentProblem when the disk is full."""
+    write_atomically(folder / MANIFEST, _rendered(manifest.model_dump(mode="json")))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks manifest.json. Raises BundleError that says what is wrong with which file."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: {_why_no_bundle(folder)}")
+    try:
+        content = path.read_bytes()
+        data = json.loads(content.decode("utf-8"))
+        data.pop("checksum")
+        # The bytes, not the checksum alone: that does not see 1e-05 become 1E-05, nor a field that is there twice.
+        whole = content == _rendered(data)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); build the bundle again") from None
+    if data.get("schema_version") != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path}: schema version {data.get('schema_version')!r}; this t3export reads version {SCHEMA_VERSION}. "
+            "Build the bundle again, or open it with the t3export that built it"
+        )
+    if not whole:
+        raise BundleError(f"{path}: damaged or edited: its checksum does not fit; build the bundle again")
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        raise BundleError(f"{path}: not a manifest this t3export can read:\n{error}") from None
+
+
+def record_verdict(folder: Path, verdict: Verdict | None) -> None:
+    """Puts the outcome of a validation into the manifest; nothing else changes."""
+    write_manifest(folder, read_manifest(folder).model_copy(update={"validation": verdict}))
+
+
+def verify_files(folder: Path, manifest: Manifest) -> list[str]:
+    """One line for each changed, missing or unlisted file; empty when the bundle is whole.
+
+    Engines that are built and not yet listed (`t3export finish` does that) are no damage.
+    """
+    problems = []
+    present = dict(_contents(folder))
+    for name, expected in sorted(manifest.files.items()):
+        path = present.pop(name, None)
+        if path is None or not path.exists():
+            problems.append(f"{name}: missing" if path is None else f"{name}: a link to nothing")
+        elif path.stat().st_size != expected.size:
+            problems.append(f"{name}: {path.stat().st_size} bytes, {expected.size} expected")
+        elif sha256_of(path) != expected.sha256:
+            problems.append(f"{name}: changed (its sha256 is not the manifest's)")
+    unlisted = [name for name in sorted(present) if manifest.engines is None or not name.startswith(f"{ENGINES}/")]
+    return problems + [f"{name}: not listed in the manifest" for name in unlisted]
+
+
+def require_whole(folder: Path) -> Manifest:
+    """The manifest of a bundle whose every file is as built. Raises BundleError that names each bad file."""
+    manifest = read_manifest(folder)
+    problems = verify_files(folder, manifest)
+    if problems:
+        raise BundleError(f"{folder}: damaged bundle\n  " + "\n  ".join(problems) + "\nBuild or copy it again")
+    return manifest
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raises BundleError when `folder` holds something that is not a bundle and that a build would delete."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+        raise BundleError(
+            f"{folder} is there and is not a bundle: a build would replace it. Give a new or an empty folder"
+        )
+
+
+def _why_no_bundle(folder: Path) -> str:
+    if not folder.exists():
+        return "there is no such folder. `t3export build` makes one"
+    if below := sorted(str(path.parent) for path in folder.glob(f"*/{MANIFEST}")):
+        return f"it has no {MANIFEST}. There are bundles in it: {', '.join(below)}"
+    return f"it has no {MANIFEST}. `t3export build` makes one"
+
+
+def _contents(folder: Path) -> list[tuple[str, Path]]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    named = [(path.relative_to(folder).as_posix(), path) for path in paths]
+    return [(name, path) for name, path in named if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+
+
+def _rendered(data: dict[str, Any]) -> bytes:
+    """manifest.json of this data, with its checksum."""
+    return f"{json.dumps(data | {'checksum': _digest(data)}, indent=2, ensure_ascii=False)}\n".encode()
+
+
+def _digest(data: dict[str, Any]) -> str:
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,399 @@
+"""The recipe: which model, how to sample it, how to quantize it, and how good is good enough."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from exporter.recipe.policy import Policy, Precision, Rule
+from exporter.recipe.section import Section
+
+Saving = Literal["time", "bytes"]
+NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ModelSection(Section):
+    """Which model."""
+
+    family: str = Field(
+        title="Model family", description="The architecture, as registered under exporter/families", min_length=1
+    )
+    weights: str = Field(
+        title="Weights",
+        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout, "
+        "a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
+        min_length=1,
+    )
+
+
+class SamplerSection(Section):
+    """How the latents are sampled."""
+
+    scheduler: Literal["heun", "euler", "ddim", "dpmpp_2m"] = Field(
+        title="Scheduler", description="A deterministic solver whose update is linear in samples and predictions"
+    )
+    steps: int = Field(
+        title="Steps",
+        description="Inference steps of the scheduler; Heun evaluates the denoiser 2·steps - 1 times",
+        ge=1,
+        le=1000,
+        json_schema_extra={"unit": "steps"},
+    )
+    spacing: Literal["karras", "exponential"] = Field(
+        default="karras",
+        title="Spacing",
+        description="How the noise levels of the steps are spaced. karras: as in arXiv 2206.00364, with rho 7; "
+        "exponential: evenly in their logarithm, which suits few steps. ddim is even in time",
+    )
+    highest_noise: float | None = Field(
+        default=None,
+        title="Highest noise",
+        description="Noise level that sampling begins at, the model's own highest for none: Shap-E's is 403, of which "
+        "few steps spend most where nothing is decided yet",
+        gt=0,
+        json_schema_extra={"unit": "noise levels"},
+    )
+    guidance_scale: float = Field(
+        title="Guidance scale",
+        description="Classifier-free guidance; 1 or less runs the denoiser once per evaluation, without guidance",
+        ge=0,
+        le=100,
+    )
+    guidance_interval: list[NoiseLevel] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=2,
+        title="Guidance interval",
+        description="[lowest, highest] noise level with guidance; outside it the prompt's own half of the batch runs "
+        "alone, at half the cost. None: guidance everywhere. A noise level is the ratio of noise to signal, "
+        "sqrt((1 - a)/a) with the scheduler's cumulative alpha a; Shap-E's go from 403 down to 0.1",
+        json_schema_extra={"unit": "noise levels"},
+    )
+    clamp: Literal["diffusers", "openai"] = Field(
+        default="diffusers",
+        title="Clamp order",
+        description="diffusers: predictions are clamped after guidance, in the scheduler; openai: before guidance",
+    )
+    unroll: Literal["step", "loop", "full"] = Field(
+        default="step",
+        title="Unrolling",
+        description="step: one graph per evaluation and a host loop; loop: one ONNX Loop; full: all steps in one graph",
+    )
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _from_low_to_high(cls, interval: list[float] | None) -> list[float] | None:
+        if interval and interval[0] >= interval[1]:
+            raise ValueError(f"found {interval}; write the lower noise level first")
+        return interval
+
+    @model_validator(mode="after")
+    def _ddim_is_even_in_time(self) -> SamplerSection:
+        if self.scheduler == "ddim" and (self.spacing != "karras" or self.highest_noise is not None):
+            raise ValueError("ddim's steps are even in time; spacing and highest_noise go with heun, euler, dpmpp_2m")
+        return self
+
+
+class MeshSection(Section):
+    """How a mesh is taken from the field."""
+
+    grid: int = Field(
+        default=128,
+        title="Grid",
+        description="Samples of the field along each edge of the volume",
+        ge=8,
+        le=512,
+        json_schema_extra={"unit": "samples per edge"},
+    )
+    extraction: Literal["coarse_to_fine", "exact"] = Field(
+        default="coarse_to_fine",
+        title="Extraction",
+        description="coarse_to_fine: only near the surface (a part too small for a ball of about 1/18 of the volume's "
+        "width can be missed where the field is far steeper there than around it); exact: every sample of the grid",
+    )
+
+
+class RenderSection(Section):
+    """How pictures are rendered from the radiance field."""
+
+    size: int = Field(
+        default=128,
+        title="Picture size",
+        description="Width and height of a picture",
+        ge=8,
+        le=2048,
+        json_schema_extra={"unit": "pixels"},
+    )
+    coarse_samples: int = Field(
+        default=64,
+        title="Coarse samples",
+        description="Evenly spaced samples on each ray",
+        ge=2,
+        le=1024,
+        json_schema_extra={"unit": "samples per ray"},
+    )
+    fine_samples: int = Field(
+        default=128,
+        title="Fine samples",
+        description="Samples on each ray drawn from the coarse samples' weights",
+        ge=2,
+        le=1024,
+        json_schema_extra={"unit": "samples per ray"},
+    )
+
+
+class CalibrationSection(Section):
+    """What the ranges of static INT8 are taken from: the reference's own trajectories over prompts and timesteps."""
+
+    prompts: int | list[str] = Field(
+        default=32,
+        title="Prompts",
+        description="How many of the shipped prompts (those that validation reaches last), or your own",
+    )
+    steps: int = Field(
+        default=8,
+        title="Steps",
+        description="Scheduler steps of the recorded trajectories: fewer than the sampler's cross the same levels",
+        ge=1,
+        le=1000,
+        json_schema_extra={"unit": "steps"},
+    )
+    evaluations: int = Field(
+        default=8,
+        title="Evaluations",
+        description="How many evaluations of each trajectory are kept, spread evenly over the noise levels",
+        ge=1,
+        json_schema_extra={"unit": "evaluations"},
+    )
+    batch: int = Field(
+        default=8,
+        title="Batch",
+        description="Prompts that are recorded together",
+        ge=1,
+        json_schema_extra={"unit": "prompts"},
+    )
+    seed: int = Field(default=0, title="Seed", description="Seed of prompts and noise", ge=0, lt=2**32)
+    observer: Literal["minmax", "percentile", "entropy", "mse"] = Field(
+        default="mse", title="Observer", description="How a range is found from what was seen"
+    )
+    grid: Literal["symmetric", "one_sided"] = Field(
+        default="one_sided",
+        title="Grid",
+        description="symmetric: around zero for every activation; one_sided: those that hardly go below zero, as "
+        "behind a GELU, have all their levels above it",
+    )
+    percentile: float = Field(
+        default=99.99,
+        title="Percentile",
+        description="Share of magnitudes inside the range (observer percentile)",
+        gt=50,
+        le=100,
+        json_schema_extra={"unit": "%"},
+    )
+
+    @field_validator("prompts")
+    @classmethod
+    def _at_least_one(cls, prompts: int | list[str]) -> int | list[str]:
+        if not prompts or (isinstance(prompts, int) and prompts < 0):
+            raise ValueError(f"found {prompts!r}; at least one prompt is needed")
+        return prompts
+
+
+class QuantizationSection(Section):
+    """Which layers are quantized, and how."""
+
+    rules: list[Rule] = Field(
+        title="Rules",
+        description="Layers and their precisions; the last rule that speaks of a layer decides, one that no rule "
+        "speaks of stays fp32. A `policy` file's rules come before these",
+    )
+    policy: str | None = Field(
+        default=None, title="Policy", description="A file of rules, by a path relative to this one"
+    )
+    saves: Saving = Field(
+        default="time",
+        title="Saves",
+        description="What quantizing is for: a build fails when a quantized stage is slower than its float self (time, "
+        "where the target runs on the building machine), or no smaller (bytes)",
+    )
+    smooth: float | Literal["search", "none"] = Field(
+        default="none",
+        title="Smoothing",
+        description="SmoothQuant (arXiv 2211.10438): how much of an activation's range moves into the weights, 0 to 1; "
+        "search: the best for each layer",
+    )
+    objective: Literal["output", "guided"] = Field(
+        default="output",
+        title="Objective",
+        description="What rounding and smoothing keep small: the error of each layer's output, or of the guided "
+        "combination of its two branches",
+    )
+    calibration: CalibrationSection = Field(
+        default_factory=CalibrationSection, title="Calibration", description="Where the ranges come from"
+    )
+
+    @property
+    def table(self) -> Policy:
+        """The rules as a policy."""
+        return Policy(rules=self.rules)
+
+
+class GoldensSection(Section):
+    """The recorded inputs and outputs that travel with a bundle."""
+
+    prompts: list[str] = Field(
+        title="Prompts", description="Prompts whose stage inputs and outputs are recorded", min_length=1, max_length=8
+    )
+    seed: int = Field(default=0, title="Seed", description="Seed of the recorded noise", ge=0, lt=2**64)
+
+    @field_validator("prompts")
+    @classmethod
+    def _one_line_each(cls, prompts: list[str]) -> list[str]:
+        for prompt in prompts:
+            if not prompt.strip() or len(prompt.splitlines()) != 1:
+                raise ValueError(f"found the prompt {prompt!r}; every prompt is one line with at least one word")
+        return prompts
+
+
+class Tolerances(Section):
+    """How far a bundle of one precision may stray from the PyTorch reference."""
+
+    stage_snr_db: float = Field(
+        title="Stage SNR",
+        description="Least signal-to-noise ratio of any stage on recorded inputs",
+        json_schema_extra={"unit": "dB"},
+    )
+    trajectory_snr_db: float = Field(
+        title="Trajectory SNR",
+        description="Least signal-to-noise ratio of the guided prediction at any timestep, teacher-forced",
+        json_schema_extra={"unit": "dB"},
+    )
+    latents_relative_l2: float = Field(
+        title="Latents",
+        description="Largest relative L2 error of free-running latents",
+        ge=0,
+        json_schema_extra={"unit": "a fraction of the reference's norm"},
+    )
+    mesh_iou: float = Field(
+        title="Volume IoU",
+        description="Least intersection over union of the two volumes",
+        ge=0,
+        le=1,
+        json_schema_extra={"unit": "a fraction between 0 and 1"},
+    )
+    chamfer: float = Field(
+        title="Chamfer distance",
+        description="Largest mean distance between the two surfaces",
+        ge=0,
+        json_schema_extra={"unit": "volume units (the volume is 2 wide)"},
+    )
+    render_psnr_db: float = Field(
+        title="Render PSNR",
+        description="Least peak signal-to-noise ratio of the renders",
+        json_schema_extra={"unit": "dB"},
+    )
+
+    @classmethod
+    def together(cls, several: Sequence[Tolerances]) -> Tolerances:
+        """Of each limit the laxest: what stages of several precisions may stray together."""
+        most = {"latents_relative_l2", "chamfer"}
+        return cls(
+            **{name: (max if name in most else min)(getattr(one, name) for one in several) for name in cls.model_fields}
+        )
+
+
+class ValidationSection(Section):
+    """How `t3export validate` judges a bundle of this recipe."""
+
+    prompts: int = Field(
+        default=160,
+        title="Prompts",
+        description="Prompts that R-Precision is measured on",
+        ge=1,
+        json_schema_extra={"unit": "prompts"},
+    )
+    seeds: int = Field(
+        default=1, title="Seeds", description="Objects made of each prompt", ge=1, json_schema_extra={"unit": "seeds"}
+    )
+    sampler: SamplerSection | None = Field(
+        default=None,
+        title="Reference sampler",
+        description="How the reference samples the objects that R-Precision is compared with, where this recipe saves "
+        "evaluations; the recipe's own sampler for none",
+    )
+    max_drop: float = Field(
+        default=0.0,
+        title="Largest drop",
+        description="By how much the bundle's R-Precision may fall below the reference's",
+        ge=0,
+        le=100,
+        json_schema_extra={"unit": "percentage points"},
+    )
+    tolerances: dict[Precision, Tolerances] = Field(
+        title="Tolerances", description="One set of tolerances for each precision that the bundle's stages have"
+    )
+
+
+class Recipe(Section):
+    """A whole recipe, with `extends` already resolved when it comes from `load_recipe`."""
+
+    name: str = Field(
+        title="Name", description="Names the bundle's folder: letters, digits, '_' and '-'", pattern=r"^[A-Za-z0-9_-]+$"
+    )
+    description: str = Field(default="", title="Description", description="One line for people")
+    extends: str | None = Field(
+        default=None,
+        title="Extends",
+        description="Another recipe, by a path relative to this file; fields written here replace its fields, "
+        "sections are merged, lists are replaced whole",
+    )
+    model: ModelSection = Field(title="Model", description="Which model")
+    sampler: SamplerSection = Field(title="Sampler", description="How the latents are sampled")
+    mesh: MeshSection = Field(
+        default_factory=MeshSection, title="Mesh", description="How a mesh is taken from the field"
+    )
+    render: RenderSection = Field(
+        default_factory=RenderSection, title="Render", description="How pictures are rendered"
+    )
+    memory_limit_mb: int | None = Field(
+        default=None,
+        title="Memory limit",
+        description="Most that the weights of all opened programs may take together when the bundle runs: to open one, "
+        "those used longest ago are closed. At least the largest program",
+        ge=1,
+        json_schema_extra={"unit": "MB"},
+    )
+    quantization: QuantizationSection = Field(
+        title="Quantization",
+        description="Required, so that a recipe without this section is not silently fp32",
+    )
+    goldens: GoldensSection = Field(title="Goldens", description="The recorded inputs and outputs of a bundle")
+    validation: ValidationSection = Field(title="Validation", description="How a bundle is judged")
+
+    @model_validator(mode="after")
+    def _every_precision_has_tolerances(self) -> Recipe:
+        missing = self.precisions - set(self.validation.tolerances)
+        if missing:
+            raise ValueError(
+                f"validation.tolerances lacks {', '.join(sorted(missing))}, a precision that this recipe's stages have"
+            )
+        return self
+
+    @property
+    def precisions(self) -> set[Precision]:
+        """Every precision that layers of this recipe may have."""
+        return self.quantization.table.precisions
+
+    def data(self) -> dict[str, Any]:
+        """The resolved recipe as plain JSON data, without `extends`."""
+        return self.model_dump(mode="json", exclude={"extends"})
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the resolved recipe's canonical JSON."""
+        canonical = json.dumps(self.data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()

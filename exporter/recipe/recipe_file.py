@@ -1,0 +1,128 @@
+"""From a recipe file to a Recipe: `extends` resolved, `--set` overrides applied, every error with its file and line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from exporter.errors import RecipeError
+from exporter.files.atomic import write_atomically
+from exporter.recipe.document import Document, Location, parse_value, read_yaml, validate
+from exporter.recipe.policy import Policy
+from exporter.recipe.recipe import Recipe
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = (), weights: str | None = None) -> Recipe:
+    """Reads, merges and checks a recipe.
+
+    `overrides` are `a.b=value` with a YAML value; `weights` replaces model.weights. Raises RecipeError (exit code 2)
+    that names file, line, field, what was found, what is allowed and the nearest valid name.
+    """
+    return validate(Recipe, read_recipe(Path(path), overrides, weights))
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None = None) -> Document:
+    """The merged, not yet checked data of a recipe with the place of every value."""
+    document = _read_with_parents(path, ())
+    for override in overrides:
+        _apply(document, override)
+    _include_policy(document, Path())
+    if weights is not None:
+        _assign(document, ("model", "weights"), weights, "--weights")
+    return document
+
+
+def write_extension(path: Path, parent: Path, changes: dict[str, Any]) -> None:
+    """Writes a recipe that is another one but for `changes`, which begin with its name."""
+    above = Path(os.path.relpath(parent.resolve(), path.resolve().parent)).as_posix()
+    text = yaml.safe_dump({"extends": above, **changes}, sort_keys=False, allow_unicode=True, width=120)
+    write_atomically(path, text.encode())
+
+
+def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
+    resolved = path.resolve()
+    if resolved in children:
+        ring = " -> ".join(p.name for p in (*children, resolved))
+        raise RecipeError(f"{path}: extends: the recipes extend each other in a ring: {ring}")
+    document = read_yaml(path)
+    _include_policy(document, path.parent)
+    parent = document.data.pop("extends", None)
+    if parent is None:
+        return document
+    place = document.place(("extends",))
+    if not isinstance(parent, str):
+        raise RecipeError(f"{place}: extends: found {parent!r}; the path of another recipe is expected")
+    parent_path = path.parent / parent
+    # A name that no file system takes is no file either; Path.is_file raises for it.
+    if not os.path.isfile(parent_path):  # noqa: PTH113
+        raise RecipeError(f"{place}: extends: {parent_path} is not a file; write a path relative to {path.name}")
+    return _merge(_read_with_parents(parent_path, (*children, resolved)), document)
+
+
+def _include_policy(document: Document, folder: Path) -> None:
+    """Puts the rules of a policy file, named relative to `folder`, before a document's own."""
+    section = document.data.get("quantization")
+    if not isinstance(section, dict) or section.get("policy") is None:
+        return
+    name, place = section.pop("policy"), document.place(("quantization", "policy"))
+    if not isinstance(name, str):
+        raise RecipeError(f"{place}: quantization.policy: found {name!r}; the path of a policy file is expected")
+    policy = read_yaml(folder / name)
+    validate(Policy, policy)
+    shared, own = policy.data.get("rules", []), section.get("rules") or []
+    if not isinstance(own, list):
+        return
+    section["rules"] = [*shared, *own]
+    places = {_moved(key, len(shared)): value for key, value in document.places.items()}
+    document.places = places | {("quantization", *key): value for key, value in policy.places.items() if key}
+
+
+def _moved(location: Location, count: int) -> Location:
+    """Where a rule's place lies with so many rules before it."""
+    match location:
+        case ("quantization", "rules", int(number), *rest):
+            return ("quantization", "rules", number + count, *rest)
+    return location
+
+
+def _merge(parent: Document, child: Document) -> Document:
+    merged = Document(parent.data, dict(parent.places), child.source)
+    _merge_into(merged.data, child.data, (), merged, child)
+    merged.places[()] = child.place(())
+    return merged
+
+
+def _merge_into(target: dict, source: dict, at: Location, merged: Document, child: Document) -> None:
+    for key, value in source.items():
+        here = (*at, key)
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            merged.places[here] = child.place(here)
+            _merge_into(target[key], value, here, merged, child)
+        else:
+            target[key] = value
+            merged.places = {k: v for k, v in merged.places.items() if k[: len(here)] != here}
+            merged.places |= {k: v for k, v in child.places.items() if k[: len(here)] == here}
+
+
+def _apply(document: Document, override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not all(name.split(".")):
+        raise RecipeError(f"--set {override}: write it as section.field=value, for example --set sampler.steps=16")
+    _assign(document, tuple(name.strip().split(".")), parse_value(text), f"--set {override}")
+
+
+def _assign(document: Document, location: tuple[str, ...], value: object, place: str) -> None:
+    section = document.data
+    for depth, part in enumerate(location[:-1], start=1):
+        inner = section.setdefault(part, {})
+        document.places.setdefault(location[:depth], place)
+        if not isinstance(inner, dict):
+            raise RecipeError(f"{place}: {'.'.join(location[:depth])} is a value, not a section")
+        section = inner
+    section[location[-1]] = value
+    document.places = {k: v for k, v in document.places.items() if k[: len(location)] != location}
+    document.places[location] = place

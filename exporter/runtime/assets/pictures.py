@@ -1,0 +1,60 @@
+"""Picture files of a mesh and of a radiance field."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
+from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.rasterize import render_mesh
+from exporter.runtime.generator import Generator, decode_context, render_rays
+
+AZIMUTH = 35.0
+TURNTABLE_ELEVATION = 25.0
+FRAME_MILLISECONDS = 80
+
+
+def turntable_gif(mesh: Mesh, size: int = 256, frames: int = 24) -> bytes:
+    """An endless GIF, once around the mesh."""
+    azimuths = np.arange(frames) * (360.0 / frames)
+    pictures = [Image.fromarray(view) for view in render_mesh(mesh, azimuths.tolist(), TURNTABLE_ELEVATION, size)]
+    written = io.BytesIO()
+    pictures[0].save(
+        written, "GIF", save_all=True, append_images=pictures[1:], duration=FRAME_MILLISECONDS, loop=0, optimize=False
+    )
+    return written.getvalue()
+
+
+def field_picture(generator: Generator, latents: np.ndarray, size: int) -> np.ndarray:
+    """A picture uint8 [size, size, 3] of one object's latents [1, N, D] from the renderer, no mesh needed.
+
+    The camera is one of diffusers' pan cameras but for its azimuth of 35 degrees.
+    """
+    context = decode_context(generator, latents)
+    colors = render_rays(generator, context, view_rays(size), skip_empty=True)
+    return np.round(colors.reshape(size, size, 3) * 255.0).astype(np.uint8)
+
+
+def view_rays(size: int) -> np.ndarray:
+    """The rays float32 [size * size, 2, 3] of that picture."""
+    return camera_rays(orbit_camera(AZIMUTH, PAN_ELEVATION, 4.0), size)
+
+
+def mesh_picture(mesh: Mesh, size: int) -> np.ndarray:
+    """A picture uint8 [size, size, 3] of a mesh from the same side."""
+    return render_mesh(mesh, [AZIMUTH], TURNTABLE_ELEVATION, size)[0]
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture uint8 [H, W, 3] as a PNG file."""
+    return to_png(Image.fromarray(picture))
+
+
+def to_png(picture: Image.Image) -> bytes:
+    """A picture as a PNG file."""
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    return written.getvalue()

@@ -1,0 +1,118 @@
+"""Pictures of a mesh: a z-buffer in numpy, two by two samples a pixel, Lambert shading, white background.
+
+Written here because embreex has no wheel for Linux on ARM64, and OpenGL needs a display or a driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from exporter.runtime.assets.cameras import FIELD_OF_VIEW, Camera, orbit_camera
+from exporter.runtime.assets.mesh import Mesh
+
+DISTANCE = 3.2
+AMBIENT, DIFFUSE = 0.55, 0.45
+LIGHT = np.array([1.0, -1.5, 2.5]) / np.linalg.norm([1.0, -1.5, 2.5])
+SUPERSAMPLING = 2
+SAMPLES_AT_ONCE = 1 << 20
+
+
+def render_mesh(mesh: Mesh, azimuths_deg: Sequence[float], elevation_deg: float, size: int) -> np.ndarray:
+    """Pictures uint8 [views, size, size, 3] of a closed mesh inside the unit sphere; white where there is nothing.
+
+    Perspective, field of view 0.7 rad, camera 3.2 from the origin, z up. Shading in sRGB:
+    color * (0.55 + 0.45 max(0, n·l)) with interpolated vertex normals n and a light l fixed in the world.
+    """
+    if mesh.is_empty:
+        return np.full((len(azimuths_deg), size, size, 3), 255, np.uint8)
+    normals = mesh.vertex_normals()
+    cameras = [orbit_camera(azimuth, elevation_deg, DISTANCE) for azimuth in azimuths_deg]
+    return np.stack([_render(mesh, normals, camera, size) for camera in cameras])
+
+
+def shade(colors: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """sRGB colours [P, 3] lit on surfaces with unit normals [P, 3]."""
+    return colors * (AMBIENT + DIFFUSE * np.maximum(normals @ LIGHT, 0.0))[:, None]
+
+
+def _render(mesh: Mesh, normals: np.ndarray, camera: Camera, size: int) -> np.ndarray:
+    fine = size * SUPERSAMPLING
+    screen, nearness = _project(mesh.vertices, camera, fine)
+    front = _facing(mesh.faces, screen)
+    triangle, weights = _visible(front, screen, nearness, fine)
+
+    image = np.ones((fine * fine, 3))
+    hit = triangle >= 0
+    corners = front[triangle[hit]]
+    normal = np.einsum("pk,pkc->pc", weights[hit], normals[corners])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    color = np.einsum("pk,pkc->pc", weights[hit], mesh.colors[corners])
+    image[hit] = np.clip(shade(color, normal), 0.0, 1.0)
+    samples = image.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3)
+    averaged = np.einsum("iajbc->ijc", samples) / SUPERSAMPLING**2
+    return np.round(averaged * 255.0).astype(np.uint8)
+
+
+def _project(vertices: np.ndarray, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel coordinates [V, 2], integers at pixel centres, and 1 / depth [V]."""
+    local = (vertices.astype(np.float64) - camera.origin) @ np.stack([camera.x, camera.y, camera.z], axis=1)
+    nearness = 1.0 / local[:, 2]
+    scaled = local[:, :2] * nearness[:, None] / np.tan(FIELD_OF_VIEW / 2)
+    return (scaled + 1.0) * (size / 2) - 0.5, nearness
+
+
+def _facing(faces: np.ndarray, screen: np.ndarray) -> np.ndarray:
+    """The faces that turn their outside to the camera (clockwise on a screen whose y points down)."""
+    a, b, c = (screen[faces[:, corner]] for corner in range(3))
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    return faces[area < 0]
+
+
+def _visible(faces: np.ndarray, screen: np.ndarray, nearness: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Per pixel [size²] the nearest face, -1 for none, and its perspective-correct weights [size², 3]."""
+    depth = np.zeros(size * size)
+    triangle = np.full(size * size, -1, np.int64)
+    weights = np.zeros((size * size, 3))
+    for face, pixel_x, pixel_y in _samples(screen[faces], size):
+        corners = screen[faces[face]]
+        inside, barycentric = _barycentric(corners, pixel_x, pixel_y)
+        face, barycentric = face[inside], barycentric[inside]
+        pixel = pixel_y[inside] * size + pixel_x[inside]
+        scaled = barycentric * nearness[faces[face]]
+        near = scaled[:, 0] + scaled[:, 1] + scaled[:, 2]
+        np.maximum.at(depth, pixel, near)
+        nearest = near == depth[pixel]
+        triangle[pixel[nearest]] = face[nearest]
+        weights[pixel[nearest]] = scaled[nearest] / near[nearest, None]
+    return triangle, weights
+
+
+def _samples(corners: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Face index, x and y of every pixel centre in the bounding box of each triangle [F, 3, 2], in portions."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c)), 0, size).astype(np.int64)
+    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c)) + 1, 0, size).astype(np.int64)
+    width, height = np.maximum(high - low, 0).T
+    ends = np.cumsum(width * height)
+    if len(ends) == 0:
+        return
+    portion = ends // SAMPLES_AT_ONCE
+    for number in np.unique(portion):
+        chosen = np.flatnonzero((portion == number) & (width * height > 0))
+        counts = width[chosen] * height[chosen]
+        face = np.repeat(chosen, counts)
+        offset = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
+        row = offset // width[face]
+        yield face, low[face, 0] + offset - row * width[face], low[face, 1] + row
+
+
+def _barycentric(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether pixels lie in their triangles [P, 3, 2], and the screen-space weights [P, 3] of the corners."""
+    (ax, ay), (bx, by), (cx, cy) = corners[:, 0].T, corners[:, 1].T, corners[:, 2].T
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
+    second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+    third = 1.0 - first - second
+    return (first >= 0) & (second >= 0) & (third >= 0), np.stack([first, second, third], axis=1)

@@ -1,0 +1,108 @@
+"""Marching cubes over a signed field, asked everywhere or, coarse to fine, only near its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from skimage.measure import marching_cubes
+
+from exporter.errors import RecipeError, did_you_mean
+from exporter.runtime.assets.mesh import Mesh, empty_mesh
+from exporter.runtime.surface.near_surface import certain_size, sample_near_surface
+
+QUALITIES = {"draft": 64, "normal": 128, "fine": 256}
+# Marching cubes makes degenerate triangles of samples that are exactly on the surface.
+OFF_SURFACE = 1e-5
+
+
+class Field(NamedTuple):
+    """Points [P, 3] to signed distances [P], positive inside, and points to sRGB colours [P, 3]."""
+
+    distance: Callable[[np.ndarray], np.ndarray]
+    color: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What was asked of a field for one mesh: signed distances of `points` of the grid³ points of the lattice.
+
+    `certain`: a part or hole with room for a ball of this diameter (the volume is 2 wide) cannot have been missed,
+    whatever the field; smaller ones only where the field is steeper than `clearance` assumes. 0 where all was asked.
+    """
+
+    grid: int
+    points: int
+    certain: float
+
+    @property
+    def share(self) -> float:
+        """Of all points of the lattice."""
+        return self.points / self.grid**3
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data, the share beside what it is made from."""
+        return asdict(self) | {"share": self.share}
+
+
+OnSampled = Callable[[Sampling], None]
+
+
+def grid_of(quality: str) -> int:
+    """The grid of 'draft', 'normal' or 'fine'. Raises RecipeError for another word."""
+    if quality not in QUALITIES:
+        raise RecipeError(f"no quality '{quality}'; {did_you_mean(quality, QUALITIES)}")
+    return QUALITIES[quality]
+
+
+def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled: OnSampled | None = None) -> Mesh:
+    """The zero surface of `field` on a grid³ lattice over [-1, 1]³, closed at the border.
+
+    Lattice, negative border and texturing are those of diffusers' `ShapERenderer.decode_to_mesh`; vertices are placed
+    on the lattice that was sampled, where diffusers stretches the bordered lattice over the volume and shrinks the
+    object by (grid - 1) / (grid + 1). `exact=False` asks only near the surface (what that can miss: `near_surface`);
+    colours are asked at the vertices. An empty field gives an empty mesh.
+    """
+    values, sampling = sample(field.distance, grid, exact)
+    if on_sampled:
+        on_sampled(sampling)
+    positive = values > 0
+    if not positive.any():
+        return empty_mesh()
+    box = _box(positive)
+    values = values[box]
+    values = np.where(values > 0, np.maximum(values, OFF_SURFACE), np.minimum(values, -OFF_SURFACE))
+    indices, faces, _, _ = marching_cubes(np.pad(values, 1, constant_values=-1.0), 0.0, gradient_direction="ascent")
+    indices += np.array([side.start - 1 for side in box], indices.dtype)
+    vertices = (indices * (2.0 / (grid - 1)) - 1.0).astype(np.float32)
+    colors = field.color(np.clip(vertices, -1.0, 1.0))
+    return Mesh(vertices, faces.astype(np.int32), np.clip(colors, 0.0, 1.0).astype(np.float32))
+
+
+def sample(distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool) -> tuple[np.ndarray, Sampling]:
+    """Signed distances [grid, grid, grid], and what was asked for them."""
+
+    def asked(indices: np.ndarray) -> np.ndarray:
+        return distance(grid_points(indices, grid)).astype(np.float32)
+
+    if exact:
+        indices = np.indices((grid, grid, grid), dtype=np.int32).reshape(3, -1).T
+        return asked(indices).reshape(grid, grid, grid), Sampling(grid, grid**3, 0.0)
+    values, known = sample_near_surface(asked, grid)
+    return values, Sampling(grid, int(np.count_nonzero(known)), certain_size(grid))
+
+
+def grid_points(indices: np.ndarray, grid: int) -> np.ndarray:
+    """Lattice indices [P, 3] to points [P, 3] in [-1, 1]³, bit for bit diffusers' `volume_query_points`."""
+    return indices.astype(np.float32) / np.float32(grid - 1) * np.float32(2.0) + np.float32(-1.0)
+
+
+def _box(positive: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box that holds all positive samples and, inside the lattice, one more on each side."""
+    sides = []
+    for axis in range(3):
+        along = np.flatnonzero(positive.any(axis=tuple({0, 1, 2} - {axis})))
+        sides.append(slice(max(along[0] - 1, 0), along[-1] + 2))
+    return tuple(sides)

@@ -1,0 +1,102 @@
+"""What all steps of one build share: the recipe, the target, the loaded model, and the cache that remembers steps."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from exporter.families.family import LoadedModel
+from exporter.families.registry import load_model
+from exporter.files.cache import Cache, Entry
+from exporter.files.transform import Transform
+from exporter.machine.meter import Progress, StepRecord, metered
+from exporter.recipe.recipe import Recipe
+from exporter.sampling.schedulers import schedule_of
+from exporter.sampling.table import CoefficientTable, probe
+from exporter.targets.target import Target
+from exporter.workshop.calibration import record as record_calibration
+from exporter.workshop.goldens import record as record_goldens
+
+OnAdvance = Callable[[int, int], None]
+
+
+@dataclass
+class Workshop:
+    """Runs the steps of one build, each measured, and none twice. `steps`: what was run so far, in order."""
+
+    recipe: Recipe
+    target: Target
+    model: LoadedModel
+    cache: Cache
+    progress: Progress
+    steps: list[StepRecord] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, recipe: Recipe, target: Target, cache: Cache, progress: Progress) -> Workshop:
+        """With the weights of the recipe's model loaded. Raises WeightsError."""
+        steps: list[StepRecord] = []
+        with metered("load weights", progress, steps):
+            model = load_model(recipe.model.family, recipe.model.weights)
+        return cls(recipe, target, model, cache, progress, steps)
+
+    @property
+    def model_inputs(self) -> dict[str, Any]:
+        """What every step depends on: the weights, and the family's own source, which may lie outside the exporter."""
+        source = Path(inspect.getfile(type(self.model)))
+        return {
+            "family": self.recipe.model.family,
+            "family_source": hashlib.sha256(source.read_bytes()).hexdigest(),
+            "weights": self.model.weights_digest,
+        }
+
+    def step(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], object]) -> Entry:
+        """The result of one step, made by `make(folder)` unless the cache has it."""
+        with metered(name, self.progress, self.steps) as record:
+            entry, record.cached = self.cache.get(name, {**self.model_inputs, **inputs}, make)
+        if not record.cached:
+            # Traced modules hang in cycles: the next step must not find the last one's weights in memory.
+            gc.collect()
+        return entry
+
+    def transform(self, transform: Transform, program: str, before: Entry | None) -> Entry:
+        """The result of one step in the making of a program."""
+        inputs = {**transform.inputs, "before": before.key if before else None}
+        folder = before.folder if before else None
+        return self.step(f"{transform.step} {program}", inputs, lambda out: transform.run(folder, out))
+
+    @cached_property
+    def table(self) -> CoefficientTable:
+        """The coefficient table of the recipe's scheduler on the model's own noise levels."""
+        settings = self.recipe.sampler
+        scheduler = schedule_of(settings, self.model.scheduler())
+        return probe(scheduler, settings.steps, settings.clamp)
+
+    def goldens(self) -> Entry:
+        """The recorded inputs and outputs that travel with the bundle."""
+        recipe = self.recipe
+        inputs = {
+            "sampler": recipe.sampler.model_dump(),
+            "render": recipe.render.model_dump(exclude={"size"}),
+            "goldens": recipe.goldens.model_dump(),
+        }
+        name = "record goldens"
+        return self.step(name, inputs, lambda folder: record_goldens(self.model, recipe, folder, self._advances(name)))
+
+    def calibration(self) -> Entry:
+        """The inputs that quantization takes its ranges from."""
+        recipe, settings = self.recipe, self.recipe.quantization.calibration
+        recorded = settings.model_dump(exclude={"observer", "grid", "percentile"})
+        inputs = {"sampler": recipe.sampler.model_dump(), "calibration": recorded}
+        name = "record calibration"
+        return self.step(
+            name, inputs, lambda folder: record_calibration(self.model, recipe, settings, folder, self._advances(name))
+        )
+
+    def _advances(self, name: str) -> OnAdvance:
+        return lambda done, total: self.progress.advanced(name, done, total)

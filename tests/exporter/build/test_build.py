@@ -1,0 +1,293 @@
+"""Whole builds of a random Shap-E of a few thousand parameters."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporter.build.build import build
+from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
+from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
+from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, require_whole
+from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST
+from exporter.recipe.recipe import Recipe
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.inputs.noise import noise
+from exporter.targets.target import load_target
+from exporter.workshop.measured import read_measured
+from exporter.workshop.parity import compare
+
+FP32 = {
+    "stage_snr_db": 90.0,
+    "trajectory_snr_db": 90.0,
+    "latents_relative_l2": 1e-4,
+    "mesh_iou": 0.999,
+    "chamfer": 1e-4,
+    "render_psnr_db": 50.0,
+}
+INT8 = FP32 | {"stage_snr_db": 5.0, "latents_relative_l2": 1.0}
+
+
+def in_int8(*patterns, precision="int8"):
+    """Rules for these layers, on a calibration of two prompts."""
+    rules = [{"layers": pattern, "precision": precision} for pattern in patterns]
+    return {"rules": rules, "calibration": {"prompts": ["a red mug", "a table"], "steps": 2}}
+
+
+def recipe_of(folder, *, quantization=None, int8=INT8, **sampler):
+    settings = {"scheduler": "heun", "steps": 4, "guidance_scale": 3.0} | sampler
+    tolerances = dict.fromkeys(PRECISIONS_LOWEST_FIRST, int8) | {"fp32": FP32, "fp16": INT8}
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "model": {"family": "shap-e", "weights": str(folder)},
+            "sampler": settings,
+            "mesh": {"grid": 16},
+            "render": {"size": 16, "coarse_samples": 8, "fine_samples": 12},
+            "quantization": quantization or {"rules": []},
+            "goldens": {"prompts": ["a red chair", "a table"], "seed": 3},
+            "validation": {"tolerances": tolerances},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_folder):
+    return recipe_of(tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def built(recipe, cache, tmp_path_factory):
+    return build(recipe, load_target("cpu"), tmp_path_factory.mktemp("built") / "tiny", cache=cache)
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_bundle_equals_the_reference(tiny, recipe, built):
+    bundle, reference = Bundle.open(built.out), tiny.reference(recipe.sampler, recipe.render)
+    prompts, unit = ["a blue mug", "a tall chair"], noise(5, (2, 64, 20))
+    embedding = reference.encode(prompts)
+    assert compare(embedding, bundle.encode(prompts)).snr_db > 90
+    latents = reference.sample(embedding, unit)
+    assert compare(latents, bundle.sample(embedding, unit)).relative_l2 < 1e-4
+    context, own = reference.project(latents), bundle.project(latents)
+    points = np.random.default_rng(0).uniform(-1, 1, (2, 50, 3)).astype(np.float32)
+    expected, found = reference.field(points, context), bundle.field(points, own)
+    assert all(compare(expected[name], found[name]).snr_db > 90 for name in expected)
+
+
+def test_every_output_of_every_program_is_held_to_its_golden(built):
+    held = {(p.stage, p.tensor) for p in built.parities}
+    assert held == {(name, o.name) for name, stage in built.manifest.stages.items() for o in stage.outputs}
+    assert all(p.passed and p.parity.snr_db > 90 for p in built.parities)
+    assert [p.golden for p in built.parities if p.tensor == "next_sample"][:2] == [
+        "denoiser_000.npz",
+        "denoiser_001.npz",
+    ]
+
+
+def test_times_and_memory_of_every_step_are_told(built):
+    names = [step.name for step in built.steps]
+    assert names[:3] == ["load weights", "record goldens", "trace text_encoder"]
+    assert {"trace denoiser", "compile field", "check renderer", "write bundle"} <= set(names)
+    assert all(step.seconds > 0 and step.peak_bytes > 1e7 for step in built.steps)
+
+
+def test_what_it_costs_and_how_exact_it_is_stands_in_the_bundle(built):
+    costs, checks = (read_measured(built.out, name) for name in (PERF, NUMERICS))
+    assert {PERF, NUMERICS} <= set(built.manifest.files)
+    assert costs["digest"] == checks["digest"] == built.digest and "missing" not in costs
+    assert costs["stages"]["denoiser"]["operators"]["MatMul"].keys() == {"fp32"}
+    [cost], [check] = costs["measured"], checks["measured"]
+    assert set(cost["stages"]) == set(check["stages"]) == set(built.manifest.stages)
+    assert cost["peak_bytes"] > 2**24 and "onnxruntime" in cost["where"]
+    assert all(stage["passed"] and stage["wanted_snr_db"] == 90.0 for stage in check["stages"].values())
+
+
+def test_built_again_it_has_the_same_digest_and_runs_no_step_twice(recipe, built, cache, tmp_path):
+    again = build(recipe, load_target("cpu"), tmp_path / "again", cache=cache)
+    assert again.digest == built.digest == bundle_digest(read_manifest(built.out))
+    # Times differ from run to run: they stand in perf.yaml, whose digest the manifest has.
+    first, second = (files(report.out) for report in (built, again))
+    assert {name for name in first if first[name] != second[name]} <= {PERF, "manifest.json"}
+    assert first.keys() == second.keys()
+    heavy = [step for step in again.steps if step.name.split()[0] in ("record", "trace", "compile")]
+    assert len(heavy) == 11 and all(step.cached for step in heavy)
+
+
+def test_a_bundle_is_no_part_of_the_cache(recipe, built, cache, tmp_path):
+    first = build(recipe, load_target("cpu"), tmp_path / "first", cache=cache)
+    program = first.out / "field" / "program.onnx"
+    program.write_bytes(b"damaged")
+    assert build(recipe, load_target("cpu"), tmp_path / "second", cache=cache).digest == built.digest
+
+
+def test_without_a_cache_it_has_the_same_digest(recipe, built, tmp_path):
+    with Cache.none(tmp_path) as empty:
+        assert build(recipe, load_target("cpu"), tmp_path / "fresh", cache=empty).digest == built.digest
+
+
+class KilledAfter(Silent):
+    """Kills its own process at the end of the nth step of a build."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def finished(self, record):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_killed_at_any_moment_the_former_bundle_is_usable(recipe, cache, tmp_path):
+    out = tmp_path / "tiny"
+    former = build(recipe, load_target("cpu"), out, cache=cache)
+    for steps in range(1, len(former.steps) + 2):
+        child = os.fork()
+        if child == 0:
+            build(recipe, load_target("cpu"), out, cache=cache, progress=KilledAfter(steps))
+            os._exit(0)
+        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert killed == (steps <= len(former.steps))
+        assert bundle_digest(require_whole(out)) == former.digest
+    build(recipe, load_target("cpu"), out, cache=cache)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_the_bundle_makes_a_mesh_without_torch(built):
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from exporter.runtime.bundle import Bundle\n"
+        f"bundle = Bundle.open({str(built.out)!r})\n"
+        "bundle.generate('a red chair', seed=0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3], timeout=120)
+
+
+def test_a_program_that_misses_its_golden_leaves_the_former_bundle(tiny_folder, recipe, cache, tmp_path):
+    out = tmp_path / "tiny"
+    former = build(recipe, load_target("cpu"), out, cache=cache)
+    strict = recipe_of(tiny_folder, quantization=in_int8("projector/*"), int8=FP32)
+    with pytest.raises(
+        ValidationFailed, match=r"stage 'projector' \(int8\) misses its golden projector_000.npz: output"
+    ):
+        build(strict, load_target("cpu"), out, cache=cache)
+    assert bundle_digest(require_whole(out)) == former.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, cache, tmp_path, monkeypatch):
+    out = tmp_path / "tiny"
+    former = build(recipe, load_target("cpu"), out, cache=cache)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("exporter.build.assemble.shutil.copyfile", full)
+    with pytest.raises(EnvironmentProblem, match=r"the disk is full .*cache prune"):
+        build(recipe, load_target("cpu"), out, cache=cache)
+    assert bundle_digest(require_whole(out)) == former.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("unroll", ["loop", "full"])
+def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
+    recipe = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*", "denoiser/*", "projector/*"), unroll=unroll)
+    report = build(recipe, load_target("cpu"), tmp_path / "int8", cache=cache)
+    stages = report.manifest.stages
+    assert {name: stage.precision for name, stage in stages.items()} == {
+        "text_encoder": "int8", "sampler": "int8", "projector": "int8", "field": "fp32", "renderer": "fp32"
+    }  # fmt: skip
+    assert stages["projector"].size < 0.45 * built.manifest.stages["projector"].size
+    bundle = Bundle.open(report.out)
+    assert bundle.sample(bundle.encode(["a table"]), noise(0, (1, 64, 20))).shape == (1, 64, 20)
+    goldens = [step for step in report.steps if step.name == "record goldens"]
+    assert not goldens[0].cached or unroll == "full"
+
+
+def test_the_manifest_tells_the_precision_of_every_quantized_layer(tiny_folder, built, cache, tmp_path):
+    quantization = in_int8("denoiser/*.attn1.*", precision="int8_dynamic")
+    stages = build(recipe_of(tiny_folder, quantization=quantization), load_target("cpu"), tmp_path / "x", cache=cache)
+    layers = stages.manifest.stages["denoiser"].layers
+    assert set(layers.values()) == {"int8_dynamic"}
+    assert "denoiser/prior.transformer_blocks.0.attn1.to_q" in layers and len(layers) == 8
+    assert stages.manifest.stages["text_encoder"] == built.manifest.stages["text_encoder"]
+
+
+def test_a_target_in_half_precision_halves_the_networks(tiny_folder, built, cache, tmp_path):
+    half = load_target("cpu").model_copy(update={"rendering": "fp16", "opset": 20})
+    report = build(recipe_of(tiny_folder), half, tmp_path / "half", cache=cache, need_gain=False)
+    stages = report.manifest.stages
+    assert {stage.precision for stage in stages.values()} == {"fp16"}
+    assert stages["denoiser"].size < 0.7 * built.manifest.stages["denoiser"].size
+    worst = min(p.parity.snr_db for p in report.parities if p.precision == "fp16")
+    assert 40 < worst < 90
+    quantized = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*.mlp.*"))
+    with pytest.raises(ValidationFailed, match="leaves 4 of 4 quantized products in floating point"):
+        build(quantized, half, tmp_path / "half", cache=cache)
+
+
+@pytest.mark.parametrize("target", ["arm64", "cpu-avx2", "web"])
+def test_targets_on_onnxruntime_share_their_programs(recipe, built, cache, tmp_path, target):
+    report = build(recipe, load_target(target), tmp_path / target, cache=cache)
+    programs = {stage.program for stage in built.manifest.stages.values()}
+    if target == "web":  # its runtime is given the standard's attention
+        programs.remove("denoiser/program.onnx")
+    assert {name: report.manifest.files[name] for name in programs} == {
+        name: built.manifest.files[name] for name in programs
+    }
+    beside = {name.split("/")[0] for name in set(report.manifest.files) - set(built.manifest.files)}
+    assert beside == ({"client"} if target == "web" else set())
+    assert report.manifest.target == load_target(target).model_dump(mode="json")
+    mesh = Bundle.open(report.out).generate("a red chair")
+    np.testing.assert_allclose(mesh.vertices, Bundle.open(built.out).generate("a red chair").vertices, atol=1e-4)
+
+
+class Heard(Silent):
+    """Keeps the names of the steps that begin."""
+
+    def __init__(self):
+        self.steps = []
+
+    def started(self, step):
+        self.steps.append(step)
+
+
+def test_a_rule_that_matches_no_layer_is_refused_before_anything_is_made(tiny_folder, cache, tmp_path):
+    recipe, heard = recipe_of(tiny_folder, quantization=in_int8("denoiser/*.attn1.to_w")), Heard()
+    with pytest.raises(RecipeError, match=r"attn1.to_w.*matches no layer; the nearest of \d+: denoiser/.*attn1\.to_"):
+        build(recipe, load_target("cpu"), tmp_path / "x", cache=cache, progress=heard)
+    assert heard.steps == ["load weights"] and list(tmp_path.iterdir()) == []
+
+
+def test_a_rule_that_matches_no_table_is_refused_when_all_is_traced(tiny_folder, cache, tmp_path):
+    rule = {"layers": "denoiser/prior.positions", "operator": "table", "precision": "fp16"}
+    with pytest.raises(RecipeError, match=r"positions.*matches no layer; the nearest of 1: denoiser/.*:constant"):
+        build(recipe_of(tiny_folder, quantization={"rules": [rule]}), load_target("cpu"), tmp_path / "x", cache=cache)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_planned_target_and_a_missing_precision_are_refused(tiny_folder, recipe, tmp_path):
+    planned = load_target("cpu").model_copy(update={"status": "planned"})
+    with pytest.raises(RecipeError, match="planned"):
+        build(recipe, planned, tmp_path / "x")
+    only_fp32 = load_target("cpu").model_copy(update={"precisions": ["fp32"]})
+    with pytest.raises(RecipeError, match="int8, which target 'cpu' lacks"):
+        build(recipe_of(tiny_folder, quantization=in_int8("denoiser/*")), only_fp32, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import ShapEPipeline
+from diffusers.pipelines.shap_e.camera import create_pan_cameras
+
+from exporter.errors import HubUnreachable, RecipeError, WeightsError
+from exporter.families.registry import load_model
+from exporter.families.shap_e.model import ShapE
+from exporter.workshop.parity import compare
+from tests.exporter.tiny import RENDER, sampler
+
+PROMPTS = ["a red chair", "a tall blue mug", "a table"]
+
+
+@pytest.fixture(scope="module")
+def reference(tiny):
+    return tiny.reference(sampler(), RENDER)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_folder):
+    return ShapEPipeline(
+        **{
+            "prior": (model := load_model("shap-e", str(tiny_folder))).prior(),
+            "text_encoder": model.text_encoder(),
+            "tokenizer": model._tokenizer(),
+            "scheduler": model.scheduler(),
+            "shap_e_renderer": model.renderer(),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def latents():
+    return np.tanh(np.random.default_rng(1).standard_normal((2, 64, 20))).astype(np.float32)
+
+
+def run(stage, *arrays):
+    with torch.inference_mode():
+        out = stage.module(*(torch.from_numpy(a) for a in arrays))
+    outputs = out if isinstance(out, tuple) else (out,)
+    return {spec.name: tensor.numpy() for spec, tensor in zip(stage.outputs, outputs, strict=True)}
+
+
+def test_text_encoder_equals_the_pipeline(tiny, reference, pipeline):
+    ids = reference.token_ids(PROMPTS)
+    embedding = run(tiny.stages(RENDER)["text_encoder"](), ids.numpy())["embedding"]
+    with torch.no_grad():
+        expected = pipeline._encode_prompt(PROMPTS, "cpu", 1, False).numpy()
+    assert compare(expected, embedding).relative_l2 < 1e-6
+    assert np.array_equal(expected, reference.encode(PROMPTS))
+
+
+def test_denoiser_equals_the_prior(tiny, reference):
+    rng = np.random.default_rng(0)
+    sample = torch.from_numpy(rng.standard_normal((3, 64, 20)).astype(np.float32))
+    embedding = torch.from_numpy(rng.standard_normal((3, 24)).astype(np.float32))
+    denoiser = tiny.denoiser()
+    timestep = torch.tensor(417.25)
+    time = denoiser.time_table(timestep[None]).expand(3, -1)
+    with torch.inference_mode():
+        expected = reference.predict(sample, timestep, embedding)
+        actual = denoiser.head(denoiser(sample, time, embedding))
+    assert compare(expected.numpy(), actual.numpy()).relative_l2 < 1e-6
+
+
+def test_projector_equals_the_einsum(tiny, reference, latents):
+    actual = run(tiny.stages(RENDER)["projector"](), latents)
+    expected = reference.project(latents)
+    assert actual.keys() == expected.keys()
+    assert all(compare(expected[name], actual[name]).relative_l2 < 1e-6 for name in expected)
+
+
+def test_field_equals_the_network(tiny, reference, latents):
+    context = reference.project(latents)
+    points = np.random.default_rng(2).uniform(-1, 1, (2, 300, 3)).astype(np.float32)
+    stage = tiny.stages(RENDER)["field"]()
+    actual = run(stage, points, *(context[spec.name] for spec in stage.inputs[1:]))
+    expected = reference.field(points, context)
+    assert all(compare(expected[name], actual[name]).relative_l2 < 1e-5 for name in expected)
+
+
+def test_renderer_equals_render_rays(tiny, reference, latents):
+    context = reference.project(latents)
+    rays = create_pan_cameras(8).camera_rays[0, 64:192].numpy().reshape(2, 64, 2, 3)
+    stage = tiny.stages(RENDER)["renderer"]()
+    actual = run(stage, rays, *(context[spec.name] for spec in stage.inputs[1:]))["color"]
+    expected = reference.render(rays, context)
+    assert expected.std() > 0.01
+    assert compare(expected, actual).relative_l2 < 1e-5
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
+def test_reference_samples_as_the_pipeline_does(tiny, pipeline, guidance_scale):
+    noise = np.random.default_rng(3).standard_normal((2, 64, 20)).astype(np.float32)
+    reference = tiny.reference(sampler(steps=8, guidance_scale=guidance_scale), RENDER)
+    actual = reference.sample(reference.encode(PROMPTS[:2]), noise)
+    expected = pipeline(
+        PROMPTS[:2],
+        num_inference_steps=8,
+        guidance_scale=guidance_scale,
+        latents=torch.from_numpy(noise).reshape(2, -1),
+        output_type="latent",
+    ).images.numpy()
+    assert compare(expected, actual).relative_l2 < 1e-5
+
+
+def test_tokens_of_a_long_prompt_are_cut_with_their_end(reference):
+    ids = reference.token_ids(["a red chair " * 30])
+    assert ids.shape == (1, 12)
+    assert ids[0, -1] == reference.parts.tokenizer().eos_token_id
+
+
+def test_truncated_weights_are_named(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "cut")
+    file = folder / "prior" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(WeightsError, match=r"prior.*truncated"):
+        load_model("shap-e", str(folder)).prior()
+
+
+def test_weights_of_another_architecture_name_the_first_tensors(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "other")
+    config = json.loads((folder / "prior" / "config.json").read_text())
+    (folder / "prior" / "config.json").write_text(json.dumps(config | {"num_layers": 3, "time_embed_dim": 64}))
+    with pytest.raises(WeightsError, match=r"time_embedding.linear_1.bias is \[48\], the configuration wants \[64\]"):
+        load_model("shap-e", str(folder)).prior()
+
+
+def test_missing_weights_say_the_ways_on(tmp_path):
+    with pytest.raises(WeightsError, match=r"no such folder.*shap-e-mini"):
+        load_model("shap-e", str(tmp_path / "nothing"))
+
+
+def test_an_unreachable_hub_says_the_ways_on(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubUnreachable, match=r"cannot be reached.*local folder.*shap-e-mini.*random"):
+        load_model("shap-e", "openai/shap-e-not-cached")
+
+
+@pytest.mark.parametrize("weights", ["random:shap-e-3m", "random:shap-e-300m:x", "random:shap-e-300m:1:2"])
+def test_wrong_random_weights_are_refused(weights):
+    with pytest.raises(WeightsError, match=r"shap-e"):
+        load_model("shap-e", weights)
+
+
+def test_an_unknown_family_names_the_nearest():
+    with pytest.raises(RecipeError, match=r"did you mean 'shap-e'"):
+        load_model("shape", "x")
+
+
+def test_random_weights_are_reproducible(tiny):
+    from exporter.families.weights import fill_random
+
+    first, second = tiny.prior(), tiny.prior()
+    fill_random(first, 5)
+    fill_random(second, 5)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert isinstance(tiny, ShapE)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from exporter.files.cache import Cache, step_key
+
+
+def write(text):
+    return lambda folder: (folder / "file.txt").write_text(text)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+def test_a_step_is_made_once_for_the_same_inputs(cache):
+    first, hit = cache.get("trace", {"opset": 23}, write("one"))
+    again, hit_again = cache.get("trace", {"opset": 23}, write("two"))
+    other, hit_other = cache.get("trace", {"opset": 20}, write("three"))
+    assert (hit, hit_again, hit_other) == (False, True, False)
+    assert first.folder == again.folder and (again.folder / "file.txt").read_text() == "one"
+    assert (other.folder / "file.txt").read_text() == "three"
+
+
+def test_a_damaged_entry_is_made_again(cache):
+    entry, _ = cache.get("trace", {}, write("one"))
+    (entry.folder / "file.txt").write_text("0ne")
+    again, hit = cache.get("trace", {}, write("one"))
+    assert not hit and (again.folder / "file.txt").read_text() == "one"
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"files": {}}', "\x00"])
+def test_an_entry_whose_description_is_damaged_is_left_out_made_again_and_pruned(cache, text):
+    whole, _ = cache.get("whole", {}, write("one"))
+    damaged, _ = cache.get("damaged", {}, write("two"))
+    (damaged.folder / "entry.json").write_text(text)
+    assert [entry.step for entry in cache.entries()] == ["whole"]
+    again, hit = cache.get("damaged", {}, write("two"))
+    assert not hit and {entry.step for entry in cache.entries()} == {"whole", "damaged"}
+    (again.folder / "entry.json").write_text(text)
+    assert cache.prune(keep_bytes=whole.size) == []
+    assert not again.folder.exists() and whole.folder.exists()
+
+
+def test_prune_deletes_nothing_that_is_no_entry(cache):
+    other = cache.folder / "go" / "src"
+    other.mkdir(parents=True)
+    (other / "entry.json").write_text("{}")
+    cache.prune()
+    assert (other / "entry.json").exists()
+
+
+def test_what_another_process_made_meanwhile_stays(cache):
+    first = []
+
+    def make(folder):
+        first.append(cache.get("trace", {}, write("one"))[0])
+        write("one")(folder)
+
+    entry, hit = cache.get("trace", {}, make)
+    # `used` is the time of its file: it is the first one's.
+    assert not hit and entry == first[0]
+    assert not list(cache.folder.glob(".making-*"))
+
+
+def test_a_failed_step_leaves_nothing(cache):
+    def fail(folder):
+        (folder / "half").write_text("x")
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError):
+        cache.get("trace", {}, fail)
+    assert not list(cache.folder.rglob("half")) and cache.entries() == []
+
+
+def test_the_toolchain_and_the_source_are_part_of_the_key(monkeypatch):
+    before = step_key("trace", {})
+    monkeypatch.setattr("exporter.files.cache.versions", lambda: {"torch": "0"})
+    changed = step_key("trace", {})
+    monkeypatch.setattr("exporter.files.cache.source_digest", lambda: "other")
+    assert len({before, changed, step_key("trace", {})}) == 3
+
+
+def test_prune_keeps_the_latest_used(cache):
+    old, _ = cache.get("old", {}, write("a" * 100))
+    new, _ = cache.get("new", {}, write("b" * 100))
+    os.utime(old.folder / "entry.json", (time.time() - 1e6,) * 2)
+    assert [entry.step for entry in cache.entries()] == ["new", "old"]
+    assert cache.prune(older_than_days=30) == []
+    assert [entry.step for entry in cache.prune(keep_bytes=new.size)] == ["old"]
+    assert [entry.step for entry in cache.entries()] == ["new"]
+    cache.prune()
+    assert cache.entries() == []
+
+
+def test_no_cache_is_deleted_at_the_end(tmp_path):
+    with Cache.none(tmp_path) as cache:
+        entry, _ = cache.get("trace", {}, write("one"))
+        assert entry.folder.is_relative_to(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_says_where_it_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("T3EXPORT_CACHE", str(tmp_path / "here"))
+    assert Cache().folder == tmp_path / "here"

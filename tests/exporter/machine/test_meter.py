@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from exporter.machine.meter import Silent, metered
+
+
+class Seen(Silent):
+    def __init__(self):
+        self.events = []
+
+    def started(self, step):
+        self.events.append(f"started {step}")
+
+    def finished(self, record):
+        self.events.append(f"finished {record.name}")
+
+
+def test_time_is_measured_and_told():
+    seen, records = Seen(), []
+    with metered("sleep", seen, records):
+        time.sleep(0.05)
+    assert seen.events == ["started sleep", "finished sleep"]
+    assert 0.05 <= records[0].seconds < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a former peak")
+def test_the_peak_is_that_of_the_step():
+    records = []
+    with metered("large", Silent(), records):
+        np.ones(50_000_000).sum()
+    with metered("small", Silent(), records):
+        pass
+    assert records[0].peak_bytes - records[1].peak_bytes > 300e6
+
+
+def test_a_failed_step_is_not_recorded():
+    records = []
+    with pytest.raises(RuntimeError), metered("broken", Silent(), records):
+        raise RuntimeError
+    assert records == []

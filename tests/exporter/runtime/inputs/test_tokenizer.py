@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from transformers import CLIPTokenizer
+
+from exporter.errors import BundleError
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
+
+FOLDER = Path(__file__).parents[3] / "exporter/zoo/shap_e_mini/tokenizer"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    tokenizer = CLIPTokenizer.from_pretrained(str(FOLDER))
+    tokenizer.pad_token_id = 0
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def ours(reference):
+    return PromptTokenizer(reference.backend_tokenizer.to_str().encode(), reference.model_max_length, 0)
+
+
+unicode_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+WORDS = ["a", "red", "chair", "Table!!", "mug's", "über", "椅子", "🪑", "1234", "<|endoftext|>", "!", "é", "e\u0301"]
+words = st.lists(st.sampled_from(WORDS), max_size=30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(prompt=unicode_text | words.map(" ".join))
+@example("")
+@example("!")
+@example("a red chair")
+@example("a\tred\nchair  ")
+@example("İstanbul ﬁne ½")
+def test_ids_are_those_of_transformers(reference, ours, prompt):
+    expected = reference(prompt, padding="max_length", max_length=reference.model_max_length, truncation=True).input_ids
+    assert ours.encode([prompt])[0].tolist() == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(prompt=unicode_text | words.map(" ".join))
+def test_what_is_cut_off_is_the_end_of_the_prompt(reference, ours, prompt):
+    cut_off = ours.cut_off(prompt)
+    too_long = len(reference(prompt).input_ids) > reference.model_max_length
+    assert prompt.rstrip().endswith(cut_off)
+    assert bool(cut_off) <= too_long
+    if cut_off:
+        kept = prompt[: len(prompt.rstrip()) - len(cut_off)]
+        assert not ours.cut_off(kept)
+
+
+def test_a_batch_is_its_prompts(ours):
+    prompts = ["a red chair", "", "ein grüner Tisch"]
+    batch = ours.encode(prompts)
+    assert batch.dtype == "int64" and batch.shape == (3, ours.context_length)
+    assert all((batch[index] == ours.encode([prompt])[0]).all() for index, prompt in enumerate(prompts))
+    assert ours.encode([]).shape == (0, ours.context_length)
+
+
+def test_the_padding_is_id_zero(ours):
+    assert ours.encode(["a"])[0, -1] == 0
+
+
+def test_a_damaged_tokenizer_says_so():
+    with pytest.raises(BundleError, match="tokenizer file cannot be read"):
+        PromptTokenizer(b"{}", 16, 0)

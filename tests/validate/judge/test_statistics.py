@@ -1,0 +1,71 @@
+"""Intervals and paired tests against published or closed-form values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from validate.judge.statistics import mcnemar_exact, paired_bootstrap, permutation_test, wilson_interval
+
+
+def test_wilson_matches_the_published_example() -> None:
+    interval = wilson_interval(81, 263)  # Newcombe 1998, table I: 0.2553 to 0.3662
+    assert (round(interval.low, 4), round(interval.high, 4)) == (0.2553, 0.3662)
+
+
+@given(st.integers(0, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
+def test_wilson_holds_the_rate_within_unit_bounds(counts: tuple[int, int]) -> None:
+    hits, total = counts
+    interval = wilson_interval(hits, total)
+    assert 0 <= interval.low <= (hits / total if total else 0.5) + 1e-12
+    assert (hits / total if total else 0.5) - 1e-12 <= interval.high <= 1
+
+
+def test_wilson_refuses_more_hits_than_trials() -> None:
+    with pytest.raises(ValueError, match="6 of 5"):
+        wilson_interval(6, 5)
+
+
+def test_mcnemar_is_the_exact_binomial() -> None:
+    assert mcnemar_exact(0, 0) == 1.0
+    assert mcnemar_exact(3, 3) == 1.0
+    assert mcnemar_exact(0, 8) == pytest.approx(2 / 2**8)
+    assert mcnemar_exact(1, 9) == mcnemar_exact(9, 1) == pytest.approx(2 * 11 / 2**10)
+
+
+def test_bootstrap_is_seeded_and_holds_the_mean() -> None:
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=200)
+    b = a + 0.3 + rng.normal(scale=0.1, size=200)
+    first, again, other = (paired_bootstrap(a, b, seed=seed) for seed in (0, 0, 1))
+    assert first == again != other
+    assert first.low < first.mean < first.high
+    assert first.mean == pytest.approx(0.3, abs=0.05)
+    assert first.high - first.low == pytest.approx(2 * 1.96 * np.std(b - a) / np.sqrt(200), rel=0.1)
+
+
+def test_bootstrap_of_copied_pairs_is_as_wide_as_of_the_originals() -> None:
+    """Seeds that repeat each other carry no information beyond the prompt."""
+    rng = np.random.default_rng(2)
+    a, b = rng.integers(0, 2, 60), rng.integers(0, 2, 60)
+    plain = paired_bootstrap(a, b)
+    grouped = paired_bootstrap(np.repeat(a, 4), np.repeat(b, 4), groups=list(np.repeat(np.arange(60), 4)))
+    assert grouped.high - grouped.low == pytest.approx(plain.high - plain.low, rel=0.02)
+
+
+def test_a_permutation_test_sees_a_shift_and_only_a_shift() -> None:
+    rng = np.random.default_rng(3)
+    noise, again = rng.normal(size=100), rng.normal(size=100)
+    assert permutation_test(noise, noise + 0.01) < 1e-3
+    assert permutation_test(noise, noise) == 1.0
+    assert permutation_test(noise, again) > 0.01
+    assert permutation_test(noise, noise + 0.01) == permutation_test(noise + 0.01, noise)
+
+
+def test_unequal_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        paired_bootstrap([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="1 group names for 2"):
+        paired_bootstrap([1, 2], [1, 2], groups=["x"])

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.families.registry import load_model
+from exporter.machine.meter import Silent
+from exporter.recipe.recipe import SamplerSection
+from tests.exporter.quantize.bench import tiny_recipe
+from tests.exporter.tiny import write_tiny_shap_e
+from validate.tune import samplers
+from validate.tune.samplers import Candidate, bisect, count_rows, front_of, search_samplers
+from validate.tune.trial import TrialVerdict
+
+CANDIDATES = st.lists(
+    st.tuples(st.integers(1, 30), st.floats(0, 1)).map(lambda p: Candidate(SimpleNamespace(rows=p[0]), *p)), max_size=20
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = write_tiny_shap_e(tmp_path_factory.mktemp("tiny"))
+    return SimpleNamespace(model=load_model("shap-e", str(folder)), recipe=tiny_recipe(folder))
+
+
+@given(CANDIDATES)
+def test_nothing_is_both_as_fast_as_one_on_the_front_and_nearer(candidates):
+    front = front_of(candidates)
+    assert bool(front) == bool(candidates)
+    for one in front:
+        assert not any(other.rows <= one.rows and other.error < one.error for other in candidates)
+    assert [one.rows for one in front] == sorted({one.rows for one in front})
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_the_fastest_that_is_good_enough_is_found_in_few_trials(count, needed):
+    front = [Candidate(SimpleNamespace(rows=rows), rows, 1 / (rows + 1)) for rows in range(count)]
+    attempts = bisect(front, lambda sampler: TrialVerdict(sampler.rows >= needed, ""), lambda attempt: None)
+    passed = [attempt.candidate.rows for attempt in attempts if attempt.verdict.passed]
+    assert min(passed, default=None) == (needed if needed < count else None)
+    assert len(attempts) <= count.bit_length()
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ({"scheduler": "heun", "steps": 64}, 254),
+        ({"scheduler": "dpmpp_2m", "steps": 8}, 16),
+        ({"scheduler": "dpmpp_2m", "steps": 8, "guidance_scale": 1.0}, 8),
+        ({"scheduler": "euler", "steps": 4, "guidance_interval": [100.0, 500.0]}, 5),
+    ],
+)
+def test_rows_are_those_of_both_branches(tiny, changes, rows):
+    assert count_rows(tiny.model, SamplerSection(**{"guidance_scale": 3.0} | changes)) == rows
+
+
+def test_samplers_are_screened_and_the_fastest_good_one_is_chosen(tiny, monkeypatch):
+    monkeypatch.setattr(samplers, "SOLVERS", ("dpmpp_2m", "euler"))
+    monkeypatch.setattr(samplers, "STEPS", (2, 4, 40))
+    monkeypatch.setattr(samplers, "TYPICAL", 5)
+    monkeypatch.setattr(samplers, "SCHEDULES", (("karras", None), ("exponential", 40.0), ("karras", 1e6)))
+    monkeypatch.setattr(samplers, "INTERVALS", ((0.0, 20.0),))
+    judged, told = [], []
+
+    def judge(sampler):
+        judged.append(sampler)
+        rows = count_rows(tiny.model, sampler)
+        return TrialVerdict(rows >= 6, f"{rows} rows", {"drop_points": 6.0 - rows})
+
+    found = search_samplers(tiny.model, tiny.recipe, judge, Silent(), told.append)
+    assert found.rows == 14 and found.attempts == told and [a.candidate.sampler for a in told] == judged
+    # Forty steps cost more than the recipe's own seven evaluations; an interval is tried of what is on the front.
+    assert all(candidate.rows < 14 for candidate in found.front) and 2 + 8 < found.screened <= 2 + 8 + 10
+    assert any(candidate.sampler.guidance_interval for candidate in found.front)
+    assert found.chosen is not None and found.chosen.rows == min(c.rows for c in found.front if c.rows >= 6)
+    told_json = json.loads(json.dumps(found.to_dict()))
+    assert told_json["chosen"]["rows"] == found.chosen.rows and told_json["attempts"][0]["drop_points"] <= 4.0
+
+
+def test_without_guidance_there_is_no_interval_of_it(tiny, monkeypatch):
+    monkeypatch.setattr(samplers, "SOLVERS", ("euler",))
+    monkeypatch.setattr(samplers, "STEPS", (2, 3))
+    monkeypatch.setattr(samplers, "SCHEDULES", (("karras", None),))
+    monkeypatch.setattr(samplers, "TYPICAL", 4)
+    unguided = tiny.recipe.sampler.model_copy(update={"guidance_scale": 1.0})
+    recipe = tiny.recipe.model_copy(update={"sampler": unguided})
+    found = search_samplers(
+        tiny.model, recipe, lambda sampler: TrialVerdict(False, "no"), Silent(), lambda attempt: None
+    )
+    assert found.screened == 3 and found.chosen is None

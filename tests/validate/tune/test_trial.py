@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ValidationFailed
+from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
+from exporter.recipe.policy import Policy, Rule
+from exporter.targets.target import load_target
+from tests.exporter.quantize.bench import tiny_recipe
+from validate.judge.judge_errors import PromptsError
+from validate.prove import Options
+from validate.tune import trial
+from validate.tune.trial import PairedTest, at_least
+from validate.tune.tune import with_sampler
+
+
+@pytest.fixture
+def paired(tmp_path: Path, clip_folder: Path) -> PairedTest:
+    captions = tmp_path / "captions.txt"
+    captions.write_text("a red ball\na blue ball\n")
+    options = Options(prompts=captions, evaluator=clip_folder)
+    return PairedTest(tiny_recipe(tmp_path), load_target("cpu"), 0.5, options, Cache(tmp_path / "cache"), Silent())
+
+
+def test_the_snr_of_the_worst_currency_counts() -> None:
+    enough = at_least(20.0)
+    assert enough(Policy(), {"guided": 25.0, "projector": 20.0}).passed
+    assert enough(Policy(), {}).passed
+    verdict = enough(Policy(), {"guided": 25.0, "projector": 19.9})
+    assert not verdict.passed and verdict.summary == "19.9 dB measured, at least 20.0 dB wanted"
+
+
+def test_a_bundle_that_misses_its_goldens_is_not_good_enough(
+    paired: PairedTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(recipe, target, out, **settings):
+        asked.append((recipe.quantization.rules, target.name))
+        raise ValidationFailed("stage 'denoiser' misses its golden")
+
+    monkeypatch.setattr(trial, "build", refuse)
+    rules = [Rule(layers="denoiser/*", precision="int8")]
+    verdict = paired(Policy(rules=rules), {"guided": 30.0})
+    assert not verdict.passed and verdict.summary == "it cannot be built: stage 'denoiser' misses its golden"
+    assert asked == [(rules, "cpu")]
+
+
+def test_the_drop_that_is_allowed_is_that_of_the_goal(paired: PairedTest) -> None:
+    assert paired.plan.max_drop_points == 0.5 and len(paired.plan.prompts) == 2 and not paired.plan.under_specified
+
+
+def test_wrong_prompts_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(PromptsError, match=r"absent\.txt"):
+        PairedTest(
+            tiny_recipe(tmp_path),
+            load_target("cpu"),
+            0.5,
+            Options(prompts=tmp_path / "absent.txt"),
+            Cache(tmp_path),
+            Silent(),
+        )
+
+
+def test_a_recipe_with_another_sampler_is_compared_with_what_its_own_makes(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    fewer = recipe.sampler.model_copy(update={"scheduler": "euler", "steps": 2})
+    tuned = with_sampler(recipe, fewer)
+    assert tuned.sampler == fewer and tuned.validation.sampler == recipe.sampler
+    assert with_sampler(tuned, recipe.sampler).validation.sampler == recipe.sampler

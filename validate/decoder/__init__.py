@@ -1,1 +1,0 @@
-"""Making a mesh of a field: what it costs beside diffusers' `decode_to_mesh`, and whether anything is missed."""

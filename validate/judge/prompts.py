@@ -1,0 +1,124 @@
+"""Prompt sets: the shipped one with attributes, or a person's own file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from validate.judge.judge_errors import PromptsError
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A caption and what it states about the object; an under-specified caption leaves attributes out."""
+
+    text: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def satisfied_by(self, other: Prompt) -> bool:
+        """Whether `other` states everything this prompt states."""
+        return all(other.attributes.get(key) == value for key, value in self.attributes.items())
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Fully specified, under-specified and held-out captions; a plain list of captions is all `full`."""
+
+    full: tuple[Prompt, ...]
+    under_specified: tuple[Prompt, ...] = ()
+    held_out: tuple[Prompt, ...] = ()
+
+    @property
+    def captions(self) -> tuple[Prompt, ...]:
+        """The large caption set retrieval chooses from: full and held-out captions, without repeats."""
+        return tuple({prompt.text: prompt for prompt in (*self.full, *self.held_out)}.values())
+
+    def first(self, count: int) -> tuple[Prompt, ...]:
+        """The first `count` fully specified captions. Raises PromptsError where there are fewer."""
+        if count > len(self.full):
+            raise PromptsError(f"--prompts {count}: the shipped set has {len(self.full)} fully specified captions")
+        return self.full[:count]
+
+
+SECTIONS = ("full", "under_specified", "held_out")
+
+
+def shipped_prompts() -> PromptSet:
+    """The prompt set of the shipped small model."""
+    import exporter
+
+    return load_prompts(Path(exporter.__path__[0]) / "zoo" / "prompts.json")
+
+
+def load_prompts(path: Path | str, *, clean: bool = False) -> PromptSet:
+    """Read a `.json` prompt set or a text file of one caption a line (blank lines and `#` comments are skipped).
+
+    JSON is either a list of captions or an object with `full`, `under_specified` and `held_out`; an entry is a
+    caption or `{"text": …, "attributes": {…}}`. `clean` applies `clean_caption` to every caption.
+    Raises PromptsError naming the file and the entry.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PromptsError(f"prompts {path}: cannot be read as UTF-8 text: {error}") from error
+    sections = _json_sections(path, text) if path.suffix.lower() == ".json" else {"full": _lines(text)}
+    parsed = {name: _entries(path, name, entries, clean) for name, entries in sections.items()}
+    if not any(parsed.values()):
+        raise PromptsError(f"prompts {path}: no caption found; write one caption a line, or a JSON list")
+    return PromptSet(**parsed)
+
+
+def clean_caption(caption: str) -> str:
+    """Dream Fields' clean-up of COCO captions: lower case, no ` .` nor `,`, one full stop at the end."""
+    return caption.lower().replace(" .", "").replace(",", "").strip().rstrip(".") + "."
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _json_sections(path: Path, text: str) -> dict[str, Sequence[Any]]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise PromptsError(f"prompts {path}: not JSON: {error}") from error
+    if isinstance(data, list):
+        return {"full": data}
+    if not isinstance(data, dict) or not set(data) <= set(SECTIONS) or not all(map(_is_list, data.values())):
+        raise PromptsError(f"prompts {path}: expected a list of captions, or an object of lists named {list(SECTIONS)}")
+    return {"full": [], **data}
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _entries(path: Path, section: str, entries: Sequence[Any], clean: bool) -> tuple[Prompt, ...]:
+    prompts: dict[str, Prompt] = {}
+    for index, entry in enumerate(entries):
+        prompt = _entry(entry)
+        if prompt is None:
+            raise PromptsError(
+                f"prompts {path}: {section}[{index}] is {entry!r}; an entry is a non-empty caption or "
+                '{"text": "…", "attributes": {"name": "value"}}'
+            )
+        prompt = Prompt(clean_caption(prompt.text), prompt.attributes) if clean else prompt
+        prompts.setdefault(prompt.text, prompt)
+    return tuple(prompts.values())
+
+
+def _entry(entry: Any) -> Prompt | None:
+    if isinstance(entry, str):
+        return Prompt(entry.strip()) if entry.strip() else None
+    if not isinstance(entry, dict) or not set(entry) <= {"text", "attributes"}:
+        return None
+    text, attributes = entry.get("text"), entry.get("attributes", {})
+    if not isinstance(text, str) or not text.strip() or not isinstance(attributes, dict):
+        return None
+    if not all(isinstance(value, str) for value in attributes.values()):
+        return None
+    return Prompt(text.strip(), attributes)

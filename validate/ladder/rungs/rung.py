@@ -1,0 +1,29 @@
+"""What a rung is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from validate.ladder.context import Context
+from validate.ladder.result import Figure
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Figures of a rung, or why it was not climbed (`skipped`: not observable here; `refused`: not honest here)."""
+
+    figures: list[Figure] = field(default_factory=list)
+    skipped: str = ""
+    refused: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder: a short name for `--rungs`, a title for people, and the measurement."""
+
+    name: str
+    title: str
+    run: Callable[[Context], Outcome]

@@ -1,0 +1,221 @@
+"""Validating a bundle: open it, load the reference it was made from, plan the quality rung, climb."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import exporter
+from exporter.errors import T3Error
+from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
+from exporter.manifest import Manifest, bundle_digest
+from exporter.recipe.recipe import Recipe
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.generator import Generator
+from exporter.targets.stand_in import stand_in
+from exporter.targets.target import Target
+from validate.bisect.layers import layer_errors
+from validate.bisect.pair import Originals
+from validate.judge.clip import Evaluator
+from validate.judge.judge_errors import PromptsError
+from validate.judge.prompts import Prompt, PromptSet, load_prompts, shipped_prompts
+from validate.ladder.context import Context, QualityPlan
+from validate.ladder.ladder import OnRung, choose_rungs, climb
+from validate.ladder.report import Report
+from validate.objects.elsewhere import Elsewhere, JudgeFolder, SideFolder, SideName
+from validate.objects.engine import TaskEngine
+from validate.objects.exhibits import COUNT, Exhibit, make_exhibits
+from validate.objects.memory import ObjectMemory, source_digest
+from validate.objects.objects import Progress
+from validate.objects.reference import as_compared, load_reference
+
+SHIPPED_EVALUATOR = Path(exporter.__path__[0]) / "zoo" / "shap_e_mini_evaluator"
+UNDER_SPECIFIED_SHARE = 8
+UNDER_SPECIFIED_SEEDS = 4
+RANDOM_REFUSAL = "the weights are random: quality is never claimed from them; build with trained weights to measure it"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may choose. `None` takes the recipe's or the shipped default.
+
+    `prompts` is a number of the shipped prompts or a file; `weights` says where the reference's weights lie now;
+    `stand_in` is the backend that runs the programs here in place of the target's own. `objects`: how many are made
+    for people to look at, and `layers` whether the error at each layer is measured; both only with the whole ladder.
+    """
+
+    rungs: tuple[str, ...] = ()
+    quality: bool = True
+    prompts: int | Path | None = None
+    clean_captions: bool = False
+    seeds: int | None = None
+    evaluator: Path | None = None
+    weights: str | None = None
+    stand_in: str | None = None
+    workers: int = 0
+    cache: bool = True
+    objects: int = COUNT
+    layers: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+
+
+def validate_bundle(
+    folder: Path,
+    options: Options,
+    *,
+    on_rung: OnRung | None = None,
+    progress: Progress | None = None,
+    engine: TaskEngine | None = None,
+) -> Report:
+    """Climb the ladder with a bundle. Bad input raises before the first rung; a miss is in the report.
+
+    `engine` makes the objects of the quality rung; its workers have to see the bundle's folder.
+
+    Raises BundleError for a damaged bundle, WeightsError when the reference's weights are not those of the bundle,
+    RecipeError, EvaluatorError or PromptsError for options that do not fit.
+    """
+    rungs = [rung for rung in choose_rungs(options.rungs) if options.quality or rung.name != "quality"]
+    bundle = Bundle.open(folder, stand_in=options.stand_in)
+    recipe = Recipe.model_validate(bundle.manifest.recipe)
+    plan = None
+    if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
+        plan = plan_quality(recipe, options)
+    reference = load_reference(bundle.manifest, recipe, options.weights)
+    if plan:
+        plan = with_reference(plan, bundle.manifest, recipe, options)
+    if plan and engine:
+        plan = replace(plan, elsewhere=_elsewhere(engine, bundle, options, plan.evaluator))
+    context = make_context(bundle, reference, recipe, plan, progress)
+    results = climb(context, rungs, on_rung)
+    manifest = bundle.manifest
+    whole = not options.rungs
+    layers, left_out = _layers(folder, options) if whole and options.layers else ((), "not asked for")
+    return Report(
+        bundle=str(folder),
+        bundle_digest=bundle_digest(manifest),
+        recipe=recipe.name,
+        recipe_digest=manifest.recipe_digest,
+        weights=manifest.weights.model_dump(),
+        target=str(manifest.target.get("name")),
+        settings=options.to_dict(),
+        rungs=tuple(results),
+        stand_in=_what_ran(bundle),
+        layers=layers,
+        layers_left_out=left_out,
+        exhibits=tuple(_exhibits(context, plan, options.objects)) if whole and plan else (),
+    )
+
+
+def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...], str]:
+    """The error by layer as data, or why there is none: it is a look inside, and decides nothing."""
+    try:
+        found = layer_errors(Originals.open(folder, Cache(), Silent(), options.weights))
+    except T3Error as error:
+        return (), str(error)
+    return tuple(error.to_dict() for error in found), ""
+
+
+def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:
+    if count == 0:
+        return []
+    prompts = [prompt.text for prompt in plan.prompts]
+    renders = "renderer" in context.stages
+    return make_exhibits(
+        context.reference, context.bundle, prompts, count=count, renders=renders, progress=context.progress
+    )
+
+
+def _elsewhere(engine: TaskEngine, bundle: Bundle, options: Options, evaluator: Evaluator) -> Elsewhere:
+    names: tuple[SideName, ...] = ("reference", "bundle")
+    folder, digest = bundle.folder.absolute(), bundle_digest(bundle.manifest)
+    sides = {name: SideFolder(folder, digest, name, options.stand_in, options.weights) for name in names}
+    return Elsewhere(engine, sides, JudgeFolder((options.evaluator or SHIPPED_EVALUATOR).absolute(), evaluator.digest))
+
+
+def _what_ran(bundle: Bundle) -> str | None:
+    """What ran the programs here, where that was not the target itself."""
+    if bundle.stand_in:
+        return f"{bundle.stand_in} on this machine ran the bundle's programs, in place of the engines"
+    return stand_in(Target.model_validate(bundle.manifest.target)) or None
+
+
+def plan_quality(recipe: Recipe, options: Options) -> QualityPlan:
+    """Which objects the quality rung makes. Loads prompts and evaluator, so that a wrong path is told at once."""
+    prompts, under_specified, captions = _choose_prompts(options, recipe.validation.prompts)
+    return QualityPlan(
+        prompts=tuple(prompts),
+        captions=tuple(captions),
+        seeds=options.seeds or recipe.validation.seeds,
+        under_specified=tuple(under_specified),
+        under_specified_seeds=max(UNDER_SPECIFIED_SEEDS, options.seeds or 0),
+        evaluator=Evaluator.load(options.evaluator or SHIPPED_EVALUATOR),
+        max_drop_points=recipe.validation.max_drop,
+        workers=options.workers,
+    )
+
+
+def with_reference(plan: QualityPlan, manifest: Manifest, recipe: Recipe, options: Options) -> QualityPlan:
+    """The plan with the reference that a recipe's quality is compared with, and its objects of former times.
+
+    Raises WeightsError as `load_reference` does.
+    """
+    other = recipe.validation.sampler
+    sampled = as_compared(recipe)
+    reference = load_reference(manifest, sampled, options.weights)
+    memory = reference_memory(manifest, sampled, reference) if options.cache else None
+    against = f"against {other.steps} {other.scheduler} steps: " if other else ""
+    return replace(plan, reference=reference, against=against, memory=memory)
+
+
+def make_context(
+    bundle: Bundle, reference: Generator, recipe: Recipe, plan: QualityPlan | None, progress: Progress | None
+) -> Context:
+    """What the rungs need of an opened bundle."""
+    manifest = bundle.manifest
+    return Context(
+        bundle=bundle,
+        reference=reference,
+        run_stage=lambda stage, arrays: bundle.session(stage).run(arrays),
+        stages=manifest.stages,
+        goldens={stage: [bundle.folder / name for name in names] for stage, names in manifest.goldens.items()},
+        tolerances={str(name): tolerances for name, tolerances in recipe.validation.tolerances.items()},
+        prompts=recipe.goldens.prompts,
+        seed=recipe.goldens.seed,
+        unroll=recipe.sampler.unroll,
+        quality=plan,
+        quality_refusal=RANDOM_REFUSAL,
+        progress=progress,
+    )
+
+
+def reference_memory(manifest: Manifest, recipe: Recipe, reference: Generator) -> ObjectMemory:
+    """Where the reference's objects are kept: under its weights, sampler settings and source."""
+    family = inspect.getsourcefile(type(reference))
+    identity = {
+        "family": recipe.model.family,
+        "weights": manifest.weights.digest,
+        "sampler": recipe.sampler.model_dump(exclude={"unroll"}),
+        "source": source_digest(*([Path(family)] if family else [])),
+    }
+    return ObjectMemory(Cache(), identity)
+
+
+def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
+    """The prompts to make, those left open, and the captions to choose from."""
+    if isinstance(options.prompts, Path):
+        own = load_prompts(options.prompts, clean=options.clean_captions)
+        if len(own.captions) < 2:
+            raise PromptsError(f"prompts {options.prompts}: retrieval needs at least two full captions to choose from")
+        return own.captions, own.under_specified, own.captions
+    return _take(shipped_prompts(), options.prompts or default)
+
+
+def _take(shipped: PromptSet, count: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
+    left_open = shipped.under_specified[: max(1, count // UNDER_SPECIFIED_SHARE)]
+    return shipped.first(count), left_open, shipped.captions

@@ -1,0 +1,206 @@
+"""Fewer evaluations: which samplers a recipe could have, how near each comes to its own, and the fastest good enough.
+
+Solvers of the same equation differ by their error alone, so that the latents of few prompts tell which are worth a
+trial. That is a proxy; the last word has what a bundle with the sampler makes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from exporter.families.family import LoadedModel
+from exporter.machine.meter import Progress, StepRecord, metered
+from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.runtime.guidance import guided_at
+from exporter.runtime.inputs.noise import noise
+from exporter.sampling.schedulers import noise_levels, schedule_of, start
+from exporter.workshop.calibration import choose_prompts
+from validate.tune.trial import TrialVerdict
+
+SCREEN = "screen samplers"
+PROMPTS = 4
+SOLVERS = ("dpmpp_2m", "euler", "heun")
+STEPS = (3, 4, 5, 6, 7, 8, 10, 12)
+TYPICAL = 8
+SCHEDULES: tuple[tuple[str, float | None], ...] = (
+    ("karras", None), ("karras", 80.0), ("karras", 40.0), ("karras", 20.0),
+    ("exponential", None), ("exponential", 80.0), ("exponential", 40.0), ("exponential", 20.0),
+)  # fmt: skip
+# Guidance may be spared at high noise, where all prompts look alike yet. At low noise it cost more than it saved.
+INTERVALS = ((0.0, 30.0), (0.0, 15.0), (0.0, 8.0), (0.0, 4.0), (0.0, 2.0))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sampler. `rows`: how many rows the network is given for one object; an evaluation with guidance has two.
+
+    `error`: relative L2 distance of its latents from those of the recipe's own sampler.
+    """
+
+    sampler: SamplerSection
+    rows: int
+    error: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        fields = {"scheduler", "steps", "spacing", "highest_noise", "guidance_interval"}
+        chosen = self.sampler.model_dump(mode="json", include=fields)
+        return chosen | {"rows": self.rows, "latents_relative_l2": self.error}
+
+
+@dataclass(frozen=True)
+class SamplerAttempt:
+    """A sampler that was tried, with what was said of its objects."""
+
+    candidate: Candidate
+    verdict: TrialVerdict
+
+
+@dataclass(frozen=True)
+class SamplerSearch:
+    """Of all samplers that were screened the front, fastest first, and those of it that were tried."""
+
+    rows: int
+    screened: int
+    front: list[Candidate]
+    attempts: list[SamplerAttempt]
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The fastest that passed."""
+        passed = [attempt.candidate for attempt in self.attempts if attempt.verdict.passed]
+        return min(passed, key=lambda candidate: candidate.rows, default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return {
+            "rows": self.rows,
+            "screened": self.screened,
+            "front": [candidate.to_dict() for candidate in self.front],
+            "attempts": [
+                attempt.candidate.to_dict()
+                | {"passed": attempt.verdict.passed, "summary": attempt.verdict.summary, **attempt.verdict.figures}
+                for attempt in self.attempts
+            ],
+            "chosen": self.chosen.to_dict() if self.chosen else None,
+        }
+
+
+OnSampler = Callable[[SamplerAttempt], None]
+
+
+def search_samplers(
+    model: LoadedModel,
+    recipe: Recipe,
+    judge: Callable[[SamplerSection], TrialVerdict],
+    progress: Progress,
+    on_attempt: OnSampler,
+) -> SamplerSearch:
+    """Screen samplers in PyTorch, then `judge` those on the front until the fastest good enough is found."""
+    own = count_rows(model, recipe.sampler)
+    with metered(SCREEN, progress, list[StepRecord]()):
+        found = screen(model, recipe, lambda done, total: progress.advanced(SCREEN, done, total))
+    front = front_of(found)
+    return SamplerSearch(own, len(found), front, bisect(front, judge, on_attempt))
+
+
+def screen(model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None]) -> list[Candidate]:
+    """Schedules first, each with one solver; under the two nearest all solvers; then intervals of guidance.
+
+    `told(done, 0)` is told how many samplers were tried.
+    """
+    own = recipe.sampler
+    screened = _Screen(model, recipe, told)
+    typical = min(TYPICAL, max(1, len(screened.levels) // 2))
+    schedules = screened(
+        own.model_copy(update={"scheduler": SOLVERS[0], "steps": typical, "spacing": spacing, "highest_noise": highest})
+        for spacing, highest in SCHEDULES
+        if highest is None or highest < screened.levels[0]
+    )
+    nearest = sorted(schedules, key=lambda candidate: candidate.error)[:2]
+    solvers = screened(
+        candidate.sampler.model_copy(update={"scheduler": solver, "steps": steps})
+        for candidate in nearest
+        for solver in SOLVERS
+        for steps in STEPS
+    )
+    found = schedules + solvers
+    if own.guidance_scale > 1.0 and not own.guidance_interval:
+        found += screened(
+            candidate.sampler.model_copy(update={"guidance_interval": list(interval)})
+            for candidate in front_of(found)
+            for interval in INTERVALS
+        )
+    return found
+
+
+class _Screen:
+    """How far the latents of samplers are from the recipe's own, on a few prompts that validation never sees."""
+
+    def __init__(self, model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None]) -> None:
+        self.model, self.recipe, self.told = model, recipe, told
+        prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
+        self.embedding = model.reference(recipe.sampler, recipe.render).encode(prompts)
+        self.unit = np.stack([noise(seed, model.latent_shape) for seed in range(len(prompts))])
+        self.goal = self._latents(recipe.sampler)
+        self.most = count_rows(model, recipe.sampler)
+        self.levels = levels_of(model, recipe.sampler)
+        self.count = 0
+
+    def __call__(self, samplers: Iterable[SamplerSection]) -> list[Candidate]:
+        """Those that cost less than the recipe's own."""
+        found = []
+        for sampler in samplers:
+            rows = count_rows(self.model, sampler)
+            if rows < self.most:
+                found.append(Candidate(sampler, rows, _distance(self.goal, self._latents(sampler))))
+                self.count += 1
+                self.told(self.count, 0)
+        return found
+
+    def _latents(self, sampler: SamplerSection) -> np.ndarray:
+        return self.model.reference(sampler, self.recipe.render).sample(self.embedding, self.unit)
+
+
+def count_rows(model: LoadedModel, sampler: SamplerSection) -> int:
+    """How many rows the network is given for one object."""
+    levels = levels_of(model, sampler)
+    return len(levels) + int(guided_at(levels, sampler.guidance_scale, sampler.guidance_interval).sum())
+
+
+def levels_of(model: LoadedModel, sampler: SamplerSection) -> np.ndarray:
+    """The noise level at each evaluation, the highest first."""
+    scheduler = schedule_of(sampler, model.scheduler())
+    return noise_levels(scheduler, start(scheduler, sampler.steps))
+
+
+def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those to which no other is both as fast and nearer, fastest first."""
+    front: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda candidate: (candidate.rows, candidate.error)):
+        if math.isfinite(candidate.error) and (not front or candidate.error < front[-1].error):
+            front.append(candidate)
+    return front
+
+
+def bisect(
+    front: Sequence[Candidate], judge: Callable[[SamplerSection], TrialVerdict], on_attempt: OnSampler
+) -> list[SamplerAttempt]:
+    """Halve the front until the fastest that passes is found, as if whatever is nearer passed too."""
+    attempts: list[SamplerAttempt] = []
+    low, high = 0, len(front)
+    while low < high:
+        middle = (low + high) // 2
+        attempts.append(SamplerAttempt(front[middle], judge(front[middle].sampler)))
+        on_attempt(attempts[-1])
+        low, high = (low, middle) if attempts[-1].verdict.passed else (middle + 1, high)
+    return attempts
+
+
+def _distance(goal: np.ndarray, found: np.ndarray) -> float:
+    return float(np.linalg.norm(found - goal) / np.linalg.norm(goal))
