@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What `build` and `validate` import when they are called: a third of a short call, and the same every time.
-HEAVY = ["exporter.build", "validate.bundles", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime"]
+HEAVY = ["exporter.build.build", "validate.prove", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Called:
 
 
 class CommandLine:
-    """Calls `t3export` in a folder. Each process is forked from one that has imported what is heavy, and run nothing."""
+    """Calls `t3export` in a folder. Each process is forked from one that has only imported what is heavy."""
 
     def __init__(self, folder: Path, limit: float = 900.0) -> None:
         """`limit`: seconds after which a call is ended, with None for its exit code."""

@@ -1,4 +1,4 @@
-"""Which recipes are built for which targets, found by data: a new family's recipes are guarded as soon as they are there."""
+"""Which recipes are built for which targets, found by data: a new family's recipes are guarded with it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from exporter.matrix import Cell, cell
-from exporter.recipe import Recipe
-from exporter.recipe_file import load_recipe
-from exporter.target import Target, list_targets
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe_file import load_recipe
+from exporter.targets.matrix import Cell, cell
+from exporter.targets.target import Target, list_targets
 
 ROOT = Path(__file__).parents[2]
 # One of each kind: programs that run here, a kit for a device, and JavaScript.
