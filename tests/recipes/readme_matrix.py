@@ -16,7 +16,7 @@ def write(made: Set[tuple[str, ...]]) -> str:
     """Write the matrix when all pairs (recipe, target) were `made` as the program says; what is to be told of it."""
     pairs = all_pairs()
     if lacking := [pair.name for pair in pairs if (pair.recipe.name, pair.target.name) not in made]:
-        return f"README.md: the matrix is left as it was: {len(lacking)} pairs did not come out as it says, as {lacking[0]}"
+        return f"README.md: the matrix is left as it was; {len(lacking)} pairs came out otherwise, as {lacking[0]}"
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(COMMAND)
     _, after = rest.split(AFTER)
