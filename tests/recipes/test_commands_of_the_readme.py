@@ -20,7 +20,7 @@ SETTINGS = yaml.safe_load(Path(__file__).with_name("readme.yaml").read_text(enco
 SETTING = {setting["command"]: setting for setting in SETTINGS["commands"]}
 BIN = Path(sys.executable).parent
 # Seconds. What takes longer as it stands needs a setting.
-LIMIT = 600
+LIMIT = 1200
 STEPS = [
     (number, language, step)
     for number, (language, text) in enumerate(BLOCKS)
