@@ -22,7 +22,5 @@ def test_the_int8_recipe_becomes_a_kit_for_the_jetson_that_holds_on_onnxruntime(
     manifest = read_manifest(kit)
     assert manifest.weights.trained and manifest.engines and manifest.engines.state != "built"
     assert {manifest.stages[name].precision for name in ("text_encoder", "denoiser", "projector")} == {"int8"}
-    quick = ["--no-quality", "--no-layers", "--objects", "0"]
-    assert run(["validate", str(kit), "--on", "onnxruntime", *quick]) == 0
-    proved = read_manifest(kit).validation
-    assert proved and [rung.name for rung in proved.rungs] == ["stages", "denoiser", "latents", "shape", "renders"]
+    # An object's field and renders are the pair's of `make test-recipes`, which takes longer.
+    assert run(["validate", str(kit), "--on", "onnxruntime", "--rungs", "stages,denoiser,latents"]) == 0
