@@ -14,7 +14,7 @@ WEB_INSTALLED := $(WEB)/node_modules/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow test-faults lint web web-operators train-mini score-mini clean
+.PHONY: help demo test test-recipes test-slow test-faults lint web web-operators train-mini score-mini clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,8 +45,13 @@ lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(WEB_INSTALLED)  ## lint, then all tests but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(WORKERS) --dist loadfile
+test: lint $(WEB_INSTALLED)  ## lint, then all tests but the slow ones and those of recipes
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile
+
+# Pairs whose programs begin with the same traces go to one worker; what both need is in the cache that they share.
+test-recipes: $(INSTALLED) $(WEB_INSTALLED)  ## recipes as they ship, built and proved; ALL=1: on every target
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/recipes -m recipes $(if $(ALL),--all-pairs) -n $(WORKERS) --dist loadgroup \
+		--no-loadscope-reorder -o tmp_path_retention_policy=failed
 
 test-slow: $(INSTALLED) $(WEB_INSTALLED)  ## the full-size checks
 	$(BIN)/pytest -m slow

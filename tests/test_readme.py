@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import click
 import pytest
 
 from t3export.cli import COMMANDS, cli
+from tests.readme import README, ROOT, WORDS
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHELL_BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-LINES = [shlex.split(line, comments=True) for block in SHELL_BLOCKS for line in block.splitlines() if line.strip()]
-OURS = [line[1:] for line in LINES if line[0] == "t3export"]
+OURS = [words[1:] for words in WORDS if words[0] == "t3export"]
 TOUR = README.split("## A tour")[1].split("```sh\n")[1].split("```")[0].strip().splitlines()
 
 
@@ -41,7 +34,7 @@ def test_every_command_is_one_the_program_takes(arguments, monkeypatch):
 def test_every_make_target_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    asked = {line[1] for line in LINES if line[0] == "make"} | set(re.findall(r"`make ([a-z-]+)`", README))
+    asked = {words[1] for words in WORDS if words[0] == "make"} | set(re.findall(r"`make ([a-z-]+)`", README))
     assert asked and asked <= targets
 
 
@@ -57,12 +50,3 @@ def test_the_table_of_verbs_is_complete():
 
 def test_the_tour_has_five_lines():
     assert len(TOUR) == 5
-
-
-@pytest.mark.slow
-def test_the_tour_can_be_taken(tmp_path):
-    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    for line in TOUR:
-        _, *arguments = shlex.split(line)
-        subprocess.run([sys.executable, "-m", "t3export", *arguments], cwd=tmp_path, check=True)
-    assert (tmp_path / "mug.glb").stat().st_size > 1000

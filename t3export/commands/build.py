@@ -15,6 +15,7 @@ from exporter.files.cache import Cache
 from exporter.machine.meter import metered
 from exporter.machine.processor import this_processor
 from exporter.manifest import require_replaceable
+from exporter.targets.accept import fitted, require_accepted
 from exporter.targets.auto import AutoChoice, choose
 from exporter.targets.target import AUTO, load_target, require_complete
 from t3export.kits import to_do
@@ -88,6 +89,7 @@ def command(
     chosen = choose(checked, this_processor()) if target_name == AUTO else None
     target = chosen.target if chosen else load_target(target_name)
     require_complete(target)
+    require_accepted(fitted(checked, target)[0], target)
     if chosen:
         print_note(_told(chosen))
     folder = output or ARTIFACTS / checked.name / target.name

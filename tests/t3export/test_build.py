@@ -136,3 +136,9 @@ def test_a_planned_target_is_refused_before_anything_is_loaded(asked, tmp_path, 
     assert run(["build", FP32, "--target", str(path)]) == 2
     assert "planned: not built by this version" in " ".join(capsys.readouterr().err.split())
     assert not asked
+
+
+def test_what_a_target_refuses_is_told_before_anything_is_loaded(asked, tmp_path, capsys):
+    assert run(["build", INT8, "--target", "cuda", "-o", str(tmp_path / "out")]) == 2
+    assert "CUDA provider multiplies Q/DQ layers in floating point" in " ".join(capsys.readouterr().err.split())
+    assert not asked

@@ -8,25 +8,14 @@ import pytest
 
 from exporter.build.build import build
 from exporter.errors import RecipeError
-from exporter.files.cache import Cache
 from exporter.recipe.policy import RULE_PRECISIONS
 from exporter.recipe.recipe_file import load_recipe
 from exporter.targets.matrix import cell, matrix
-from exporter.targets.target import list_targets, load_target
-from tests.node import run_node
+from exporter.targets.target import list_targets
 
 RECIPES = {path.stem: load_recipe(path) for path in sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))}
 TARGETS = {target.name: target for target in list_targets()}
 PAIRS = [(recipe, target) for recipe in RECIPES for target in TARGETS]
-ON_ONNXRUNTIME = [name for name, target in TARGETS.items() if target.backend in ("onnxruntime", "onnxruntime-web")]
-
-VERIFY = """
-import * as ort from "onnxruntime-web";
-import { WebBundle } from "./index.js";
-import { verify } from "./verify.js";
-ort.env.wasm.numThreads = 1;
-tell(await verify(await WebBundle.open(given)));
-"""
 
 
 class WorkStarted(Exception):
@@ -65,23 +54,3 @@ def test_a_refusal_names_the_precision_the_reason_and_what_there_is():
     found = cell(RECIPES["shape_e_int8"], TARGETS["cuda"])
     assert found.state == "refused" and set(found.reasons) == {"int8"}
     assert "CUDA provider multiplies Q/DQ layers in floating point" in found.reasons["int8"]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return Cache(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ON_ONNXRUNTIME)
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_what_builds_on_onnxruntime_is_built(recipe, target, cache, tmp_path):
-    if cell(RECIPES[recipe], TARGETS[target]).state != "builds":
-        return
-    path = Path(__file__).parents[3] / f"recipes/{recipe}.yaml"
-    report = build(load_recipe(path, ["sampler.steps=8"]), load_target(target), tmp_path / "out", cache=cache)
-    assert {stage.precision for stage in report.manifest.stages.values()} <= RECIPES[recipe].precisions
-    assert report.manifest.target["name"] == target
-    if target == "web":
-        found = run_node(VERIFY, str(report.out))
-        assert len(found) == len(report.parities) and all(one["passed"] for one in found)

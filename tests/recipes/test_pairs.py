@@ -1,0 +1,75 @@
+"""Shipped recipes with the shipped weights on the targets: built and held to the original, or refused with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.manifest import Manifest, read_manifest
+from exporter.targets.target import Target
+from tests.node import CLIENT, node
+from tests.recipes.command_line import CommandLine
+from tests.recipes.conftest import BUILD, PAIR, PROOF
+from tests.recipes.pairs import Pair
+
+pytestmark = pytest.mark.recipes
+
+REFUSED = 2
+# All rungs. The judge is sure of each of the first four prompts, so an object that is lost is a fault, and fails any
+# recipe's `max_drop`. Pictures, and the error by layer, are for people and decide nothing.
+QUICK = ("--prompts", "4", "--objects", "0", "--no-layers", "--workers", "0")
+
+
+def test_a_recipe_is_built_and_proved_or_refused(
+    pair: Pair, t3export: CommandLine, shared: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(PAIR, [pair.recipe.name, pair.target.name])
+    # Builds side by side say nothing about time.
+    built = t3export("build", f"recipes/{pair.path.name}", "--target", pair.target.name, "--allow", "no-gain")
+    record_property(BUILD, built.seconds)
+    bundle = t3export.folder / "artifacts" / pair.recipe.name / pair.target.name
+    if pair.cell.state != "builds":
+        said = " ".join(built.said.split())
+        assert built.exit_code == REFUSED, built
+        assert pair.target.name in said and not bundle.exists(), built
+        if pair.cell.state == "planned":
+            assert pair.target.why_planned in said, built
+        else:
+            assert pair.cell.reasons and all(reason in said for reason in pair.cell.reasons.values()), built
+        return
+    assert built.exit_code == 0, built
+    manifest = read_manifest(bundle)
+    assert manifest.weights.trained and manifest.target["name"] == pair.target.name
+    record_property(PROOF, prove(bundle, manifest, pair.target, t3export, shared))
+    shutil.rmtree(bundle)
+
+
+def prove(bundle: Path, manifest: Manifest, target: Target, t3export: CommandLine, shared: Path) -> float | str:
+    """Validate a bundle, where anything here runs it; the seconds, or why it was not validated."""
+    if target.backend == "onnxruntime-web":
+        held = subprocess.run([node(), CLIENT / "verify.js", bundle], capture_output=True, text=True, timeout=600)
+        assert held.returncode == 0, held.stdout + held.stderr
+    if target.backend != "tensorrt" and target.missing("run"):
+        return f"not without {target.missing('run')[0].name}"
+    before = shared / "validated" / deciding(manifest)
+    if before.exists():
+        return f"as {before.read_text(encoding='utf-8')}, by the same programs"
+    done = t3export("validate", str(bundle), *QUICK, *(("--on", "onnxruntime") if target.backend == "tensorrt" else ()))
+    assert done.exit_code == 0, done
+    before.parent.mkdir(exist_ok=True)
+    before.write_text(target.name, encoding="utf-8")
+    return done.seconds
+
+
+def deciding(manifest: Manifest) -> str:
+    """sha256 (hex) of all that decides a verdict: kits for several boards hold the same programs."""
+    names = [name for stage in manifest.stages.values() for name in (stage.program, *stage.external_data)]
+    programs = {name: manifest.files[name].sha256 for name in names}
+    opened = {name: manifest.target[name] for name in ("backend", "session")}
+    return hashlib.sha256(json.dumps([manifest.recipe, opened, programs], sort_keys=True).encode()).hexdigest()
