@@ -138,7 +138,8 @@ def test_unrolled_shares_weights_and_folds_the_tables(step_program, tmp_path):
 
 
 def test_large_weights_stay_in_one_external_file(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("exporter.graphs.program_files.EXTERNAL_ABOVE_BYTES", 1000)
+    for module in ("exporter.trace.onnx", "exporter.graphs.graph_file"):
+        monkeypatch.setattr(f"{module}.EXTERNAL_ABOVE_BYTES", 1000)
     module, table = make_step(tiny, sampler(steps=2))
     program = trace(step_stage(module, tiny.latent_shape, 24), 23, tmp_path / "step")
     assert program.stat().st_size < program.with_suffix(".onnx.data").stat().st_size

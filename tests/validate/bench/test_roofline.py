@@ -20,6 +20,7 @@ from tests.exporter.quantize.bench import tiny_recipe
 from tests.exporter.tiny import RENDER, write_tiny_shap_e
 from validate.bench import roofline
 from validate.bench.ceilings import heaviest, product_ceilings
+from validate.bench.measure import BenchSettings
 from validate.bench.products import Counted, ProductShape, _count, count_products
 from validate.bench.roofline import StageRoof, measure_roofline, tell_roofline
 from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, TEXT
@@ -99,7 +100,7 @@ def test_a_roofline_of_a_bundle(toy_bundle, monkeypatch):
     monkeypatch.setattr(roofline, "count_products", lambda manifest: counted)
     monkeypatch.setattr(roofline, "read_bandwidth", lambda: 1e10)
     monkeypatch.setattr(roofline, "product_ceilings", lambda shape, threads: product_ceilings(shape, threads, 0.0))
-    settings = roofline.Settings(threads=1, rounds=1, prompt="a red ball")
+    settings = BenchSettings(threads=1, rounds=1, prompt="a red ball")
     told = tell_roofline(measure_roofline(toy_bundle, settings, Silent()))
     assert [stage["name"] for stage in json.loads(json.dumps(told.data))["stages"]] == [TEXT, MESH]
     assert told.data["stages"][0]["share"]["fp32"] > 0 and "share of int8" in told.markdown()

@@ -10,7 +10,7 @@ from transformers import CLIPTokenizer
 from exporter.errors import BundleError
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 
-FOLDER = Path(__file__).parents[3] / "exporter/zoo/shap_e_mini/tokenizer"
+FOLDER = Path(__file__).parents[4] / "exporter/zoo/shap_e_mini/tokenizer"
 
 
 @pytest.fixture(scope="module")
