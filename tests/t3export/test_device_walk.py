@@ -40,6 +40,9 @@ def bundles(tmp_path_factory):
     return folder
 
 
+MODULES = {"python3 ": "", "t3export ": "-m t3export "}
+
+
 class FakeDevice:
     """Commands of a person on the device, in the kit's folder, with the Python in `python`."""
 
@@ -55,7 +58,7 @@ class FakeDevice:
         self.python = str(python)
 
     def shell(self, line: str) -> str:
-        line = re.sub(r"\bt3export ", f"{self.python} -m t3export ", line).replace("python3 ", f"{self.python} ")
+        line = re.sub(r"\bpython3 |\bt3export ", lambda found: f"{self.python} {MODULES[found[0]]}", line)
         done = subprocess.run(
             ["bash", "-c", line], cwd=self.kit, env=self.environment, capture_output=True, text=True, timeout=300
         )
