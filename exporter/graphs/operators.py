@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from exporter.graphs.program_files import all_graphs
+from exporter.graphs.bodies import all_graphs
 from exporter.graphs.tensor_types import tensor_types
 
 PRODUCTS = ("MatMul", "Gemm", "Conv")

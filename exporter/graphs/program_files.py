@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 from onnx.external_data_helper import uses_external_data
 
+from exporter.graphs.bodies import all_graphs
 from exporter.graphs.sound import require_sound
 
 PROGRAM = "program.onnx"
@@ -50,12 +51,3 @@ def external_files(model: onnx.ModelProto) -> list[str]:
     tensors = (tensor for graph in all_graphs(model.graph) for tensor in graph.initializer)
     entries = (entry for tensor in tensors if uses_external_data(tensor) for entry in tensor.external_data)
     return sorted({entry.value for entry in entries if entry.key == "location"})
-
-
-def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph and the bodies inside it."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from all_graphs(attribute.g)

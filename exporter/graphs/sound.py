@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from exporter.errors import ValidationFailed
+from exporter.graphs.bodies import bodies
 
 _SHOWN = 3
 
@@ -49,13 +50,7 @@ def _faults(graph: onnx.GraphProto, outer: frozenset[str]) -> Iterator[str]:
             if name and name not in known:
                 when = "before it is made" if name in makers else "which nothing makes"
                 yield f"node '{node.name}' reads tensor '{name}' {when}"
-        for attribute in node.attribute:
-            for body in _bodies(attribute):
-                yield from _faults(body, frozenset(known))
+        for body in bodies(node):
+            yield from _faults(body, frozenset(known))
         known.update(node.output)
     yield from (f"output '{value.name}' is made by nothing" for value in graph.output if value.name not in known)
-
-
-def _bodies(attribute: onnx.AttributeProto) -> list[onnx.GraphProto]:
-    """The graphs that an attribute of a node holds."""
-    return [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else list(attribute.graphs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from exporter.graphs.program_files import all_graphs
+from exporter.graphs.bodies import all_graphs
 
 FLOAT_PRODUCTS = ("MatMul", "Gemm", "FusedMatMul", "FusedGemm")
 INTEGER_PRODUCTS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulNBits", "QGemm")

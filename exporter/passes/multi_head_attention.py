@@ -14,8 +14,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from exporter.graphs.attention import HEADS_FIRST
+from exporter.graphs.bodies import all_graphs
 from exporter.graphs.plain_attention import is_plain_attention
-from exporter.graphs.program_files import all_graphs
 
 DOMAIN = "com.microsoft"
 OPERATOR = "MultiHeadAttention"

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import onnx
 from onnx import helper
 
+from exporter.graphs.bodies import all_graphs
 from exporter.graphs.plain_attention import is_plain_attention
-from exporter.graphs.program_files import all_graphs
 
 # Of one object; 16 MB in float32, as much as the widest activations of Shap-E's denoiser.
 MOST_SCORES = 2**22

@@ -50,8 +50,10 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory, one_cache: None) -> Shell:
-    home = tmp_path_factory.mktemp("readme")
+def shell(shared: Path, one_cache: None) -> Shell:
+    home = shared / "readme"
+    # A second worker fails here: commands that are shared out among several do not run in order.
+    home.mkdir()
     for name, folder in {"recipes": "recipes", **SETTINGS["folders"]}.items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).symlink_to(ROOT / folder)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from exporter.graphs.program_files import all_graphs
+from exporter.graphs.bodies import all_graphs, bodies
 
 Arrays = dict[str, np.ndarray]
 AT_ONCE = 64
@@ -105,11 +105,10 @@ def _beside(node: onnx.NodeProto, known: Collection[str]) -> onnx.NodeProto:
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
     yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            for graph in all_graphs(attribute.g):
-                yield from (name for inner in graph.node for name in inner.input if name)
-                yield from (value.name for value in graph.output)
+    for body in bodies(node):
+        for graph in all_graphs(body):
+            yield from (name for inner in graph.node for name in inner.input if name)
+            yield from (value.name for value in graph.output)
 
 
 def _described(name: str, value: np.ndarray) -> onnx.ValueInfoProto:

@@ -14,7 +14,8 @@ import exporter.runtime
 from exporter.backends.backend import Addition, MadeProgram
 from exporter.backends.onnxruntime import onnxruntime_backend as onnxruntime
 from exporter.errors import ValidationFailed
-from exporter.graphs.program_files import all_graphs, rewrite_program
+from exporter.graphs.bodies import all_graphs
+from exporter.graphs.program_files import rewrite_program
 from exporter.passes.split_queries import split_queries
 from exporter.quantize.quantizer import LayerReport
 from exporter.runtime.sessions.session import Session, open_session

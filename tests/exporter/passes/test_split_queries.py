@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from exporter.graphs.bodies import all_graphs
 from exporter.graphs.operators import count_operators
-from exporter.graphs.program_files import all_graphs
 from exporter.passes.split_queries import split_queries
 from tests.exporter.quantize.programs import Attending, Block, inputs, output, traced
 

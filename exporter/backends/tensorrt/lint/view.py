@@ -13,7 +13,7 @@ import onnx
 from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
-from exporter.graphs.program_files import all_graphs
+from exporter.graphs.bodies import all_graphs
 
 Node = onnx.NodeProto
 Shape = tuple[int | str, ...]
