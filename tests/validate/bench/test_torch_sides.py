@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from exporter.families.registry import load_model
+from exporter.families.shap_e.original import ShapEReference
 from exporter.runtime.generator import decode_context, decode_mesh
 from tests.exporter.tiny import RENDER, sampler, write_tiny_shap_e
 from validate.bench.sides import STAGES, Work
@@ -33,8 +34,9 @@ def test_an_object_has_every_stage(eager):
 
 def test_a_composed_object_runs_one_evaluation_and_is_told_for_all(eager, monkeypatch):
     calls = []
-    predict = eager.reference.predict
-    monkeypatch.setattr(eager.reference, "predict", lambda *given: calls.append(1) or predict(*given))
+    # On the class: put back on the object, the method would stay there and go along into its copies.
+    predict = ShapEReference.predict
+    monkeypatch.setattr(ShapEReference, "predict", lambda *given: calls.append(1) or predict(*given))
     latents = np.zeros((1, 64, 20), np.float32)
     assert eager.evaluations == 7
     assert np.array_equal(eager.make(WORK, 1, latents).latents, latents) and len(calls) == 1
