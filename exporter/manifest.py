@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from exporter.errors import BundleError, first_of
 from exporter.files.atomic import sha256_of, write_atomically
+from exporter.pipeline.part import Part
+from exporter.pipeline.pipeline import Pipeline, PipelineStage
 from exporter.recipe.policy import Precision
 
 MANIFEST = "manifest.json"
@@ -20,11 +22,7 @@ ENGINES = "engines"
 PERF = "perf.yaml"
 NUMERICS = "numerics.yaml"
 MEASURED = (PERF, NUMERICS)
-SCHEMA_VERSION = 1
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+SCHEMA_VERSION = 2
 
 
 class WeightsPart(Part):
@@ -38,58 +36,16 @@ class FilePart(Part):
     size: int = Field(ge=0, description="Bytes")
 
 
-class TensorPart(Part):
-    name: str
-    dtype: str = Field(description="numpy's name of the element type")
-    shape: list[int | str] = Field(description="A word is a dynamic dimension")
-
-
-class StagePart(Part):
+class StagePart(PipelineStage):
     program: str = Field(description="Path of the program inside the bundle")
     external_data: list[str] = Field(
         default_factory=list, description="Paths of its other files, such as weights kept outside the program"
     )
-    inputs: list[TensorPart]
-    outputs: list[TensorPart]
     precision: Precision = Field(description="The lowest precision of any layer")
     layers: dict[str, Precision] = Field(
         default_factory=dict, description="Precision of every layer that is not fp32, by its name"
     )
     size: int = Field(ge=0, description="Bytes of the program with its external data")
-
-
-class TokenizerPart(Part):
-    file: str = "tokenizer/tokenizer.json"
-    context_length: int = Field(ge=2, description="Tokens, begin and end included")
-    pad_id: int = Field(ge=0)
-
-
-class SamplerPart(Part):
-    scheduler: str
-    steps: int = Field(ge=1)
-    evaluations: int = Field(ge=1, description="Denoiser calls for one object")
-    spacing: Literal["karras", "exponential"] = Field(default="karras", description="Of the steps' noise levels")
-    highest_noise: float | None = Field(default=None, description="Where sampling begins; none: the model's own")
-    guidance_scale: float
-    guidance_interval: list[float] | None = Field(
-        default=None, description="Lowest and highest noise level with guidance; none: guidance at all of them"
-    )
-    clamp: Literal["diffusers", "openai"]
-    unroll: Literal["step", "loop", "full"]
-    init_noise_sigma: float = Field(description="The unit noise is multiplied by it")
-    latent_shape: list[int] = Field(min_length=2, max_length=2, description="Tokens and channels")
-    table: str = Field(default="sampler.json", description="The scheduler's coefficients, for people and other hosts")
-
-
-class MeshPart(Part):
-    grid: int = Field(ge=8)
-    extraction: Literal["coarse_to_fine", "exact"]
-
-
-class RenderPart(Part):
-    size: int = Field(ge=8, description="Pixels")
-    coarse_samples: int
-    fine_samples: int
 
 
 class EnginePart(Part):
@@ -126,10 +82,10 @@ class Verdict(Part):
     stand_in: str | None = Field(default=None, description="What ran the programs in place of the target's runtime")
 
 
-class Manifest(Part):
+class Manifest(Pipeline):
     """Everything a reader needs to know about a bundle before opening any other file."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str = Field(description="<recipe>/<target>")
     recipe: dict[str, Any] = Field(description="The resolved recipe")
     recipe_digest: str
@@ -138,10 +94,6 @@ class Manifest(Part):
     toolchain: dict[str, str] = Field(description="Versions of the packages that built the bundle")
     files: dict[str, FilePart] = Field(description="Every file but the manifest and the reports")
     stages: dict[str, StagePart]
-    tokenizer: TokenizerPart
-    sampler: SamplerPart
-    mesh: MeshPart
-    render: RenderPart
     goldens: dict[str, list[str]] = Field(description="Per stage, .npz files of recorded inputs and outputs")
     engines: EnginesPart | None = Field(default=None, description="Where programs are compiled on the device")
     validation: Verdict | None = None
@@ -154,8 +106,8 @@ class Manifest(Part):
             *(file for stage in stages for file in (stage.program, *stage.external_data)),
             *(file for files in self.goldens.values() for file in files),
             *(engine.file for engine in engines),
-            self.tokenizer.file,
-            self.sampler.table,
+            *(source.file for source in self.inputs.values()),
+            *(stage.sampling.table for stage in stages if stage.sampling),
         }
 
 

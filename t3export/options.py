@@ -11,7 +11,7 @@ import click
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.families.registry import families
-from exporter.pipeline.stage import STAGES
+# STAGES
 from exporter.recipe.document import Document, validate
 from exporter.recipe.policy import RuleError
 from exporter.recipe.recipe import Recipe

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from exporter.files.cache import Entry
 from exporter.files.transform import Transform
 from exporter.manifest import EnginesPart
-from exporter.pipeline.stage import TensorSpec
+from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.quantizer import LayerReport
 from exporter.recipe.policy import Precision
 from exporter.runtime.sessions.session import Session

@@ -11,25 +11,15 @@ from exporter.files.atomic import write_atomically
 from exporter.files.cache import Entry
 from exporter.files.toolchain import versions
 from exporter.machine.describe import describe
-from exporter.manifest import (
-    Manifest,
-    MeshPart,
-    RenderPart,
-    SamplerPart,
-    StagePart,
-    TensorPart,
-    TokenizerPart,
-    WeightsPart,
-    list_files,
-)
+from exporter.manifest import Manifest, StagePart, WeightsPart, list_files
+from exporter.pipeline.sampling import Sampling
 from exporter.runtime.measure import measure
 from exporter.targets.stand_in import runs_here, stand_in
 from exporter.workshop.goldens import GOLDENS, GoldenParity, goldens_of
 from exporter.workshop.measured import Measured, held, write_measured
 from exporter.workshop.workshop import Workshop
 
-TOKENIZER = "tokenizer/tokenizer.json"
-TABLE = "sampler.json"
+TABLES = "samplers"
 # The package that runs a backend's programs on this machine, where it is not ONNX Runtime.
 RUNTIMES = {"executorch": "executorch", "openvino": "openvino"}
 # How time and memory are measured on a target that is elsewhere.
@@ -38,8 +28,10 @@ MEASURED_BY = {"tensorrt": "`t3export finish .` in this folder", "onnxruntime": 
 
 def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[MadeProgram]) -> None:
     """Everything but the manifest."""
-    write_atomically(folder / TOKENIZER, workshop.model.tokenizer.json)
-    write_atomically(folder / TABLE, workshop.table.to_json().encode())
+    for name, content in workshop.model.input_files().items():
+        write_atomically(folder / name, content)
+    for stage, table in workshop.tables.items():
+        write_atomically(folder / _table_path(stage), table.to_json().encode())
     (folder / GOLDENS).mkdir()
     for path in sorted(goldens.folder.glob("*.npz")):
         shutil.copyfile(path, folder / GOLDENS / path.name)
@@ -51,7 +43,7 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
 
 def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], addition: Addition) -> Manifest:
     """What is in the folder, what it was made from, and the digests of all of it."""
-    recipe, model, table = workshop.recipe, workshop.model, workshop.table
+    recipe, model, pipeline = workshop.recipe, workshop.model, workshop.pipeline
     files = list_files(folder)
     stages = {}
     for one in made:
@@ -59,13 +51,15 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         stages[one.name] = StagePart(
             program=one.main,
             external_data=[file for file in own if file != one.main],
-            inputs=[TensorPart(**spec.to_dict()) for spec in one.program.inputs(one.entry.folder)],
-            outputs=[TensorPart(**spec.to_dict()) for spec in one.program.outputs(one.entry.folder)],
+            kind=pipeline.stages[one.name].kind,
+            inputs=one.program.inputs(one.entry.folder),
+            outputs=one.program.outputs(one.entry.folder),
+            sampling=_sampling(workshop, one.name),
+            volume=pipeline.stages[one.name].volume,
             precision=one.program.precision(one.entry.folder),
             layers={y.name: y.precision for y in one.program.layers(one.entry.folder) if y.precision != "fp32"},
             size=sum(files[file].size for file in own),
         )
-    tokenizer = model.tokenizer
     return Manifest(
         name=f"{recipe.name}/{workshop.target.name}",
         recipe=recipe.data(),
@@ -75,19 +69,28 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         toolchain=versions(),
         files=files,
         stages=stages,
-        tokenizer=TokenizerPart(file=TOKENIZER, context_length=tokenizer.context_length, pad_id=tokenizer.pad_id),
-        sampler=SamplerPart(
-            **recipe.sampler.model_dump(),
-            evaluations=table.evaluations,
-            init_noise_sigma=table.init_noise_sigma,
-            latent_shape=list(model.latent_shape),
-            table=TABLE,
-        ),
-        mesh=MeshPart(**recipe.mesh.model_dump()),
-        render=RenderPart(**recipe.render.model_dump()),
+        inputs=pipeline.inputs,
+        assets=pipeline.assets,
         goldens={one.name: [f"{GOLDENS}/{path.name}" for path in goldens_of(folder, one.name)] for one in made},
         engines=addition.engines,
     )
+
+
+def _sampling(workshop: Workshop, stage: str) -> Sampling | None:
+    if stage not in workshop.tables:
+        return None
+    table = workshop.tables[stage]
+    return Sampling(
+        **workshop.recipe.sampler.model_dump(),
+        evaluations=table.evaluations,
+        init_noise_sigma=table.init_noise_sigma,
+        latents=workshop.pipeline.stages[stage].makes[0],
+        table=_table_path(stage),
+    )
+
+
+def _table_path(stage: str) -> str:
+    return f"{TABLES}/{stage}.json"
 
 
 def add_figures(

@@ -63,7 +63,7 @@ def build(
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())
-        require_known_layers(recipe.quantization.table, workshop.model, recipe.render)
+        require_known_layers(recipe.quantization.table, workshop.model, recipe)
         goldens = workshop.goldens()
         made = _make_programs(workshop, backend)
         with metered("write bundle", workshop.progress, workshop.steps):
@@ -103,8 +103,8 @@ def _check_programs(workshop: Workshop, backend: Backend, folder: Path, made: li
         with metered(f"check {one.name}", workshop.progress, workshop.steps):
             session = backend.open_program(folder / one.main, workshop.target)
             precision = one.program.precision(one.entry.folder)
-            tolerances = workshop.recipe.validation.tolerances[precision]
-            parities += check(one.name, session, goldens_of(folder, one.name), precision, tolerances)
+            limit = workshop.limit_db(one.name, precision)
+            parities += check(one.name, session, goldens_of(folder, one.name), precision, limit)
             del session
     missed = [p for p in parities if not p.passed]
     if missed:

@@ -9,28 +9,27 @@ from exporter.recipe.policy import Policy, no_match
 if TYPE_CHECKING:
     import torch
 
-    from exporter.families.family import LoadedModel, RenderSettings
+    from exporter.families.model import Model
+    from exporter.recipe.recipe import Recipe
 
 
-def require_known_layers(policy: Policy, model: LoadedModel, render: RenderSettings) -> None:
+def require_known_layers(policy: Policy, model: Model, recipe: Recipe) -> None:
     """Raises RuleError for a rule that no module's name fits: layers are named as their modules.
 
     Whether a module that fits has such a layer, what tables there are, and which call of a module a second '/' means,
     is known when the stages are traced.
     """
-    told_by_modules = [rule for rule in policy.rules if rule.operator != "table" and rule.layers.count("/") < 2]
-    if not told_by_modules:
+    of_modules = [rule for rule in policy.rules if rule.operator != "table" and rule.layers.count("/") < 2]
+    if not of_modules:
         return
-    bare = model.unfilled()
-    makers = bare.stages(render)
     known = [
         name
-        for stage in (*makers, "denoiser")
-        if any(rule.may_speak_of(stage) for rule in told_by_modules)
-        for name in _names(stage, bare.denoiser() if stage == "denoiser" else makers[stage]().module)
+        for stage, make in model.unfilled().modules(recipe).items()
+        if any(rule.may_speak_of(stage) for rule in of_modules)
+        for name in _names(stage, make())
     ]
     for number, rule in enumerate(policy.rules, start=1):
-        if rule in told_by_modules and not any(rule.speaks_of(name, rule.operator) for name in known):
+        if rule in of_modules and not any(rule.speaks_of(name, rule.operator) for name in known):
             raise no_match(number, rule, [(name, rule.operator) for name in known])
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from exporter.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
-    from exporter.families.family import LoadedModel
+    from exporter.families.model import Model
 
-Loader = Callable[[str], "LoadedModel"]
+Loader = Callable[[str], "Model"]
 
 _BUILT_IN = {"shap-e": "exporter.families.shap_e.model"}
 _loaders: dict[str, Loader] = {}
@@ -27,7 +27,7 @@ def families() -> list[str]:
     return sorted({*_BUILT_IN, *_loaders})
 
 
-def load_model(family: str, weights: str) -> LoadedModel:
+def load_model(family: str, weights: str) -> Model:
     """The model of a family with these weights.
 
     Raises RecipeError for an unknown family, WeightsError for weights that are missing, damaged or of another model.

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from exporter.errors import RecipeError
 from exporter.graphs.graph_file import save_graph
 from exporter.quantize.centre_input import centre_input
 from exporter.quantize.dynamic import DynamicWriter
@@ -28,7 +27,6 @@ from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Pr
 from exporter.recipe.recipe import CalibrationSection
 
 REPORT = "quantization.json"
-CALIBRATED_STAGES = ("text_encoder", "denoiser", "projector")
 QDQ_WRITERS: dict[Rendering, type[QdqWriter]] = {
     "fp32": IntegerQdqWriter,
     "qdq": ZeroPointQdqWriter,
@@ -80,10 +78,7 @@ def precision_of(layer: Layer, policy: Policy) -> Precision:
 
 
 def wanted(graph: gs.Graph, policy: Policy) -> WantedStatistics:
-    """What has to be observed of a prepared graph before a policy can be applied to it.
-
-    Raises RecipeError where static INT8 or gptq is asked of a stage that is never calibrated.
-    """
+    """What has to be observed of a prepared graph before a policy can be applied to it."""
     nodes = {node.name: node for node in graph.nodes}
     tensors: dict[str, None] = {}
     grams: set[str] = set()
@@ -94,11 +89,6 @@ def wanted(graph: gs.Graph, policy: Policy) -> WantedStatistics:
         if rule.rounding == "gptq":
             tensors[layer.input] = None
             grams.add(layer.input)
-    if tensors and graph.name not in CALIBRATED_STAGES:
-        raise RecipeError(
-            f"stage '{graph.name}' has no calibration: int8 and gptq go with {', '.join(CALIBRATED_STAGES)}; "
-            "choose int8_dynamic, int8_weights or fp16 for it"
-        )
     return WantedStatistics(list(tensors), grams)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from exporter.errors import RecipeError
 from exporter.files.cache import Entry
 from exporter.files.transform import Transform
 from exporter.graphs.program_files import PROGRAM, copy_program
@@ -22,7 +23,10 @@ STATISTICS = "statistics"
 
 @dataclass(frozen=True)
 class Quantization:
-    """How one stage is quantized. `calibration`: the recorded inputs, where the policy needs any."""
+    """How one stage is quantized. `calibration`: the recorded inputs, where the policy needs any.
+
+    `guidance_scale`: of a stage of kind sample.
+    """
 
     stage: str
     settings: QuantizationSection
@@ -50,7 +54,7 @@ class Quantization:
     @property
     def _objective(self) -> float | None:
         """The guidance scale, where errors of the guided output count."""
-        return self.guidance_scale if self.settings.objective == "guided" and self.stage == "denoiser" else None
+        return self.guidance_scale if self.settings.objective == "guided" else None
 
     @property
     def shards(self) -> list[Path]:
@@ -66,6 +70,8 @@ class Quantization:
     def _observe(self, before: Path | None, folder: Path) -> None:
         assert before is not None
         needs = wanted(prepared(before / PROGRAM), self.policy)
+        if needs.tensors and not self.shards:
+            raise not_calibrated(f"{self.stage}/*", self.stage)
         found = collect(before / PROGRAM, needs.tensors, self.shards, grams=needs.grams, guidance_scale=self._objective)
         save(found, folder / STATISTICS)
         copy_program(before / PROGRAM, folder)
@@ -75,3 +81,11 @@ class Quantization:
         known = load(before / STATISTICS)
         observer = Observer.of(self.settings.calibration)
         quantize(before / PROGRAM, self.policy, known, observer, folder, rendering)
+
+
+def not_calibrated(layer: str, stage: str) -> RecipeError:
+    """The error of a layer in static INT8, or rounded by gptq, whose stage has no recorded inputs."""
+    return RecipeError(
+        f"{layer}: stage '{stage}' has no calibration: int8 and gptq go with stages that run once an object or an "
+        "evaluation, not at points or along rays; choose int8_dynamic, int8_weights or fp16 for it"
+    )

@@ -83,10 +83,13 @@ def _use(name: str, version: str, bundles: Sequence[Proved]) -> str:
 def _contents(bundles: Sequence[Proved]) -> str:
     rows = []
     for one in bundles:
-        manifest, sampler = one.manifest, one.manifest.sampler
+        manifest = one.manifest
         precisions = ", ".join(f"{stage} {part.precision}" for stage, part in manifest.stages.items())
         size = sum(part.size for part in manifest.stages.values()) / 1e6
-        made = f"{sampler.scheduler}, {sampler.steps} steps, guidance {sampler.guidance_scale:g}"
+        made = "; ".join(
+            f"{sampling.scheduler}, {sampling.steps} steps, guidance {sampling.guidance_scale:g}"
+            for sampling in manifest.samplings.values()
+        )
         rows.append((one.name, str(manifest.target["description"]), precisions, f"{size:.1f} MB", made))
     return f"## Bundles\n\n{_table(('bundle', 'for', 'precision', 'programs', 'sampler'), rows)}"
 

@@ -1,24 +1,27 @@
-"""An opened bundle: the Generator made of a bundle's programs. numpy and the target's runtime only, never torch."""
+"""An opened bundle: a pipeline run by the programs of a folder. numpy and the target's runtime only, never torch."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from exporter.errors import BundleError, RecipeError
 from exporter.manifest import Manifest, read_manifest, require_whole
+from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.generator import Context, OnStep, decode_mesh
-from exporter.runtime.inputs.noise import noise
-from exporter.runtime.inputs.prompt_memory import PromptMemory
+from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.runtime.run import Arrays, OnStep, Request, Run, make, requests_of
+from exporter.runtime.sampling import sample
 from exporter.runtime.sessions.session import Session, open_session
+from exporter.runtime.surface.decoded import mesh_of
 from exporter.runtime.surface.extract import OnSampled, grid_of
-
-Arrays = dict[str, np.ndarray]
 
 
 class Bundle:
@@ -35,12 +38,14 @@ class Bundle:
         self.folder = folder
         self.manifest = manifest
         self.stand_in = None if manifest.target["backend"] == stand_in else stand_in
-        shipped = manifest.tokenizer
-        self.tokenizer = PromptTokenizer((folder / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
+        self.tokenizers = {
+            name: PromptTokenizer((folder / source.file).read_bytes(), source.length, source.pad_id)
+            for name, source in manifest.texts.items()
+        }
         self._sessions: dict[str, Session] = {}
         self.memory_limit_mb: int | None = memory_limit_mb or manifest.recipe.get("memory_limit_mb")
         self._require_a_limit_that_can_be_held()
-        self._embeddings = PromptMemory(self._encode)
+        self._encoders = {stage: RowMemory(partial(self._run, stage)) for stage in manifest.of_kind("encode")}
 
     @classmethod
     def open(
@@ -88,71 +93,56 @@ class Bundle:
             if grid:
                 raise RecipeError(f"quality '{quality}' stands for a grid: give 'grid' or 'quality', not both")
             grid = grid_of(quality)
-        cut_off = self.tokenizer.cut_off(prompt)
-        if cut_off:
+        for cut_off in self.cut_off(prompt):
             warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
-        latents = self.sample(self.encode([prompt]), noise(seed, (1, *self.latent_shape)), on_step)
-        return self.mesh(latents, grid, exact)
+        return self.mesh(make(self, requests_of(self.pipeline, [prompt]), [seed], on_step), grid, exact)
+
+    def cut_off(self, prompt: str) -> list[str]:
+        """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
+        return [end for tokenizer in self.tokenizers.values() if (end := tokenizer.cut_off(prompt))]
+
+    def make(self, request: Request, seed: int = 0, on_step: OnStep | None = None) -> Run:
+        """A run of one object, from what is given by the name of an input: {"prompt": "a red chair"}."""
+        return make(self, [request], [seed], on_step)
 
     def mesh(
-        self,
-        latents: np.ndarray,
-        grid: int | None = None,
-        exact: bool | None = None,
-        on_sampled: OnSampled | None = None,
+        self, run: Run, grid: int | None = None, exact: bool | None = None, on_sampled: OnSampled | None = None
     ) -> Mesh:
-        """The mesh of one object's latents [1, N, D]; `on_sampled` is told what was asked of the field for it."""
-        settings = self.manifest.mesh
-        exact = settings.extraction == "exact" if exact is None else exact
-        return decode_mesh(self, latents, settings.grid if grid is None else grid, exact, on_sampled)
+        """The mesh of a run's only object; `on_sampled` gets what was evaluated of the field for it."""
+        asset = self.pipeline.asset(MeshAsset)
+        if asset is None:
+            raise BundleError(f"{self.folder}: it makes no mesh; it makes {', '.join(self.pipeline.assets)}")
+        exact = asset.extraction == "exact" if exact is None else exact
+        return mesh_of(run, asset.grid if grid is None else grid, exact, on_sampled)
 
     @property
-    def latent_shape(self) -> tuple[int, int]:
-        """(N, D) of one object's latents."""
-        tokens, channels = self.manifest.sampler.latent_shape
-        return tokens, channels
+    def pipeline(self) -> Pipeline:
+        """What the bundle takes, runs and makes."""
+        return self.manifest
 
-    @property
-    def has_renderer(self) -> bool:
-        """Whether the bundle renders pictures without a mesh."""
-        return "renderer" in self.manifest.stages
+    def read(self, requests: Sequence[Request]) -> Arrays:
+        """What is asked for to the pipeline's input tensors; a prompt longer than the context is cut as the original
+        cuts it."""
+        return {
+            source.tensor: self.tokenizers[name].encode([request[name] for request in requests])
+            for name, source in self.pipeline.texts.items()
+        }
 
-    def encode(self, prompts: list[str]) -> np.ndarray:
-        """Prompts to embeddings [B, E], a repeated one from memory; a prompt longer than the context is cut as the
-        reference cuts it."""
-        return self._embeddings(prompts)
+    def run_program(self, stage: str, arrays: Arrays) -> Arrays:
+        """A stage's outputs from its inputs, of an encoder a repeated row from memory.
 
-    def sample(self, embedding: np.ndarray, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
-        """Embeddings [B, E] and unit normal noise [B, N, D] to latents [B, N, D].
-
-        `on_step(i, sample, prediction)` is told what went into evaluation i and the guided prediction made of it;
-        programs that hold the whole loop (unroll: loop, full) tell nothing.
+        Raises BundleError for a program that does not make what the manifest lists.
         """
-        settings = self.manifest.sampler
-        sample = noise.astype(np.float32) * np.float32(settings.init_noise_sigma)
-        if settings.unroll != "step":
-            return self._run("sampler", {"sample": sample, "embedding": embedding})["latents"]
-        state = {"sample": sample, "embedding": embedding}
-        state |= {"previous_sample": np.zeros_like(sample), "previous_prediction": np.zeros_like(sample)}
-        for step in range(settings.evaluations):
-            found = self._run("denoiser", state | {"step": np.array(step, np.int64)})
-            if on_step:
-                on_step(step, state["sample"], found["prediction"])
-            state |= {"previous_sample": state["sample"], "previous_prediction": found["prediction"]}
-            state["sample"] = found["next_sample"]
-        return state["sample"]
+        if stage not in self._encoders:
+            return self._run(stage, arrays)
+        return self._encoders[stage]({spec.name: arrays[spec.name] for spec in self.manifest.stages[stage].inputs})
 
-    def project(self, latents: np.ndarray) -> Context:
-        """Latents [B, N, D] to the projector's outputs; empty where the model has none."""
-        return self._run("projector", {"latents": latents}) if "projector" in self.manifest.stages else {}
-
-    def field(self, points: np.ndarray, context: Context) -> Context:
-        """Points [B, P, 3] to signed_distance [B, P, 1] (positive inside), density [B, P, 1], color [B, P, 3]."""
-        return self._run("field", {**context, "points": points})
-
-    def render(self, rays: np.ndarray, context: Context) -> np.ndarray:
-        """Rays [B, R, 2, 3] to colours [B, R, 3]. Raises BundleError where the bundle has no renderer."""
-        return self._run("renderer", {**context, "rays": rays})["color"]
+    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents]."""
+        part = self.manifest.stages[stage]
+        assert part.sampling is not None
+        conditions = {spec.name: arrays[spec.name] for spec in part.takes}
+        return sample(part.sampling, partial(self._run, stage), conditions, noise, on_step)
 
     def session(self, stage: str) -> Session:
         """The opened program of a stage. Raises BundleError that lists the stages there are."""
@@ -191,11 +181,8 @@ class Bundle:
             return open_session(self.stand_in, program, {"threads": options.get("threads", 0)})
         if engines:
             program = self.folder / engines.stages[stage].file
-        packed = options.get("prepack") is None or stage in options["prepack"]
+        packed = options.get("prepack") is None or self.manifest.stages[stage].kind in options["prepack"]
         return open_session(target["backend"], program, options | {"packed": packed})
-
-    def _encode(self, prompts: list[str]) -> np.ndarray:
-        return self._run("text_encoder", {"input_ids": self.tokenizer.encode(prompts)})["embedding"]
 
     def _run(self, stage: str, arrays: Arrays) -> Arrays:
         found = self.session(stage).run(arrays)

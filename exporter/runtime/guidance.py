@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from exporter.manifest import SamplerPart
+from exporter.pipeline.sampling import Sampling
 
 
 def guided_at(levels: ArrayLike, scale: float, interval: Sequence[float] | None) -> NDArray[np.bool_]:
@@ -23,9 +23,9 @@ def guided_at(levels: ArrayLike, scale: float, interval: Sequence[float] | None)
     return (scale > 1.0) & (found >= low) & (found <= high)
 
 
-def guided_evaluations(folder: Path, sampler: SamplerPart) -> NDArray[np.bool_]:
-    """Which evaluations [T] of a bundle's sampler have both branches of guidance."""
-    if sampler.guidance_interval is None:
-        return np.full(sampler.evaluations, sampler.guidance_scale > 1.0)
-    table = json.loads((folder / sampler.table).read_text(encoding="utf-8"))
-    return guided_at(table["noise_levels"], sampler.guidance_scale, sampler.guidance_interval)
+def guided_evaluations(folder: Path, sampling: Sampling) -> NDArray[np.bool_]:
+    """Which evaluations [T] of a stage of a bundle have both branches of guidance."""
+    if sampling.guidance_interval is None:
+        return np.full(sampling.evaluations, sampling.guidance_scale > 1.0)
+    table = json.loads((folder / sampling.table).read_text(encoding="utf-8"))
+    return guided_at(table["noise_levels"], sampling.guidance_scale, sampling.guidance_interval)

@@ -21,11 +21,12 @@ import numpy as np
 from exporter.errors import EnvironmentProblem
 from exporter.machine.meter import Silent, StepRecord, metered
 from exporter.manifest import StagePart
+from exporter.pipeline.sampling import STEP
+from exporter.pipeline.tensor import BATCH
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_evaluations
+from exporter.runtime.run import Arrays
 from exporter.runtime.sessions.session import Session
-
-Arrays = dict[str, np.ndarray]
 
 SECONDS = 0.1
 FEWEST_RUNS = 3
@@ -54,20 +55,22 @@ def main(folder: Path) -> None:
     with metered("all programs", Silent(), records):
         bundle = Bundle.open(folder, verify=False)
         stages = {
-            name: _timed(bundle.session(name), one_object(_typical(bundle, goldens), bundle.manifest.stages[name]))
+            name: _timed(bundle.session(name), one_object(_typical(bundle, name), bundle.manifest.stages[name]))
             for name, goldens in bundle.manifest.goldens.items()
             if goldens
         }
     print(json.dumps({"peak_bytes": records[0].peak_bytes, "stages": stages}))
 
 
-def _typical(bundle: Bundle, goldens: list[str]) -> Path:
-    """The first golden, of the denoiser the first with guidance."""
-    guided = guided_evaluations(bundle.folder, bundle.manifest.sampler)
-    for name in goldens:
-        with np.load(bundle.folder / name, allow_pickle=False) as file:
-            if "step" in file and guided[int(file["step"])]:
-                return bundle.folder / name
+def _typical(bundle: Bundle, stage: str) -> Path:
+    """The first golden of a stage, of a sampler's step the first with guidance."""
+    goldens, sampling = bundle.manifest.goldens[stage], bundle.manifest.stages[stage].sampling
+    if sampling and sampling.unroll == "step":
+        guided = guided_evaluations(bundle.folder, sampling)
+        for name in goldens:
+            with np.load(bundle.folder / name, allow_pickle=False) as file:
+                if guided[int(file[STEP])]:
+                    return bundle.folder / name
     return bundle.folder / goldens[0]
 
 
@@ -75,7 +78,7 @@ def one_object(golden: Path, stage: StagePart) -> Arrays:
     """The inputs of the first object that was recorded."""
     with np.load(golden, allow_pickle=False) as file:
         recorded = [(spec.name, spec.shape[:1], file[spec.name]) for spec in stage.inputs]
-    return {name: array[:1] if first == ["batch"] else array for name, first, array in recorded}
+    return {name: array[:1] if first == (BATCH,) else array for name, first, array in recorded}
 
 
 def _timed(session: Session, arrays: Arrays) -> dict[str, float]:

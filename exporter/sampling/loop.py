@@ -7,42 +7,43 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
+from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.sampling.step_graph import StepGraph, identity, sampler_model, zeros_like
 
 
-def loop(step_program: Path, evaluations: int, folder: Path) -> Path:
-    """Write the program sample [B,N,D], embedding [B,E] -> latents [B,N,D] into `folder`; its path.
+def loop(step_program: Path, evaluations: int, folder: Path, latents: str) -> Path:
+    """Write the program sample, conditions -> latents into `folder`; its path.
 
     The weights are the body's own, stored once: ONNX Runtime fuses no dequantized weight from outside a body.
     """
     step = StepGraph(step_program)
-    state = {name: f"loop/{name}" for name in ("sample", "previous_sample", "previous_prediction")}
-    body_nodes = step.copy(state | {"step": "loop/iteration"})
-    body_nodes += [identity("loop/condition", "loop/again"), identity(state["sample"], "loop/left_sample")]
+    state = {name: f"loop/{name}" for name in (SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION)}
+    body_nodes = step.copy(state | {STEP: "loop/iteration"})
+    body_nodes += [identity("loop/condition", "loop/again"), identity(state[SAMPLE], "loop/left_sample")]
     body = helper.make_graph(
         body_nodes,
         "evaluation",
         [
             helper.make_tensor_value_info("loop/iteration", onnx.TensorProto.INT64, []),
             helper.make_tensor_value_info("loop/condition", onnx.TensorProto.BOOL, []),
-            *(step.like("sample", name) for name in state.values()),
+            *(step.like(SAMPLE, name) for name in state.values()),
         ],
         [
             helper.make_tensor_value_info("loop/again", onnx.TensorProto.BOOL, []),
-            *(step.like("sample", name) for name in ("next_sample", "loop/left_sample", "prediction")),
+            *(step.like(SAMPLE, name) for name in (NEXT_SAMPLE, "loop/left_sample", PREDICTION)),
         ],
         initializer=list(step.initializers.values()),
     )
     count = helper.make_tensor("loop/count", onnx.TensorProto.INT64, [], [evaluations])
     always = helper.make_tensor("loop/always", onnx.TensorProto.BOOL, [], [True])
     nodes = [
-        *zeros_like("sample", "loop/zeros"),
+        *zeros_like(SAMPLE, "loop/zeros"),
         helper.make_node(
             "Loop",
-            ["loop/count", "loop/always", "sample", "loop/zeros", "loop/zeros"],
-            ["latents", "loop/last_sample", "loop/last_prediction"],
+            ["loop/count", "loop/always", SAMPLE, "loop/zeros", "loop/zeros"],
+            [latents, "loop/last_sample", "loop/last_prediction"],
             name="sampler/Loop",
             body=body,
         ),
     ]
-    return sampler_model(step, nodes, [count, always], folder, without=step.initializers.keys())
+    return sampler_model(step, nodes, [count, always], folder, latents, without=step.initializers.keys())

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
+from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.guidance import guided_at
-from exporter.sampling.table import CoefficientTable
+from exporter.sampling.denoiser import Denoiser
+from exporter.sampling.table import TERMS, CoefficientTable
+
+Conditions = Sequence[torch.Tensor]
 
 
 class SamplerStep(nn.Module):
-    """x_i, x_{i-1}, m_{i-1}, the embedding and i to x_{i+1} and the guided prediction m_i.
+    """x_i, x_{i-1}, m_{i-1}, the conditions and i to x_{i+1} and the guided prediction m_i.
 
     The network's time embeddings of all known timesteps, the input scaling and the coefficients are tables that `step`
     gathers from; terms that the scheduler never uses are left out. Where guidance holds at some noise levels only,
@@ -22,15 +28,16 @@ class SamplerStep(nn.Module):
 
     def __init__(
         self,
-        denoiser: nn.Module,
+        denoiser: Denoiser,
         table: CoefficientTable,
         guidance_scale: float,
         clamp: float | None,
         interval: Sequence[float] | None = None,
+        rank: int = 2,
     ) -> None:
-        """`denoiser`: a family's `Denoiser`. `clamp`: magnitude that predictions are clamped to before guidance.
+        """`clamp`: magnitude that predictions are clamped to before guidance.
 
-        `interval`: the noise levels that guidance holds at, all of them for none.
+        `interval`: the noise levels that guidance holds at, all of them for none. `rank`: of one object's latents.
         """
         super().__init__()
         guided = guided_at(table.noise_levels, guidance_scale, interval)
@@ -42,49 +49,51 @@ class SamplerStep(nn.Module):
         self.clamp = clamp
         self.clip = table.clip
         self.used = [bool(abs(column).max() > 1e-12) for column in table.coefficients.T]
-        time_table: Callable[[torch.Tensor], torch.Tensor] = denoiser.time_table  # type: ignore[assignment]
-        self.time_table = nn.Buffer(time_table(torch.from_numpy(table.timesteps).float()).clone())
-        self.input_scale = nn.Buffer(torch.from_numpy(table.input_scale).float().reshape(-1, 1, 1))
-        self.coefficients = nn.Buffer(torch.from_numpy(table.coefficients).float()[:, :, None, None])
+        self.time_table = nn.Buffer(denoiser.time_table(torch.from_numpy(table.timesteps).float()).clone())
+        ones = (1,) * rank
+        self.input_scale = nn.Buffer(torch.from_numpy(table.input_scale).float().reshape(-1, *ones))
+        self.coefficients = nn.Buffer(torch.from_numpy(table.coefficients).float().reshape(-1, len(TERMS), *ones))
 
     def forward(
         self,
         sample: torch.Tensor,
         previous_sample: torch.Tensor,
         previous_prediction: torch.Tensor,
-        embedding: torch.Tensor,
-        step: torch.Tensor,
+        *conditions_and_step: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        *conditions, step = conditions_and_step
         row = step.reshape(1)
         scaled = sample * torch.index_select(self.input_scale, 0, row)
         time = torch.index_select(self.time_table, 0, row)
         if self.never_guided:
-            prediction = self.unguided(scaled, time, embedding)
+            prediction = self.unguided(scaled, time, conditions)
         elif self.always_guided:
-            prediction = self.guided(scaled, time, embedding)
+            prediction = self.guided(scaled, time, conditions)
         else:
-            prediction = self.guided_at_times(scaled, time, embedding, torch.index_select(self.branches, 0, row))
+            prediction = self.guided_at_times(scaled, time, conditions, torch.index_select(self.branches, 0, row))
         terms = (sample, prediction, self.clipped(prediction), previous_sample, self.clipped(previous_prediction))
         factors = torch.index_select(self.coefficients, 0, row).unbind(1)
         used = [factor * term for factor, term, use in zip(factors, terms, self.used, strict=True) if use]
         return sum(used[1:], start=used[0]), prediction
 
-    def unguided(self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        return self.clamped(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), embedding)))
+    def unguided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        return self.clamped(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), *conditions)))
 
-    def guided(self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+    def guided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) with both halves in one batch.
 
         Where nothing is clamped between, the halves are mixed before the denoiser's head: it has half the work then,
         and the error of its input, should that be quantized, is not multiplied by the guidance scale.
         """
-        both = torch.cat([self.denoiser.unconditional(embedding), embedding])  # type: ignore[operator]
-        hidden = self.denoiser(torch.cat([scaled, scaled]), time.expand(both.shape[0], -1), both)
+        none = self.denoiser.unconditional(*conditions)
+        both = [torch.cat(halves) for halves in zip(none, conditions, strict=True)]
+        doubled = torch.cat([scaled, scaled])
+        hidden = self.denoiser(doubled, time.expand(doubled.shape[0], -1), *both)
         batch = scaled.shape[0]
         return self.finished(hidden, lambda halves: self.mixed(halves[:batch], halves[batch:]))
 
     def guided_at_times(
-        self, scaled: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor, branches: torch.Tensor
+        self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, branches: torch.Tensor
     ) -> torch.Tensor:
         """Guidance where `branches` [1] is 2; the prompt's branch alone, half the batch, where it is 1.
 
@@ -96,10 +105,13 @@ class SamplerStep(nn.Module):
         batch = torch.arange(scaled.shape[0])
         rows = batch.repeat(count)
         conditional = rows.shape[0] - batch.shape[0]
-        both = torch.index_select(embedding, 0, rows)
-        has_prompt = torch.arange(rows.shape[0])[:, None] >= conditional
-        both = torch.where(has_prompt, both, self.denoiser.unconditional(both))  # type: ignore[operator]
-        hidden = self.denoiser(torch.index_select(scaled, 0, rows), time.expand(rows.shape[0], -1), both)
+        given = [torch.index_select(condition, 0, rows) for condition in conditions]
+        is_conditional = torch.arange(rows.shape[0]) >= conditional
+        both = [
+            torch.where(is_conditional.reshape(-1, *(1,) * (one.dim() - 1)), one, none)
+            for one, none in zip(given, self.denoiser.unconditional(*given), strict=True)
+        ]
+        hidden = self.denoiser(torch.index_select(scaled, 0, rows), time.expand(rows.shape[0], -1), *both)
 
         def mixed(halves: torch.Tensor) -> torch.Tensor:
             first, last = (torch.index_select(halves, 0, batch + offset) for offset in (0, conditional))
@@ -115,8 +127,7 @@ class SamplerStep(nn.Module):
         return unconditional + self.guidance_scale * (conditional - unconditional)
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
-        prediction: torch.Tensor = self.denoiser.head(hidden)  # type: ignore[operator]
-        return prediction
+        return self.denoiser.head(hidden)
 
     def clamped(self, prediction: torch.Tensor) -> torch.Tensor:
         return prediction if self.clamp is None else prediction.clamp(-self.clamp, self.clamp)
@@ -125,14 +136,12 @@ class SamplerStep(nn.Module):
         return prediction if self.clip is None else prediction.clamp(-self.clip, self.clip)
 
 
-def step_stage(module: SamplerStep, latent_shape: tuple[int, int], embedding_width: int) -> Stage:
-    """The `denoiser` program of a bundle."""
-    latents = ("batch", *latent_shape)
-    names = ("sample", "previous_sample", "previous_prediction")
+def step_module(name: str, module: SamplerStep, conditions: Sequence[TensorSpec], latents: TensorSpec) -> PureModule:
+    """The program of one evaluation of a stage of kind sample."""
     inputs = (
-        *(TensorSpec(name, "float32", latents) for name in names),
-        TensorSpec("embedding", "float32", ("batch", embedding_width)),
-        TensorSpec("step", "int64", ()),
+        *(replace(latents, name=state) for state in (SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION)),
+        *conditions,
+        TensorSpec(STEP, "int64", ()),
     )
-    outputs = (TensorSpec("next_sample", "float32", latents), TensorSpec("prediction", "float32", latents))
-    return Stage("denoiser", module, inputs, outputs)
+    outputs = (replace(latents, name=NEXT_SAMPLE), replace(latents, name=PREDICTION))
+    return PureModule(name, module, inputs, outputs, root="denoiser")

@@ -13,6 +13,7 @@ from onnx.external_data_helper import load_external_data_for_tensor, uses_extern
 from onnx.reference import ReferenceEvaluator
 
 from exporter.graphs.program_files import copy_weights
+from exporter.pipeline.sampling import SAMPLE, STATE, STEP
 
 
 class StepGraph:
@@ -51,7 +52,7 @@ class StepGraph:
     @cached_property
     def foldable(self) -> frozenset[int]:
         """Indices of the nodes that depend on the step number and on constants only."""
-        known, found = {"step"}, set()
+        known, found = {STEP}, set()
         for i, node in enumerate(self.graph.node):
             inputs = {name for name in node.input if name}
             if inputs & known and inputs <= known | self.initializers.keys():
@@ -70,7 +71,7 @@ class StepGraph:
         rest = [node for i, node in enumerate(self.graph.node) if i not in self.foldable]
         needed = {name for node in rest for name in node.input}
         outputs = [name for i in sorted(self.foldable) for name in self.graph.node[i].output if name in needed]
-        values = self._evaluator(tuple(outputs)).run(None, {"step": np.array(step, np.int64)})
+        values = self._evaluator(tuple(outputs)).run(None, {STEP: np.array(step, np.int64)})
         return [numpy_helper.from_array(np.asarray(v), prefix + n) for n, v in zip(outputs, values, strict=True)]
 
     def _evaluator(self, outputs: tuple[str, ...]) -> ReferenceEvaluator:
@@ -79,7 +80,7 @@ class StepGraph:
             read = {name for node in nodes for name in node.input}
             tables = [self._with_data(tensor) for name, tensor in self.initializers.items() if name in read]
             values = [helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None) for name in outputs]
-            step = helper.make_tensor_value_info("step", onnx.TensorProto.INT64, [])
+            step = helper.make_tensor_value_info(STEP, onnx.TensorProto.INT64, [])
             graph = helper.make_graph(nodes, "rows", [step], values, tables)
             self._folder = ReferenceEvaluator(helper.make_model(graph, opset_imports=self.model.opset_import))
         return self._folder
@@ -100,12 +101,13 @@ def sampler_model(
     nodes: list[onnx.NodeProto],
     constants: list[onnx.TensorProto],
     folder: Path,
+    latents: str,
     without: Collection[str] = frozenset(),
 ) -> Path:
-    """Save a graph sample, embedding -> latents that shares the step's weights, external data included."""
+    """Save a graph sample, conditions -> latents that shares the step's weights, external data included."""
     weights = [tensor for tensor in step.graph.initializer if tensor.name not in without]
-    inputs = [step.like("sample", "sample"), step.like("embedding", "embedding")]
-    graph = helper.make_graph(nodes, "sampler", inputs, [step.like("sample", "latents")], [*weights, *constants])
+    inputs = [step.like(value.name, value.name) for value in step.graph.input if value.name not in STATE[1:]]
+    graph = helper.make_graph(nodes, step.graph.name, inputs, [step.like(SAMPLE, latents)], [*weights, *constants])
     model = helper.make_model(graph, opset_imports=step.model.opset_import, producer_name=step.model.producer_name)
     model.ir_version = step.model.ir_version
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from exporter.errors import RecipeError
-from exporter.sampling.schedulers import SCHEDULERS, clip_range, noise_levels, start, timesteps_for_model
+from exporter.recipe.recipe import SamplerSection
+from exporter.sampling.schedulers import SCHEDULERS, clip_range, noise_levels, schedule_of, start, timesteps_for_model
 
 TERMS = ("sample", "prediction", "clipped_prediction", "previous_sample", "previous_prediction")
 TOLERANCE = 1e-6
@@ -68,6 +69,11 @@ class CoefficientTable:
 
     def _clipped(self, prediction: np.ndarray) -> np.ndarray:
         return prediction if self.clip is None else prediction.clip(-self.clip, self.clip)
+
+
+def table_of(settings: SamplerSection, own: Any) -> CoefficientTable:
+    """The table of a sampler section on the noise levels of the model's `own` scheduler. Raises as `probe`."""
+    return probe(schedule_of(settings, own), settings.steps, settings.clamp)
 
 
 def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTable:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.sampling import STATE
 
 
 class WholeSampler(nn.Module):
-    """Noise [B,N,D] times the initial sigma, and embeddings [B,E], to latents [B,N,D]."""
+    """Noise [B,*latents] times the initial sigma, and conditions, to latents."""
 
     def __init__(self, step: Callable[..., tuple[torch.Tensor, torch.Tensor]], evaluations: int) -> None:
         """`step`: a `SamplerStep`, or a graph that was made from one."""
@@ -19,17 +21,16 @@ class WholeSampler(nn.Module):
         self.step = step
         self.evaluations = nn.Buffer(torch.arange(evaluations))
 
-    def forward(self, sample: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+    def forward(self, sample: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
         previous_sample = previous_prediction = torch.zeros_like(sample)
         for evaluation in self.evaluations:
-            following, prediction = self.step(sample, previous_sample, previous_prediction, embedding, evaluation)
+            following, prediction = self.step(sample, previous_sample, previous_prediction, *conditions, evaluation)
             sample, previous_sample, previous_prediction = following, sample, prediction
         return sample
 
 
-def whole_stage(step: Stage, evaluations: int) -> Stage:
-    """The `sampler` program of a bundle, made from its step."""
-    latents = step.inputs[0]
-    embedding = next(spec for spec in step.inputs if spec.name == "embedding")
-    outputs = (TensorSpec("latents", latents.dtype, latents.shape),)
-    return Stage("sampler", WholeSampler(step.module, evaluations), (latents, embedding), outputs)
+def whole_module(step: PureModule, evaluations: int, latents: str) -> PureModule:
+    """The program of all evaluations, made from that of one."""
+    sample, conditions = step.inputs[0], [spec for spec in step.inputs if spec.name not in STATE]
+    whole = WholeSampler(step.module, evaluations)
+    return PureModule(step.name, whole, (sample, *conditions), (replace(sample, name=latents),), step.root)

@@ -1,8 +1,8 @@
-"""How much noise quantized programs leave on what the sampler sees, on recorded inputs.
+"""How much noise quantized programs leave, on recorded inputs.
 
-Every error of text encoder and denoiser is told in the guided output, because guidance amplifies the difference of its
-two branches; the text encoder's is carried there through the denoiser. The projector comes after the sampler, so that
-its errors are those of its own outputs. Noise-to-signal ratios (NSR, |error|² / |reference|²) of different layers add
+An error before or in a sampler is measured in the sampler's guided prediction, because guidance amplifies the
+difference of its two branches; an encoder's is carried there through the stages between. Errors of what comes after
+all samplers are those of its own outputs. Noise-to-signal ratios (NSR, |error|² / |reference|²) of different layers add
 up to first order; decibels do not.
 """
 
@@ -13,86 +13,119 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import PREDICTION, STEP
+from exporter.runtime.run import Arrays
 from exporter.runtime.sessions.session import Session
 
-Currency = Literal["guided", "projector"]
-Arrays = dict[str, np.ndarray]
 Parts = dict[str, float]
+Prompts = tuple[str, ...]
 
-CURRENCIES: dict[str, Currency] = {"text_encoder": "guided", "denoiser": "guided", "projector": "projector"}
 THIRDS = ("early", "middle", "late")
-_GUIDED_OUTPUT = "prediction"
 
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """One recorded evaluation of the denoiser: its inputs, whose prompts they are, the third it lies in."""
+    """One recorded evaluation of a sampler: its inputs, whose prompts they are, the third it lies in."""
 
     inputs: Arrays
-    prompts: tuple[str, ...]
+    prompts: Prompts
     third: str
 
 
+def measured_in(pipeline: Pipeline, stage: str) -> str:
+    """The stage in whose output the errors of a stage are measured: the next sampler, or itself where none follows."""
+    if pipeline.stages[stage].kind == "sample":
+        return stage
+    return next((sampler for sampler in pipeline.of_kind("sample") if stage in pipeline.before(sampler)), stage)
+
+
 class NoiseMeter:
-    """Holds programs against the float programs of the same stages.
+    """Compares programs with the float programs of the same stages.
 
     `shards`: recorded inputs by stage, as `calibration.record` writes them. `originals`: the float programs.
-    `evaluations`: rows of the sampler's table. The noise is measured on the first `prompts` of the recorded prompts.
+    `evaluations`: rows of a sampler's table. The noise is measured on the first `prompts` of the recorded prompts.
     """
 
     def __init__(
         self,
+        pipeline: Pipeline,
         shards: Mapping[str, Sequence[Path]],
         originals: Mapping[str, Path],
-        evaluations: int,
+        evaluations: Mapping[str, int],
         prompts: int,
         open_program: Callable[[Path], Session],
     ) -> None:
+        self._pipeline = pipeline
         self._shards, self._originals = shards, originals
         self._steps = evaluations
         self._count = prompts
         self._open = open_program
         self._opened: dict[Path, Session] = {}
+        self._references: dict[str, list[Arrays]] = {}
 
     @property
     def prompts(self) -> list[str]:
         """The prompts that noise is measured on."""
-        return [prompt for prompts in self._texts for prompt in prompts]
+        return [prompt for prompts, count in self._kept.items() for prompt in prompts[:count]]
 
-    def guided(self, programs: Mapping[str, Path]) -> Parts:
-        """NSR of the guided output by thirds of the noise levels, the highest first."""
-        noise = dict.fromkeys((evaluation.third for evaluation in self._evaluations), 0.0)
+    @property
+    def measured(self) -> list[str]:
+        """The stages in whose outputs errors are measured, in order."""
+        wanted = {measured_in(self._pipeline, stage) for stage in self._originals}
+        return [stage for stage in self._originals if stage in wanted]
+
+    def noise(self, stage: str, programs: Mapping[str, Path]) -> Parts:
+        """NSR of a stage's outputs: of a sampler the guided prediction by thirds of the noise levels, the highest
+        first, of any other each output by name."""
+        if self._pipeline.stages[stage].kind == "sample":
+            return self._of_sampler(stage, programs)
+        return self._of_outputs(stage, programs)
+
+    def _of_sampler(self, stage: str, programs: Mapping[str, Path]) -> Parts:
+        evaluations = self._evaluations(stage)
+        noise = dict.fromkeys((evaluation.third for evaluation in evaluations), 0.0)
         signal = dict(noise)
-        if self._same(programs, "text_encoder") and self._same(programs, "denoiser"):
+        conditions = {prompts: self._conditions(stage, prompts, programs) for prompts in self._kept}
+        if programs[stage] == self._originals[stage] and not any(conditions.values()):
             return noise
-        embeddings = self._embeddings(programs)
-        denoiser = self._session(programs["denoiser"])
-        for evaluation, reference in zip(self._evaluations, self._guided_outputs, strict=True):
-            found = denoiser.run(evaluation.inputs | embeddings[evaluation.prompts])[_GUIDED_OUTPUT]
-            noise[evaluation.third] += _energy(found - reference)
-            signal[evaluation.third] += _energy(reference)
+        session = self._session(programs[stage])
+        references = self._reference(stage, [evaluation.inputs for evaluation in evaluations])
+        for evaluation, reference in zip(evaluations, references, strict=True):
+            actual = session.run(evaluation.inputs | conditions[evaluation.prompts])[PREDICTION]
+            noise[evaluation.third] += _energy(actual - reference[PREDICTION])
+            signal[evaluation.third] += _energy(reference[PREDICTION])
         return {third: _ratio(noise[third], signal[third]) for third in noise}
 
-    def projector(self, programs: Mapping[str, Path]) -> Parts:
-        """NSR of each output of the projector; nothing where the model has none."""
-        if "projector" not in self._originals:
-            return {}
-        noise = dict.fromkeys(self._projections[0], 0.0)
+    def _of_outputs(self, stage: str, programs: Mapping[str, Path]) -> Parts:
+        inputs = [arrays for _, arrays in self._measured(stage)]
+        references = self._reference(stage, inputs)
+        noise = dict.fromkeys(references[0], 0.0)
         signal = dict(noise)
-        if self._same(programs, "projector"):
+        if programs[stage] == self._originals[stage]:
             return noise
-        projector = self._session(programs["projector"])
-        for inputs, reference in zip(self._latents, self._projections, strict=True):
-            for name, found in projector.run(inputs).items():
-                noise[name] += _energy(found - reference[name])
+        session = self._session(programs[stage])
+        for arrays, reference in zip(inputs, references, strict=True):
+            for name, actual in session.run(arrays).items():
+                noise[name] += _energy(actual - reference[name])
                 signal[name] += _energy(reference[name])
         return {name: _ratio(noise[name], signal[name]) for name in noise}
 
-    def _measured(self, stage: str) -> Iterator[tuple[tuple[str, ...], Arrays]]:
+    def _conditions(self, sampler: str, prompts: Prompts, programs: Mapping[str, Path]) -> Arrays:
+        """What takes the place of the recorded conditions: nothing where all before the sampler is as it was."""
+        changed: Arrays = {}
+        for stage in self._pipeline.before(sampler):
+            if self._pipeline.stages[stage].kind == "sample":
+                continue
+            inputs = dict(self._measured(stage))[prompts[: self._kept[prompts]]]
+            if programs[stage] != self._originals[stage] or changed.keys() & inputs.keys():
+                changed |= self._session(programs[stage]).run(inputs | changed)
+        return changed
+
+    def _measured(self, stage: str) -> Iterator[tuple[Prompts, Arrays]]:
         """The recorded inputs of the measured prompts, shard by shard: the batch is the first dimension of each."""
         for shard in self._shards[stage]:
             prompts = recorded_prompts(shard)
@@ -101,22 +134,13 @@ class NoiseMeter:
                 yield prompts[:kept], inputs
 
     @cached_property
-    def _kept(self) -> dict[tuple[str, ...], int]:
-        """How many of a shard's prompts are measured."""
-        found: dict[tuple[str, ...], int] = {}
-        for prompts in map(recorded_prompts, self._shards["text_encoder"]):
-            found[prompts] = min(len(prompts), self._count - sum(found.values()))
+    def _kept(self) -> dict[Prompts, int]:
+        """By the prompts of a shard, how many of them are measured."""
+        found: dict[Prompts, int] = {}
+        for prompts in map(recorded_prompts, self._shards[next(iter(self._originals))]):
+            if count := min(len(prompts), self._count - sum(found.values())):
+                found[prompts] = count
         return found
-
-    def _embeddings(self, programs: Mapping[str, Path]) -> dict[tuple[str, ...], Arrays]:
-        """What takes the place of the recorded embeddings: nothing where the text encoder is as it was."""
-        if self._same(programs, "text_encoder"):
-            return {prompts: {} for prompts in self._texts}
-        encoder = self._session(programs["text_encoder"])
-        return {prompts: encoder.run(inputs) for prompts, inputs in self._texts.items()}
-
-    def _same(self, programs: Mapping[str, Path], stage: str) -> bool:
-        return programs[stage] == self._originals[stage]
 
     def _session(self, program: Path) -> Session:
         """The float programs stay open: they run beside every program that is tried."""
@@ -126,31 +150,20 @@ class NoiseMeter:
             self._opened[program] = self._open(program)
         return self._opened[program]
 
-    @cached_property
-    def _texts(self) -> dict[tuple[str, ...], Arrays]:
-        """The text encoder's recorded inputs by the prompts that they are."""
-        return dict(self._measured("text_encoder"))
+    def _evaluations(self, stage: str) -> list[_Evaluation]:
+        whole = {prompts[:count]: prompts for prompts, count in self._kept.items()}
+        found = [
+            _Evaluation(inputs, whole[prompts], THIRDS[3 * int(inputs[STEP]) // self._steps[stage]])
+            for prompts, inputs in self._measured(stage)
+        ]
+        return sorted(found, key=lambda evaluation: int(evaluation.inputs[STEP]))
 
-    @cached_property
-    def _evaluations(self) -> list[_Evaluation]:
-        found = []
-        for prompts, inputs in self._measured("denoiser"):
-            found.append(_Evaluation(inputs, prompts, THIRDS[3 * int(inputs["step"]) // self._steps]))
-        return sorted(found, key=lambda evaluation: int(evaluation.inputs["step"]))
-
-    @cached_property
-    def _latents(self) -> list[Arrays]:
-        return [inputs for _, inputs in self._measured("projector")]
-
-    @cached_property
-    def _guided_outputs(self) -> list[np.ndarray]:
-        denoiser = self._session(self._originals["denoiser"])
-        return [denoiser.run(evaluation.inputs)[_GUIDED_OUTPUT] for evaluation in self._evaluations]
-
-    @cached_property
-    def _projections(self) -> list[Arrays]:
-        projector = self._session(self._originals["projector"])
-        return [projector.run(inputs) for inputs in self._latents]
+    def _reference(self, stage: str, inputs: Sequence[Arrays]) -> list[Arrays]:
+        """What the float program makes of them."""
+        if stage not in self._references:
+            session = self._session(self._originals[stage])
+            self._references[stage] = [session.run(arrays) for arrays in inputs]
+        return self._references[stage]
 
 
 def decibels(nsr: float) -> float:

@@ -7,23 +7,23 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from exporter.recipe.policy import Operator
-from exporter.search.error_metric import Currency, Parts, decibels, mean_nsr
+from exporter.search.error_metric import Parts, decibels, mean_nsr
 
 
 @dataclass(frozen=True)
 class Loss:
     """One layer in one precision, everything else in fp32.
 
-    `candidate`: its label. `nsr`: noise-to-signal ratio by part, in the currency (guided: the guided output, by thirds
-    of the noise levels; projector: each of its outputs). `bytes_saved` of stored weights and `milliseconds_saved` of
-    one object, where negative is lost.
+    `candidate`: its label. `measured_in`: the stage in whose outputs the noise is measured. `nsr`: noise-to-signal
+    ratio by part (of a sampler thirds of the noise levels, of others each output). `bytes_saved` of stored weights and
+    `milliseconds_saved` of one object, where negative is lost.
     """
 
     stage: str
     layer: str
     operator: Operator
     candidate: str
-    currency: Currency
+    measured_in: str
     nsr: Parts
     bytes_saved: int
     milliseconds_saved: float

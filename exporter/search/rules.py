@@ -9,12 +9,11 @@ from fnmatch import fnmatchcase
 
 from exporter.recipe.policy import Operator, Policy, Rule
 from exporter.search.candidates import FP32, parse_candidate, rule_for
-from exporter.search.error_metric import Currency, decibels
+from exporter.search.error_metric import decibels
 from exporter.search.losses import Loss
 from exporter.search.search import LayerChoice
 
 LEAST_MILLISECONDS = 0.01
-_OF: dict[Currency, str] = {"guided": "guided SNR", "projector": "projected SNR"}
 
 
 def write_policy(choice: LayerChoice, losses: Sequence[Loss]) -> Policy:
@@ -47,13 +46,13 @@ class _PolicyWriter:
     """The rules of the layers of one operator in one stage."""
 
     def __init__(self, choice: LayerChoice, losses: Sequence[Loss]) -> None:
-        self.stage, self.operator, self.currency = losses[0].stage, losses[0].operator, losses[0].currency
+        self.stage, self.operator, self.measured_in = losses[0].stage, losses[0].operator, losses[0].measured_in
         self.losses = {(loss.layer, loss.candidate): loss for loss in losses}
         self.chosen = dict.fromkeys((loss.layer for loss in losses), FP32)
         self.chosen |= {layer: loss.candidate for (layer, _), loss in choice.chosen.items() if layer in self.chosen}
         counts = Counter(self.chosen.values())
         self.usual = max(counts, key=lambda candidate: (counts[candidate], candidate))
-        self.all_noise = choice.nsr.get(self.currency, 0.0)
+        self.all_noise = choice.nsr.get(self.measured_in, 0.0)
 
     def rules(self) -> Iterator[Rule]:
         """The usual precision, if it is not fp32, then the exceptions."""
@@ -80,7 +79,7 @@ class _PolicyWriter:
         before, after = (decibels(rest + self._noise(layers, name)) for name in (other, told))
         told_cost = f"costs {before - after:.2g} dB" if math.isfinite(before) else f"leaves {after:.1f} dB"
         saved, lost = self._balance(layers, told, other)
-        sentence = f"{told_cost} of {_OF[self.currency]} in {told}"
+        sentence = f"{told_cost} of the {self.measured_in}'s SNR in {told}"
         sentence += f", saves {' and '.join(saved)}" if saved else ""
         return sentence + (f", loses {' and '.join(lost)}" if lost else "")
 

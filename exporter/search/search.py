@@ -1,8 +1,8 @@
 """The policy that saves most within a budget of noise, by mixed-integer linear programming.
 
-Every layer gets one precision; the noise-to-signal ratios of the layers add up, each in its currency, and must not
-exceed the budget; what is saved adds up too. That is a knapsack with choices, solved to a ten-thousandth by HiGHS
-(Huangfu and Hall, 2018).
+Every layer gets one precision; the noise-to-signal ratios of the layers add up, each in the stage that it is measured
+in, and must not exceed the budget; what is saved adds up too. That is a knapsack with choices, solved to a
+ten-thousandth by HiGHS (Huangfu and Hall, 2018).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scipy.sparse import coo_array
 
 from exporter.recipe.policy import Operator
 from exporter.search.candidates import FP32
-from exporter.search.error_metric import Currency, decibels
+from exporter.search.error_metric import decibels
 from exporter.search.losses import Loss
 
 Objective = Literal["latency", "size"]
@@ -41,23 +41,23 @@ TIE_BREAK, NOISE_TIE_BREAK, EXCEPTION = 1e-2, 1e-4, 0.05
 class LayerChoice:
     """A precision for each layer: the loss that was chosen, by layer; a layer that is not in it stays fp32.
 
-    `budget`: the bound on the NSR of each currency that it was chosen under.
+    `budget`: the bound on the NSR of each stage that noise is measured in, that it was chosen under.
     """
 
     budget: float
     chosen: dict[LayerKey, Loss]
 
     @cached_property
-    def nsr(self) -> dict[Currency, float]:
-        """The sum of the noise by currency, as far as it adds up."""
-        totals: dict[Currency, float] = {}
+    def nsr(self) -> dict[str, float]:
+        """The sum of the noise by the stage it is measured in, as far as it adds up."""
+        totals: dict[str, float] = {}
         for loss in self.chosen.values():
-            totals[loss.currency] = totals.get(loss.currency, 0.0) + loss.total
+            totals[loss.measured_in] = totals.get(loss.measured_in, 0.0) + loss.total
         return totals
 
     @property
-    def snr_db(self) -> dict[Currency, float]:
-        return {currency: decibels(nsr) for currency, nsr in self.nsr.items()}
+    def snr_db(self) -> dict[str, float]:
+        return {stage: decibels(nsr) for stage, nsr in self.nsr.items()}
 
     @property
     def bytes_saved(self) -> int:
@@ -73,7 +73,7 @@ class LayerChoice:
 
 
 def search(losses: Sequence[Loss], objective: Objective, budget: float) -> LayerChoice:
-    """The choice that saves most milliseconds (latency) or bytes (size) with an NSR of at most `budget` per currency.
+    """The choice that saves most milliseconds (latency) or bytes (size) with an NSR of at most `budget` a stage.
 
     A layer differs from most of its stage only where that saves a twentieth of what layers can save on average. The
     same losses give the same choice; where nothing fits, all layers stay fp32.
@@ -106,12 +106,12 @@ def budget_of(snr_db: float) -> float:
 
 
 def _solve(losses: Sequence[Loss], worth: Mapping[int, float], budget: float) -> list[Loss]:
-    """At most one of the losses of each layer, those that are worth most within the budget of each currency."""
+    """At most one of the losses of each layer, those that are worth most within the budget of each stage."""
     if not losses:
         return []
     layers = {key: row for row, key in enumerate(dict.fromkeys(map(_key, losses)))}
-    currencies = {name: len(layers) + i for i, name in enumerate(dict.fromkeys(loss.currency for loss in losses))}
-    rows = [layers[_key(loss)] for loss in losses] + [currencies[loss.currency] for loss in losses]
+    measured = {name: len(layers) + i for i, name in enumerate(dict.fromkeys(loss.measured_in for loss in losses))}
+    rows = [layers[_key(loss)] for loss in losses] + [measured[loss.measured_in] for loss in losses]
     values = [1.0] * len(losses) + [_spent(loss, budget) for loss in losses]
     matrix = coo_array((values, (rows, [*range(len(losses))] * 2))).tocsc()
     with _silent():

@@ -14,7 +14,7 @@ from exporter.machine.meter import StepRecord, metered
 from exporter.quantize.layers import Layer
 from exporter.recipe.policy import Policy, Rule
 from exporter.search.candidates import label, policy_of
-from exporter.search.error_metric import CURRENCIES
+from exporter.search.error_metric import measured_in
 from exporter.search.latency import machine, time_product
 from exporter.search.losses import Loss, Sensitivity
 from exporter.search.workbench import Cost, Workbench
@@ -39,10 +39,12 @@ def measure(workbench: Workbench, candidates: Sequence[Rule]) -> Sensitivity:
     with metered(STEP, workbench.progress, records):
         for done, ((stage, _, _), layer) in enumerate(layers.items(), start=1):
             costs = _costs(workbench, stage, layer, candidates)
+            target = measured_in(workbench.pipeline, stage)
             taken, saved = _times(workbench, stage, layer, candidates)
             milliseconds += taken
             losses += [
-                _loss(stage, layer, name, cost, original[stage], saved.get(name, 0.0)) for name, cost in costs.items()
+                _loss(target, stage, layer, name, cost, original[stage], saved.get(name, 0.0))
+                for name, cost in costs.items()
             ]
             workbench.progress.advanced(STEP, done, len(layers))
     return Sensitivity(
@@ -95,15 +97,14 @@ def _times(
     return runs * timing.milliseconds, {name: runs * timing.saved(name) for name in timing.shares}
 
 
-def _loss(stage: str, layer: Layer, candidate: str, cost: Cost, original: int, saved: float) -> Loss:
-    currency = CURRENCIES[stage]
+def _loss(target: str, stage: str, layer: Layer, candidate: str, cost: Cost, original: int, saved: float) -> Loss:
     return Loss(
         stage=stage,
         layer=layer.name,
         operator=layer.operator,
         candidate=candidate,
-        currency=currency,
-        nsr=cost.noise[currency],
+        measured_in=target,
+        nsr=cost.noise[target],
         bytes_saved=original - cost.stored_bytes[stage],
         milliseconds_saved=saved,
     )

@@ -17,15 +17,16 @@ from exporter.backends.onnxruntime.onnxruntime_backend import compile_program
 from exporter.files.cache import Cache, Entry
 from exporter.graphs.program_files import PROGRAM
 from exporter.machine.meter import Progress, Silent
+from exporter.pipeline.pipeline import EVALUATED, Pipeline
 from exporter.quantize.layers import Layer, find_layers
 from exporter.quantize.prepared import prepared
-from exporter.quantize.quantizer import CALIBRATED_STAGES, Observer, quantize
+from exporter.quantize.quantizer import Observer, quantize
 from exporter.quantize.statistics import Statistics, load
 from exporter.quantize.steps import STATISTICS
 from exporter.recipe.policy import Policy, Rule
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.sessions.session import Session, open_session
-from exporter.search.error_metric import Currency, NoiseMeter, Parts, mean_nsr, recorded_prompts
+from exporter.search.error_metric import NoiseMeter, Parts, mean_nsr, measured_in, recorded_prompts
 from exporter.search.latency import Product
 from exporter.targets.target import Target, require_measurable
 from exporter.workshop.onnx_program import OnnxProgram, onnx_programs
@@ -40,14 +41,15 @@ _EVERYTHING_STATIC = Rule(layers="*", precision="int8", rounding="gptq")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a policy costs: `noise` as NSR by currency and part, `stored_bytes` of weights by stage."""
+    """What a policy costs: `noise` as NSR by the stage that it is measured in and part, `stored_bytes` of weights by
+    stage."""
 
-    noise: dict[Currency, Parts]
+    noise: dict[str, Parts]
     stored_bytes: dict[str, int]
 
-    def nsr(self, currency: Currency) -> float:
-        """The mean NSR over the parts of a currency."""
-        return mean_nsr(self.noise[currency])
+    def nsr(self, stage: str) -> float:
+        """The mean NSR over the parts of a stage that noise is measured in."""
+        return mean_nsr(self.noise[stage])
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class _Base:
 
 
 class Workbench:
-    """Text encoder, denoiser and projector of a recipe, traced and observed (from the cache where it has them).
+    """The stages of a recipe that can be calibrated, traced and observed (from the cache where it has them).
 
     The recipe's rules are left alone; its calibration, objective and smoothing hold. Where the recipe smooths, a stage
     with a layer in static INT8 is smoothed for all of its layers.
@@ -88,12 +90,17 @@ class Workbench:
         self._plain = {stage: self._observed(program) for stage, program in self._programs(_EVERYTHING).items()}
         self._smoothed: dict[str, _Base] = {}
         self._meter = NoiseMeter(
+            self.pipeline,
             {stage: self._shards(stage) for stage in self.stages},
             self.originals,
-            self._workshop.table.evaluations,
+            {stage: table.evaluations for stage, table in self._workshop.tables.items()},
             prompts,
             self._open,
         )
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._workshop.pipeline
 
     @property
     def stages(self) -> list[str]:
@@ -122,7 +129,8 @@ class Workbench:
 
     def runs(self, stage: str) -> int:
         """How often a stage runs for one object."""
-        return self._workshop.table.evaluations if stage == "denoiser" else 1
+        tables = self._workshop.tables
+        return tables[stage].evaluations if stage in tables else 1
 
     def product(self, stage: str, layer: Layer) -> Product:
         """The product that a linear layer is where one object is made, both branches of guidance together."""
@@ -133,7 +141,9 @@ class Workbench:
 
     def key(self, stage: str) -> list[str]:
         """The cache keys of all that the noise of this stage's layers depends on."""
-        involved = [stage] if stage == "projector" else ["denoiser", stage]
+        target = measured_in(self.pipeline, stage)
+        between = [name for name in self.pipeline.before(target) if name in self.stages]
+        involved = dict.fromkeys([target, stage, *(between if target != stage else [])])
         bases = [base for name in involved for base in (self._plain[name], self._for_static(name))]
         return [self._calibration.key, *(base.key for base in bases)]
 
@@ -143,10 +153,7 @@ class Workbench:
         Raises ValidationFailed for a policy that the target's backend does not take, as a build would.
         """
         with self.quantized(policy) as programs:
-            noise: dict[Currency, Parts] = {
-                "guided": self._meter.guided(programs),
-                "projector": self._meter.projector(programs),
-            }
+            noise = {stage: self._meter.noise(stage, programs) for stage in self._meter.measured}
             return Cost(noise, {stage: stored_bytes(program) for stage, program in programs.items()})
 
     @contextmanager
@@ -187,13 +194,13 @@ class Workbench:
         return self._smoothed[stage]
 
     def _programs(self, rule: Rule) -> dict[str, OnnxProgram]:
-        """The stages' programs with this rule for all layers, the denoiser's as a single step."""
+        """The stages' programs with this rule for all layers, a sampler's as a single step."""
         quantization = self.recipe.quantization.model_copy(update={"rules": [rule]})
         sampler = self.recipe.sampler.model_copy(update={"unroll": "step"})
         recipe = self.recipe.model_copy(update={"quantization": quantization, "sampler": sampler})
         shop = self._workshop
-        programs = onnx_programs(shop.model, recipe, shop.table, compile_program, self._calibration)
-        return {program.name: program for program in programs if program.name in CALIBRATED_STAGES}
+        programs = onnx_programs(shop.model, recipe, shop.tables, compile_program, self._calibration)
+        return {program.name: program for program in programs if program.source.stage.kind not in EVALUATED}
 
     def _observed(self, program: OnnxProgram) -> _Base:
         """The program traced, smoothed where the recipe says so, and observed."""

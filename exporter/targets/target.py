@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from pydantic import Field, model_validator
 
 from exporter.errors import RecipeError, did_you_mean
+from exporter.pipeline.pipeline import Kind
 from exporter.recipe.document import read_yaml, validate
 from exporter.recipe.policy import Precision, Rendering
 from exporter.recipe.section import Section
@@ -61,10 +62,10 @@ class SessionOptions(Section):
     inference_precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="What OpenVINO computes in where nothing is quantized, on a processor that has it"
     )
-    prepack: list[str] | None = Field(
+    prepack: list[Kind] | None = Field(
         default=None,
-        description="Stages whose weights are packed for speed when they are opened, all by default. Those of others "
-        "stay in their files and are ready at once, which pays where a program runs once an object",
+        description="Kinds of stages whose weights are packed for speed when they are opened, all by default. Those of "
+        "others stay in their files and are ready at once, which pays where a program runs once an object",
     )
     config: dict[str, str] = Field(default_factory=dict, description="Session config entries, passed on unchanged")
 

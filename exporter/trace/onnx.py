@@ -1,4 +1,4 @@
-"""Stage -> ONNX file, by torch.export. The same stage gives the same bytes."""
+"""A pure module -> ONNX file, by torch.export. The same stage gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 
 from exporter.graphs.program_files import EXTERNAL_ABOVE_BYTES, EXTERNAL_DATA, PROGRAM, SMALL_TENSOR_BYTES
 from exporter.machine.quiet import quiet
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
 
 _EXAMPLE_SIZES = {"batch": 2}
 _EXAMPLE_SIZE = 5
@@ -22,7 +23,7 @@ _TALKATIVE = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def trace(stage: Stage, opset: int, folder: Path) -> Path:
+def trace(stage: PureModule, opset: int, folder: Path) -> Path:
     """Write `program.onnx` (and, above 100 MB, `program.onnx.data`) of a stage into `folder`; the program's path.
 
     Weights keep the names of the module's parameters, nodes are named by the module they come from, and nothing of the
@@ -33,11 +34,10 @@ def trace(stage: Stage, opset: int, folder: Path) -> Path:
     return save(model, folder)
 
 
-def to_ir(stage: Stage, opset: int) -> ir.Model:
+def to_ir(stage: PureModule, opset: int) -> ir.Model:
     """The stage as an ONNX model in memory, whose weights are the module's own tensors."""
     dynamic = {name: torch.export.Dim(name) for spec in stage.inputs for name in spec.shape if isinstance(name, str)}
     shapes = [{i: dynamic[d] for i, d in enumerate(spec.shape) if isinstance(d, str)} for spec in stage.inputs]
-    flat = shapes if not _takes_varargs(stage.module) else [shapes[0], tuple(shapes[1:])]
     # Of several ways to trace a module, one that does not serve prints its whole graph before the next is tried.
     with quiet(*_TALKATIVE), redirect_stderr(io.StringIO()):
         program = torch.onnx.export(
@@ -48,13 +48,13 @@ def to_ir(stage: Stage, opset: int) -> ir.Model:
             opset_version=opset,
             input_names=[spec.name for spec in stage.inputs],
             output_names=[spec.name for spec in stage.outputs],
-            dynamic_shapes=tuple(flat),
+            dynamic_shapes=stage.grouped(shapes),
             optimize=True,
         )
     assert program is not None
     model = program.model
     parameters = {name for name, _ in (*stage.module.named_parameters(), *stage.module.named_buffers())}
-    _name_by_module(model.graph, stage.name, parameters)
+    _name_by_module(model.graph, stage, parameters)
     _strip(model, stage.name)
     return model
 
@@ -75,11 +75,7 @@ def _example(spec: TensorSpec) -> torch.Tensor:
     return torch.linspace(-1, 1, max(int(np.prod(shape)), 1)).reshape(shape)
 
 
-def _takes_varargs(module: torch.nn.Module) -> bool:
-    return bool(module.forward.__code__.co_flags & 0x04)
-
-
-def _name_by_module(graph: ir.Graph, stage: str, parameters: set[str]) -> None:
+def _name_by_module(graph: ir.Graph, stage: PureModule, parameters: set[str]) -> None:
     """Names such as `denoiser/prior.transformer_blocks.0.attn1.to_q/MatMul`, counted where a module has several.
 
     A weight that the exporter transposed is called by its parameter's name again; other constants by their first user.
@@ -91,8 +87,8 @@ def _name_by_module(graph: ir.Graph, stage: str, parameters: set[str]) -> None:
         return base if taken[base] == 1 else f"{base}_{taken[base]}"
 
     for node in graph:
-        scope = _scope(node).removeprefix(f"{stage}.")
-        node.name = unique("/".join([stage, *([scope] if scope else []), node.op_type]))
+        scope = _scope(node).removeprefix(f"{stage.root}.")
+        node.name = unique("/".join([stage.name, *([scope] if scope else []), node.op_type]))
         for i, output in enumerate(node.outputs):
             if not output.is_graph_output() and output.name:
                 output.name = f"{node.name}:{i}"
@@ -103,7 +99,7 @@ def _name_by_module(graph: ir.Graph, stage: str, parameters: set[str]) -> None:
         weight = f"{_scope(first)}.weight" if first is not None else ""
         is_weight = first is not None and first.op_type in ("MatMul", "Gemm") and weight in parameters
         free = is_weight and weight not in graph.initializers
-        value.name = weight if free else unique(f"{first.name if first is not None else stage}:constant")
+        value.name = weight if free else unique(f"{first.name if first is not None else stage.name}:constant")
 
 
 def _scope(node: ir.Node) -> str:

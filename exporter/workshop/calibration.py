@@ -1,4 +1,4 @@
-"""Inputs of the big stages as the PyTorch reference sees them on real prompts: what ranges are taken from.
+"""Inputs of the big stages as the original sees them on real prompts: what ranges are taken from.
 
 Each shard is a `.npz` of one stage's inputs and the `prompts` they belong to.
 """
@@ -8,63 +8,57 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from exporter.errors import RecipeError
-from exporter.families.family import LoadedModel, SamplerSettings
+from exporter.families.model import Model
 from exporter.families.weights import ZOO
+from exporter.pipeline.sampling import PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe
 from exporter.runtime.batch import batch_size
-from exporter.runtime.inputs.noise import noise
-from exporter.runtime.inputs.tokenizer import PromptTokenizer
-from exporter.sampling.schedulers import schedule_of
-from exporter.sampling.table import CoefficientTable, probe
+from exporter.runtime.run import Arrays, OnStep, make, requests_of
+from exporter.sampling.table import CoefficientTable, table_of
 
-Arrays = dict[str, np.ndarray]
 OnEvaluation = Callable[[int, int], None]
 
 PROMPTS = ZOO / "prompts.json"
-TEXT_PROMPTS = 32
+ENCODED_PROMPTS = 32
 
 
-def record(
-    model: LoadedModel, recipe: Recipe, settings: CalibrationSection, folder: Path, on_evaluation: OnEvaluation
-) -> None:
-    """Write `<stage>_<k>.npz` for text_encoder, denoiser and, where the model has one, projector.
+def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluation) -> None:
+    """Write `<stage>_<k>.npz` for every stage of kind encode, sample or map.
 
-    The denoiser's come from the reference's own trajectories of `settings.steps` Euler steps (the recipe's sampler,
-    where it has no more): they cross all noise levels at little cost. `settings.evaluations` of each are kept, evenly
-    spread, each at the row of the recipe's table whose timestep is nearest, with the sample rescaled so that the
-    network sees what it saw. The samples before are zeros: they never reach the network. The projector's are where the
-    trajectories end.
+    A sampler's come from the original's own trajectories of `calibration.steps` Euler steps (the recipe's sampler,
+    where it has no more): they cross all noise levels at little cost. `calibration.evaluations` of each are kept,
+    evenly spread, each at the row of the recipe's table whose timestep is nearest, with the sample rescaled so that the
+    network sees what it saw. The samples before are zeros: they never reach the network.
 
-    The text encoder, which costs little, gets 32 of the shipped prompts where fewer trajectories are asked for: of
-    what it sees of a prompt most is padding.
+    Encoders, which cost little, get 32 of the shipped prompts where fewer trajectories are asked for: of what they see
+    of a prompt most is padding.
 
-    A shard holds at most `settings.batch` prompts, fewer where latents are large; a prompt's noise is its own, whatever
-    the batch. `on_evaluation(done, total)` is told of every evaluation of the network.
+    A shard holds at most `calibration.batch` prompts, fewer where latents are large; prompt k has the noise of the
+    calibration's seed + k, whatever the batch. `on_evaluation(done, total)` gets every evaluation of a network.
     Raises RecipeError where more prompts are asked for than there are. Warns of a single prompt.
     """
+    settings = recipe.quantization.calibration
     prompts = choose_prompts(settings)
     if len(prompts) == 1:
         warnings.warn(
             "calibration on one prompt: the ranges fit that object; give quantization.calibration.prompts 8 or more",
             stacklevel=2,
         )
-    recorder = _Recorder(model, recipe, settings, folder)
-    size = min(settings.batch, batch_size(model.latent_shape))
-    total = -(-len(prompts) // size) * recorder.table.evaluations
+    recorder = _Recorder(model, recipe, folder)
+    size = min(settings.batch, batch_size(recorder.original.pipeline))
+    total = -(-len(prompts) // size) * recorder.evaluations
     for number, start in enumerate(range(0, len(prompts), size)):
-
-        def told(i: int, before: int = number * recorder.table.evaluations) -> None:
-            on_evaluation(before + i, total)
-
         seeds = [settings.seed + i for i in range(start, min(start + size, len(prompts)))]
-        recorder.record(number, prompts[start : start + size], seeds, told)
-    if more := [prompt for prompt in _text_prompts(settings) if prompt not in prompts]:
-        recorder.record_text(number + 1, more)
+        report = partial(_add, lambda done: on_evaluation(done, total), number * recorder.evaluations)
+        recorder.record(number, prompts[start : start + size], seeds, report)
+    if more := [prompt for prompt in _encoded_prompts(settings) if prompt not in prompts]:
+        recorder.record_encoders(number + 1, more)
 
 
 def choose_prompts(settings: CalibrationSection) -> list[str]:
@@ -78,11 +72,11 @@ def choose_prompts(settings: CalibrationSection) -> list[str]:
     return _draw_prompts(settings.prompts, settings.seed)
 
 
-def _text_prompts(settings: CalibrationSection) -> list[str]:
-    """What the text encoder is calibrated on."""
+def _encoded_prompts(settings: CalibrationSection) -> list[str]:
+    """What encoders are calibrated on."""
     if not isinstance(settings.prompts, int):
         return list(settings.prompts)
-    return _draw_prompts(max(settings.prompts, TEXT_PROMPTS), settings.seed)
+    return _draw_prompts(max(settings.prompts, ENCODED_PROMPTS), settings.seed)
 
 
 def _draw_prompts(number: int, seed: int) -> list[str]:
@@ -103,57 +97,86 @@ def _draw_prompts(number: int, seed: int) -> list[str]:
 
 
 class _Recorder:
-    """Runs the reference and writes shards, one batch of prompts after the other."""
+    """Runs the original and writes shards, one batch of prompts after the other."""
 
-    def __init__(self, model: LoadedModel, recipe: Recipe, settings: CalibrationSection, folder: Path) -> None:
+    def __init__(self, model: Model, recipe: Recipe, folder: Path) -> None:
+        self.settings = recipe.quantization.calibration
         sampler = recipe.sampler
-        if settings.steps < sampler.steps:
+        if self.settings.steps < sampler.steps:
             # Solvers of higher order overshoot in few steps, to samples that the recipe's sampler never comes to.
-            sampler = sampler.model_copy(update={"scheduler": "euler", "steps": settings.steps})
-        self.table, self.recipe_table = _table(model, sampler), _table(model, recipe.sampler)
-        self.reference = model.reference(sampler, recipe.render)
-        self.tokenizer = PromptTokenizer(model.tokenizer.json, model.tokenizer.context_length, model.tokenizer.pad_id)
-        self.has_projector = "projector" in model.stages(recipe.render)
+            sampler = sampler.model_copy(update={"scheduler": "euler", "steps": self.settings.steps})
+        self.original = model.original(recipe.model_copy(update={"sampler": sampler}))
+        self.trajectories = {
+            stage: _Trajectory(table_of(sampler, own), table_of(recipe.sampler, own), self.settings.evaluations)
+            for stage in self.original.pipeline.of_kind("sample")
+            for own in [model.scheduler(stage)]
+        }
         self.folder = folder
-        last = self.table.evaluations - 1
-        self.kept = np.linspace(0, last, min(settings.evaluations, last + 1)).round().astype(int).tolist()
 
-    def record(self, number: int, prompts: list[str], seeds: list[int], told: Callable[[int], None]) -> None:
-        """The shards of batch `number`, each prompt from the noise of its seed; `told(i)` after evaluation i."""
-        embedding = self.reference.encode(prompts)
-        self.record_text(number, prompts)
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of all networks for one batch."""
+        return sum(trajectory.table.evaluations for trajectory in self.trajectories.values())
+
+    def record(self, number: int, prompts: list[str], seeds: list[int], report: Callable[[int], None]) -> None:
+        """The shards of batch `number`, each prompt from the noise of its seed; `report(i)` after evaluation i."""
+        original = self.original
+        run = make(original, requests_of(original.pipeline, prompts), seeds)
+        done = 0
+        for name, stage in original.pipeline.stages.items():
+            if stage.kind in ("encode", "map"):
+                self._save(name, number, prompts, run.taken_by(name))
+            if stage.kind == "sample":
+                run.on_step = self._keeper(name, number, prompts, run.taken_by(name), partial(_add, report, done))
+                run[stage.makes[0].name]
+                done += self.trajectories[name].table.evaluations
+
+    def record_encoders(self, number: int, prompts: list[str]) -> None:
+        """The encoders' shards of prompts."""
+        pipeline = self.original.pipeline
+        run = make(self.original, requests_of(pipeline, prompts), [])
+        for name in pipeline.of_kind("encode"):
+            self._save(name, number, prompts, run.taken_by(name))
+
+    def _keeper(
+        self, stage: str, number: int, prompts: list[str], taken: Arrays, report: Callable[[int], None]
+    ) -> OnStep:
+        """What saves the evaluations of a trajectory that are kept."""
+        trajectory = self.trajectories[stage]
 
         def keep(i: int, sample: np.ndarray, prediction: np.ndarray) -> None:
-            if i in self.kept:
-                index = number * len(self.kept) + self.kept.index(i)
-                self._save("denoiser", index, prompts, self._step_inputs(i, sample) | {"embedding": embedding})
-            told(i + 1)
+            if i in trajectory.kept:
+                index = number * len(trajectory.kept) + trajectory.kept.index(i)
+                self._save(stage, index, prompts, trajectory.inputs(i, sample) | taken)
+            report(i + 1)
 
-        unit = np.stack([noise(seed, self.reference.latent_shape) for seed in seeds])
-        latents = self.reference.sample(embedding, unit, keep)
-        if self.has_projector:
-            self._save("projector", number, prompts, {"latents": latents})
-
-    def record_text(self, number: int, prompts: list[str]) -> None:
-        """The text encoder's shard of prompts."""
-        self._save("text_encoder", number, prompts, {"input_ids": self.tokenizer.encode(prompts)})
-
-    def _step_inputs(self, i: int, sample: np.ndarray) -> Arrays:
-        """Evaluation i of the short trajectory as an evaluation of the recipe's."""
-        step = int(np.abs(self.recipe_table.timesteps - self.table.timesteps[i]).argmin())
-        ratio = self.table.input_scale[i] / self.recipe_table.input_scale[step]
-        zeros = np.zeros_like(sample)
-        return {
-            "sample": sample * np.float32(ratio),
-            "previous_sample": zeros,
-            "previous_prediction": zeros,
-            "step": np.array(step, np.int64),
-        }
+        return keep
 
     def _save(self, stage: str, index: int, prompts: list[str], arrays: Arrays) -> None:
         path = self.folder / f"{stage}_{index:04d}.npz"
         np.savez_compressed(path, allow_pickle=False, prompts=np.array(prompts), **arrays)
 
 
-def _table(model: LoadedModel, sampler: SamplerSettings) -> CoefficientTable:
-    return probe(schedule_of(sampler, model.scheduler()), sampler.steps, sampler.clamp)
+def _add(report: Callable[[int], None], before: int, done: int) -> None:
+    report(before + done)
+
+
+class _Trajectory:
+    """Which evaluations of a short trajectory are kept, and what each is as an evaluation of the recipe's."""
+
+    def __init__(self, table: CoefficientTable, of_recipe: CoefficientTable, evaluations: int) -> None:
+        self.table, self.of_recipe = table, of_recipe
+        last = table.evaluations - 1
+        self.kept = np.linspace(0, last, min(evaluations, last + 1)).round().astype(int).tolist()
+
+    def inputs(self, i: int, sample: np.ndarray) -> Arrays:
+        """What the recipe's step takes where this one is evaluation i, its conditions left out."""
+        step = int(np.abs(self.of_recipe.timesteps - self.table.timesteps[i]).argmin())
+        ratio = self.table.input_scale[i] / self.of_recipe.input_scale[step]
+        zeros = np.zeros_like(sample)
+        return {
+            SAMPLE: sample * np.float32(ratio),
+            PREVIOUS_SAMPLE: zeros,
+            PREVIOUS_PREDICTION: zeros,
+            STEP: np.array(step, np.int64),
+        }

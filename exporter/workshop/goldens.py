@@ -1,4 +1,4 @@
-"""Goldens: what the PyTorch reference takes and gives, stage by stage, on real prompts; and programs held to them."""
+"""Goldens: what the original takes and gives, stage by stage, on real prompts; and programs checked against them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exporter.pipeline.pipeline import EVALUATED
+from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import Recipe, Tolerances
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
-from exporter.runtime.inputs.noise import noise
-from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.runtime.run import Arrays, Run, make, requests_of, unit_noise
 from exporter.runtime.sessions.session import Session
 from exporter.workshop.parity import Parity, compare
 
 if TYPE_CHECKING:
-    from exporter.families.family import LoadedModel, Reference
+    from exporter.families.model import Model
+    from exporter.families.original import Original
 
-Arrays = dict[str, np.ndarray]
 OnEvaluation = Callable[[int, int], None]
 
 GOLDENS = "goldens"
@@ -47,32 +48,34 @@ class GoldenParity:
         return self.parity.snr_db >= self.limit_db
 
 
-def record(model: LoadedModel, recipe: Recipe, folder: Path, on_evaluation: OnEvaluation) -> None:
+def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluation) -> None:
     """Write `<stage>_<k>.npz`, each holding a stage's inputs and outputs by tensor name.
 
-    A model whose whole trajectory would be too large (more than 2^23 latent elements) is recorded over its first
-    evaluations, one with guidance among them, for as many prompts as are kept of them, and decoded from the last
-    prediction, unless the recipe unrolls the sampler.
+    Object k is made from the noise of the goldens' seed + k. Where a whole trajectory would be too large (more than
+    2^23 elements), it is recorded over its first evaluations, one with guidance among them, for as many objects as are
+    kept of them, and later stages take its last prediction for latents, unless the recipe unrolls the sampler.
     """
-    stages = model.stages(recipe.render)
-    reference = model.reference(recipe.sampler, recipe.render)
-    prompts = recipe.goldens.prompts
-    tokenizer = PromptTokenizer(model.tokenizer.json, model.tokenizer.context_length, model.tokenizer.pad_id)
-    embedding = reference.encode(prompts)
-    _save(folder, "text_encoder", 0, {"input_ids": tokenizer.encode(prompts), "embedding": embedding})
-    latents = _record_sampler(reference, recipe, embedding, folder, on_evaluation)
-    context = {"latents": latents}
-    if "projector" in stages:
-        context |= reference.project(latents)
-        _save(folder, "projector", 0, context)
-    points = np.random.Generator(np.random.Philox(recipe.goldens.seed)).uniform(-1, 1, (len(latents), POINTS, 3))
-    points = points.astype(np.float32)
-    _save(folder, "field", 0, context | {"points": points} | reference.field(points, context))
-    if "renderer" in stages:
-        rays = np.stack(
-            [camera_rays(orbit_camera(45.0 + 90 * i, PAN_ELEVATION, 4.0), PICTURE) for i in range(len(latents))]
-        )
-        _save(folder, "renderer", 0, context | {"rays": rays, "color": reference.render(rays, context)})
+    original, goldens = model.original(recipe), recipe.goldens
+    requests = requests_of(original.pipeline, goldens.prompts)
+    seeds = [goldens.seed + k for k in range(len(requests))]
+    run = make(original, requests, seeds)
+    for name, stage in original.pipeline.stages.items():
+        if stage.kind == "sample":
+            run = _record_sampler(original, recipe, name, run, folder, on_evaluation)
+            continue
+        arrays = run.taken_by(name)
+        if stage.kind in EVALUATED:
+            arrays[stage.evaluated_at.name] = _places(stage.kind, run.count, goldens.seed)
+        _save(folder, name, 0, arrays | original.run_program(name, arrays))
+
+
+def _places(kind: str, objects: int, seed: int) -> np.ndarray:
+    """Points [B, P, 3] all over the volume, or rays [B, R, 2, 3] around it."""
+    if kind == "field":
+        points = np.random.Generator(np.random.Philox(seed)).uniform(-1, 1, (objects, POINTS, 3))
+        return points.astype(np.float32)
+    views = [camera_rays(orbit_camera(45.0 + 90 * i, PAN_ELEVATION, 4.0), PICTURE) for i in range(objects)]
+    return np.stack(views)
 
 
 def goldens_of(folder: Path, stage: str) -> list[Path]:
@@ -80,11 +83,8 @@ def goldens_of(folder: Path, stage: str) -> list[Path]:
     return sorted((folder / GOLDENS).glob(f"{stage}_[0-9]*.npz"))
 
 
-def check(
-    stage: str, session: Session, goldens: list[Path], precision: str, tolerances: Tolerances
-) -> list[GoldenParity]:
-    """A program's outputs on the recorded inputs, against the recorded outputs."""
-    limit = limit_db(stage, tolerances)
+def check(stage: str, session: Session, goldens: list[Path], precision: str, limit: float) -> list[GoldenParity]:
+    """A program's outputs on the recorded inputs, against the recorded outputs; `limit` in dB."""
     found = []
     for path in goldens:
         with np.load(path, allow_pickle=False) as file:
@@ -94,51 +94,52 @@ def check(
     return found
 
 
-def limit_db(stage: str, tolerances: Tolerances) -> float:
+def limit_db(is_whole_sampler: bool, tolerances: Tolerances) -> float:
     """A stage's least SNR; a sampler in one program strays as far as free-running latents may."""
-    if stage != "sampler":
+    if not is_whole_sampler:
         return tolerances.stage_snr_db
     return min(tolerances.stage_snr_db, -20 * math.log10(max(tolerances.latents_relative_l2, 1e-12)))
 
 
 def _record_sampler(
-    reference: Reference, recipe: Recipe, embedding: np.ndarray, folder: Path, on_evaluation: OnEvaluation
-) -> np.ndarray:
-    """Record the denoiser at some evaluations (or the whole sampler); the latents."""
-    unit = noise(recipe.goldens.seed, (len(embedding), *reference.latent_shape))
+    original: Original, recipe: Recipe, stage: str, run: Run, folder: Path, on_evaluation: OnEvaluation
+) -> Run:
+    """Record a stage at some evaluations (or the whole sampler); the run with its latents, of the objects kept."""
+    sampler, latents = original.samplers[stage], original.pipeline.stages[stage].makes[0]
+    unit = unit_noise(run.seeds, latents.shape[1:])
     kept = max(1, FILE_ELEMENTS // unit[0].size)
-    guided = reference.guided_evaluations()
+    guided = sampler.guided_evaluations()
     count = total = len(guided)
     if recipe.sampler.unroll == "step":
         count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(guided.argmax())))
     if count < total:
-        unit, embedding = unit[:kept], embedding[:kept]
+        unit, run = unit[:kept], run.first(kept)
+    taken = run.taken_by(stage)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
 
     def remember(i: int, sample: np.ndarray, prediction: np.ndarray) -> None:
         seen.append((sample, prediction))
         on_evaluation(i + 1, count)
 
-    end = reference.sample(embedding, unit, remember, count)
-    latents = end if count == total else seen[-1][1].clip(-reference.clip, reference.clip)
+    end = sampler.sample(original.conditions(stage, taken), unit, remember, count)
+    run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-sampler.clip, sampler.clip)
     if recipe.sampler.unroll != "step":
-        _save(folder, "sampler", 0, {"sample": seen[0][0], "embedding": embedding, "latents": latents})
-        return latents
+        _save(folder, stage, 0, taken | {SAMPLE: seen[0][0], latents.name: end})
+        return run
     samples = [sample for sample, _ in seen] + [end]
     zeros = np.zeros_like(end)
     for i in sorted({min(1, count - 1), *np.linspace(0, count - 1, EVALUATIONS_KEPT).round().astype(int).tolist()}):
         before, prediction_before = (samples[i - 1], seen[i - 1][1]) if i else (zeros, zeros)
-        arrays = {
-            "sample": samples[i],
-            "previous_sample": before,
-            "previous_prediction": prediction_before,
-            "embedding": embedding,
-            "prediction": seen[i][1],
-            "next_sample": samples[i + 1],
+        arrays = taken | {
+            SAMPLE: samples[i],
+            PREVIOUS_SAMPLE: before,
+            PREVIOUS_PREDICTION: prediction_before,
+            PREDICTION: seen[i][1],
+            NEXT_SAMPLE: samples[i + 1],
         }
         cut = {name: array[:kept] for name, array in arrays.items()}
-        _save(folder, "denoiser", i, cut | {"step": np.array(i, np.int64)})
-    return latents
+        _save(folder, stage, i, cut | {STEP: np.array(i, np.int64)})
+    return run
 
 
 def _save(folder: Path, stage: str, index: int, arrays: Arrays) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import onnx
 
-from exporter.families.family import LoadedModel, StageMaker
+from exporter.families.model import Model
 from exporter.files.cache import Entry
 from exporter.files.transform import Transform
 from exporter.graphs.graph_file import read_graph, save_graph
@@ -21,18 +21,17 @@ from exporter.graphs.program_files import PROGRAM
 from exporter.graphs.sound import require_sound
 from exporter.graphs.tensor_types import tensor_types
 from exporter.passes.to_half import to_half
-from exporter.pipeline.stage import TensorSpec
+from exporter.pipeline.sampling import STATE
+from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.layers import find_layers
 from exporter.quantize.quantizer import REPORT, LayerReport, lowest_precision, read_report, write_report
-from exporter.quantize.steps import Quantization
 from exporter.recipe.policy import Precision
 from exporter.recipe.recipe import Recipe
 from exporter.sampling.loop import loop
-from exporter.sampling.table import CoefficientTable
 from exporter.sampling.unrolled import unrolled
 from exporter.targets.target import Target
 from exporter.trace.onnx import trace
-from exporter.workshop.sources import program_sources
+from exporter.workshop.sources import Source, Tables, program_sources
 
 Compile = Callable[[Path, Sequence[LayerReport], Path], Path]
 
@@ -42,18 +41,19 @@ DEFAULT_OPSET = 23
 
 @dataclass(frozen=True)
 class OnnxProgram:
-    """One program: the stage it is made from, how that is quantized and, for a whole sampler, how it is unrolled.
+    """One program: what it is made from, how that is quantized and, for a whole sampler, how it is unrolled.
 
     `compile_program(program, layers, folder)` is the backend's: writes what runs into `folder`, its path.
     """
 
-    name: str
-    make_stage: StageMaker
-    settings: dict[str, Any]
-    quantization: Quantization
+    source: Source
     compile_program: Compile
     unroll: Literal["step", "loop", "full"] = "step"
     evaluations: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.source.name
 
     @property
     def main(self) -> str:
@@ -70,8 +70,10 @@ class OnnxProgram:
 
     def _transforms(self, target: Target) -> Iterator[Transform]:
         version = target.opset or DEFAULT_OPSET
-        yield Transform("trace", self.settings | {"opset": version}, lambda _, folder: self._trace(version, folder))
-        for transform in self.quantization.transforms(target.rendering):
+        yield Transform(
+            "trace", self.source.settings | {"opset": version}, lambda _, folder: self._trace(version, folder)
+        )
+        for transform in self.source.quantization.transforms(target.rendering):
             yield Transform(transform.step, transform.inputs, partial(self._carry, transform.run))
         if target.rendering == "fp16":
             yield Transform("halve", {}, partial(self._carry, self._halve))
@@ -106,7 +108,7 @@ class OnnxProgram:
         return _read_specs(folder)[1]
 
     def _trace(self, opset: int, folder: Path) -> None:
-        stage = self.make_stage()
+        stage = self.source.make_module()
         trace(stage, opset, folder)
         _write_specs(folder, stage.inputs, stage.outputs)
 
@@ -129,12 +131,11 @@ class OnnxProgram:
     def _unroll(self, before: Path | None, folder: Path) -> None:
         assert before is not None
         unroll = loop if self.unroll == "loop" else unrolled
-        unroll(before / PROGRAM, self.evaluations, folder)
+        latents = self.source.stage.makes[0]
+        unroll(before / PROGRAM, self.evaluations, folder, latents.name)
         inputs, _ = _read_specs(before)
-        taken = [spec for spec in inputs if spec.name in ("sample", "embedding")]
-        latents = next(spec for spec in inputs if spec.name == "sample")
         write_report(folder, read_report(before))
-        _write_specs(folder, taken, [TensorSpec("latents", latents.dtype, latents.shape)])
+        _write_specs(folder, [spec for spec in inputs if spec.name not in STATE[1:]], [latents])
 
     def _compile(self, before: Path | None, folder: Path) -> None:
         assert before is not None
@@ -142,23 +143,14 @@ class OnnxProgram:
 
 
 def onnx_programs(
-    model: LoadedModel, recipe: Recipe, table: CoefficientTable, compile_program: Compile, calibration: Entry | None
+    model: Model, recipe: Recipe, tables: Tables, compile_program: Compile, calibration: Entry | None
 ) -> list[OnnxProgram]:
-    """The programs of a bundle in the order in which they run.
-
-    `calibration`: the recorded inputs that quantization takes its ranges from, where the recipe needs any.
-    """
+    """The programs of a bundle in the order in which they run; arguments as of `program_sources`."""
     return [
-        OnnxProgram(
-            source.name,
-            source.make_stage,
-            source.settings,
-            source.quantization,
-            compile_program,
-            recipe.sampler.unroll if source.is_step else "step",
-            table.evaluations,
-        )
-        for source in program_sources(model, recipe, table, calibration)
+        OnnxProgram(source, compile_program, recipe.sampler.unroll, tables[source.name].evaluations)
+        if source.is_step
+        else OnnxProgram(source, compile_program)
+        for source in program_sources(model, recipe, tables, calibration)
     ]
 
 

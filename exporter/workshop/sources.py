@@ -1,67 +1,81 @@
-"""What the programs of a bundle are made from, whatever the backend: stages, their settings and quantization."""
+"""What the programs of a bundle are made from, whatever the backend: modules, their settings and quantization."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from exporter.families.family import LoadedModel, StageMaker
+from exporter.families.model import Model
 from exporter.files.cache import Entry
-from exporter.pipeline.stage import Stage
+from exporter.pipeline.pipeline import PipelineStage
+from exporter.pipeline.pure_module import PureModule
 from exporter.quantize.steps import Quantization
 from exporter.recipe.recipe import Recipe
+from exporter.sampling.denoiser import Denoiser
 from exporter.sampling.schedulers import clip_range
-from exporter.sampling.step import SamplerStep, step_stage
+from exporter.sampling.step import SamplerStep, step_module
 from exporter.sampling.table import CoefficientTable
+
+Tables = Mapping[str, CoefficientTable]
 
 
 @dataclass(frozen=True)
 class Source:
     """One program's stage and how it is quantized. `settings`: what the stage depends on besides the weights.
 
-    `name`: the program's; a sampler that is unrolled or a loop is made from the step, the stage 'denoiser'.
+    Of a stage of kind sample it is one evaluation, from which an unrolled or looping program is made.
     """
 
     name: str
-    make_stage: StageMaker
+    stage: PipelineStage
+    make_module: Callable[[], PureModule]
     settings: dict[str, Any]
     quantization: Quantization
 
     @property
     def is_step(self) -> bool:
-        """Whether the stage is one evaluation of the sampler."""
-        return self.quantization.stage == "denoiser"
+        """Whether the module is one evaluation of a sampler."""
+        return self.stage.kind == "sample"
 
 
-def program_sources(
-    model: LoadedModel, recipe: Recipe, table: CoefficientTable, calibration: Entry | None
-) -> list[Source]:
+def program_sources(model: Model, recipe: Recipe, tables: Tables, calibration: Entry | None) -> list[Source]:
     """The sources of a bundle's programs in the order in which they run.
 
-    `calibration`: the recorded inputs that quantization takes its ranges from, where the recipe needs any.
+    `tables`: of the stages of kind sample. `calibration`: the recorded inputs that quantization takes its ranges from,
+    where the recipe needs any.
     """
-    sampler, render = recipe.sampler, recipe.render.model_dump(include={"coarse_samples", "fine_samples"})
-
-    def source(name: str, make: StageMaker, settings: dict[str, Any], stage: str) -> Source:
-        return Source(
-            name, make, settings, Quantization(stage, recipe.quantization, calibration, sampler.guidance_scale)
+    sources = []
+    for name, stage in model.pipeline(recipe).stages.items():
+        scale = recipe.sampler.guidance_scale if stage.kind == "sample" else None
+        sources.append(
+            Source(
+                name,
+                stage,
+                partial(_pure_module, name, stage, model, recipe, tables),
+                stage_settings(stage, recipe),
+                Quantization(name, recipe.quantization, calibration, scale),
+            )
         )
-
-    first, *rest = [
-        source(stage, make, {"render": render} if stage == "renderer" else {}, stage)
-        for stage, make in model.stages(recipe.render).items()
-    ]
-    own = source(
-        "denoiser" if sampler.unroll == "step" else "sampler",
-        lambda: _step_stage(model, recipe, table),
-        {"sampler": sampler.model_dump(exclude={"unroll"})},
-        "denoiser",
-    )
-    return [first, own, *rest]
+    return sources
 
 
-def _step_stage(model: LoadedModel, recipe: Recipe, table: CoefficientTable) -> Stage:
-    clamp = clip_range(model.scheduler()) if recipe.sampler.clamp == "openai" else None
-    sampler = recipe.sampler
-    module = SamplerStep(model.denoiser(), table, sampler.guidance_scale, clamp, sampler.guidance_interval)
-    return step_stage(module.eval(), model.latent_shape, model.embedding_width)
+def stage_settings(stage: PipelineStage, recipe: Recipe) -> dict[str, Any]:
+    """The parts of a recipe that a stage's program depends on."""
+    if stage.kind == "sample":
+        return {"sampler": recipe.sampler.model_dump(exclude={"unroll"})}
+    if stage.kind == "render":
+        return {"render": recipe.render.model_dump(include={"coarse_samples", "fine_samples"})}
+    return {}
+
+
+def _pure_module(name: str, stage: PipelineStage, model: Model, recipe: Recipe, tables: Tables) -> PureModule:
+    module = model.modules(recipe)[name]()
+    if not isinstance(module, Denoiser):
+        return PureModule(name, module, tuple(stage.inputs), tuple(stage.outputs))
+    sampler, latents = recipe.sampler, stage.makes[0]
+    clamp = clip_range(model.scheduler(name)) if sampler.clamp == "openai" else None
+    rank = len(latents.shape) - 1
+    step = SamplerStep(module, tables[name], sampler.guidance_scale, clamp, sampler.guidance_interval, rank)
+    return step_module(name, step.eval(), stage.takes, latents)

@@ -11,17 +11,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from exporter.families.family import LoadedModel
+from exporter.families.model import Model
 from exporter.families.registry import load_model
 from exporter.files.cache import Cache, Entry
 from exporter.files.transform import Transform
 from exporter.machine.meter import Progress, StepRecord, metered
+from exporter.pipeline.pipeline import Pipeline
+from exporter.recipe.policy import Precision
 from exporter.recipe.recipe import Recipe
-from exporter.sampling.schedulers import schedule_of
-from exporter.sampling.table import CoefficientTable, probe
+from exporter.sampling.table import table_of
 from exporter.targets.target import Target
 from exporter.workshop.calibration import record as record_calibration
+from exporter.workshop.goldens import limit_db
 from exporter.workshop.goldens import record as record_goldens
+from exporter.workshop.sources import Tables
 
 OnAdvance = Callable[[int, int], None]
 
@@ -32,7 +35,7 @@ class Workshop:
 
     recipe: Recipe
     target: Target
-    model: LoadedModel
+    model: Model
     cache: Cache
     progress: Progress
     steps: list[StepRecord] = field(default_factory=list)
@@ -71,20 +74,21 @@ class Workshop:
         return self.step(f"{transform.step} {program}", inputs, lambda out: transform.run(folder, out))
 
     @cached_property
-    def table(self) -> CoefficientTable:
-        """The coefficient table of the recipe's scheduler on the model's own noise levels."""
-        settings = self.recipe.sampler
-        scheduler = schedule_of(settings, self.model.scheduler())
-        return probe(scheduler, settings.steps, settings.clamp)
+    def pipeline(self) -> Pipeline:
+        """What the model is, with this recipe's settings. Raises RecipeError for one that does not hang together."""
+        pipeline = self.model.pipeline(self.recipe)
+        pipeline.require_sound()
+        return pipeline
+
+    @cached_property
+    def tables(self) -> Tables:
+        """By stage of kind sample, the coefficients of the recipe's scheduler on the model's own noise levels."""
+        return {stage: table_of(self.recipe.sampler, self.model.scheduler(stage)) for stage in self._sampled}
 
     def goldens(self) -> Entry:
         """The recorded inputs and outputs that travel with the bundle."""
         recipe = self.recipe
-        inputs = {
-            "sampler": recipe.sampler.model_dump(),
-            "render": recipe.render.model_dump(exclude={"size"}),
-            "goldens": recipe.goldens.model_dump(),
-        }
+        inputs = self._settings | {"goldens": recipe.goldens.model_dump()}
         name = "record goldens"
         return self.step(name, inputs, lambda folder: record_goldens(self.model, recipe, folder, self._advances(name)))
 
@@ -95,8 +99,21 @@ class Workshop:
         inputs = {"sampler": recipe.sampler.model_dump(), "calibration": recorded}
         name = "record calibration"
         return self.step(
-            name, inputs, lambda folder: record_calibration(self.model, recipe, settings, folder, self._advances(name))
+            name, inputs, lambda folder: record_calibration(self.model, recipe, folder, self._advances(name))
         )
+
+    def limit_db(self, stage: str, precision: Precision) -> float:
+        """The least SNR of a stage's program on its goldens."""
+        is_whole_sampler = stage in self._sampled and self.recipe.sampler.unroll != "step"
+        return limit_db(is_whole_sampler, self.recipe.validation.tolerances[precision])
+
+    @property
+    def _sampled(self) -> list[str]:
+        return self.pipeline.of_kind("sample")
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {"sampler": self.recipe.sampler.model_dump(), "render": self.recipe.render.model_dump(exclude={"size"})}
 
     def _advances(self, name: str) -> OnAdvance:
         return lambda done, total: self.progress.advanced(name, done, total)

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer as WordTokenizer
 from tokenizers import models, pre_tokenizers
 
 from exporter.families.family import Denoiser, LoadedModel, Reference, Tokenizer
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.tensor import TensorSpec
+from exporter.pipeline.pure_module import PureModule
 
 WORDS = ["[pad]", "a", "red", "green", "blue", "ball"]
 COLORS = torch.eye(3)[[0, 0, 0, 1, 2, 0]] * torch.tensor([0, 0, 1, 1, 1, 0])[:, None]
@@ -107,14 +108,14 @@ class Balls(LoadedModel):
             TensorSpec("input_ids", "int64", ("batch", 6)),
             TensorSpec("embedding", "float32", ("batch", 3)),
         )
-        return Stage("text_encoder", BallText(), (ids,), (embedding,))
+        return PureModule("text_encoder", BallText(), (ids,), (embedding,))
 
     def field_stage(self):
         sizes = {"signed_distance": 1, "density": 1, "color": 3}
         points = TensorSpec("points", "float32", ("batch", "points", 3))
         latents = TensorSpec("latents", "float32", ("batch", 1, 4))
         outputs = tuple(TensorSpec(name, "float32", ("batch", "points", size)) for name, size in sizes.items())
-        return Stage("field", BallField(), (points, latents), outputs)
+        return PureModule("field", BallField(), (points, latents), outputs)
 
 
 TOLERANCES = {

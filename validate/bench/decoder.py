@@ -15,7 +15,7 @@ import torch
 from exporter.families.shap_e.model import ShapE
 from exporter.graphs.program_files import PROGRAM
 from exporter.machine.timing import Speed, interleaved
-from exporter.pipeline.stage import Stage
+from exporter.pipeline.pure_module import PureModule
 from exporter.runtime.generator import Context, decode_context, decode_mesh, decoded_field
 from exporter.runtime.sessions.onnxruntime import OnnxRuntimeSession
 from exporter.runtime.surface.extract import Sampling, sample
@@ -111,7 +111,7 @@ def count_missed(decoder: Any, latents: np.ndarray, grid: int) -> tuple[int, int
     return int(crossed.sum()), int((crossed & over_corners(np.logical_or, exact != near)).sum())
 
 
-def _program(stage: Stage, folder: Path, options: dict[str, Any]) -> OnnxRuntimeSession:
+def _program(stage: PureModule, folder: Path, options: dict[str, Any]) -> OnnxRuntimeSession:
     folder.mkdir(parents=True)
     trace(stage, OPSET, folder)
     return OnnxRuntimeSession(folder / PROGRAM, options)

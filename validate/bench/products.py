@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
 from exporter.manifest import Manifest
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.tensor import TensorSpec
+from exporter.pipeline.pure_module import PureModule
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.generator import POINTS_AT_ONCE
 from exporter.targets.target import Target
@@ -73,7 +74,7 @@ def count_products(manifest: Manifest) -> dict[str, Counted]:
     return found
 
 
-def _count(stage: Stage) -> Counted:
+def _count(stage: PureModule) -> Counted:
     counter = _Counter()
     with FakeTensorMode(allow_non_fake_inputs=True), counter, torch.no_grad():
         stage.module(*(_empty(spec) for spec in stage.inputs))

@@ -16,7 +16,6 @@ from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.recipe.policy import Policy
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
-from exporter.search.error_metric import Currency
 from exporter.targets.target import Target
 from validate.ladder.rungs import quality
 from validate.ladder.rungs.rung import Outcome
@@ -35,12 +34,12 @@ class TrialVerdict:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-Decibels = dict[Currency, float]
+Decibels = dict[str, float]
 Trial = Callable[[Policy, Decibels], TrialVerdict]
 
 
 def at_least(snr_db: float) -> Trial:
-    """The trial of a policy by the SNR of the whole, in each currency."""
+    """The trial of a policy by the SNR of the whole, in each stage it is measured in."""
 
     def trial(policy: Policy, measured: Decibels) -> TrialVerdict:
         worst = min(measured.values(), default=math.inf)

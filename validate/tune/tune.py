@@ -35,7 +35,7 @@ FRONT_DB = tuple(range(6, 61, 3))
 
 @dataclass(frozen=True)
 class Goal:
-    """What to save, and what it may cost: points of R-Precision, or else the SNR in dB of every currency."""
+    """What to save, and what it may cost: points of R-Precision, or else the SNR in dB of every stage that noise is measured in."""
 
     objective: Objective
     max_drop: float | None = None
@@ -207,9 +207,9 @@ def _try(
 
 
 def snr_of(workbench: Workbench, policy: Policy) -> Decibels:
-    """The SNR in dB of a whole policy on recorded inputs; a currency that it leaves alone is left out."""
+    """The SNR in dB of a whole policy on recorded inputs; a stage that it leaves alone is left out."""
     cost = workbench.measure(policy)
-    return {currency: decibels(cost.nsr(currency)) for currency in cost.noise if cost.nsr(currency)}
+    return {stage: decibels(cost.nsr(stage)) for stage in cost.noise if cost.nsr(stage)}
 
 
 def choose_for(recipe: Recipe, target: Target, labels: Sequence[str]) -> list[Rule]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from exporter.files.atomic import write_atomically
-from exporter.runtime.inputs.noise import noise
+from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.runtime.run import unit_noise
 from exporter.workshop.workshop import Workshop
 
 FOLDER = "device"
@@ -27,60 +30,96 @@ PROMPTS = (
 TOO_LONG = " ".join(["a tall red chair"] * 40)
 NUMBERS_SHOWN = 16
 
-HOST_LOOP = (
-    "`denoiser/program.pte`, $evaluations times with step = 0, 1, … (its method `evaluations` gives that number): "
-    "next_sample is the next sample; sample and prediction go into the next call as previous_sample and "
-    "previous_prediction, zeros at first. Guidance and the scheduler's table (`sampler.json`) are inside. The last "
-    "next_sample are the latents."
-)
 RUNNERS = (
     "`device/test_cases/*.bpte` hold each program with its goldens for ExecuTorch's own runners (`example_runner "
     "--bundled_program_path …`), and `device/test_cases/tolerances.json` the tolerances that it has to keep."
 )
-UNROLLED = (
-    "`sampler/program.pte`, once: it holds all $evaluations evaluations, with guidance and the scheduler's table."
+TOKENS = (
+    "Token ids int64 [1, {length}] of `{name}`: `{file}` (in Hugging Face's `tokenizers` format), cut to {length} with "
+    "the end token kept, filled up with {pad}. Not every tokenizer of a kind gives the same ids for numbers, spaces "
+    "and accents: check yours against `device/tokens.json`."
 )
+NOISE = "Noise {shape} of a seed, multiplied by init_noise_sigma ({sigma:.9g}): below."
+HOST_LOOP = (
+    "`{stage}/program.pte`, {evaluations} times with step = 0, 1, … (its method `evaluations` gives that number): "
+    "next_sample is the next sample; sample and prediction go into the next call as previous_sample and "
+    "previous_prediction, zeros at first. Guidance and the scheduler's table (`samplers/{stage}.json`) are inside. The "
+    "last next_sample is {latents}."
+)
+WHOLE = "`{stage}/program.pte`, once: it holds all {evaluations} evaluations, with guidance and the scheduler's table."
+ONCE = "`{stage}/program.pte`: {takes} to {makes}."
+FIELD = (
+    "`{stage}/program.pte`: points in [-1, 1]³ to {distance} (positive inside) and {color}. Evaluate it on a grid of "
+    "{grid}³ points and take its zero surface by marching cubes; every fourth point first, and then the points near a "
+    "change of sign, are far fewer. Colours are the field's at the vertices."
+)
+RENDERER = "`{stage}/program.pte` draws rays (origin, direction) without a mesh."
 
 
 def write_device_files(workshop: Workshop, folder: Path) -> None:
     """Write `device/README.md`, `device/tokens.json` and `device/noise.json` into a bundle's folder."""
     write_atomically(folder / FOLDER / "README.md", _page(workshop).encode())
     write_atomically(folder / FOLDER / "tokens.json", _json(_tokens(workshop)))
-    write_atomically(folder / FOLDER / "noise.json", _json(_noise(workshop.model.latent_shape)))
+    write_atomically(folder / FOLDER / "noise.json", _json(_noise(workshop.pipeline)))
 
 
 def _page(workshop: Workshop) -> str:
-    recipe, model, table = workshop.recipe, workshop.model, workshop.table
-    loop = HOST_LOOP if recipe.sampler.unroll == "step" else UNROLLED
-    tokens, channels = model.latent_shape
+    steps = [f"{number}. {step}" for number, step in enumerate(_steps(workshop), start=1)]
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
-        name=recipe.name,
+        name=workshop.recipe.name,
         version=version("executorch"),
-        context=model.tokenizer.context_length,
-        pad=model.tokenizer.pad_id,
-        embedding=model.embedding_width,
-        tokens=tokens,
-        channels=channels,
-        sigma=f"{table.init_noise_sigma:.9g}",
-        loop=Template(loop).substitute(evaluations=table.evaluations),
-        grid=recipe.mesh.grid,
+        steps="\n".join(steps),
         test_cases=RUNNERS if workshop.target.executorch.test_cases else "",
     )
 
 
-def _tokens(workshop: Workshop) -> list[dict[str, Any]]:
-    shipped = workshop.model.tokenizer
+def _steps(workshop: Workshop) -> Iterator[str]:
+    """What an app does, one sentence or two a step."""
+    pipeline, recipe = workshop.pipeline, workshop.recipe
+    for name, source in pipeline.texts.items():
+        yield TOKENS.format(name=name, file=source.file, length=source.length, pad=source.pad_id)
+    for name, stage in pipeline.stages.items():
+        if stage.kind == "sample":
+            table, latents = workshop.tables[name], stage.makes[0]
+            shape = [1, *latents.shape[1:]]
+            yield NOISE.format(shape=shape, sigma=table.init_noise_sigma)
+            loop = HOST_LOOP if recipe.sampler.unroll == "step" else WHOLE
+            yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name)
+        elif stage.volume:
+            volume = stage.volume
+            yield FIELD.format(stage=name, distance=volume.distance, color=volume.color, grid=recipe.mesh.grid)
+        elif stage.kind == "render":
+            yield RENDERER.format(stage=name)
+        else:
+            yield ONCE.format(stage=name, takes=_names(stage.takes), makes=_names(stage.makes))
+
+
+def _names(specs: Sequence[TensorSpec]) -> str:
+    """The names of tensors; of many the first and how many more."""
+    shown = ", ".join(spec.name for spec in specs[:3])
+    return f"{shown} and {len(specs) - 3} more" if len(specs) > 3 else shown
+
+
+def _tokens(workshop: Workshop) -> dict[str, list[dict[str, Any]]]:
+    """By input, prompts with their ids."""
     prompts = [*workshop.recipe.goldens.prompts, *PROMPTS, TOO_LONG]
-    rows = PromptTokenizer(shipped.json, shipped.context_length, shipped.pad_id).encode(prompts)
-    return [{"prompt": prompt, "ids": row.tolist()} for prompt, row in zip(prompts, rows, strict=True)]
+    files = workshop.model.input_files()
+    found = {}
+    for name, source in workshop.pipeline.texts.items():
+        rows = PromptTokenizer(files[source.file], source.length, source.pad_id).encode(prompts)
+        found[name] = [{"prompt": prompt, "ids": row.tolist()} for prompt, row in zip(prompts, rows, strict=True)]
+    return found
 
 
-def _noise(shape: tuple[int, int]) -> list[dict[str, Any]]:
-    """The first numbers of a few seeds, as float32 in full."""
-    return [
-        {"seed": seed, "shape": [1, *shape], "first": noise(seed, (1, *shape)).ravel()[:NUMBERS_SHOWN].tolist()}
-        for seed in (0, 1, 2**63)
-    ]
+def _noise(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """By stage of kind sample, the first numbers of a few seeds, as float32 in full."""
+    found = []
+    for stage in pipeline.of_kind("sample"):
+        shape = pipeline.stages[stage].makes[0].shape[1:]
+        for seed in (0, 1, 2**63):
+            numbers = unit_noise([seed], shape).ravel()[:NUMBERS_SHOWN].tolist()
+            found.append({"stage": stage, "seed": seed, "shape": [1, *shape], "first": numbers})
+    return found
 
 
 def _json(data: Any) -> bytes:

@@ -16,7 +16,7 @@ from exporter.files.atomic import write_atomically
 from exporter.machine.quiet import ROOT, quiet
 from exporter.runtime.sessions.executorch import ExecuTorchSession
 from exporter.targets.target import Target
-from exporter.workshop.goldens import goldens_of, limit_db
+from exporter.workshop.goldens import goldens_of
 from exporter.workshop.sources import program_sources
 from exporter.workshop.workshop import Workshop
 
@@ -30,19 +30,25 @@ AT_RUN_TIME = (
 
 def make_programs(workshop: Workshop) -> list[ExecuTorchProgram]:
     """The programs of a bundle in the order in which they run."""
-    recipe, table, tokenizer = workshop.recipe, workshop.table, workshop.model.tokenizer
-    step: Constants = {"evaluations": table.evaluations, "init_noise_sigma": table.init_noise_sigma}
-    constants: dict[str, Constants] = {
-        "text_encoder": {"context_length": tokenizer.context_length, "pad_id": tokenizer.pad_id},
-        "denoiser": step,
-        "sampler": step,
-    }
+    recipe, tables = workshop.recipe, workshop.tables
     calibration = workshop.calibration() if recipe.quantization.table.calibrated else None
-    unrolled = recipe.sampler.unroll == "full"
     return [
-        ExecuTorchProgram(source, constants.get(source.name, {}), table.evaluations if unrolled else None)
-        for source in program_sources(workshop.model, recipe, table, calibration)
+        ExecuTorchProgram(source, _constants(workshop, source.name), recipe.sampler.unroll == "full" and source.is_step)
+        for source in program_sources(workshop.model, recipe, tables, calibration)
     ]
+
+
+def _constants(workshop: Workshop, stage: str) -> Constants:
+    """Numbers that the host of a stage needs: of its sampler, or of the tokenizers that it takes the ids of."""
+    if stage in workshop.tables:
+        table = workshop.tables[stage]
+        return {"evaluations": table.evaluations, "init_noise_sigma": table.init_noise_sigma}
+    taken = {spec.name for spec in workshop.pipeline.stages[stage].takes}
+    constants: dict[str, int | float] = {}
+    for source in workshop.pipeline.texts.values():
+        if source.tensor in taken:
+            constants |= {"context_length": source.length, "pad_id": source.pad_id}
+    return constants
 
 
 def open_program(program: Path, target: Target) -> ExecuTorchSession:
@@ -68,7 +74,7 @@ def complete(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> Addit
 def _test_cases(workshop: Workshop, folder: Path, one: MadeProgram) -> dict[str, Any]:
     """A program with its goldens, written into the bundle; what a runner is to be told of it."""
     program, goldens = one.program, goldens_of(folder, one.name)
-    snr_db = limit_db(one.name, workshop.recipe.validation.tolerances[program.precision(one.entry.folder)])
+    snr_db = workshop.limit_db(one.name, program.precision(one.entry.folder))
     inputs, outputs = program.inputs(one.entry.folder), program.outputs(one.entry.folder)
     with quiet(ROOT):
         content, tolerance = write_test_cases(folder / one.main, inputs, outputs, goldens, snr_db)

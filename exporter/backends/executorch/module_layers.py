@@ -38,16 +38,19 @@ class GraphLayer:
     node: fx.Node | None = None
 
 
-def find_layers(stage: str, graph: fx.GraphModule) -> list[GraphLayer]:
-    """All layers in the order in which they run; large float constants that are no product's weight at the end."""
+def find_layers(stage: str, graph: fx.GraphModule, root: str = "") -> list[GraphLayer]:
+    """All layers in the order in which they run; large float constants that are no product's weight at the end.
+
+    `root`: the module whose layers are named as if they were the stage's own.
+    """
     layers = [
-        GraphLayer(_name(stage, _scope(node)), _OPERATORS[node.target], node)
+        GraphLayer(_name(stage, root, _scope(node)), _OPERATORS[node.target], node)
         for node in graph.graph.nodes
         if node.target in _OPERATORS
     ]
     weights = {node.args[1] for node in graph.graph.nodes if node.target in PRODUCTS}
     tables = [
-        GraphLayer(_name(stage, str(node.target)), "table")
+        GraphLayer(_name(stage, root, str(node.target)), "table")
         for node in graph.graph.nodes
         if node.op == "get_attr" and node not in weights and _is_table(node.meta.get("val"))
     ]
@@ -60,8 +63,8 @@ def _scope(node: fx.Node) -> str:
     return _REPEATED.sub("", stack[-1]) if stack else ""
 
 
-def _name(stage: str, scope: str) -> str:
-    inside = scope.removeprefix(f"{stage}.")
+def _name(stage: str, root: str, scope: str) -> str:
+    inside = scope.removeprefix(f"{root}.")
     return f"{stage}/{inside}" if inside else stage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from exporter.backends.executorch.quantize import quantize
 from exporter.backends.executorch.trace import export, largest_sizes, trace
 from exporter.files.transform import Transform
 from exporter.machine.quiet import ROOT, quiet
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.quantizer import LayerReport, lowest_precision, read_report, write_report
 from exporter.recipe.policy import Precision
 from exporter.runtime.sessions.executorch import SIGNATURE, WEIGHTS
-from exporter.sampling.whole import whole_stage
+from exporter.sampling.whole import whole_module
 from exporter.targets.target import ExecuTorchOptions, Target
 from exporter.workshop.sources import Source
 
@@ -31,12 +32,12 @@ DELEGATION = "delegation.json"
 class ExecuTorchProgram:
     """A program and its source. `constants`: numbers that the host reads from it, by methods of these names.
 
-    `evaluations`: how many of them an unrolled sampler is made of; none where the loop is the host's.
+    `is_whole`: whether it holds all evaluations of a sampler.
     """
 
     source: Source
     constants: Constants
-    evaluations: int | None = None
+    is_whole: bool = False
 
     @property
     def name(self) -> str:
@@ -54,7 +55,7 @@ class ExecuTorchProgram:
             "rules": [rule.model_dump(exclude={"why"}) for rule in quantization.policy.rules],
             "observer": quantization.settings.calibration.observer,
             "calibration": quantization.calibration.key if self._calibrated and quantization.calibration else None,
-            "evaluations": self.evaluations if self.source.is_step else None,
+            "is_whole": self.is_whole,
             "constants": dict(self.constants),
             "options": target.executorch.model_dump(exclude={"test_cases"}),
         }
@@ -92,20 +93,21 @@ class ExecuTorchProgram:
         return self.source.quantization.policy.calibrated
 
     def _lower(self, options: ExecuTorchOptions, folder: Path) -> None:
-        stage = self.source.make_stage()
+        stage = self.source.make_module()
         # Partitioners tell the root logger of every node that they look at.
         with quiet(ROOT):
             graph, reports = quantize(stage, trace(stage), self.source.quantization, options.int8_at_run_time)
-            stage = Stage(stage.name, graph, stage.inputs, stage.outputs)
-            if self.source.is_step and self.evaluations is not None:
-                stage = whole_stage(stage, self.evaluations)
+            stage = replace(stage, module=graph)
+            if self.is_whole:
+                evaluations = int(self.constants["evaluations"])
+                stage = whole_module(stage, evaluations, self.source.stage.makes[0].name)
             delegation = lower(self.name, export(stage), self.constants, options, folder)
         write_report(folder, reports)
         write_signature(folder, stage)
         _write_json(folder / DELEGATION, vars(delegation))
 
 
-def write_signature(folder: Path, stage: Stage) -> None:
+def write_signature(folder: Path, stage: PureModule) -> None:
     """What a session has to know of a program: names, types and shapes, and how much it takes at once."""
     sides = {"inputs": stage.inputs, "outputs": stage.outputs}
     data = {side: [spec.to_dict() for spec in specs] for side, specs in sides.items()}

@@ -25,9 +25,9 @@ from torchao.quantization.pt2e.quantizer import ComposableQuantizer, Quantizatio
 from exporter.backends.executorch.module_layers import PRODUCTS, GraphLayer, aten, find_layers
 from exporter.backends.executorch.trace import examples, largest_sizes
 from exporter.errors import RecipeError
-from exporter.pipeline.stage import Stage
-from exporter.quantize.quantizer import CALIBRATED_STAGES, LayerReport
-from exporter.quantize.steps import Quantization
+from exporter.pipeline.pure_module import PureModule
+from exporter.quantize.quantizer import LayerReport
+from exporter.quantize.steps import Quantization, not_calibrated
 from exporter.recipe.policy import Policy, Precision
 from exporter.runtime.sessions.pieces import pieces
 
@@ -35,14 +35,14 @@ SMALLEST_SCALE = 2**-12
 
 
 def quantize(
-    stage: Stage, graph: fx.GraphModule, quantization: Quantization, int8_at_run_time: bool = False
+    stage: PureModule, graph: fx.GraphModule, quantization: Quantization, int8_at_run_time: bool = False
 ) -> tuple[fx.GraphModule, list[LayerReport]]:
     """The quantized graph of a stage, and what became of each layer.
 
     `int8_at_run_time`: layers in int8 measure their activations at run time where XNNPACK can. Raises RecipeError for a
     layer that cannot have its precision.
     """
-    layers = find_layers(stage.name, graph)
+    layers = find_layers(stage.name, graph, stage.root)
     chosen = {layer: _precision(layer, quantization.policy) for layer in layers}
     reports = [LayerReport(layer.name, layer.operator, precision) for layer, precision in chosen.items()]
     dynamic = [layer for layer, precision in chosen.items() if precision == "int8_dynamic"]
@@ -52,11 +52,8 @@ def quantize(
     dynamic += [layer for layer in int8 if layer not in static]
     if not static and not dynamic:
         return graph, reports
-    if static and stage.name not in CALIBRATED_STAGES:
-        raise RecipeError(
-            f"{static[0].name}: stage '{stage.name}' has no calibration, int8 goes with "
-            f"{', '.join(CALIBRATED_STAGES)}; choose int8_dynamic or fp32 for it"
-        )
+    if static and not quantization.shards:
+        raise not_calibrated(static[0].name, stage.name)
     observer = quantization.settings.calibration.observer
     quantizers = [_quantizer(static, _static(observer)), _quantizer(dynamic, _config(is_dynamic=True))]
     prepared = prepare_pt2e(graph, ComposableQuantizer(quantizers))
@@ -110,7 +107,7 @@ def _config(is_dynamic: bool = False) -> QuantizationConfig:
     return get_symmetric_quantization_config(is_per_channel=True, is_dynamic=is_dynamic)
 
 
-def _recorded(stage: Stage, shards: Sequence[Path]) -> Iterator[tuple[torch.Tensor, ...]]:
+def _recorded(stage: PureModule, shards: Sequence[Path]) -> Iterator[tuple[torch.Tensor, ...]]:
     """Recorded inputs in pieces of the program's size."""
     for path in shards:
         with np.load(path, allow_pickle=False) as file:

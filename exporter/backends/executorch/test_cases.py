@@ -15,7 +15,7 @@ from executorch.extension.pybindings.portable_lib import _load_bundled_program_f
 
 from exporter.backends.executorch.trace import largest_sizes
 from exporter.errors import ValidationFailed
-from exporter.pipeline.stage import TensorSpec
+from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.sessions.pieces import Arrays, pieces
 
 # A runner compares element by element, a recipe the whole tensor: no element may stray ten times as far as the least

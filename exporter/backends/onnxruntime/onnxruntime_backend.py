@@ -32,7 +32,7 @@ def make_compiled(workshop: Workshop, compile_program: Compile) -> list[OnnxProg
     """The same programs with another way to compile them."""
     recipe = workshop.recipe
     calibration = workshop.calibration() if recipe.quantization.table.calibrated else None
-    return onnx_programs(workshop.model, recipe, workshop.table, compile_program, calibration)
+    return onnx_programs(workshop.model, recipe, workshop.tables, compile_program, calibration)
 
 
 def open_program(program: Path, target: Target) -> OnnxRuntimeSession:

@@ -17,7 +17,8 @@ from exporter.backends.tensorrt.lint.view import View
 from exporter.backends.tensorrt.profiles import shapes_of, trtexec_shapes
 from exporter.files.atomic import write_atomically
 from exporter.manifest import ENGINES
-from exporter.workshop.goldens import goldens_of, limit_db
+from exporter.runtime.batch import batch_size
+from exporter.workshop.goldens import goldens_of
 from exporter.workshop.workshop import Workshop
 
 KIT = "kit.json"
@@ -113,9 +114,9 @@ def _stage(workshop: Workshop, folder: Path, one: MadeProgram) -> dict[str, Any]
     return {
         "program": one.main,
         "engine": f"{ENGINES}/{one.name}.plan",
-        "inputs": shapes_of(one.program.inputs(one.entry.folder), workshop.model.latent_shape),
+        "inputs": shapes_of(one.program.inputs(one.entry.folder), batch_size(workshop.pipeline)),
         "outputs": [spec.name for spec in one.program.outputs(one.entry.folder)],
         "int8_products": int8_products(folder / one.main, workshop.target.tensorrt.oldest),
         "goldens": [path.relative_to(folder).as_posix() for path in goldens_of(folder, one.name)],
-        "snr_db": limit_db(one.name, workshop.recipe.validation.tolerances[precision]),
+        "snr_db": workshop.limit_db(one.name, precision),
     }

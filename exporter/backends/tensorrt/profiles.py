@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.errors import RecipeError
-from exporter.pipeline.stage import TensorSpec
-from exporter.runtime.batch import batch_size
-from exporter.runtime.generator import POINTS_AT_ONCE, RAYS_AT_ONCE
-
-BATCH, POINTS, RAYS = "batch", "points", "rays"
+from exporter.pipeline.tensor import BATCH, POINTS, POINTS_AT_ONCE, RAYS, RAYS_AT_ONCE, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -23,29 +18,20 @@ class Sizes:
     most: int
 
 
-def sizes_of(inputs: Sequence[TensorSpec], latent_shape: tuple[int, int]) -> dict[str, Sizes]:
-    """Sizes of the dynamic dimensions of a stage, by name.
+def sizes_of(inputs: Sequence[TensorSpec], objects: int) -> dict[str, Sizes]:
+    """Sizes of the dynamic dimensions of a stage, by name; `objects`: how many are sampled together.
 
     The field and the renderer see one object at a time and many points or rays of it; the other stages see as many
     objects as are sampled together. What is larger than the largest size is run in parts.
-
-    Raises RecipeError for a dynamic dimension that nothing is known of.
     """
     many = {POINTS: Sizes(1, POINTS_AT_ONCE, POINTS_AT_ONCE), RAYS: Sizes(1, RAYS_AT_ONCE, RAYS_AT_ONCE)}
     names = {size for spec in inputs for size in spec.shape if isinstance(size, str)}
-    unknown = names - {BATCH, *many}
-    if unknown:
-        raise RecipeError(
-            f"no optimization profile is known for the dynamic dimensions {', '.join(sorted(unknown))}; this target "
-            f"takes {BATCH}, {POINTS} and {RAYS}"
-        )
-    objects = 1 if names & many.keys() else batch_size(latent_shape)
-    return {name: many.get(name, Sizes(1, 1, objects)) for name in names}
+    return many | {BATCH: Sizes(1, 1, 1 if names & many.keys() else objects)}
 
 
-def shapes_of(inputs: Sequence[TensorSpec], latent_shape: tuple[int, int]) -> dict[str, dict[str, Any]]:
+def shapes_of(inputs: Sequence[TensorSpec], objects: int) -> dict[str, dict[str, Any]]:
     """By input: its dtype, whether it is dynamic, and its shapes 'min', 'opt' and 'max'."""
-    sizes = sizes_of(inputs, latent_shape)
+    sizes = sizes_of(inputs, objects)
 
     def shape(spec: TensorSpec, part: str) -> list[int]:
         return [getattr(sizes[size], part) if isinstance(size, str) else size for size in spec.shape]

@@ -33,7 +33,7 @@ def make_programs(workshop: Workshop) -> list[OnnxProgram]:
     """The programs of a bundle in the order in which they run."""
     recipe = workshop.recipe
     calibration = workshop.calibration() if recipe.quantization.table.calibrated else None
-    return onnx_programs(workshop.model, recipe, workshop.table, compile_program, calibration)
+    return onnx_programs(workshop.model, recipe, workshop.tables, compile_program, calibration)
 
 
 def open_program(program: Path, target: Target) -> Session:

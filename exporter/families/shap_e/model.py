@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from copy import copy
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from exporter.errors import WeightsError, did_you_mean
 from exporter.families import stress
-from exporter.families.family import LoadedModel, RenderSettings, SamplerSettings, StageMaker, Tokenizer
+from exporter.families.model import Model, ModuleMaker
 from exporter.families.shap_e import shaped
 from exporter.families.shap_e.modules import (
     FieldNetwork,
@@ -27,7 +27,7 @@ from exporter.families.shap_e.modules import (
     TextEncoder,
     output_name,
 )
-from exporter.families.shap_e.original import Parts, ShapEReference
+from exporter.families.shap_e.original import Parts, ShapEOriginal
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
 from exporter.families.weights import (
@@ -37,10 +37,16 @@ from exporter.families.weights import (
     read_json,
     without_initialisation,
 )
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
+from exporter.pipeline.tensor import TensorSpec
+from exporter.recipe.recipe import Recipe
 
 ZOO_MODELS = {"shap-e-mini": ("shap_e_mini",), "shap-e-mini-4step": ("shap_e_mini_4step", "shap_e_mini")}
 PARTS = ("text_encoder", "tokenizer", "prior", "scheduler", "shap_e_renderer")
+TOKENIZER = "tokenizer/tokenizer.json"
+PAD_ID = 0
 RANDOM_SIZES = (*RANDOM_CONFIGS, "shap-e-mini")
 
 
@@ -69,7 +75,7 @@ def load(weights: str) -> ShapE:
     )
 
 
-class ShapE(LoadedModel):
+class ShapE(Model):
     """Shap-E's configurations and a way to fill its parts; a part is built when a stage or the reference needs it."""
 
     def __init__(
@@ -90,9 +96,7 @@ class ShapE(LoadedModel):
         self.fill_part = fill_part
         self.device = torch.device("cpu")
         _require_text_to_3d(configs["prior"], source)
-        self.latent_shape = (configs["prior"]["num_embeddings"], configs["prior"]["embedding_dim"])
-        self.embedding_width = configs["text_encoder"]["projection_dim"]
-        self.tokenizer = _tokenizer_data(self._tokenizer())
+        self.context_length = configs["text_encoder"]["max_position_embeddings"]
 
     def unfilled(self) -> ShapE:
         """The same modules on the meta device: made in milliseconds, without a number in them."""
@@ -101,8 +105,66 @@ class ShapE(LoadedModel):
         bare.fill_part = lambda module, part: None
         return bare
 
-    def scheduler(self) -> HeunDiscreteScheduler:
+    def pipeline(self, recipe: Recipe) -> Pipeline:
+        prior = self.configs["prior"]
+        embedding = _tensor("embedding", self.configs["text_encoder"]["projection_dim"])
+        latents = _tensor("latents", prior["num_embeddings"], prior["embedding_dim"])
+        weights = self._weight_specs()
+        volume = Volume(distance="signed_distance", density="density", color="color")
+        outputs = [_tensor(volume.distance, "points", 1), _tensor(volume.density, "points", 1)]
+        outputs.append(_tensor(volume.color, "points", 3))
+        tokens = TensorSpec("input_ids", "int64", ("batch", self.context_length))
+        mesh, render = recipe.mesh, recipe.render
+        return Pipeline(
+            inputs={
+                "prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=self.context_length, pad_id=PAD_ID),
+            },
+            stages={
+                "text_encoder": PipelineStage(kind="encode", inputs=[tokens], outputs=[embedding]),
+                "denoiser": PipelineStage(kind="sample", inputs=[embedding], outputs=[latents]),
+                "projector": PipelineStage(kind="map", inputs=[latents], outputs=weights),
+                "field": PipelineStage(
+                    kind="field", inputs=[_tensor("points", "points", 3), *weights], outputs=outputs, volume=volume
+                ),
+                "renderer": PipelineStage(
+                    kind="render",
+                    inputs=[_tensor("rays", "rays", 2, 3), *weights],
+                    outputs=[_tensor("color", "rays", 3)],
+                ),
+            },
+            assets={
+                "mesh": MeshAsset(stage="field", grid=mesh.grid, extraction=mesh.extraction),
+                "image": ImageAsset(stage="renderer", size=render.size),
+            },
+        )
+
+    def input_files(self) -> dict[str, bytes]:
+        return {TOKENIZER: _tokenizer_json(self.tokenizer())}
+
+    def modules(self, recipe: Recipe) -> dict[str, ModuleMaker]:
+        return {
+            "text_encoder": lambda: TextEncoder(self.text_encoder()),
+            "denoiser": lambda: PriorDenoiser(self.prior()),
+            "projector": lambda: Projector(self.renderer().params_proj),
+            "field": lambda: ShapEField(self._network(self.renderer())),
+            "renderer": lambda: self._renderer_module(recipe),
+        }
+
+    def scheduler(self, stage: str) -> HeunDiscreteScheduler:
         return HeunDiscreteScheduler.from_config(self.configs["scheduler"])
+
+    def original(self, recipe: Recipe) -> ShapEOriginal:
+        parts = Parts(cache(self.text_encoder), cache(self.prior), cache(self.renderer), cache(self.tokenizer))
+        return ShapEOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
+
+    def tokenizer(self) -> CLIPTokenizer:
+        """transformers' tokenizer of these weights. Raises WeightsError where there is none."""
+        try:
+            return CLIPTokenizer.from_pretrained(
+                self.tokenizer_folder, local_files_only=True, model_max_length=self.context_length
+            )
+        except (OSError, ValueError) as error:
+            raise WeightsError(f"{self.tokenizer_folder}: no CLIP tokenizer can be read here ({error})") from error
 
     def text_encoder(self) -> CLIPTextModelWithProjection:
         """transformers' text encoder with these weights."""
@@ -116,70 +178,18 @@ class ShapE(LoadedModel):
         """diffusers' renderer, latent projection included, with these weights."""
         return self._build(ShapERenderer.from_config, "shap_e_renderer")
 
-    def denoiser(self) -> PriorDenoiser:
-        return PriorDenoiser(self.prior())
-
-    def stages(self, render: RenderSettings) -> dict[str, StageMaker]:
-        return {
-            "text_encoder": self._text_encoder_stage,
-            "projector": self._projector_stage,
-            "field": self._field_stage,
-            "renderer": partial(self._renderer_stage, render),
-        }
-
-    def reference(self, sampler: SamplerSettings, render: RenderSettings) -> ShapEReference:
-        parts = Parts(cache(self.text_encoder), cache(self.prior), cache(self.renderer), cache(self._tokenizer))
-        return ShapEReference(parts, self.scheduler(), self.latent_shape, sampler, render)
-
-    def _text_encoder_stage(self) -> Stage:
-        module = TextEncoder(self.text_encoder())
-        return Stage(
-            "text_encoder",
-            module,
-            (TensorSpec("input_ids", "int64", ("batch", self.tokenizer.context_length)),),
-            (TensorSpec("embedding", "float32", ("batch", self.embedding_width)),),
-        )
-
-    def _projector_stage(self) -> Stage:
-        module = Projector(self.renderer().params_proj)
-        return Stage(
-            "projector",
-            module,
-            (TensorSpec("latents", "float32", ("batch", *self.latent_shape)),),
-            self._weight_specs(),
-        )
-
-    def _field_stage(self) -> Stage:
-        points = TensorSpec("points", "float32", ("batch", "points", 3))
-        outputs = (
-            TensorSpec("signed_distance", "float32", ("batch", "points", 1)),
-            TensorSpec("density", "float32", ("batch", "points", 1)),
-            TensorSpec("color", "float32", ("batch", "points", 3)),
-        )
-        return Stage("field", ShapEField(self._network(self.renderer())), (points, *self._weight_specs()), outputs)
-
-    def _renderer_stage(self, settings: RenderSettings) -> Stage:
-        renderer = self.renderer()
+    def _renderer_module(self, recipe: Recipe) -> Renderer:
+        renderer, settings = self.renderer(), recipe.render
         background = renderer.void.get_buffer("background")
-        module = Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
-        rays = TensorSpec("rays", "float32", ("batch", "rays", 2, 3))
-        color = TensorSpec("color", "float32", ("batch", "rays", 3))
-        return Stage("renderer", module, (rays, *self._weight_specs()), (color,))
+        return Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
 
     def _network(self, renderer: ShapERenderer) -> FieldNetwork:
         return FieldNetwork(renderer.mlp, [spec.name for spec in self._weight_specs()])
 
-    def _weight_specs(self) -> tuple[TensorSpec, ...]:
+    def _weight_specs(self) -> list[TensorSpec]:
         config = self.configs["shap_e_renderer"]
         named = zip(config["param_names"], config["param_shapes"], strict=True)
-        return tuple(TensorSpec(output_name(name), "float32", ("batch", *shape)) for name, shape in named)
-
-    def _tokenizer(self) -> CLIPTokenizer:
-        length = self.configs["text_encoder"]["max_position_embeddings"]
-        try:
-            return CLIPTokenizer.from_pretrained(self.tokenizer_folder, local_files_only=True, model_max_length=length)
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"{self.tokenizer_folder}: no CLIP tokenizer can be read here ({error})") from error
+        return [_tensor(output_name(name), *shape) for name, shape in named]
 
     def _build(self, make: Callable[[dict[str, Any]], Any], part: str) -> Any:
         with without_initialisation(), self.device:
@@ -270,10 +280,13 @@ def _require_text_to_3d(prior: dict[str, Any], source: str) -> None:
             )
 
 
-def _tokenizer_data(tokenizer: CLIPTokenizer) -> Tokenizer:
+def _tensor(name: str, *shape: int | str) -> TensorSpec:
+    return TensorSpec(name, "float32", ("batch", *shape))
+
+
+def _tokenizer_json(tokenizer: CLIPTokenizer) -> bytes:
     """Truncation and padding are left out of the JSON: the runtime does both, from the context length."""
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     data["truncation"] = None
     data["padding"] = None
-    text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return Tokenizer(json=text.encode(), context_length=tokenizer.model_max_length, pad_id=0)
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

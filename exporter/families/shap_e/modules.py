@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from exporter.families.family import Denoiser
+from exporter.sampling.denoiser import Denoiser
 
 POSITION_DEGREES = 15
 SIGNED_DISTANCE = slice(0, 1)
@@ -46,8 +46,8 @@ class PriorDenoiser(Denoiser):
         with torch.inference_mode():
             return self.prior.time_embedding(self.prior.time_proj(timesteps).float())
 
-    def forward(self, sample: torch.Tensor, time: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        prior = self.prior
+    def forward(self, sample: torch.Tensor, time: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
+        prior, (embedding,) = self.prior, conditions
         if prior.embedding_proj_norm is not None:
             embedding = prior.embedding_proj_norm(embedding)
         condition = prior.embedding_proj(embedding)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from copy import copy
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -13,9 +12,12 @@ import torch
 from diffusers.pipelines.shap_e.renderer import StratifiedRaySampler, VolumeRange
 from torch.func import functional_call
 
-from exporter.families.family import Reference, RenderSettings, SamplerSettings
+from exporter.families.original import Original
 from exporter.families.shap_e.modules import output_name
+from exporter.pipeline.pipeline import Pipeline
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh, empty_mesh, linear_to_srgb
+from exporter.runtime.run import Arrays, Request, Run
 
 POINTS_AT_ONCE = 32768
 RAYS_AT_ONCE = 4096
@@ -70,62 +72,51 @@ class Projected(torch.nn.Module):
         return self.weights
 
 
-class ShapEReference(Reference):
-    """ShapEPipeline's own modules behind the Generator protocol; batches of prompts go through together."""
+class ShapEOriginal(Original):
+    """ShapEPipeline's own modules; batches of prompts go through together."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        scheduler: Any,
-        latent_shape: tuple[int, int],
-        sampler: SamplerSettings,
-        render: RenderSettings,
-    ) -> None:
-        super().__init__(scheduler, latent_shape, sampler)
+    def __init__(self, parts: Parts, pipeline: Pipeline, recipe: Recipe, schedulers: Callable[[str], Any]) -> None:
+        super().__init__(pipeline, recipe, schedulers)
         self.parts = parts
-        self.render_settings = render
 
-    def token_ids(self, prompts: list[str]) -> torch.Tensor:
+    def read(self, requests: Sequence[Request]) -> Arrays:
         """Prompts to token ids [B,T] as ShapEPipeline makes them: padded with 0, cut to the context."""
         tokenizer = self.parts.tokenizer()
         tokenizer.pad_token_id = 0
-        length = tokenizer.model_max_length
-        return tokenizer(
-            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        ids = tokenizer(
+            [request["prompt"] for request in requests],
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="np",
         ).input_ids
+        return {"input_ids": ids.astype(np.int64)}
 
     @torch.inference_mode()
-    def encode(self, prompts: list[str]) -> np.ndarray:
-        embedding = self.parts.text_encoder()(self.token_ids(prompts)).text_embeds
-        embedding = embedding / torch.linalg.norm(embedding, dim=-1, keepdim=True)
-        return (math.sqrt(embedding.shape[1]) * embedding).numpy()
+    def run_program(self, stage: str, arrays: Arrays) -> Arrays:
+        run = {
+            "text_encoder": self._encode,
+            "projector": self._project,
+            "field": self._field,
+            "renderer": self._render,
+        }
+        return run[stage](arrays)
 
-    def predict(self, sample: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+    def predict(
+        self, stage: str, sample: torch.Tensor, timestep: torch.Tensor, *conditions: torch.Tensor
+    ) -> torch.Tensor:
+        (embedding,) = conditions
         output = self.parts.prior()(sample, timestep=timestep, proj_embedding=embedding).predicted_image_embedding
         return output.split(sample.shape[2], dim=2)[0]
 
     @torch.inference_mode()
-    def project(self, latents: np.ndarray) -> dict[str, np.ndarray]:
-        projected = self.parts.renderer().params_proj(torch.from_numpy(latents))
-        return {output_name(name): tensor.numpy() for name, tensor in projected.items()}
-
-    @torch.inference_mode()
-    def field(self, points: np.ndarray, context: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        objects = [self._field_of_one(points[i : i + 1], context, i) for i in range(len(points))]
-        return {name: np.concatenate([o[name] for o in objects]) for name in objects[0]}
-
-    @torch.inference_mode()
-    def render(self, rays: np.ndarray, context: dict[str, np.ndarray]) -> np.ndarray:
-        return np.concatenate([self._render_one(rays[i : i + 1], context, i) for i in range(len(rays))])
-
-    @torch.inference_mode()
-    def mesh(self, context: dict[str, np.ndarray], grid: int) -> Mesh:
+    def mesh(self, run: Run, grid: int) -> Mesh:
         """diffusers' own `decode_to_mesh`, given what was projected; empty where the field has no surface."""
         renderer = self.parts.renderer()
-        own, renderer.params_proj = renderer.params_proj, Projected(self._weights_of_one(context, 0))
+        own, renderer.params_proj = renderer.params_proj, Projected(self._weights_of_one(run.taken_by("field"), 0))
         try:
-            made = renderer.decode_to_mesh(torch.from_numpy(context["latents"]), "cpu", grid_size=grid)
-        # It asks the whole field and then has no colour to put together.
+            made = renderer.decode_to_mesh(torch.from_numpy(run["latents"]), "cpu", grid_size=grid)
+        # It evaluates the whole field and then has no colour to put together.
         except (RuntimeError, ValueError) as error:
             if "non-empty list" not in str(error):
                 raise
@@ -139,13 +130,29 @@ class ShapEReference(Reference):
         for part in self.parts:
             part()
 
-    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> ShapEReference:
+    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> ShapEOriginal:
         parts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
-        changed = copy(self)
-        changed.parts = parts
-        return changed
+        return ShapEOriginal(parts, self.pipeline, self.recipe, self.schedulers)
 
-    def _field_of_one(self, points: np.ndarray, context: dict[str, np.ndarray], i: int) -> dict[str, np.ndarray]:
+    def _encode(self, arrays: Arrays) -> Arrays:
+        embedding = self.parts.text_encoder()(torch.from_numpy(arrays["input_ids"])).text_embeds
+        embedding = embedding / torch.linalg.norm(embedding, dim=-1, keepdim=True)
+        return {"embedding": (math.sqrt(embedding.shape[1]) * embedding).numpy()}
+
+    def _project(self, arrays: Arrays) -> Arrays:
+        projected = self.parts.renderer().params_proj(torch.from_numpy(arrays["latents"]))
+        return {output_name(name): tensor.numpy() for name, tensor in projected.items()}
+
+    def _field(self, arrays: Arrays) -> Arrays:
+        points = arrays["points"]
+        objects = [self._field_of_one(points[i : i + 1], arrays, i) for i in range(len(points))]
+        return {name: np.concatenate([o[name] for o in objects]) for name in objects[0]}
+
+    def _render(self, arrays: Arrays) -> Arrays:
+        rays = arrays["rays"]
+        return {"color": np.concatenate([self._render_one(rays[i : i + 1], arrays, i) for i in range(len(rays))])}
+
+    def _field_of_one(self, points: np.ndarray, context: Arrays, i: int) -> Arrays:
         mlp = self.parts.renderer().mlp
         weights = self._weights_of_one(context, i)
         chunks = []
@@ -158,20 +165,20 @@ class ShapEReference(Reference):
             "color": torch.cat([c.channels for c in chunks], dim=1).numpy(),
         }
 
-    def _render_one(self, rays: np.ndarray, context: dict[str, np.ndarray], i: int) -> np.ndarray:
+    def _render_one(self, rays: np.ndarray, context: Arrays, i: int) -> np.ndarray:
         renderer = self.parts.renderer()
         parameters = renderer.mlp.state_dict()
         for name, weight in self._weights_of_one(context, i).items():
             parameters[name].copy_(weight)
         colors = []
         for part in torch.from_numpy(rays).split(RAYS_AT_ONCE, dim=1):
-            _, random, coarse = renderer.render_rays(part, MidpointRaySampler(), self.render_settings.coarse_samples)
+            _, random, coarse = renderer.render_rays(part, MidpointRaySampler(), self.recipe.render.coarse_samples)
             fine = QuantileRaySampler(random.volume_range, random.ts, random.weights, random.alpha)
-            color, _, _ = renderer.render_rays(part, fine, self.render_settings.fine_samples, prev_model_out=coarse)
+            color, _, _ = renderer.render_rays(part, fine, self.recipe.render.fine_samples, prev_model_out=coarse)
             colors.append(color)
         return torch.cat(colors, dim=1).numpy()
 
-    def _weights_of_one(self, context: dict[str, np.ndarray], i: int) -> dict[str, torch.Tensor]:
+    def _weights_of_one(self, context: Arrays, i: int) -> dict[str, torch.Tensor]:
         """The projected weights of object i under the network's own parameter names, in the network's own shape."""
         own = [name for name in self.parts.renderer().mlp.state_dict() if output_name(name) in context]
         return {name: torch.from_numpy(context[output_name(name)][i]) for name in own}

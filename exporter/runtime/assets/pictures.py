@@ -10,7 +10,8 @@ from PIL import Image
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.rasterize import render_mesh
-from exporter.runtime.generator import Generator, decode_context, render_rays
+from exporter.runtime.rendering import render_rays
+from exporter.runtime.run import Run
 
 AZIMUTH = 35.0
 TURNTABLE_ELEVATION = 25.0
@@ -28,13 +29,12 @@ def turntable_gif(mesh: Mesh, size: int = 256, frames: int = 24) -> bytes:
     return written.getvalue()
 
 
-def field_picture(generator: Generator, latents: np.ndarray, size: int) -> np.ndarray:
-    """A picture uint8 [size, size, 3] of one object's latents [1, N, D] from the renderer, no mesh needed.
+def rendered_picture(run: Run, size: int) -> np.ndarray:
+    """A picture uint8 [size, size, 3] of a run's only object from the renderer, no mesh needed.
 
     The camera is one of diffusers' pan cameras but for its azimuth of 35 degrees.
     """
-    context = decode_context(generator, latents)
-    colors = render_rays(generator, context, view_rays(size), skip_empty=True)
+    colors = render_rays(run, view_rays(size), skip_empty=True)
     return np.round(colors.reshape(size, size, 3) * 255.0).astype(np.uint8)
 
 

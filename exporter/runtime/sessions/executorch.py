@@ -19,7 +19,7 @@ import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.machine.quiet import quiet
-from exporter.pipeline.stage import TensorSpec
+from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.sessions.pieces import Arrays, run_in_pieces
 
 SIGNATURE = "signature.json"

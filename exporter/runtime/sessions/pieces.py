@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from exporter.errors import BundleError
-from exporter.pipeline.stage import TensorSpec
+from exporter.pipeline.tensor import TensorSpec
 
 Arrays = dict[str, np.ndarray]
 Cut = dict[str, slice]

@@ -26,7 +26,7 @@ class Field(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sampling:
+class FieldSamples:
     """What was asked of a field for one mesh: signed distances of `points` of the grid³ points of the lattice.
 
     `certain`: a part or hole with room for a ball of this diameter (the volume is 2 wide) cannot have been missed,
@@ -47,7 +47,7 @@ class Sampling:
         return asdict(self) | {"share": self.share}
 
 
-OnSampled = Callable[[Sampling], None]
+OnSampled = Callable[[FieldSamples], None]
 
 
 def grid_of(quality: str) -> int:
@@ -81,7 +81,7 @@ def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled:
     return Mesh(vertices, faces.astype(np.int32), np.clip(colors, 0.0, 1.0).astype(np.float32))
 
 
-def sample(distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool) -> tuple[np.ndarray, Sampling]:
+def sample(distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool) -> tuple[np.ndarray, FieldSamples]:
     """Signed distances [grid, grid, grid], and what was asked for them."""
 
     def asked(indices: np.ndarray) -> np.ndarray:
@@ -89,9 +89,9 @@ def sample(distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool)
 
     if exact:
         indices = np.indices((grid, grid, grid), dtype=np.int32).reshape(3, -1).T
-        return asked(indices).reshape(grid, grid, grid), Sampling(grid, grid**3, 0.0)
+        return asked(indices).reshape(grid, grid, grid), FieldSamples(grid, grid**3, 0.0)
     values, known = sample_near_surface(asked, grid)
-    return values, Sampling(grid, int(np.count_nonzero(known)), certain_size(grid))
+    return values, FieldSamples(grid, int(np.count_nonzero(known)), certain_size(grid))
 
 
 def grid_points(indices: np.ndarray, grid: int) -> np.ndarray:

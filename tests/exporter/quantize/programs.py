@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from exporter.graphs.graph_file import save_graph
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.tensor import TensorSpec
+from exporter.pipeline.pure_module import PureModule
 from exporter.quantize.prepared import prepared
 from exporter.trace.onnx import trace
 
@@ -85,7 +86,7 @@ def traced(module, folder, opset=23):
     """The program of a module that takes x [batch, 8, WIDTH] as stage 'text_encoder'."""
     shape = tuple(module.eval()(torch.zeros(2, 8, WIDTH)).shape[1:])
     specs = (TensorSpec("x", "float32", ("batch", 8, WIDTH)),), (TensorSpec("y", "float32", ("batch", *shape)),)
-    return trace(Stage("text_encoder", module, *specs), opset, folder)
+    return trace(PureModule("text_encoder", module, *specs), opset, folder)
 
 
 def inputs(batch=3, seed=0):

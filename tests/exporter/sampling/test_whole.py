@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.tensor import TensorSpec
+from exporter.pipeline.pure_module import PureModule
 from exporter.sampling.whole import whole_stage
 
 LATENTS = ("batch", 2, 3)
@@ -23,7 +24,7 @@ def test_the_whole_sampler_is_the_hosts_loop():
         TensorSpec("embedding", "float32", ("batch", 3)),
         TensorSpec("step", "int64", ()),
     )
-    stage = whole_stage(Stage("denoiser", Step(), inputs, ()), 4)
+    stage = whole_stage(PureModule("denoiser", Step(), inputs, ()), 4)
     assert [spec.name for spec in stage.inputs] == ["sample", "embedding"]
     assert [(spec.name, spec.shape) for spec in stage.outputs] == [("latents", LATENTS)]
     torch.manual_seed(0)

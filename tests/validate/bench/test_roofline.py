@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from exporter.families.registry import load_model
 from exporter.machine.meter import Silent
 from exporter.machine.timing import FEWEST_ROUNDS
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.tensor import TensorSpec
+from exporter.pipeline.pure_module import PureModule
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.generator import POINTS_AT_ONCE
 from exporter.targets.target import load_target
@@ -64,7 +65,7 @@ def test_products_of_a_module_by_hand():
             return self.second(self.first(x))
 
     spec = TensorSpec("x", "float32", ("batch", 5, 8))
-    counted = _count(Stage("two", Two(), (spec,), ()))
+    counted = _count(PureModule("two", Two(), (spec,), ()))
     assert (
         counted == Counted({ProductShape(5, 8, 16): 1, ProductShape(5, 16, 8): 1}, 0)
         and counted.linear_operations == 4 * 5 * 128

@@ -12,7 +12,8 @@ from exporter.backends.executorch.program import write_signature
 from exporter.backends.executorch.test_cases import failing, write_test_cases
 from exporter.backends.executorch.trace import export, trace
 from exporter.errors import BundleError, ValidationFailed
-from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.pipeline.tensor import TensorSpec
+from exporter.pipeline.pure_module import PureModule
 from exporter.runtime.sessions.executorch import ExecuTorchSession
 from exporter.targets.target import ExecuTorchOptions
 from validate.bisect.operators import stage_gaps
@@ -25,11 +26,11 @@ OUTPUTS = (TensorSpec("color", "float32", ("batch", "points", 8)),)
 def stage():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(64, 512), nn.LayerNorm(512), nn.Linear(512, 8)).eval()
-    return Stage("field", module, INPUTS, OUTPUTS)
+    return PureModule("field", module, INPUTS, OUTPUTS)
 
 
 def lowered(stage, folder, **options):
-    graph = Stage(stage.name, trace(stage), stage.inputs, stage.outputs)
+    graph = PureModule(stage.name, trace(stage), stage.inputs, stage.outputs)
     folder.mkdir()
     lower(stage.name, export(graph), {"evaluations": 3}, ExecuTorchOptions(**options), folder)
     write_signature(folder, graph)

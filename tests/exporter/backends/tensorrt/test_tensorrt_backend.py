@@ -9,7 +9,7 @@ from exporter.backends.tensorrt.memory import memory_warnings
 from exporter.backends.tensorrt.profiles import sizes_of
 from exporter.build.build import build
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
-from exporter.pipeline.stage import TensorSpec
+from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.generator import POINTS_AT_ONCE
 from exporter.runtime.sessions.tensorrt import TensorRtSession
 from exporter.targets.target import load_target

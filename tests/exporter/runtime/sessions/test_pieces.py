@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import BundleError
-from exporter.pipeline.stage import TensorSpec
+from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.sessions.pieces import pieces, run_in_pieces
 
 POINTS = TensorSpec("points", "float32", ("batch", "points", 3))

@@ -1,0 +1,135 @@
+"""A pipeline as data: inputs from outside, stages wired by the names of their tensors, and assets that come out."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeVar
+
+from pydantic import Field
+
+from exporter.errors import RecipeError, did_you_mean
+from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset
+from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.part import Part
+from exporter.pipeline.sampling import STATE, Sampling
+from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
+
+Kind = Literal["encode", "sample", "map", "field", "render"]
+# Kinds that are evaluated as often as somebody likes, at points or along rays of an object.
+EVALUATED: dict[str, str] = {"field": POINTS, "render": RAYS}
+AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset)
+
+
+class Volume(Part):
+    """What a field says of the cube from -1 to 1 around an object: the names of its tensors."""
+
+    distance: str = Field(description="Signed distance, positive inside, squashed by a tanh")
+    density: str = Field(description="Zero where a ray passes through")
+    color: str = Field(description="sRGB")
+
+
+class PipelineStage(Part):
+    """One stage, as its program declares it: of kind sample also with what the host carries from step to step."""
+
+    kind: Kind
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    sampling: Sampling | None = Field(default=None, description="Of a stage of kind sample")
+    volume: Volume | None = Field(default=None, description="Of a stage of kind field")
+
+    @property
+    def evaluated_at(self) -> TensorSpec:
+        """The input that says where a field or a renderer is evaluated."""
+        return next(spec for spec in self.inputs if EVALUATED[self.kind] in spec.shape)
+
+    @property
+    def takes(self) -> list[TensorSpec]:
+        """What it takes of the inputs and of other stages."""
+        if self.kind in EVALUATED:
+            return [spec for spec in self.inputs if spec != self.evaluated_at]
+        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in STATE]
+
+    @property
+    def makes(self) -> list[TensorSpec]:
+        """What later stages may take of it."""
+        if self.kind in EVALUATED:
+            return []
+        return [self.sampling.latents] if self.sampling else self.outputs
+
+    @property
+    def is_whole_sampler(self) -> bool:
+        """Whether its program holds all evaluations of a sampler."""
+        return self.sampling is not None and self.sampling.unroll != "step"
+
+
+class Pipeline(Part):
+    inputs: dict[str, TextInput] = Field(description="By name, what is taken from outside")
+    stages: Mapping[str, PipelineStage] = Field(description="In the order in which they run")
+    assets: dict[str, Asset] = Field(description="By name, what comes out")
+
+    def of_kind(self, *kinds: Kind) -> list[str]:
+        """Names of the stages of these kinds, in order."""
+        return [name for name, stage in self.stages.items() if stage.kind in kinds]
+
+    @property
+    def samplings(self) -> dict[str, Sampling]:
+        """By stage of kind sample, how it samples, where that is known."""
+        return {name: stage.sampling for name, stage in self.stages.items() if stage.sampling}
+
+    def maker(self, tensor: str) -> str:
+        """The stage that makes a tensor. Raises RecipeError that names the nearest there is."""
+        for name, stage in self.stages.items():
+            if any(spec.name == tensor for spec in stage.makes):
+                return name
+        raise RecipeError(f"no stage makes '{tensor}'; {did_you_mean(tensor, self.made)}")
+
+    @property
+    def made(self) -> list[str]:
+        """Names of all tensors that stages make."""
+        return [spec.name for stage in self.stages.values() for spec in stage.makes]
+
+    @property
+    def texts(self) -> dict[str, TextInput]:
+        """The inputs that are texts."""
+        return {name: source for name, source in self.inputs.items() if source.kind == "text"}
+
+    def asset(self, kind: type[AnyAsset]) -> AnyAsset | None:
+        """The asset of a kind, if there is one."""
+        return next((asset for asset in self.assets.values() if isinstance(asset, kind)), None)
+
+    def before(self, stage: str) -> list[str]:
+        """The stages whose tensors a stage depends on, directly or through others, in order."""
+        wanted = {spec.name for spec in self.stages[stage].takes}
+        found: set[str] = set()
+        for name in reversed(list(self.stages)):
+            other = self.stages[name]
+            if wanted & {spec.name for spec in other.makes}:
+                found.add(name)
+                wanted |= {spec.name for spec in other.takes}
+        return [name for name in self.stages if name in found]
+
+    def require_sound(self) -> None:
+        """Raises RecipeError for a tensor that is taken before it is made, or made twice, an unknown word in a shape,
+        or an asset of a stage of another kind."""
+        known = ChainMap[str, str]({source.tensor: name for name, source in self.inputs.items()})
+        for name, stage in self.stages.items():
+            _require_words(name, [*stage.inputs, *stage.outputs])
+            for spec in stage.takes:
+                if spec.name not in known:
+                    raise RecipeError(f"stage '{name}' takes '{spec.name}'; {did_you_mean(spec.name, known)}")
+            for spec in stage.makes:
+                if spec.name in known:
+                    raise RecipeError(f"stage '{name}' makes '{spec.name}', which '{known[spec.name]}' makes already")
+                known[spec.name] = name
+        for name, asset in self.assets.items():
+            wanted: Kind = "field" if asset.kind == "mesh" else "render"
+            if asset.stage not in self.of_kind(wanted):
+                raise RecipeError(f"asset '{name}' is of a stage of kind {wanted}, and '{asset.stage}' is none")
+
+
+def _require_words(stage: str, specs: Iterable[TensorSpec]) -> None:
+    for spec in specs:
+        for size in spec.shape:
+            if isinstance(size, str) and size not in WORDS:
+                raise RecipeError(f"stage '{stage}': '{spec.name}' has a size '{size}'; known are {', '.join(WORDS)}")

@@ -1,0 +1,115 @@
+"""A run of a pipeline: tensors by name, each made when it is first wanted, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.tensor import POINTS, POINTS_AT_ONCE, RAYS, RAYS_AT_ONCE
+from exporter.runtime.inputs.noise import noise
+
+Arrays = dict[str, np.ndarray]
+# By the name of an input, what is given for it: {"prompt": "a red chair"}.
+Request = Mapping[str, Any]
+OnStep = Callable[[int, np.ndarray, np.ndarray], None]
+AT_ONCE = {POINTS: POINTS_AT_ONCE, RAYS: RAYS_AT_ONCE}
+
+
+class Programs(Protocol):
+    """What runs the stages of a pipeline: a bundle with its programs, the original with its own modules."""
+
+    @property
+    def pipeline(self) -> Pipeline: ...
+
+    def read(self, requests: Sequence[Request]) -> Arrays:
+        """What is asked for to the pipeline's input tensors, one row an object."""
+
+    def run_program(self, stage: str, arrays: Arrays) -> Arrays:
+        """A stage's outputs from its inputs, by name; arrays that are no input of it are left alone."""
+
+    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents].
+
+        `on_step(i, sample, prediction)` sees what went into evaluation i and the guided prediction made of it, where
+        evaluations are visible (unroll: step).
+        """
+
+
+class Run:
+    """The tensors of a batch of objects, one row each. `seeds`: what their noise is drawn from, one an object."""
+
+    def __init__(
+        self, programs: Programs, given: Arrays, seeds: Sequence[int] = (), on_step: OnStep | None = None
+    ) -> None:
+        self.programs = programs
+        self.pipeline = programs.pipeline
+        self.tensors = dict(given)
+        self.seeds = list(seeds)
+        self.on_step = on_step
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """A tensor [B, ...]. Raises RecipeError for one that no stage makes."""
+        if name not in self.tensors:
+            self._make(self.pipeline.maker(name))
+        return self.tensors[name]
+
+    def taken_by(self, stage: str) -> Arrays:
+        """The tensors that a stage takes."""
+        return {spec.name: self[spec.name] for spec in self.pipeline.stages[stage].takes}
+
+    def at(self, stage: str, places: np.ndarray, *outputs: str, chunk: int | None = None) -> Arrays:
+        """Outputs [P, ...] of a field at points [P, 3], or of a renderer along rays [P, 2, 3], of the only object.
+
+        They are evaluated `chunk` at a time.
+        """
+        port = self.pipeline.stages[stage].evaluated_at
+        size = chunk or AT_ONCE[POINTS if POINTS in port.shape else RAYS]
+        context = self.taken_by(stage)
+        parts = [
+            self.programs.run_program(stage, context | {port.name: places[None, i : i + size]})
+            for i in range(0, len(places), size)
+        ]
+        return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
+
+    def objects(self) -> Iterator[Run]:
+        """Each object alone, with what is made of it so far."""
+        for i in range(self.count):
+            rows = {name: tensor[i : i + 1] for name, tensor in self.tensors.items()}
+            yield Run(self.programs, rows, self.seeds[i : i + 1])
+
+    def first(self, count: int) -> Run:
+        """The first objects alone, with what is made of them so far."""
+        return Run(self.programs, {name: t[:count] for name, t in self.tensors.items()}, self.seeds[:count])
+
+    @property
+    def count(self) -> int:
+        """How many objects there are."""
+        return len(next(iter(self.tensors.values()))) if self.tensors else len(self.seeds)
+
+    def _make(self, stage: str) -> None:
+        takes = self.taken_by(stage)
+        if self.pipeline.stages[stage].kind == "sample":
+            latents = self.pipeline.stages[stage].makes[0]
+            unit = unit_noise(self.seeds, latents.shape[1:])
+            self.tensors[latents.name] = self.programs.sample(stage, takes, unit, self.on_step)
+        else:
+            self.tensors |= self.programs.run_program(stage, takes)
+
+
+def make(programs: Programs, requests: Sequence[Request], seeds: Sequence[int], on_step: OnStep | None = None) -> Run:
+    """A run of one object for each request, from the noise of its seed."""
+    return Run(programs, programs.read(requests), seeds, on_step)
+
+
+def unit_noise(seeds: Sequence[int], shape: Sequence[int | str]) -> np.ndarray:
+    """Unit normal noise [B, *shape], of each object from its own seed."""
+    sizes = tuple(int(size) for size in shape)
+    return np.stack([noise(seed, sizes) for seed in seeds])
+
+
+def requests_of(pipeline: Pipeline, texts: Sequence[str]) -> list[Request]:
+    """One request for each text, which every input that is a text gets."""
+    return [dict.fromkeys(pipeline.texts, text) for text in texts]
