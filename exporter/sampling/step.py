@@ -59,9 +59,10 @@ class SamplerStep(nn.Module):
         sample: torch.Tensor,
         previous_sample: torch.Tensor,
         previous_prediction: torch.Tensor,
-        *conditions_and_step: torch.Tensor,
+        first: torch.Tensor,
+        *rest: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        *conditions, step = conditions_and_step
+        *conditions, step = first, *rest
         row = step.reshape(1)
         scaled = sample * torch.index_select(self.input_scale, 0, row)
         time = torch.index_select(self.time_table, 0, row)
