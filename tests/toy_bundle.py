@@ -9,21 +9,17 @@ import numpy as np
 import onnx
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from exporter.manifest import (
-    Manifest,
-    MeshPart,
-    RenderPart,
-    SamplerPart,
-    StagePart,
-    TensorPart,
-    TokenizerPart,
-    WeightsPart,
-    list_files,
-    write_manifest,
-)
+from exporter.manifest import Manifest, StagePart, WeightsPart, list_files, write_manifest
+from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.pipeline import Volume
+from exporter.pipeline.sampling import Sampling
+from exporter.pipeline.tensor import TensorSpec
 from exporter.targets.target import load_target
 
 CONTEXT = 6
+TOKENIZER = "tokenizer/tokenizer.json"
+TABLE = "samplers/denoiser.json"
 WORDS = ["!", "<begin>", "<end>", "red", "green", "blue", "ball", "nothing", "a"]
 # Latents [2, 4]: row 0 starts with the radius, row 1 with the colour.
 MEANINGS = {"red": [0, 0, 0, 0, 6, 0, 0, 0], "green": [0, 0, 0, 0, 0, 6, 0, 0], "blue": [0, 0, 0, 0, 0, 0, 6, 0],
@@ -51,7 +47,7 @@ PROGRAMS = {
         added = Mul(prediction, rest)
         next_sample = Add(kept, added)
     }""",
-    "sampler": """sampler (float[batch, 2, 4] sample, float[batch, 8] embedding) => (float[batch, 2, 4] latents) {
+    "whole": """denoiser (float[batch, 2, 4] sample, float[batch, 8] embedding) => (float[batch, 2, 4] latents) {
         shape = Constant<value_ints: ints = [-1, 2, 4]>()
         folded = Reshape(embedding, shape)
         thousandth = Constant<value_float: float = 0.001>()
@@ -86,16 +82,20 @@ PROGRAMS = {
         color = Add(nothing, paint)
     }""",
 }
-STAGES = {"step": ["text_encoder", "denoiser", "projector", "field", "renderer"],
-          "full": ["text_encoder", "sampler", "projector", "field"]}  # fmt: skip
+KINDS = {"text_encoder": "encode", "denoiser": "sample", "projector": "map", "field": "field", "renderer": "render"}
 
 
 def write_toy_bundle(folder: Path, unroll: str = "step", steps: int = 3) -> Path:
     """Writes the bundle and gives its folder; the `full` one has no renderer."""
     (folder / "tokenizer").mkdir(parents=True)
-    (folder / "tokenizer/tokenizer.json").write_text(_tokenizer().to_str())
-    (folder / "sampler.json").write_text("{}")
-    stages = {name: _write_program(folder, name, steps) for name in STAGES[unroll]}
+    (folder / TOKENIZER).write_text(_tokenizer().to_str())
+    (folder / TABLE).parent.mkdir()
+    (folder / TABLE).write_text("{}")
+    names = [name for name in KINDS if unroll == "step" or name != "renderer"]
+    stages = {name: _write_program(folder, name, steps, unroll) for name in names}
+    assets = {"mesh": MeshAsset(stage="field", grid=24, extraction="coarse_to_fine")}
+    if "renderer" in stages:
+        assets["image"] = ImageAsset(stage="renderer", size=16)
     recipe = {"name": "toy"}
     manifest = Manifest(
         name="toy/cpu",
@@ -106,39 +106,60 @@ def write_toy_bundle(folder: Path, unroll: str = "step", steps: int = 3) -> Path
         toolchain={"onnx": "1"},
         files=list_files(folder),
         stages=stages,
-        tokenizer=TokenizerPart(context_length=CONTEXT, pad_id=0),
-        sampler=SamplerPart(
-            scheduler="euler", steps=steps, evaluations=steps, guidance_scale=1.0, clamp="diffusers", unroll=unroll,
-            init_noise_sigma=2.0, latent_shape=[2, 4],
-        ),
-        mesh=MeshPart(grid=24, extraction="coarse_to_fine"),
-        render=RenderPart(size=16, coarse_samples=4, fine_samples=4),
+        inputs={"prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=CONTEXT, pad_id=0)},
+        assets=assets,
         goldens={},
-    )  # fmt: skip
+    )
     write_manifest(folder, manifest)
     return folder
 
 
-def _write_program(folder: Path, name: str, steps: int) -> StagePart:
-    model = onnx.parser.parse_model(HEADER + PROGRAMS[name])
+def _write_program(folder: Path, name: str, steps: int, unroll: str) -> StagePart:
+    is_whole = name == "denoiser" and unroll != "step"
+    model = onnx.parser.parse_model(HEADER + PROGRAMS["whole" if is_whole else name])
     table = np.zeros((len(WORDS), 8), np.float32)
     for word, meaning in MEANINGS.items():
         table[WORDS.index(word)] = meaning
     constants = {"text_encoder": {"table": table}}.get(name, {})
-    if name == "denoiser":
+    if name == "denoiser" and not is_whole:
         constants = {"coefficients": np.array([0.5] * (steps - 1) + [0.0], np.float32)}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(value, key) for key, value in constants.items())
     onnx.checker.check_model(model)
     path = folder / f"{name}.onnx"
     onnx.save(model, path)
-    inputs, outputs = ([_part(tensor) for tensor in side] for side in (model.graph.input, model.graph.output))
-    return StagePart(program=path.name, inputs=inputs, outputs=outputs, precision="fp32", size=path.stat().st_size)
+    inputs, outputs = ([_spec(tensor) for tensor in side] for side in (model.graph.input, model.graph.output))
+    return StagePart(
+        kind=KINDS[name],
+        program=path.name,
+        inputs=inputs,
+        outputs=outputs,
+        sampling=_sampling(steps, unroll) if name == "denoiser" else None,
+        volume=Volume(distance="signed_distance", density="density", color="color") if name == "field" else None,
+        precision="fp32",
+        size=path.stat().st_size,
+    )
 
 
-def _part(tensor: onnx.ValueInfoProto) -> TensorPart:
+def _sampling(steps: int, unroll: str) -> Sampling:
+    return Sampling(
+        scheduler="euler",
+        steps=steps,
+        evaluations=steps,
+        guidance_scale=1.0,
+        clamp="diffusers",
+        unroll=unroll,
+        init_noise_sigma=2.0,
+        latents=TensorSpec("latents", "float32", ("batch", 2, 4)),
+        table=TABLE,
+    )
+
+
+def _spec(tensor: onnx.ValueInfoProto) -> TensorSpec:
     kind = tensor.type.tensor_type
-    shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
-    return TensorPart(name=tensor.name, dtype={1: "float32", 7: "int64"}[kind.elem_type], shape=shape)
+    shape = tuple(dim.dim_param or dim.dim_value for dim in kind.shape.dim)
+    # A text of any length, for which the words of a shape have no name.
+    shape = tuple(CONTEXT if size == "tokens" else size for size in shape)
+    return TensorSpec(tensor.name, {1: "float32", 7: "int64"}[kind.elem_type], shape)
 
 
 def _tokenizer() -> Tokenizer:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import torch
 from diffusers import DDIMScheduler
 from tokenizers import Tokenizer as WordTokenizer
 from tokenizers import models, pre_tokenizers
 
-from exporter.families.family import Denoiser, LoadedModel, Reference, Tokenizer
+from exporter.families.model import Model
+from exporter.families.original import Original
+from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.tensor import TensorSpec
-from exporter.pipeline.pure_module import PureModule
+from exporter.sampling.denoiser import Denoiser
 
 WORDS = ["[pad]", "a", "red", "green", "blue", "ball"]
 COLORS = torch.eye(3)[[0, 0, 0, 1, 2, 0]] * torch.tensor([0, 0, 1, 1, 1, 0])[:, None]
@@ -61,61 +66,70 @@ class BallField(torch.nn.Module):
         return torch.tanh(distance), torch.relu(distance), color.clamp(0, 1).expand_as(points)
 
 
-class BallReference(Reference):
-    def __init__(self, model, settings):
-        super().__init__(model.scheduler(), model.latent_shape, settings)
+class BallOriginal(Original):
+    def __init__(self, model, recipe):
+        super().__init__(model.pipeline(recipe), recipe, model.scheduler)
         self.text, self.network, self.shape = BallText(), BallNetwork(), BallField()
 
-    def encode(self, prompts):
-        ids = [[WORDS.index(word) for word in prompt.split() if word in WORDS] for prompt in prompts]
-        rows = [(row + [0] * 6)[:6] for row in ids]
-        return self.text(torch.tensor(rows)).numpy()
-
-    def predict(self, sample, timestep, embedding):
-        return self.network(sample, timestep.expand(len(sample), 1) / 1000, embedding)
+    def read(self, requests):
+        ids = [[WORDS.index(word) for word in request["prompt"].split() if word in WORDS] for request in requests]
+        return {"input_ids": np.array([(row + [0] * 6)[:6] for row in ids], np.int64)}
 
     @torch.inference_mode()
-    def field(self, points, context):
-        values = self.shape(torch.from_numpy(points), torch.from_numpy(context["latents"]))
+    def run_program(self, stage, arrays):
+        if stage == "text_encoder":
+            return {"embedding": self.text(torch.from_numpy(arrays["input_ids"])).numpy()}
+        values = self.shape(torch.from_numpy(arrays["points"]), torch.from_numpy(arrays["latents"]))
         return dict(zip(("signed_distance", "density", "color"), (v.numpy() for v in values), strict=True))
 
+    def predict(self, stage, sample, timestep, embedding):
+        return self.network(sample, timestep.expand(len(sample), 1) / 1000, embedding)
 
-class Balls(LoadedModel):
+    def load(self):
+        pass
+
+
+class Balls(Model):
     def __init__(self, weights):
-        tokenizer = WordTokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[pad]"))
-        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
         self.weights_source = weights
         self.weights_digest = hashlib.sha256(weights.encode()).hexdigest()
         self.trained = False
-        self.tokenizer = Tokenizer(tokenizer.to_str().encode(), context_length=6, pad_id=0)
-        self.latent_shape = (1, 4)
-        self.embedding_width = 3
 
-    def scheduler(self):
-        return DDIMScheduler(num_train_timesteps=1000, prediction_type="sample", clip_sample=True)
-
-    def stages(self, render):
-        return {"text_encoder": self.text_stage, "field": self.field_stage}
-
-    def denoiser(self):
-        return BallDenoiser()
-
-    def reference(self, sampler, render):
-        return BallReference(self, sampler)
-
-    def text_stage(self):
+    def pipeline(self, recipe):
         ids, embedding = (
             TensorSpec("input_ids", "int64", ("batch", 6)),
             TensorSpec("embedding", "float32", ("batch", 3)),
         )
-        return PureModule("text_encoder", BallText(), (ids,), (embedding,))
-
-    def field_stage(self):
+        latents, points = (
+            TensorSpec("latents", "float32", ("batch", 1, 4)),
+            TensorSpec("points", "float32", ("batch", "points", 3)),
+        )
         sizes = {"signed_distance": 1, "density": 1, "color": 3}
-        points = TensorSpec("points", "float32", ("batch", "points", 3))
-        latents = TensorSpec("latents", "float32", ("batch", 1, 4))
-        outputs = tuple(TensorSpec(name, "float32", ("batch", "points", size)) for name, size in sizes.items())
-        return PureModule("field", BallField(), (points, latents), outputs)
+        outputs = [TensorSpec(name, "float32", ("batch", "points", size)) for name, size in sizes.items()]
+        volume = Volume(distance="signed_distance", density="density", color="color")
+        return Pipeline(
+            inputs={"prompt": TextInput(tensor="input_ids", file="words.json", length=6, pad_id=0)},
+            stages={
+                "text_encoder": PipelineStage(kind="encode", inputs=[ids], outputs=[embedding]),
+                "denoiser": PipelineStage(kind="sample", inputs=[embedding], outputs=[latents]),
+                "field": PipelineStage(kind="field", inputs=[points, latents], outputs=outputs, volume=volume),
+            },
+            assets={"mesh": MeshAsset(stage="field", grid=recipe.mesh.grid, extraction=recipe.mesh.extraction)},
+        )
+
+    def input_files(self):
+        tokenizer = WordTokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[pad]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        return {"words.json": tokenizer.to_str().encode()}
+
+    def modules(self, recipe):
+        return {"text_encoder": BallText, "denoiser": BallDenoiser, "field": BallField}
+
+    def scheduler(self, stage):
+        return DDIMScheduler(num_train_timesteps=1000, prediction_type="sample", clip_sample=True)
+
+    def original(self, recipe):
+        return BallOriginal(self, recipe)
 
 
 TOLERANCES = {

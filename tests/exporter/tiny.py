@@ -1,21 +1,38 @@
-"""A random Shap-E small enough for every test, and plain settings objects."""
+"""A random Shap-E small enough for every test, and a recipe for it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
+
+from exporter.families.model import Model
+from exporter.pipeline.pure_module import PureModule
+from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.sampling.table import table_of
+from exporter.workshop.sources import program_sources
+from tests.exporter.ball_family import TOLERANCES
 
 WORDS = ("a", "red", "blue", "chair", "table", "mug", "tall")
 
 
-def sampler(**changes):
-    settings = {"scheduler": "heun", "steps": 4, "guidance_scale": 3.0, "clamp": "diffusers", "unroll": "step"}
-    return SimpleNamespace(
-        **{"guidance_interval": None, "spacing": "karras", "highest_noise": None} | settings | changes
+def sampler(**changes: Any) -> SamplerSection:
+    """A short sampler with guidance."""
+    return SamplerSection(**{"scheduler": "heun", "steps": 4, "guidance_scale": 3.0} | changes)
+
+
+def tiny_recipe(**changes: Any) -> Recipe:
+    """A recipe for the tiny model, or any other Shap-E, whose sampler has these changes."""
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "model": {"family": "shap-e", "weights": "tiny"},
+            "sampler": sampler(**changes).model_dump(),
+            "render": {"size": 16, "coarse_samples": 16, "fine_samples": 24},
+            "quantization": {"rules": []},
+            "goldens": {"prompts": ["a red chair"]},
+            "validation": {"tolerances": {"fp32": TOLERANCES}},
+        }
     )
-
-
-RENDER = SimpleNamespace(coarse_samples=16, fine_samples=24)
 
 
 def write_tiny_shap_e(folder: Path) -> Path:
@@ -93,3 +110,11 @@ def write_tiny_shap_e(folder: Path) -> Path:
     scheduler.save_pretrained(folder / "scheduler")
     renderer.save_pretrained(folder / "shap_e_renderer")
     return folder
+
+
+def pure_module(model: Model, stage: str, recipe: Recipe | None = None) -> PureModule:
+    """What is traced of a stage, of a sampler one evaluation."""
+    recipe = recipe or tiny_recipe()
+    pipeline = model.pipeline(recipe)
+    tables = {name: table_of(recipe.sampler, model.scheduler(name)) for name in pipeline.of_kind("sample")}
+    return next(s for s in program_sources(model, recipe, tables, None) if s.name == stage).make_module()

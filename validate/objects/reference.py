@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from exporter.errors import WeightsError
+from exporter.families.original import Original
 from exporter.families.registry import load_model
 from exporter.manifest import Manifest
 from exporter.recipe.recipe import Recipe
-from exporter.runtime.generator import Generator
 
 
-def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = None) -> Generator:
+def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = None) -> Original:
     """The PyTorch model that the bundle was made from. Raises WeightsError when its weights have changed since."""
     source = weights or manifest.weights.source
     model = load_model(recipe.model.family, source)
@@ -18,7 +18,7 @@ def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = Non
             f"{source}: these are not the weights that the bundle was built from (digest {model.weights_digest[:16]}, "
             f"the bundle's is {manifest.weights.digest[:16]}). Build the bundle again, or point --weights at its own"
         )
-    return model.reference(recipe.sampler, recipe.render)
+    return model.original(recipe)
 
 
 def as_compared(recipe: Recipe) -> Recipe:
