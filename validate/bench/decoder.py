@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from exporter.runtime.generator import Context, decode_context, decode_mesh, decoded_field
 
 from exporter.families.shap_e.model import ShapE
 from exporter.graphs.program_files import PROGRAM
 from exporter.machine.timing import Speed, interleaved
 from exporter.pipeline.pure_module import PureModule
-from exporter.runtime.generator import Context, decode_context, decode_mesh, decoded_field
 from exporter.runtime.sessions.onnxruntime import OnnxRuntimeSession
 from exporter.runtime.surface.extract import Sampling, sample
 from exporter.runtime.surface.lattice import over_corners

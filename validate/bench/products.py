@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from exporter.runtime.generator import POINTS_AT_ONCE
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
 from exporter.manifest import Manifest
-from exporter.pipeline.tensor import TensorSpec
 from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
-from exporter.runtime.generator import POINTS_AT_ONCE
 from exporter.targets.target import Target
 from exporter.workshop.sources import program_sources
 from exporter.workshop.workshop import Workshop

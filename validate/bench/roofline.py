@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from exporter.runtime.generator import POINTS_AT_ONCE
+
 from exporter.machine.meter import Progress, metered
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import POINTS_AT_ONCE
 from validate.bench.ceilings import GIGA, KINDS, Ceiling, Kind, heaviest, product_ceilings, read_bandwidth
 from validate.bench.grids import NOTHING, TextGrid, Told, seconds
 from validate.bench.machine import in_words

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from exporter.runtime.generator import Context
 
 from exporter.machine.timing import Action, timed
 from exporter.manifest import Manifest
 from exporter.runtime.assets.pictures import field_picture
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Context
 from exporter.runtime.guidance import guided_evaluations
 from exporter.runtime.inputs.noise import noise
 from validate.bench.laps import Laps

@@ -11,15 +11,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from exporter.families.family import Reference
+from exporter.runtime.generator import decode_context, render_rays
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from exporter.families.family import Reference
 from exporter.machine.quiet import quiet
 from exporter.machine.timing import Action
 from exporter.manifest import Manifest
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.pictures import view_rays
-from exporter.runtime.generator import decode_context, render_rays
 from exporter.runtime.inputs.noise import noise
 from exporter.sampling.schedulers import start, timesteps_for_model
 from validate.bench.laps import Laps

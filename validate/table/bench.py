@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import cast
 
 from exporter.families.family import Reference
+from exporter.runtime.generator import Generator
+
 from exporter.machine.meter import Progress, metered
 from exporter.machine.timing import Action, Speed, interleaved
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.batch import batch_size
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Generator
 from validate.bench.fresh import Order, fresh
 from validate.bench.sides import BundleSide, Side, Work
 from validate.bench.torch_sides import TorchSide
