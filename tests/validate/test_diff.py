@@ -100,8 +100,8 @@ def test_speed_is_that_of_two_timed_bundles(two: tuple[Path, Path]) -> None:
 
 
 def test_a_damaged_bundle_is_no_difference(two: tuple[Path, Path]) -> None:
-    (two[1] / "sampler.json").write_text("[]")
-    with pytest.raises(BundleError, match=r"sampler\.json"):
+    (two[1] / "samplers/denoiser.json").write_text("[]")
+    with pytest.raises(BundleError, match=r"samplers/denoiser\.json"):
         diff_bundles(*two)
 
 

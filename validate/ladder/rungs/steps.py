@@ -24,7 +24,8 @@ def run(context: Context) -> Outcome:
     sampled = context.pipeline.of_kind("sample")
     visible = [stage for stage in sampled if not context.stages[stage].is_whole_sampler]
     if not visible:
-        hidden = "each sampler keeps its steps inside one program; build with unroll: step"
+        unrolled = {part.unroll for part in context.pipeline.samplings.values()}
+        hidden = f"unroll: {', '.join(sorted(unrolled))} keeps the steps inside one program; build with unroll: step"
         return Outcome(skipped=hidden if sampled else "no stage of the pipeline samples")
     observers: dict[str, TeacherForcing] = {}
 
