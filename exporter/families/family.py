@@ -7,49 +7,21 @@ toolchain knows any family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from exporter.pipeline.stage import Stage
+from exporter.recipe.recipe import SamplerSection
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.generator import mesh_of
-from exporter.runtime.guidance import guided_at
-from exporter.sampling.schedulers import (
-    clip_range,
-    noise_levels,
-    schedule_of,
-    start,
-    timesteps_for_model,
-)
+from exporter.sampling.original_sampler import OnStep, OriginalSampler
+from exporter.sampling.schedulers import clip_range, schedule_of
 
 StageMaker = Callable[[], Stage]
-OnStep = Callable[[int, np.ndarray, np.ndarray], None]
-
-
-class SamplerSettings(Protocol):
-    """The sampler section of a recipe."""
-
-    @property
-    def scheduler(self) -> str: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def spacing(self) -> str: ...
-    @property
-    def highest_noise(self) -> float | None: ...
-    @property
-    def guidance_scale(self) -> float: ...
-    @property
-    def guidance_interval(self) -> Sequence[float] | None: ...
-    @property
-    def clamp(self) -> str: ...
-    @property
-    def unroll(self) -> str: ...
 
 
 class RenderSettings(Protocol):
@@ -100,7 +72,7 @@ class Reference(ABC):
     loop is the same for all. Satisfies the Generator protocol of the runtime.
     """
 
-    def __init__(self, scheduler: Any, latent_shape: tuple[int, int], settings: SamplerSettings) -> None:
+    def __init__(self, scheduler: Any, latent_shape: tuple[int, int], settings: SamplerSection) -> None:
         self.latent_shape = latent_shape
         self.settings = settings
         self.scheduler = schedule_of(settings, scheduler)
@@ -138,52 +110,16 @@ class Reference(ABC):
         """The same reference with `wrap(network)` in the place of the network that `predict` calls."""
         raise TypeError(f"{type(self).__name__} does not say which its network is")
 
-    @torch.inference_mode()
-    def guided(self, sample: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """The guided prediction [B,N,D] for a scaled sample, clamped before mixing where the order is OpenAI's."""
-        scale = self.settings.guidance_scale
-        if scale <= 1.0:
-            return self.unguided(sample, timestep, embedding)
-        both = torch.cat([torch.zeros_like(embedding), embedding])
-        unconditional, conditional = self.unguided(torch.cat([sample, sample]), timestep, both).chunk(2)
-        return unconditional + scale * (conditional - unconditional)
+    @property
+    def sampler(self) -> OriginalSampler:
+        """The sampling loop around `predict`."""
+        return OriginalSampler(self.predict, self.scheduler, self.clip, self.settings)
 
-    @torch.inference_mode()
-    def unguided(self, sample: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """The prediction [B,N,D] for the prompt alone, clamped where the order is OpenAI's."""
-        prediction = self.predict(sample, timestep, embedding)
-        return prediction.clamp(-self.clip, self.clip) if self.settings.clamp == "openai" else prediction
-
-    def guided_evaluations(self) -> NDArray[np.bool_]:
-        """Which evaluations [T] of the sampler are guided."""
-        levels = noise_levels(self.scheduler, start(self.scheduler, self.settings.steps))
-        return guided_at(levels, self.settings.guidance_scale, self.settings.guidance_interval)
-
-    @torch.inference_mode()
     def sample(
         self, embedding: np.ndarray, noise: np.ndarray, on_step: OnStep | None = None, evaluations: int | None = None
     ) -> np.ndarray:
-        """Embeddings [B,E] and unit normal noise [B,N,D] to latents [B,N,D].
-
-        `on_step(i, sample, prediction)` sees the sample that went into evaluation i and the prediction made from it,
-        before the scheduler's clamp. The scheduler's own arithmetic runs in float64, so that its rounding is not
-        counted against a program. With `evaluations` the loop stops early.
-        """
-        timesteps = start(self.scheduler, self.settings.steps)
-        model_timesteps = timesteps_for_model(timesteps, self.settings.clamp)
-        guided = self.guided_evaluations()
-        condition = torch.from_numpy(embedding)
-        sample = torch.from_numpy(noise) * float(self.scheduler.init_noise_sigma)
-        for i, (timestep, model_timestep) in enumerate(zip(timesteps, model_timesteps, strict=True)):
-            if i == evaluations:
-                break
-            scaled = self.scheduler.scale_model_input(sample.double(), timestep).float()
-            predict = self.guided if guided[i] else self.unguided
-            prediction = predict(scaled, model_timestep, condition)
-            if on_step:
-                on_step(i, sample.numpy(), prediction.numpy())
-            sample = self.scheduler.step(prediction.double(), timestep, sample.double()).prev_sample.float()
-        return sample.numpy()
+        """Embeddings [B,E] and unit normal noise [B,N,D] to latents [B,N,D], as `OriginalSampler.sample` has it."""
+        return self.sampler.sample([embedding], noise, on_step, evaluations)
 
 
 class LoadedModel(ABC):
@@ -217,5 +153,5 @@ class LoadedModel(ABC):
         """The network that the sampler's programs are made around."""
 
     @abstractmethod
-    def reference(self, sampler: SamplerSettings, render: RenderSettings) -> Reference:
+    def reference(self, sampler: SamplerSection, render: RenderSettings) -> Reference:
         """The original model with these settings; loads its parts when they are first used."""

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from exporter.errors import RecipeError
-from exporter.sampling.schedulers import SCHEDULERS, clip_range, noise_levels, start, timesteps_for_model
+from exporter.sampling.levels import noise_levels, start, timesteps_for_model
+from exporter.sampling.schedulers import SCHEDULERS, clip_range
 
 TERMS = ("sample", "prediction", "clipped_prediction", "previous_sample", "previous_prediction")
 TOLERANCE = 1e-6
@@ -93,9 +94,9 @@ def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTa
     coefficients = np.array(rows)
     clips = bool(np.abs(coefficients[:, 2]).max() > 0)
     table = CoefficientTable(
-        timesteps=timesteps_for_model(timesteps.float(), clamp).double().numpy(),
+        timesteps=timesteps_for_model(scheduler, clamp).double().numpy(),
         input_scale=np.array(scales),
-        noise_levels=noise_levels(scheduler, timesteps),
+        noise_levels=noise_levels(scheduler),
         coefficients=coefficients,
         clip=own_clip if clips else None,
         init_noise_sigma=float(scheduler.init_noise_sigma),

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from exporter.errors import RecipeError
-from exporter.families.family import LoadedModel, SamplerSettings
+from exporter.families.family import LoadedModel
 from exporter.families.weights import ZOO
-from exporter.recipe.recipe import CalibrationSection, Recipe
+from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection
 from exporter.runtime.batch import batch_size
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -155,5 +155,5 @@ class _Recorder:
         np.savez_compressed(path, allow_pickle=False, prompts=np.array(prompts), **arrays)
 
 
-def _table(model: LoadedModel, sampler: SamplerSettings) -> CoefficientTable:
+def _table(model: LoadedModel, sampler: SamplerSection) -> CoefficientTable:
     return probe(schedule_of(sampler, model.scheduler()), sampler.steps, sampler.clamp)

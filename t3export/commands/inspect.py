@@ -50,10 +50,11 @@ def _print_overview(manifest: Manifest) -> None:
     facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
     low, high = sampler.guidance_interval or (None, None)
     begin = "" if sampler.highest_noise is None else f" from noise level {sampler.highest_noise:g}"
+    end = "" if sampler.lowest_noise is None else f" to noise level {sampler.lowest_noise:g}"
     where = "" if low is None else f" from noise level {high:g} to {low:g}"
     facts.add_row(
         "sampler",
-        f"{sampler.scheduler}, {sampler.steps} steps{begin}, {sampler.evaluations} evaluations, guidance "
+        f"{sampler.scheduler}, {sampler.steps} steps{begin}{end}, {sampler.evaluations} evaluations, guidance "
         f"{sampler.guidance_scale:g}{where}, clamp {sampler.clamp}, unroll {sampler.unroll}",
     )
     facts.add_row("mesh", f"grid {manifest.mesh.grid}, {manifest.mesh.extraction}")

@@ -11,7 +11,9 @@ WORDS = ("a", "red", "blue", "chair", "table", "mug", "tall")
 def sampler(**changes):
     settings = {"scheduler": "heun", "steps": 4, "guidance_scale": 3.0, "clamp": "diffusers", "unroll": "step"}
     return SimpleNamespace(
-        **{"guidance_interval": None, "spacing": "karras", "highest_noise": None} | settings | changes
+        **{"guidance_interval": None, "spacing": "karras", "highest_noise": None, "lowest_noise": None}
+        | settings
+        | changes
     )
 
 

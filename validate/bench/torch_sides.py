@@ -21,7 +21,6 @@ from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.pictures import view_rays
 from exporter.runtime.generator import decode_context, render_rays
 from exporter.runtime.inputs.noise import noise
-from exporter.sampling.schedulers import start, timesteps_for_model
 from validate.bench.laps import Laps
 from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, RENDER, TEXT, MadeObject, Work
 from validate.objects.reference import load_reference
@@ -37,18 +36,18 @@ class TorchSide:
 
     @property
     def evaluations(self) -> int:
-        return len(start(self.reference.scheduler, self.reference.settings.steps))
+        return len(self.reference.sampler.timesteps())
 
     def open(self) -> None:
         self.reference.load()
 
     def step(self, prompt: str) -> Action:
         reference = self.reference
-        timesteps = start(reference.scheduler, reference.settings.steps)
-        timestep = timesteps_for_model(timesteps, reference.settings.clamp)[0]
+        sampler = reference.sampler
+        timestep = sampler.timesteps()[0]
         sample = torch.from_numpy(noise(0, (1, *reference.latent_shape)))
         embedding = torch.from_numpy(reference.encode([prompt]))
-        return lambda: reference.guided(sample, timestep, embedding)
+        return lambda: sampler.guided(sample, timestep, embedding)
 
     def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
         reference, laps = self.reference, Laps()

@@ -18,7 +18,8 @@ from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.runtime.guidance import guided_at
 from exporter.runtime.inputs.noise import noise
-from exporter.sampling.schedulers import noise_levels, schedule_of, start
+from exporter.sampling.levels import noise_levels, start
+from exporter.sampling.schedulers import schedule_of
 from exporter.workshop.calibration import choose_prompts
 from validate.tune.trial import TrialVerdict
 
@@ -48,7 +49,7 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
-        fields = {"scheduler", "steps", "spacing", "highest_noise", "guidance_interval"}
+        fields = {"scheduler", "steps", "spacing", "highest_noise", "lowest_noise", "guidance_interval"}
         chosen = self.sampler.model_dump(mode="json", include=fields)
         return chosen | {"rows": self.rows, "latents_relative_l2": self.error}
 
@@ -118,7 +119,15 @@ def screen(model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None])
     screened = _Screen(model, recipe, told)
     typical = min(TYPICAL, max(1, len(screened.levels) // 2))
     schedules = screened(
-        own.model_copy(update={"scheduler": SOLVERS[0], "steps": typical, "spacing": spacing, "highest_noise": highest})
+        own.model_copy(
+            update={
+                "scheduler": SOLVERS[0],
+                "steps": typical,
+                "spacing": spacing,
+                "highest_noise": highest,
+                "lowest_noise": None,
+            }
+        )
         for spacing, highest in SCHEDULES
         if highest is None or highest < screened.levels[0]
     )
@@ -176,7 +185,8 @@ def count_rows(model: LoadedModel, sampler: SamplerSection) -> int:
 def levels_of(model: LoadedModel, sampler: SamplerSection) -> np.ndarray:
     """The noise level at each evaluation, the highest first."""
     scheduler = schedule_of(sampler, model.scheduler())
-    return noise_levels(scheduler, start(scheduler, sampler.steps))
+    start(scheduler, sampler.steps)
+    return noise_levels(scheduler)
 
 
 def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:

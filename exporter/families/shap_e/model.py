@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from exporter.errors import WeightsError, did_you_mean
 from exporter.families import stress
-from exporter.families.family import LoadedModel, RenderSettings, SamplerSettings, StageMaker, Tokenizer
+from exporter.families.family import LoadedModel, RenderSettings, StageMaker, Tokenizer
 from exporter.families.shap_e import shaped
 from exporter.families.shap_e.modules import (
     FieldNetwork,
@@ -38,6 +38,7 @@ from exporter.families.weights import (
     without_initialisation,
 )
 from exporter.pipeline.stage import Stage, TensorSpec
+from exporter.recipe.recipe import SamplerSection
 
 ZOO_MODELS = {"shap-e-mini": ("shap_e_mini",), "shap-e-mini-4step": ("shap_e_mini_4step", "shap_e_mini")}
 PARTS = ("text_encoder", "tokenizer", "prior", "scheduler", "shap_e_renderer")
@@ -127,7 +128,7 @@ class ShapE(LoadedModel):
             "renderer": partial(self._renderer_stage, render),
         }
 
-    def reference(self, sampler: SamplerSettings, render: RenderSettings) -> ShapEReference:
+    def reference(self, sampler: SamplerSection, render: RenderSettings) -> ShapEReference:
         parts = Parts(cache(self.text_encoder), cache(self.prior), cache(self.renderer), cache(self._tokenizer))
         return ShapEReference(parts, self.scheduler(), self.latent_shape, sampler, render)
 

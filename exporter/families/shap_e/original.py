@@ -13,8 +13,9 @@ import torch
 from diffusers.pipelines.shap_e.renderer import StratifiedRaySampler, VolumeRange
 from torch.func import functional_call
 
-from exporter.families.family import Reference, RenderSettings, SamplerSettings
+from exporter.families.family import Reference, RenderSettings
 from exporter.families.shap_e.modules import output_name
+from exporter.recipe.recipe import SamplerSection
 from exporter.runtime.assets.mesh import Mesh, empty_mesh, linear_to_srgb
 
 POINTS_AT_ONCE = 32768
@@ -78,7 +79,7 @@ class ShapEReference(Reference):
         parts: Parts,
         scheduler: Any,
         latent_shape: tuple[int, int],
-        sampler: SamplerSettings,
+        sampler: SamplerSection,
         render: RenderSettings,
     ) -> None:
         super().__init__(scheduler, latent_shape, sampler)
