@@ -90,4 +90,5 @@ def test_a_state_is_what_a_program_takes_beside_its_conditions():
     following = next_state(state, StepProgram()(state | CONDITIONS))
     assert state.keys() == following.keys() == set(STATE)
     for one in (state, following):
+        assert all(isinstance(array, np.ndarray) for array in one.values())
         assert [one[name].dtype for name in STATE] == [np.float32] * 3 + [np.int64] and one["step"].shape == ()
