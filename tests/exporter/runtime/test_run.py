@@ -176,6 +176,12 @@ def test_a_tensor_that_nobody_makes_is_named_with_the_nearest(run):
         run["distance"]
 
 
+@pytest.mark.parametrize(("request_", "told"), [({"promt": "a chair"}, "promt"), ({}, "nothing")])
+def test_a_request_without_one_of_the_inputs_names_it(programs, request_, told):
+    with pytest.raises(RecipeError, match=f"input 'prompt' is not given, {told} is"):
+        make(programs, [{"prompt": "a table"}, request_], [0, 1])
+
+
 def test_a_text_goes_to_every_input_that_is_one():
     second = TextInput(tensor="negative_tokens", file="tokenizer.json", length=2, pad_id=0)
     pipeline = PIPELINE.model_copy(update={"inputs": PIPELINE.inputs | {"style": second}})
