@@ -75,6 +75,12 @@ class Run:
         ]
         return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
 
+    def sample(self) -> Run:
+        """Make all latents, of all objects together; the run itself."""
+        for name in self.pipeline.latents:
+            self[name]
+        return self
+
     def objects(self) -> Iterator[Run]:
         """Each object alone, with what is made of it so far."""
         for i in range(self.count):
