@@ -9,21 +9,23 @@ import pytest
 import torch
 
 from exporter.sampling.loop import loop
-from exporter.sampling.schedulers import SCHEDULERS, schedule_of
-from exporter.sampling.step import SamplerStep, step_stage
-from exporter.sampling.table import probe
+from exporter.sampling.schedulers import SCHEDULERS
+from exporter.sampling.table import table_of
 from exporter.sampling.unrolled import unrolled
 from exporter.trace.onnx import trace
 from exporter.workshop.parity import compare
-from tests.exporter.tiny import RENDER, sampler
+from tests.exporter.tiny import pure_module, tiny_recipe
 
 STEPS = 8
 
 
-def make_step(tiny, settings):
-    table = probe(schedule_of(settings, tiny.scheduler()), settings.steps, settings.clamp)
-    clamp = 1.0 if settings.clamp == "openai" else None
-    return SamplerStep(tiny.denoiser(), table, settings.guidance_scale, clamp, settings.guidance_interval), table
+def make_step(tiny, recipe):
+    """One evaluation of the denoiser as it is traced, and the table of its scheduler."""
+    return pure_module(tiny, "denoiser", recipe), table_of(recipe.sampler, tiny.scheduler("denoiser"))
+
+
+def sampled_by_the_original(tiny, recipe, embedding, noise):
+    return tiny.original(recipe).sample("denoiser", {"embedding": embedding}, noise)
 
 
 def start_of(table, seed=0):
@@ -52,19 +54,19 @@ def in_torch(module):
 
 @pytest.fixture(scope="module")
 def step_program(tiny, tmp_path_factory):
-    module, table = make_step(tiny, sampler(steps=STEPS))
-    program = trace(step_stage(module, tiny.latent_shape, 24), 23, tmp_path_factory.mktemp("step"))
+    step, table = make_step(tiny, tiny_recipe(steps=STEPS))
+    program = trace(step, 23, tmp_path_factory.mktemp("step"))
     return SimpleNamespace(path=program, table=table)
 
 
 @pytest.mark.parametrize("clamp", ["diffusers", "openai"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_step_equals_the_reference(tiny, scheduler, clamp):
-    settings = sampler(scheduler=scheduler, steps=STEPS, clamp=clamp)
-    module, table = make_step(tiny, settings)
+def test_step_equals_the_original(tiny, scheduler, clamp):
+    recipe = tiny_recipe(scheduler=scheduler, steps=STEPS, clamp=clamp)
+    step, table = make_step(tiny, recipe)
     embedding, noise, sample = start_of(table)
-    actual = run_steps(in_torch(module), table, sample, embedding)
-    expected = tiny.reference(settings, RENDER).sample(embedding, noise)
+    actual = run_steps(in_torch(step.module), table, sample, embedding)
+    expected = sampled_by_the_original(tiny, recipe, embedding, noise)
     assert compare(expected, actual).relative_l2 < 1e-4
 
 
@@ -72,7 +74,7 @@ def test_openai_order_is_not_diffusers_order(tiny):
     """What OpenAI's is, the tests of Shap-E's published sampling hold."""
     embedding, noise, _ = start_of(SimpleNamespace(init_noise_sigma=1.0))
     first, second = (
-        tiny.reference(sampler(steps=STEPS, clamp=clamp, guidance_scale=8.0), RENDER).sample(embedding, noise)
+        sampled_by_the_original(tiny, tiny_recipe(steps=STEPS, clamp=clamp, guidance_scale=8.0), embedding, noise)
         for clamp in ("openai", "diffusers")
     )
     assert compare(first, second).relative_l2 > 1e-2
@@ -84,7 +86,7 @@ def test_all_three_samplers_agree(step_program, tmp_path):
     step = ort.InferenceSession(step_program.path)
     expected = run_steps(lambda arrays: step.run(None, arrays), table, sample, embedding)
     for make in (loop, unrolled):
-        program = make(step_program.path, table.evaluations, tmp_path / make.__name__)
+        program = make(step_program.path, table.evaluations, tmp_path / make.__name__, "latents")
         onnx.checker.check_model(program)
         session = ort.InferenceSession(program)
         assert [i.shape for i in session.get_inputs()] == [["batch", 64, 20], ["batch", 24]]
@@ -94,7 +96,7 @@ def test_all_three_samplers_agree(step_program, tmp_path):
 
 
 def test_unrolled_shares_weights_and_folds_the_tables(step_program, tmp_path):
-    program = unrolled(step_program.path, step_program.table.evaluations, tmp_path)
+    program = unrolled(step_program.path, step_program.table.evaluations, tmp_path, "latents")
     step, whole = onnx.load(step_program.path).graph, onnx.load(program).graph
     names = [tensor.name for tensor in whole.initializer]
     assert len(names) == len(set(names))
@@ -107,24 +109,24 @@ def test_unrolled_shares_weights_and_folds_the_tables(step_program, tmp_path):
 def test_large_weights_stay_in_one_external_file(tiny, tmp_path, monkeypatch):
     for module in ("exporter.trace.onnx", "exporter.graphs.graph_file"):
         monkeypatch.setattr(f"{module}.EXTERNAL_ABOVE_BYTES", 1000)
-    module, table = make_step(tiny, sampler(steps=2))
-    program = trace(step_stage(module, tiny.latent_shape, 24), 23, tmp_path / "step")
+    pure, table = make_step(tiny, tiny_recipe(steps=2))
+    program = trace(pure, 23, tmp_path / "step")
     assert program.stat().st_size < program.with_suffix(".onnx.data").stat().st_size
     embedding, _, sample = start_of(table)
     step = ort.InferenceSession(program)
     expected = run_steps(lambda arrays: step.run(None, arrays), table, sample, embedding)
     for make in (loop, unrolled):
-        session = ort.InferenceSession(make(program, table.evaluations, tmp_path / make.__name__))
+        session = ort.InferenceSession(make(program, table.evaluations, tmp_path / make.__name__, "latents"))
         (latents,) = session.run(None, {"sample": sample, "embedding": embedding})
         assert compare(expected, latents).relative_l2 < 1e-4
 
 
 def test_without_guidance_the_network_runs_once(tiny):
-    settings = sampler(steps=2, guidance_scale=1.0)
-    module, table = make_step(tiny, settings)
+    recipe = tiny_recipe(steps=2, guidance_scale=1.0)
+    step, table = make_step(tiny, recipe)
     batches = []
-    module.denoiser.register_forward_hook(lambda _, inputs, __: batches.append(len(inputs[0])))
+    step.module.denoiser.register_forward_hook(lambda _, inputs, __: batches.append(len(inputs[0])))
     embedding, noise, sample = start_of(table)
-    actual = run_steps(in_torch(module), table, sample, embedding)
+    actual = run_steps(in_torch(step.module), table, sample, embedding)
     assert batches == [2, 2, 2]
-    assert compare(tiny.reference(settings, RENDER).sample(embedding, noise), actual).relative_l2 < 1e-5
+    assert compare(sampled_by_the_original(tiny, recipe, embedding, noise), actual).relative_l2 < 1e-5
