@@ -28,7 +28,7 @@ export class Pipeline {
   evaluatedAt(name) {
     const { kind, inputs } = this.stage(name);
     if (!(kind in EVALUATED)) {
-      throw new BundleError(`stage '${name}' is of kind ${kind}, and only those of kind field and render are evaluated at places`);
+      throw new BundleError(`stage '${name}' is of kind ${kind}: only field and render are evaluated at places`);
     }
     return inputs.find(({ shape }) => shape.includes(EVALUATED[kind]));
   }

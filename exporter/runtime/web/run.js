@@ -5,7 +5,7 @@ import * as ort from "onnxruntime-web";
 import { BundleError, namesOf } from "./errors.js";
 import { noise } from "./noise.js";
 
-// Points of a field or rays of a renderer: the programs' memory grows with them.
+// Points or rays: the memory that a program takes grows with them.
 const AT_ONCE = 4096;
 
 export class Run {
@@ -39,8 +39,8 @@ export class Run {
   }
 
   /**
-   * Outputs {name: Float32Array [P * C]} of a field at points [P * 3], or of a renderer along rays [P * 2 * 3]. Throws
-   * BundleError that names the stages or outputs there are.
+   * Outputs {name: Float32Array [P * C]} of a stage of kind field at points [P * 3], or of kind render along rays
+   * [P * 2 * 3]. Throws BundleError that names the stages or outputs there are.
    */
   async at(stage, places, ...outputs) {
     const { name: port, shape } = this.pipeline.evaluatedAt(stage);
