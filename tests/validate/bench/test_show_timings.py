@@ -17,7 +17,15 @@ MACHINE = {
     "system": "Linux", "versions": {"onnxruntime": "1.32.0", "numpy": "2"}, "load": 0.1,
     "gpus": [{"name": "NVIDIA T4", "memory_bytes": 16 * 2**30, "used_bytes": 0}],
 }  # fmt: skip
-SETTINGS = {"prompt": "x", "grid": 128, "picture": 64, "asset": "mesh", "rounds": 3, "weights": "random:x", "trained": False}
+SETTINGS = {
+    "prompt": "x",
+    "grid": 128,
+    "picture": 64,
+    "asset": "mesh",
+    "rounds": 3,
+    "weights": "random:x",
+    "trained": False,
+}
 FRESH = Fresh(load_seconds=2.5, seconds=9.0, loaded_bytes=10**8, peak_bytes=234_000_000)
 TORCH = SideResult(
     "torch", "PyTorch eager", "baseline", "heun, 64 steps", 127, composed=True, fresh=FRESH,

@@ -141,9 +141,7 @@ def test_a_step_is_the_denoiser(side):
 def test_where_guidance_is_spared_a_step_is_an_evaluation_that_has_it(tmp_path, monkeypatch):
     side = BundleSide(Bundle.open(write_toy_bundle(tmp_path / "spared")))
     stages = side.pipeline.stages
-    sampling = stages["denoiser"].sampling.model_copy(
-        update={"guidance_scale": 3.0, "guidance_interval": [0.5, 2.0]}
-    )
+    sampling = stages["denoiser"].sampling.model_copy(update={"guidance_scale": 3.0, "guidance_interval": [0.5, 2.0]})
     with_pipeline(side, stages={**stages, "denoiser": stages["denoiser"].model_copy(update={"sampling": sampling})})
     (side.bundle.folder / sampling.table).write_text(json.dumps({"noise_levels": [9.0, 1.0, 0.1]}))
     asked = []
