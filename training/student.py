@@ -14,7 +14,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from torch.nn import functional as F
 
-from exporter.families.registry import load_model
+from exporter.families.shap_e.model import load
 from exporter.sampling.schedulers import make_scheduler
 from exporter.sampling.table import CoefficientTable, probe
 from training.config import Config, StudentConfig, TrajectoryConfig
@@ -49,7 +49,7 @@ def train_student(
     config: StudentConfig, start: PriorTransformer | None, taught: TrajectoryConfig, data: Trajectories, folder: Path
 ) -> PriorTransformer:
     """The student of `config`, from the weights of `start` or else from the teacher's."""
-    model = load_model("shap-e", taught.teacher).prior().to(DEVICE).requires_grad_(True)
+    model = load(taught.teacher).prior().to(DEVICE).requires_grad_(True)
     if start is not None:
         model.load_state_dict(start.state_dict())
     model.set_attn_processor(AttnProcessor())

@@ -13,11 +13,12 @@ from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from exporter.families.registry import load_model
-from exporter.recipe.recipe import RenderSection, SamplerSection
+from exporter.families.shap_e.model import load
+from exporter.runtime.run import Run, requests_of
 from training.captions import by_shape, draw_attributes, draw_caption, split
 from training.config import TrajectoryConfig
 from training.loop import DEVICE, Draw, TrainingReport, mixed_precision
+from training.originals import original
 from training.prior import make_scheduler
 
 
@@ -60,18 +61,18 @@ def load_trajectories(config: TrajectoryConfig, folder: Path) -> Trajectories:
 
 
 def record(config: TrajectoryConfig, shards: list[Path], missing: list[Path]) -> None:
-    teacher = load_model("shap-e", config.teacher).reference(
-        SamplerSection(scheduler="heun", steps=1, guidance_scale=config.guidance), RenderSection()
-    )
+    teacher = original(load(config.teacher), "heun", 1, config.guidance)
     prior = teacher.parts.prior().to(DEVICE)
     prior.set_attn_processor(AttnProcessor())
+    latents = teacher.pipeline.stages["denoiser"].makes[0].shape[1:]
     captions = draw_captions(config)
     report = TrainingReport("trajectories", 0, len(missing))
     for done, path in enumerate(missing):
         shard = shards.index(path)
         chosen = captions[shard * config.batch : (shard + 1) * config.batch]
-        embedding = torch.from_numpy(teacher.encode(chosen)).to(DEVICE)
-        noise = Draw(config.seed, shard).normal(len(chosen), *teacher.latent_shape)
+        run = Run(teacher, teacher.read(requests_of(teacher.pipeline, chosen)))
+        embedding = torch.from_numpy(run["embedding"]).to(DEVICE)
+        noise = Draw(config.seed, shard).normal(len(chosen), *latents)
         points = solve(prior, embedding, noise, config)
         temporary = path.with_suffix(".partial")
         save_file({"embedding": embedding, "points": points.half()}, temporary)

@@ -53,7 +53,7 @@ SWEEPS = ("prompts", "steps", "grid", "weights")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="Threads of each runtime.  [default: all]")
 @click.option("--prompt", default="a red chair", show_default=True, help="What is made.")
 @click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
-@click.option("--size", type=click.IntRange(0, 2048), help="Pixels of the picture, instead of the recipe's; 0: none.")
+@click.option("--size", type=click.IntRange(0, 2048), help="Pixels of the picture, instead of the recipe's; 0: none beside a mesh.")
 @click.option(
     "--no-fresh", is_flag=True, help="Leave out load time and peak memory, which need processes of their own."
 )
@@ -89,9 +89,9 @@ def command(
     """How long BUNDLEs take, stage by stage, how much memory, and how much faster that is than PyTorch.
 
     All sides are run in turns in one process, then each alone in fresh ones for load time and peak memory. A bundle's
-    own sampling is always run in full. Baselines are of the first bundle's model: PyTorch eager in float32 (with
-    diffusers' own decode_to_mesh), with its denoiser in bfloat16, by torch.compile, and by a plain torch.onnx.export
-    on ONNX Runtime.
+    own sampling is always run in full. Baselines are of the first bundle's model: PyTorch eager in float32 (with its
+    own way to a mesh), with its network in bfloat16, by torch.compile, and by a plain torch.onnx.export on ONNX
+    Runtime.
 
     \b
     Examples:

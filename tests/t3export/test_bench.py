@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from t3export.breakdown import COLORS, draw_breakdown
+from t3export.breakdown import colors_of, draw_breakdown
 from t3export.cli import run
 from t3export.commands import bench
 from tests.validate.bench.test_show_timings import BUNDLE, MACHINE, SETTINGS, TORCH
@@ -81,10 +81,12 @@ def test_json_and_markdown_are_all_of_stdout(asked, capsys):
 def test_the_chart_has_a_bar_a_side_with_the_shares_of_its_stages(asked, tmp_path):
     assert run(["bench", "a", "--chart", str(tmp_path / "chart.png")]) == 0
     assert Image.open(tmp_path / "chart.png").size == draw_breakdown(RESULT).size
-    pixels = np.asarray(draw_breakdown(BenchResult(MACHINE, SETTINGS, [BUNDLE])))
+    result = BenchResult(MACHINE, SETTINGS, [BUNDLE])
+    colors, pixels = colors_of(result), np.asarray(draw_breakdown(result))
+    assert list(colors) == ["inputs", "denoiser", "projector", "field", "mesh"] and len(set(colors.values())) == 5
     bar = pixels[pixels.shape[0] // 4]
-    diffusion, mesh = (int((bar == COLORS[stage]).all(axis=1).sum()) for stage in ("diffusion", "mesh"))
-    assert diffusion / mesh == pytest.approx(2.0, rel=0.25)
+    denoiser, field = (int((bar == colors[part]).all(axis=1).sum()) for part in ("denoiser", "field"))
+    assert denoiser / field == pytest.approx(4.0 / 1.5, rel=0.25)
 
 
 @pytest.mark.parametrize(

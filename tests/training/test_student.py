@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from exporter.families.registry import load_model
-from tests.exporter.tiny import RENDER, sampler, write_tiny_shap_e
+from exporter.families.shap_e.model import load
+from tests.exporter.tiny import write_tiny_shap_e
 from training.config import Schedule, StudentConfig, TrajectoryConfig
 from training.loop import DEVICE
+from training.originals import original
 from training.student import Lesson, student_table, train_student
 from training.trajectories import load_trajectories, student_scheduler, teacher_solver
 
@@ -53,13 +54,14 @@ def test_a_lost_shard_is_made_again_as_it_was(taught, trajectories, tmp_path):
 def test_a_student_ends_nearer_to_its_teacher_than_it_began(taught, trajectories, tmp_path):
     schedule = Schedule(steps=60, batch=16, rate=2e-3, seed=0, warmup=5)
     student = train_student(StudentConfig("tiny", 4, None, schedule), None, taught, trajectories, tmp_path)
-    model = load_model("shap-e", taught.teacher)
+    model = load(taught.teacher)
     model.configs["scheduler"] = dict(student_scheduler(HORIZON).config)
 
     def distance(weights):
-        made = model.reference(sampler(scheduler="ddim", steps=4, guidance_scale=1.0), RENDER)
+        made = original(model, "ddim", 4, 1.0)
         made.parts.prior().load_state_dict(weights)
-        latents = made.sample(trajectories.embedding.cpu().numpy(), trajectories.points[:, 0].cpu().numpy())
+        given = {"embedding": trajectories.embedding.cpu().numpy()}
+        latents = made.sample("denoiser", given, trajectories.points[:, 0].cpu().numpy())
         return float((torch.from_numpy(latents) - trajectories.points[:, -1].cpu()).square().mean())
 
     before, after = distance(model.prior().state_dict()), distance(student.cpu().state_dict())

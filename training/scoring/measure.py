@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.families.registry import load_model
-from exporter.recipe.recipe import RenderSection, SamplerSection
-from exporter.runtime.generator import Generator
+from exporter.families.shap_e.model import load
+from exporter.families.shap_e.original import ShapEOriginal
+from exporter.runtime.run import Programs
 from training.loop import TrainingReport
+from training.originals import original
 from training.package import ZOO
 from training.scoring.fake_quant import VARIANTS
 from training.scoring.truth import DecodedTruth, GroundTruth, load_encoder
@@ -28,11 +29,11 @@ OPEN_PROMPTS, OPEN_SEEDS = 40, 4
 
 @dataclass(frozen=True)
 class Task:
-    """One row of the model card: `make()` gives the generator, `kind` which prompts it is asked."""
+    """One row of the model card: `make()` gives the programs, `kind` which prompts it is asked."""
 
     name: str
     kind: str
-    make: Callable[[], Generator]
+    make: Callable[[], Programs]
 
 
 def prompts_of(kind: str) -> tuple[list[Prompt], int]:
@@ -47,10 +48,9 @@ def prompts_of(kind: str) -> tuple[list[Prompt], int]:
     return list(shipped.under_specified[:OPEN_PROMPTS]), OPEN_SEEDS
 
 
-def reference(steps: int, variant: str | None = None) -> Generator:
-    """The PyTorch reference with Heun's sampler, its prior quantized in simulation if asked."""
-    sampler = SamplerSection(scheduler="heun", steps=steps, guidance_scale=GUIDANCE)
-    made = load_model("shap-e", "shap-e-mini").reference(sampler, RenderSection())
+def reference(steps: int, variant: str | None = None) -> ShapEOriginal:
+    """The PyTorch original with Heun's sampler, its prior quantized in simulation if asked."""
+    made = original(load("shap-e-mini"), "heun", steps, GUIDANCE)
     if variant:
         VARIANTS[variant](made.parts.prior())
     return made

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from exporter.families.registry import load_model
-from exporter.recipe.recipe import RenderSection, SamplerSection
-from exporter.runtime.generator import Generator
+from exporter.families.shap_e.model import load
+from exporter.families.shap_e.original import ShapEOriginal
 from training.config import Config
+from training.originals import original
 from training.package import STUDENT, ZOO
 from training.scoring.card import Scores, open_table, paired_lines, retrieval_table
 from training.scoring.measure import GUIDANCE, OPEN_PROMPTS, OPEN_SEEDS, PROMPTS, SEEDS, Task, reference
@@ -34,12 +34,12 @@ PAIRS = [
 ]  # fmt: skip
 
 
-def few_steps(scheduler: str, steps: int, guidance: float, weights: Path | None = None) -> Generator:
-    """The PyTorch reference on the students' noise levels, with the prior's own weights or a student's."""
+def few_steps(scheduler: str, steps: int, guidance: float, weights: Path | None = None) -> ShapEOriginal:
+    """The PyTorch original on the students' noise levels, with the prior's own weights or a student's."""
     taught = Config().trajectories
-    model = load_model("shap-e", taught.teacher)
+    model = load(taught.teacher)
     model.configs["scheduler"] = dict(student_scheduler(taught.horizon).config)
-    made = model.reference(SamplerSection(scheduler=scheduler, steps=steps, guidance_scale=guidance), RenderSection())
+    made = original(model, scheduler, steps, guidance)
     if weights:
         state = torch.load(weights, weights_only=True, map_location="cpu")
         made.parts.prior().load_state_dict({name: tensor.half() for name, tensor in state.items()})  # as it ships

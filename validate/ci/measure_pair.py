@@ -13,7 +13,7 @@ from exporter.machine.meter import Progress, metered
 from exporter.machine.processor import this_processor
 from exporter.machine.timing import Speed, interleaved
 from exporter.machine.torch_threads import one_torch_thread
-from exporter.manifest import MANIFEST, read_manifest, require_whole
+from exporter.manifest import MANIFEST, Manifest, read_manifest, require_whole
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.targets.stand_in import stand_in
@@ -71,7 +71,7 @@ def time_step(pair: RecipeOnTarget, progress: Progress) -> MeasuredSpeed | None:
     or no sampler has a program of one evaluation."""
     manifest = read_manifest(pair.folder)
     unrolls = {sampling.unroll for sampling in manifest.samplings.values()}
-    if stand_in(pair.target) or unrolls != {"step"}:
+    if stand_in(pair.target) or _is_kit(manifest) or unrolls != {"step"}:
         return None
     with metered(f"time {pair.name}", progress, []):
         bundle = Bundle.open(pair.folder)
@@ -90,8 +90,7 @@ def _provide(pair: RecipeOnTarget, how: How, progress: Progress) -> None:
 
 
 def _validate(pair: RecipeOnTarget, options: Options, progress: Progress) -> Report:
-    engines = read_manifest(pair.folder).engines
-    kit = engines is not None and engines.state != "built"
+    kit = _is_kit(read_manifest(pair.folder))
     step = f"validate {pair.name}"
     with metered(step, progress, []):
         report = validate_bundle(
@@ -101,6 +100,11 @@ def _validate(pair: RecipeOnTarget, options: Options, progress: Progress) -> Rep
         )
     record_in_bundle(report, pair.folder)
     return report
+
+
+def _is_kit(manifest: Manifest) -> bool:
+    """Whether its engines are still to be built on the device."""
+    return manifest.engines is not None and manifest.engines.state != "built"
 
 
 def _rung(rung: RungResult) -> RungFigures:

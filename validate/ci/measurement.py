@@ -44,7 +44,8 @@ class MeasuredQuality(MeasurementPart):
 
 
 class MeasuredSpeed(MeasurementPart):
-    """How many times as fast as PyTorch an evaluation of a sampler is: the median, and the middle half of rounds."""
+    """How many times as fast as PyTorch's one evaluation of the sampler is: the median, and the middle half of the
+    rounds."""
 
     ratio: float
     low: float

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from exporter.runtime.generator import decode_context, decoded_field
 
 from exporter.families.shap_e.model import load
+from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
+from exporter.pipeline.tensor import TensorSpec
+from exporter.runtime.run import Run
+from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import sample
-from tests.exporter.tiny import RENDER, sampler
-from validate.bench.decoder import compare, count_missed
+from tests.exporter.tiny import tiny_recipe
+from validate.bench.decoder import any_latents, compare, count_missed
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +22,10 @@ def fitted():
 
 
 def test_whatever_the_latents_the_field_is_the_shape(fitted):
-    reference = fitted.reference(sampler(), RENDER)
-    rng = np.random.default_rng(0)
-    latents = np.tanh(rng.standard_normal((2, 1, *fitted.latent_shape))).astype(np.float32)
-    first, second = (
-        sample(decoded_field(reference, decode_context(reference, one)).distance, 24, exact=True)[0] for one in latents
-    )
+    original = fitted.original(tiny_recipe())
+    [shape] = {array.shape for array in any_latents(original.pipeline).values()}
+    latents = np.tanh(np.random.default_rng(0).standard_normal((2, *shape))).astype(np.float32)
+    first, second = (sample(field_of(Run(original, {"latents": one})).distance, 24, exact=True)[0] for one in latents)
     assert np.array_equal(first, second)
     x, y, z = np.linspace(-1, 1, 24)[np.indices((24, 24, 24))]
     ring = np.hypot(np.hypot(x, y) - 0.55, z) < 0.2
@@ -31,25 +33,32 @@ def test_whatever_the_latents_the_field_is_the_shape(fitted):
 
 
 def test_both_sides_are_timed_and_nothing_is_missed(fitted, tmp_path):
-    latents = np.zeros((1, *fitted.latent_shape), np.float32)
-    first, second = compare(fitted, latents, tmp_path, (24, 32), threads=1, seconds=0.1)
+    recipe = tiny_recipe()
+    latents = any_latents(fitted.pipeline(recipe))
+    first, second = compare(fitted, recipe, latents, tmp_path, (24, 32), threads=1, seconds=0.1)
     assert first.missed == 0 and first.cells > 100 and first.growth is None
     assert second.growth == pytest.approx(second.speed.seconds / first.speed.seconds)
-    assert 0 < second.sampling.share < 1 and second.speed.rounds >= 3
-    assert second.to_dict()["sampling"]["share"] == second.sampling.share
+    assert 0 < second.samples.share < 1 and second.speed.rounds >= 3 and second.field_seconds > 0
+    assert second.to_dict()["samples"]["share"] == second.samples.share
+    assert {path.name for path in tmp_path.iterdir()} == {"projector", "field"}
 
 
 def test_missed_cells_are_counted():
     """A part that no distance tells of lies between the coarse samples."""
 
-    class Blind:
-        def project(self, latents):
-            return {}
+    points = TensorSpec("points", "float32", ("batch", "points", 3))
+    volume = Volume(distance="distance", density="density", color="color")
+    field = PipelineStage(kind="field", inputs=[points], outputs=[], volume=volume)
+    mesh = MeshAsset(stage="field", grid=64, extraction="exact")
 
-        def field(self, points, context):
+    class Blind:
+        pipeline = Pipeline(inputs={}, stages={"field": field}, assets={"mesh": mesh})
+
+        def run_program(self, stage, arrays):
+            points = arrays["points"]
             ball = 0.4 - np.linalg.norm(points, axis=2, keepdims=True)
             speck = np.linalg.norm(points - 0.86, axis=2, keepdims=True) < 0.025
-            return {"signed_distance": np.where(speck, 1.0, np.tanh(8 * ball)).astype(np.float32)}
+            return {"distance": np.where(speck, 1.0, np.tanh(8 * ball)).astype(np.float32)}
 
-    cells, missed = count_missed(Blind(), np.zeros((1, 1, 1), np.float32), 64)
+    cells, missed = count_missed(Run(Blind(), {}), 64)
     assert 0 < missed < cells

@@ -1,60 +1,42 @@
-"""Whole benchmarks of the toy bundle, also beside a reference in PyTorch."""
+"""Whole benchmarks of the toy bundle, also beside an original in PyTorch."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from types import SimpleNamespace
 
+import onnx
 import pytest
-from diffusers import DDIMScheduler
-from exporter.families.family import Reference
 
 from exporter.errors import BundleError, EnvironmentProblem
-from exporter.families import registry
 from exporter.machine.meter import Silent
-from exporter.runtime.bundle import Bundle
-from tests.validate.proved_bundle import prove, toy_family
+from exporter.manifest import StagePart, list_files, read_manifest, write_manifest
+from exporter.pipeline.assets import ImageAsset
+from exporter.pipeline.tensor import TensorSpec
+from tests.validate.bench.toy_original import register_toy
 from validate.bench.measure import BenchSettings, measure
-from validate.bench.sides import STAGES, TO_MESH
 from validate.bench.timings import END_TO_END, STEP
 
 SETTINGS = BenchSettings(threads=1, rounds=2, prompt="a red ball", fresh=False)
 
 
-class ToyReference(Reference):
-    """The toy bundle's model, its network in PyTorch and the rest of it the bundle's own programs."""
-
-    def __init__(self, bundle, sampler):
-        scheduler = DDIMScheduler(num_train_timesteps=1000, prediction_type="sample", clip_sample=False)
-        super().__init__(scheduler, bundle.latent_shape, sampler)
-        self.encode, self.project, self.field, self.render = bundle.encode, bundle.project, bundle.field, bundle.render
-
-    def encode(self, prompts): ...
-    def field(self, points, context): ...
-
-    def predict(self, sample, timestep, embedding):
-        return embedding.reshape(-1, 2, 4) + 0.001 * sample
-
-
 @pytest.fixture
-def toy(toy_bundle, tmp_path):
+def toy(own_bundle, monkeypatch):
     """The folder of a bundle whose family is registered for the test."""
-    folder = prove(shutil.copytree(toy_bundle, tmp_path / "proved"))
-    with toy_family(folder):
-        loaded = SimpleNamespace(
-            weights_digest="0" * 64, reference=lambda sampler, render: ToyReference(Bundle.open(folder), sampler)
-        )
-        registry.register("toy", lambda weights: loaded)
-        yield folder
+    register_toy(monkeypatch, own_bundle)
+    return own_bundle
 
 
 def test_bundles_are_compared_in_turns(toy_bundle, tmp_path):
     other = shutil.copytree(toy_bundle, tmp_path / "other")
     result = measure([toy_bundle, other], SETTINGS, Silent())
     first, second = result.sides
-    assert set(first.seconds) == set(STAGES) and all(len(taken) == 2 for taken in first.seconds.values())
+    assert list(first.seconds) == ["inputs", "text_encoder", "denoiser", "projector", "field", "mesh"]
+    taken = [*first.seconds.values(), *first.besides.values(), *first.step_seconds.values()]
+    assert list(first.besides) == ["image"] and all(len(rounds) == 2 for rounds in taken)
     assert (first.kind, first.evaluations, first.composed) == ("bundle", 3, False)
+    assert first.sampler == "euler, 3 steps" and result.settings["asset"] == "mesh"
+    assert (result.settings["grid"], result.settings["picture"]) == (24, 16)
     assert first.stored_bytes > first.program_bytes > 0
     assert result.speed(first, second).ratio * result.speed(second, first).low < 10
     told = json.loads(json.dumps(result.to_dict()))
@@ -63,10 +45,44 @@ def test_bundles_are_compared_in_turns(toy_bundle, tmp_path):
     assert told["machine"]["threads"] == 1 and "gpus" not in told["machine"]
 
 
-def test_end_to_end_is_the_sum_of_the_stages_up_to_the_mesh(toy_bundle):
+def test_end_to_end_is_the_sum_of_the_parts_up_to_the_mesh(toy_bundle):
     (side,) = measure([toy_bundle], SETTINGS, Silent()).sides
-    assert side.rounds(END_TO_END)[0] == pytest.approx(sum(side.seconds[stage][0] for stage in TO_MESH))
-    assert side.rounds(STEP)[1] == pytest.approx(side.seconds["diffusion"][1] / 3)
+    assert side.rounds(END_TO_END)[0] == pytest.approx(sum(taken[0] for taken in side.seconds.values()))
+    assert side.rounds(STEP)[1] == pytest.approx(side.seconds["denoiser"][1] / 3)
+
+
+@pytest.fixture
+def light_field(own_bundle):
+    """A bundle of one network that makes a picture of rays and takes nothing else."""
+    program = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 20]>
+        light (float[batch, rays, 2, 3] rays) => (float[batch, rays, 3] color) {
+            axis = Constant<value_ints: ints = [2]>()
+            color = ReduceMax<keepdims: int = 0>(rays, axis)
+        }"""
+    )
+    onnx.save(program, own_bundle / "light.onnx")
+    stage = StagePart(
+        kind="render",
+        program="light.onnx",
+        inputs=[TensorSpec("rays", "float32", ("batch", "rays", 2, 3))],
+        outputs=[TensorSpec("color", "float32", ("batch", "rays", 3))],
+        precision="fp32",
+        size=(own_bundle / "light.onnx").stat().st_size,
+    )
+    image = ImageAsset(stage="light", size=8)
+    changes = {"inputs": {}, "stages": {"light": stage}, "assets": {"image": image}, "files": list_files(own_bundle)}
+    write_manifest(own_bundle, read_manifest(own_bundle).model_copy(update=changes))
+    return own_bundle
+
+
+def test_a_pipeline_of_one_renderer_is_measured_all_the_same(light_field):
+    settings = BenchSettings(threads=1, rounds=2)
+    (side,) = measure([light_field], settings, Silent()).sides
+    assert list(side.seconds) == ["inputs", "light", "image"] and side.besides == side.step_seconds == {}
+    assert (side.sampler, side.evaluations, side.rounds(STEP)) == ("", 0, [])
+    assert side.rounds(END_TO_END)[1] == pytest.approx(sum(taken[1] for taken in side.seconds.values()))
+    assert side.fresh.seconds > 0 and side.fresh.peak_bytes > 20e6
 
 
 def test_a_baseline_that_takes_long_is_composed_and_a_short_one_runs_in_full(toy):
@@ -77,13 +93,13 @@ def test_a_baseline_that_takes_long_is_composed_and_a_short_one_runs_in_full(toy
     assert (composed.name, composed.composed, composed.evaluations) == ("torch", True, 64)
     assert bundle.kind == "bundle" and not bundle.composed and bundle.evaluations == 3
     full, _ = measure([toy], settings, Silent()).sides
-    assert not full.composed and full.seconds["diffusion"][0] > 0
+    assert not full.composed and full.seconds["denoiser"][0] > 0
 
 
 def test_a_baseline_that_cannot_be_made_says_why_and_the_others_go_on(toy):
     settings = BenchSettings(baselines=("naive", "torch"), threads=1, rounds=1, scheduler="ddim", steps=3, fresh=False)
     naive, torch, bundle = measure([toy], settings, Silent()).sides
-    assert naive.reason == "TypeError: ToyReference does not say which its network is"
+    assert naive.reason == "TypeError: ToyOriginal does not say which its network is"
     assert not torch.reason and torch.evaluations == 3 and not bundle.reason
 
 

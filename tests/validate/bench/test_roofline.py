@@ -7,24 +7,24 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from exporter.runtime.generator import POINTS_AT_ONCE
 from torch.utils.flop_counter import FlopCounterMode
 
 from exporter.families.registry import load_model
 from exporter.machine.meter import Silent
 from exporter.machine.timing import FEWEST_ROUNDS
 from exporter.pipeline.pure_module import PureModule
-from exporter.pipeline.tensor import TensorSpec
+from exporter.pipeline.tensor import POINTS_AT_ONCE, RAYS_AT_ONCE, TensorSpec
 from exporter.recipe.recipe import Recipe
+from exporter.runtime.bundle import Bundle
 from exporter.targets.target import load_target
 from tests.exporter.quantize.bench import tiny_recipe
-from tests.exporter.tiny import RENDER, write_tiny_shap_e
+from tests.exporter.tiny import pure_module, write_tiny_shap_e
 from validate.bench import roofline
 from validate.bench.ceilings import heaviest, product_ceilings
 from validate.bench.measure import BenchSettings
 from validate.bench.products import Counted, ProductShape, _count, count_products
 from validate.bench.roofline import StageRoof, measure_roofline, tell_roofline
-from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, TEXT
+from validate.bench.sides import BundleSide, Work
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,10 @@ def folder(tmp_path_factory):
 
 
 def test_operations_are_those_that_pytorch_counts(folder):
-    stage = load_model("shap-e", str(folder)).stages(RENDER)["text_encoder"]()
-    counted = _count(stage)
+    encoder = pure_module(load_model("shap-e", str(folder)), "text_encoder")
+    counted = _count(encoder)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        stage.module(torch.zeros(1, 12, dtype=torch.int64))
+        encoder.module(torch.zeros(1, 12, dtype=torch.int64))
     # It has no formula for attention on a CPU: two layers of two heads, two products of 12 x 12 with 16 each.
     assert counted.linear_operations == counter.get_total_flops()
     assert counted.attention_operations == 2 * 2 * 2 * (2 * 12 * 12 * 16)
@@ -48,11 +48,13 @@ def test_every_stage_is_counted_with_the_sizes_of_one_object(folder):
     counted = count_products(SimpleNamespace(recipe=recipe.data(), target=target))
     spared = recipe.model_copy(update={"sampler": recipe.sampler.model_copy(update={"guidance_interval": [0.5, 2.0]})})
     assert counted == count_products(SimpleNamespace(recipe=spared.data(), target=target))
-    assert set(counted) == {TEXT, DIFFUSION, PROJECTOR, MESH}
+    assert list(counted) == ["text_encoder", "denoiser", "projector", "field", "renderer"]
     # Both branches of guidance, 64 tokens and 2 of condition and time.
-    assert counted[DIFFUSION].linear[ProductShape(2 * 66, 32, 32)] == 2 * 4
-    assert counted[PROJECTOR].linear[ProductShape(1, 20, 93, count=16)] == 1
-    assert counted[MESH].linear[ProductShape(POINTS_AT_ONCE, 93, 16)] == 1
+    assert counted["denoiser"].linear[ProductShape(2 * 66, 32, 32)] == 2 * 4
+    assert counted["projector"].linear[ProductShape(1, 20, 93, count=16)] == 1
+    assert counted["field"].linear[ProductShape(POINTS_AT_ONCE, 93, 16)] == 1
+    # The coarse samples of every ray, then those with the fine ones among them.
+    assert {shape.rows for shape in counted["renderer"].linear} == {RAYS_AT_ONCE * 8, RAYS_AT_ONCE * (8 + 12)}
 
 
 def test_products_of_a_module_by_hand():
@@ -86,7 +88,7 @@ def test_a_ceiling_is_the_fastest_library_of_each_precision():
 
 
 def test_a_share_is_what_the_products_or_the_weights_would_need():
-    stage = StageRoof(DIFFUSION, "int8", 2.0, 10, {"fp32": 3.0, "int8": 0.5}, reading=1.0)
+    stage = StageRoof("denoiser", "int8", 2.0, 10, {"fp32": 3.0, "int8": 0.5}, reading=1.0)
     assert stage.share("fp32") == 1.5 and stage.share("int8") == 0.5
 
 
@@ -97,11 +99,20 @@ def test_shapes_that_were_not_measured_count_at_the_best_rate():
 
 
 def test_a_roofline_of_a_bundle(toy_bundle, monkeypatch):
-    counted = {TEXT: Counted({ProductShape(4, 8, 8): 1}, 0), MESH: Counted({ProductShape(64, 8, 8): 2}, 0)}
+    counted = {
+        name: Counted({ProductShape(rows, 8, 8): 2}, 0)
+        for name, rows in {"text_encoder": 4, "denoiser": 8, "field": POINTS_AT_ONCE, "renderer": 16}.items()
+    }
     monkeypatch.setattr(roofline, "count_products", lambda manifest: counted)
     monkeypatch.setattr(roofline, "read_bandwidth", lambda: 1e10)
     monkeypatch.setattr(roofline, "product_ceilings", lambda shape, threads: product_ceilings(shape, threads, 0.0))
     settings = BenchSettings(threads=1, rounds=1, prompt="a red ball")
     told = tell_roofline(measure_roofline(toy_bundle, settings, Silent()))
-    assert [stage["name"] for stage in json.loads(json.dumps(told.data))["stages"]] == [TEXT, MESH]
-    assert told.data["stages"][0]["share"]["fp32"] > 0 and "share of int8" in told.markdown()
+    stages = {stage["name"]: stage for stage in json.loads(json.dumps(told.data))["stages"]}
+    # No picture is made.
+    assert list(stages) == ["text_encoder", "denoiser", "field"]
+    assert stages["text_encoder"]["share"]["fp32"] > 0 and "share of int8" in told.markdown()
+    # Of the sampler one evaluation, of the field as many points as the object's mesh needs.
+    assert stages["denoiser"]["operations"] == 2 * 2 * 8 * 8 * 8
+    points = BundleSide(Bundle.open(toy_bundle), 1).make(Work("a red ball")).places["field"]
+    assert stages["field"]["operations"] == round(2 * 2 * 8 * 8 * points)

@@ -9,6 +9,7 @@ import pytest
 from exporter.errors import RecipeError
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, SHAP_E_300M, scaled
 from exporter.machine.meter import Silent
+from exporter.manifest import read_manifest, write_manifest
 from tests.toy_bundle import write_toy_bundle
 from validate.bench import sweep as module
 from validate.bench import sweep_points
@@ -59,6 +60,16 @@ def test_a_sampler_in_one_program_has_no_sweep_of_steps(tmp_path):
     whole = write_toy_bundle(tmp_path / "full", "full")
     with pytest.raises(RecipeError, match="cannot stop early"):
         run_sweep("steps", whole, [], SETTINGS, Silent())
+
+
+def test_what_a_pipeline_does_not_have_cannot_be_swept(own_bundle):
+    manifest = read_manifest(own_bundle)
+    stages = {name: stage.model_copy(update={"sampling": None}) for name, stage in manifest.stages.items()}
+    write_manifest(own_bundle, manifest.model_copy(update={"stages": stages, "assets": {}}))
+    with pytest.raises(RecipeError, match="nothing is sampled"):
+        run_sweep("steps", own_bundle, [], SETTINGS, Silent())
+    with pytest.raises(RecipeError, match="makes no mesh"):
+        run_sweep("grid", own_bundle, [], SETTINGS, Silent())
 
 
 def test_grids(toy_bundle, orders):
