@@ -79,9 +79,10 @@ def _print_overview(manifest: Manifest) -> None:
 def _sampling(sampling: Sampling) -> str:
     low, high = sampling.guidance_interval or (None, None)
     begin = "" if sampling.highest_noise is None else f" from noise level {sampling.highest_noise:g}"
+    end = "" if sampling.lowest_noise is None else f" to noise level {sampling.lowest_noise:g}"
     where = "" if low is None else f" from noise level {high:g} to {low:g}"
     return (
-        f"{sampling.scheduler}, {sampling.steps} steps{begin}, {sampling.evaluations} evaluations, guidance "
+        f"{sampling.scheduler}, {sampling.steps} steps{begin}{end}, {sampling.evaluations} evaluations, guidance "
         f"{sampling.guidance_scale:g}{where}, clamp {sampling.clamp}, unroll {sampling.unroll}"
     )
 

@@ -20,7 +20,8 @@ from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.runtime.guidance import guided_at
 from exporter.runtime.run import make, requests_of
-from exporter.sampling.schedulers import noise_levels, schedule_of, start
+from exporter.sampling.levels import noise_levels, start
+from exporter.sampling.schedulers import schedule_of
 from exporter.workshop.calibration import choose_prompts
 from validate.tune.trial import TrialVerdict
 
@@ -50,7 +51,7 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
-        fields = {"scheduler", "steps", "spacing", "highest_noise", "guidance_interval"}
+        fields = {"scheduler", "steps", "spacing", "highest_noise", "lowest_noise", "guidance_interval"}
         chosen = self.sampler.model_dump(mode="json", include=fields)
         return chosen | {"rows": self.rows, "latents_relative_l2": self.error}
 
@@ -120,7 +121,15 @@ def screen(model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> li
     screened = _Screen(model, recipe, told)
     typical = min(TYPICAL, max(1, len(screened.levels) // 2))
     schedules = screened(
-        own.model_copy(update={"scheduler": SOLVERS[0], "steps": typical, "spacing": spacing, "highest_noise": highest})
+        own.model_copy(
+            update={
+                "scheduler": SOLVERS[0],
+                "steps": typical,
+                "spacing": spacing,
+                "highest_noise": highest,
+                "lowest_noise": None,
+            }
+        )
         for spacing, highest in SCHEDULES
         if highest is None or highest < screened.levels[0]
     )
@@ -187,7 +196,8 @@ def count_rows(model: Model, stage: str, sampler: SamplerSection) -> int:
 def levels_of(model: Model, stage: str, sampler: SamplerSection) -> np.ndarray:
     """The noise level at each evaluation, the highest first."""
     scheduler = schedule_of(sampler, model.scheduler(stage))
-    return noise_levels(scheduler, start(scheduler, sampler.steps))
+    start(scheduler, sampler.steps)
+    return noise_levels(scheduler)
 
 
 def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -1,135 +1,99 @@
-/** An opened bundle: prompts to latents to a field to a mesh, with the programs on ONNX Runtime Web. */
+/** An opened bundle: a pipeline run by the programs of a folder, on ONNX Runtime Web. */
 
 import * as ort from "onnxruntime-web";
 
-import { BundleError, BundleFiles } from "./files.js";
-import { QUALITIES, sampleGrid } from "./grid.js";
-import { marchingCubes } from "./marching_cubes.js";
-import { noise } from "./noise.js";
+import { BundleError, namesOf } from "./errors.js";
+import { BundleFiles } from "./files.js";
+import { gridOf } from "./grid.js";
+import { meshOf } from "./mesh.js";
+import { Pipeline } from "./pipeline.js";
+import { Run } from "./run.js";
+import { sample } from "./sampling.js";
 import { PromptTokenizer } from "./tokenizer.js";
 
-const POINTS_AT_ONCE = 4096;
-
 export class WebBundle {
-  constructor(files, tokenizer) {
+  constructor(files, tokenizers) {
     this.files = files;
     this.manifest = files.manifest;
-    this.tokenizer = tokenizer;
+    this.pipeline = new Pipeline(files.manifest);
+    this.tokenizers = tokenizers;
     this.sessions = new Map();
   }
 
   /** A bundle folder by its URL or, in Node.js, its path. Throws BundleError for a damaged one. */
   static async open(location) {
     const files = await BundleFiles.open(location);
-    const { target, tokenizer } = files.manifest;
+    const { target, inputs } = files.manifest;
     if (target.backend !== "onnxruntime-web") {
       throw new BundleError(`${location}: built for '${target.name}'; build it with --target web`);
     }
     if (target.session.threads) ort.env.wasm.numThreads = target.session.threads;
-    const json = JSON.parse(new TextDecoder().decode(await files.read(tokenizer.file)));
-    return new WebBundle(files, new PromptTokenizer(json, tokenizer.context_length, tokenizer.pad_id));
+    const tokenizers = {};
+    for (const [name, { kind, file, length, pad_id: padId }] of Object.entries(inputs)) {
+      if (kind !== "text") continue;
+      const json = JSON.parse(new TextDecoder().decode(await files.read(file)));
+      tokenizers[name] = new PromptTokenizer(json, length, padId);
+    }
+    return new WebBundle(files, tokenizers);
   }
 
   /**
-   * The mesh of one prompt: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the
-   * same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of 64, 128 or 256.
-   * `onStep(done, total)` is told of every evaluation.
+   * The mesh of one prompt, which every input gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the
+   * field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
+   * 64, 128 or 256. `onStep(done, total, stage)` is called after each evaluation of a sampler.
    */
-  async generate(prompt, { seed = 0, grid, quality, exact, onStep } = {}) {
-    const latents = await this.sample(await this.encode(prompt), this.noise(seed), onStep);
-    return this.mesh(latents, { grid: quality ? QUALITIES[quality] : grid, exact });
+  async generate(prompt, { seed, grid, quality, exact, onStep } = {}) {
+    const request = Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, prompt]));
+    return meshOf(this.make(request, { seed, onStep }), { grid: quality ? gridOf(quality) : grid, exact });
   }
 
-  /** The unit noise [1, N, D] that one object starts from. */
-  noise(seed) {
-    const shape = this.manifest.sampler.latent_shape;
-    return new ort.Tensor("float32", noise(seed, shape[0] * shape[1]), [1, ...shape]);
+  /**
+   * A Run of one object, from what is given by the name of an input: {prompt: "a red chair"}. Throws BundleError for an
+   * input that is missing, is no text, or that the bundle does not have.
+   */
+  make(request, { seed, onStep } = {}) {
+    return new Run(this, this.read(request), { seed, onStep });
   }
 
-  /** A prompt to its embedding [1, E]. */
-  async encode(prompt) {
-    const ids = this.tokenizer.encode(prompt);
-    const { embedding } = await this.run("text_encoder", { input_ids: new ort.Tensor("int64", ids, [1, ids.length]) });
-    return embedding;
-  }
-
-  /** An embedding [1, E] and unit noise [1, N, D] to latents [1, N, D]. */
-  async sample(embedding, unitNoise, onStep) {
-    const { evaluations, init_noise_sigma: sigma, unroll } = this.manifest.sampler;
-    const dims = unitNoise.dims;
-    let sample = new ort.Tensor(
-      "float32",
-      unitNoise.data.map((value) => value * Math.fround(sigma)),
-      dims,
-    );
-    if (unroll !== "step") return (await this.run("sampler", { sample, embedding })).latents;
-    let previous_sample = new ort.Tensor("float32", new Float32Array(sample.size), dims);
-    let previous_prediction = previous_sample;
-    for (let i = 0; i < evaluations; i++) {
-      const step = new ort.Tensor("int64", BigInt64Array.of(BigInt(i)), []);
-      const state = { sample, previous_sample, previous_prediction, embedding, step };
-      const found = await this.run("denoiser", state);
-      [previous_sample, previous_prediction, sample] = [sample, found.prediction, found.next_sample];
-      onStep?.(i + 1, evaluations);
+  /** What is asked for to the pipeline's input tensors [1, ...]. */
+  read(request) {
+    const { inputs } = this.pipeline;
+    const unknown = Object.keys(request).find((name) => !Object.hasOwn(inputs, name));
+    if (unknown) throw new BundleError(`no input '${unknown}' in this bundle; it takes ${namesOf(inputs)}`);
+    const tensors = {};
+    for (const [name, { kind, tensor }] of Object.entries(inputs)) {
+      if (kind !== "text") throw new BundleError(`input '${name}' is a ${kind}, and this client reads texts only`);
+      if (typeof request[name] !== "string") {
+        throw new BundleError(`input '${name}' has to be a text, and is ${JSON.stringify(request[name]) ?? "missing"}`);
+      }
+      const ids = this.tokenizers[name].encode(request[name]);
+      tensors[tensor] = new ort.Tensor("int64", ids, [1, ids.length]);
     }
-    return sample;
+    return tensors;
   }
 
-  /** What the field needs of latents [1, N, D]: the latents beside everything projected from them. */
-  async project(latents) {
-    const projected = "projector" in this.manifest.stages ? await this.run("projector", { latents }) : {};
-    return { latents, ...projected };
-  }
-
-  /** Points [P * 3] to {distances [P], positive inside, colors [P * 3], sRGB}; `context` comes from `project`. */
-  async field(points, context) {
-    const count = points.length / 3;
-    const distances = new Float32Array(count);
-    const colors = new Float32Array(points.length);
-    for (let start = 0; start < count; start += POINTS_AT_ONCE) {
-      const part = points.subarray(start * 3, (start + POINTS_AT_ONCE) * 3);
-      const asked = new ort.Tensor("float32", part, [1, part.length / 3, 3]);
-      const found = await this.run("field", { ...context, points: asked });
-      distances.set(found.signed_distance.data, start);
-      colors.set(found.color.data, start * 3);
-    }
-    return { distances, colors };
-  }
-
-  /** {values [grid³], points}: signed distances on the lattice of the mesh, and how many of them were asked. */
-  async grid(latents, { grid, exact } = {}) {
-    return this.sampled(await this.project(latents), grid, exact);
-  }
-
-  /** The mesh of one object's latents [1, N, D]. */
-  async mesh(latents, { grid = this.manifest.mesh.grid, exact } = {}) {
-    const context = await this.project(latents);
-    const { values } = await this.sampled(context, grid, exact);
-    const { vertices, faces } = marchingCubes(values, grid);
-    const inside = vertices.map((value) => Math.min(1, Math.max(-1, value)));
-    const { colors } = await this.field(inside, context);
-    return { vertices, faces, colors: colors.map((value) => Math.min(1, Math.max(0, value))) };
-  }
-
-  sampled(context, grid = this.manifest.mesh.grid, exact = this.manifest.mesh.extraction === "exact") {
-    return sampleGrid(async (points) => (await this.field(points, context)).distances, grid, exact);
-  }
-
-  /** All outputs of a stage by name, from tensors by name; those that are no input of it are left alone. */
-  async run(stage, tensors) {
+  /**
+   * All outputs of a stage by name, from tensors by name; those that are no input of it are left alone. Throws
+   * BundleError that names the stages there are, or the tensors that are missing.
+   */
+  async runProgram(stage, tensors) {
     const session = await this.session(stage);
-    const feeds = Object.fromEntries(session.inputNames.map((name) => [name, tensors[name]]));
-    return session.run(feeds);
+    const missing = session.inputNames.filter((name) => tensors[name] === undefined);
+    if (missing.length) throw new BundleError(`stage '${stage}' takes ${missing.join(", ")}: not given`);
+    return session.run(Object.fromEntries(session.inputNames.map((name) => [name, tensors[name]])));
+  }
+
+  /** Latents from the conditions of a stage of kind sample and unit normal noise [1, ...latents]. */
+  async sample(stage, tensors, noise, onStep) {
+    const conditions = Object.fromEntries(this.pipeline.takes(stage).map(({ name }) => [name, tensors[name]]));
+    const run = (taken) => this.runProgram(stage, taken);
+    const { sampling } = this.pipeline.stage(stage);
+    return sample(sampling, run, conditions, noise, (done, total) => onStep?.(done, total, stage));
   }
 
   /** The opened program of a stage, opened once. Throws BundleError that names the stages there are. */
   session(stage) {
-    const part = this.manifest.stages[stage];
-    if (!part) {
-      throw new BundleError(
-        `no stage '${stage}' in this bundle; it has ${Object.keys(this.manifest.stages).join(", ")}`,
-      );
-    }
+    const part = this.pipeline.stage(stage);
     if (!this.sessions.has(stage)) this.sessions.set(stage, this.openSession(part));
     return this.sessions.get(stage);
   }

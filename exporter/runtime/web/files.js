@@ -1,10 +1,9 @@
 /** The files of a bundle, each compared with its digest in the manifest before anything reads it. */
 
 import { canonicalJson } from "./canonical_json.js";
+import { BundleError } from "./errors.js";
 
-export class BundleError extends Error {}
-
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 export class BundleFiles {
   constructor(base, manifest) {

@@ -5,7 +5,6 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { QUALITIES } from "./grid.js";
 import { toGlb, WebBundle } from "./index.js";
 
 const HELP = `Usage: node generate.js PROMPT [options]
@@ -27,14 +26,13 @@ async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   if (values.help) return console.log(HELP);
   if (positionals.length !== 1) throw new Error(`one PROMPT is expected\n\n${HELP}`);
-  const { quality } = values;
-  if (quality && !(quality in QUALITIES)) throw new Error(`no quality ${quality}; one of ${Object.keys(QUALITIES)}`);
   const bundle = await WebBundle.open(values.bundle ?? fileURLToPath(new URL("..", import.meta.url)));
   const mesh = await bundle.generate(positionals[0], {
     seed: BigInt(values.seed ?? 0),
     grid: values.grid && Number(values.grid),
-    quality,
-    onStep: (done, total) => process.stderr.isTTY && process.stderr.write(`\rstep ${done} of ${total} `),
+    quality: values.quality,
+    onStep: (done, total, stage) =>
+      process.stderr.isTTY && process.stderr.write(`\r\x1b[K${stage}: ${done} of ${total} `),
   });
   const output = values.output ?? "mesh.glb";
   await writeFile(output, toGlb(mesh));

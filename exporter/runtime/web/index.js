@@ -9,6 +9,8 @@
  * isolation.
  */
 export { WebBundle } from "./bundle.js";
-export { BundleError } from "./files.js";
+export { BundleError } from "./errors.js";
 export { toGlb } from "./glb.js";
+export { fieldOf, meshOf } from "./mesh.js";
 export { noise } from "./noise.js";
+export { Run } from "./run.js";

@@ -35,10 +35,10 @@ def start_of(table, seed=0):
     return embedding, noise, noise * np.float32(table.init_noise_sigma)
 
 
-def run_steps(run, table, sample, embedding):
+def run_steps(run, table, sample, embedding, evaluations=None):
     """The host's loop around a step, as the runtime has it."""
     state = {"sample": sample, "previous_sample": 0 * sample, "previous_prediction": 0 * sample}
-    for i in range(table.evaluations):
+    for i in range(evaluations or table.evaluations):
         next_sample, prediction = run(state | {"embedding": embedding, "step": np.array(i)})
         state = {"sample": next_sample, "previous_sample": state["sample"], "previous_prediction": prediction}
     return state["sample"]
@@ -50,27 +50,6 @@ def in_torch(module):
             return [t.numpy() for t in module(*(torch.from_numpy(np.asarray(a)) for a in arrays.values()))]
 
     return run
-
-
-def openai_reference(denoise, sigmas, timesteps, x, guidance_scale):
-    """OpenAI's sampler as described: Karras' Heun (arXiv 2206.00364, algorithm 1 without churn) where each x0 is
-    clamped before the guidance mix and the network is told a truncated timestep."""
-
-    def x0(x, sigma, timestep):
-        scaled = x / (sigma**2 + 1) ** 0.5
-        conditional = denoise(scaled, int(timestep), True).clamp(-1, 1)
-        unconditional = denoise(scaled, int(timestep), False).clamp(-1, 1)
-        return unconditional + guidance_scale * (conditional - unconditional)
-
-    for i in range(len(timesteps)):
-        sigma, following = sigmas[i], sigmas[i + 1]
-        slope = (x - x0(x, sigma, timesteps[i])) / sigma
-        there = x + slope * (following - sigma)
-        if following > 0:
-            other = (there - x0(there, following, timesteps[i + 1])) / following
-            there = x + (slope + other) / 2 * (following - sigma)
-        x = there
-    return x
 
 
 @pytest.fixture(scope="module")
@@ -91,25 +70,14 @@ def test_step_equals_the_original(tiny, scheduler, clamp):
     assert compare(expected, actual).relative_l2 < 1e-4
 
 
-def test_openai_order_equals_openai_reference(tiny):
-    """And differs from diffusers' order, which the tests of Shap-E hold against its pipeline."""
-    step, table = make_step(tiny, tiny_recipe(steps=STEPS, clamp="openai", guidance_scale=8.0))
-    embedding, noise, sample = start_of(table)
-    actual = run_steps(in_torch(step.module), table, sample, embedding)
-    scheduler = tiny.scheduler("denoiser")
-    scheduler.set_timesteps(STEPS)
-    sigmas, timesteps = scheduler.sigmas.unique().flip(0), scheduler.timesteps.unique().flip(0)
-    prior, condition = tiny.prior(), torch.from_numpy(embedding)
-
-    def denoise(scaled, timestep, conditional):
-        embedding = condition if conditional else torch.zeros_like(condition)
-        return prior(scaled, timestep, embedding).predicted_image_embedding[..., :20]
-
-    with torch.inference_mode():
-        expected = openai_reference(denoise, sigmas, timesteps, torch.from_numpy(sample), 8.0).numpy()
-    assert compare(expected, actual).relative_l2 < 1e-4
-    other = sampled_by_the_original(tiny, tiny_recipe(steps=STEPS, guidance_scale=8.0), embedding, noise)
-    assert compare(expected, other).relative_l2 > 1e-2
+def test_openai_order_is_not_diffusers_order(tiny):
+    """What OpenAI's is, the tests of Shap-E's published sampling hold."""
+    embedding, noise, _ = start_of(SimpleNamespace(init_noise_sigma=1.0))
+    first, second = (
+        sampled_by_the_original(tiny, tiny_recipe(steps=STEPS, clamp=clamp, guidance_scale=8.0), embedding, noise)
+        for clamp in ("openai", "diffusers")
+    )
+    assert compare(first, second).relative_l2 > 1e-2
 
 
 def test_all_three_samplers_agree(step_program, tmp_path):

@@ -19,25 +19,29 @@ import trimesh
 
 from exporter.manifest import list_files, read_manifest, write_manifest
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import decode_context, decoded_field
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import Run
+from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import sample
 from exporter.workshop.parity import compare
 from tests.node import CLIENT, node, run_node
 
 PROMPT, SEED, GRID = "a tall green table", 5, 32
+REQUEST = {"prompt": PROMPT}
 OPEN = """
 import * as ort from "onnxruntime-web";
-import { WebBundle } from "./index.js";
+import { fieldOf, Run, WebBundle } from "./index.js";
 ort.env.wasm.numThreads = 1;
 const bundle = await WebBundle.open(given.bundle);
 """
 SAMPLE = OPEN + """
-const embedding = await bundle.encode(given.prompt);
-const latents = await bundle.sample(embedding, bundle.noise(given.seed));
-const near = await bundle.grid(latents, { grid: given.grid, exact: false });
-const all = await bundle.grid(latents, { grid: given.grid, exact: true });
-tell({ ids: [...bundle.tokenizer.encode(given.prompt)].map(Number), embedding: [...embedding.data],
+import { sampleGrid } from "./grid.js";
+const run = bundle.make({ prompt: given.prompt }, { seed: given.seed });
+const { distances } = fieldOf(run);
+const near = await sampleGrid(distances, given.grid, false);
+const all = await sampleGrid(distances, given.grid, true);
+const names = ["input_ids", "embedding", "latents"];
+const [ids, embedding, latents] = await Promise.all(names.map((name) => run.tensor(name)));
+tell({ ids: [...ids.data].map(Number), embedding: [...embedding.data],
        latents: [...latents.data], near: [...near.values], points: near.points, all: [...all.values] });
 """  # fmt: skip
 
@@ -50,7 +54,7 @@ for (const [i, state] of given.states.entries()) {
   for (const [name, [dims, values]] of Object.entries(state)) {
     tensors[name] = new ort.Tensor("float32", Float32Array.from(values), dims);
   }
-  predictions.push([...(await bundle.run("denoiser", tensors)).prediction.data]);
+  predictions.push([...(await bundle.runProgram("denoiser", tensors)).prediction.data]);
 }
 tell(predictions);
 """
@@ -71,13 +75,14 @@ def error(expected, actual):
 
 def test_tokens_and_embedding_are_pythons(sides):
     _, bundle, found = sides
-    assert found["ids"] == bundle.tokenizer.encode([PROMPT])[0].tolist()
-    assert error(bundle.encode([PROMPT]), found["embedding"]) < 1e-5
+    run = bundle.make(REQUEST)
+    assert found["ids"] == run["input_ids"][0].tolist()
+    assert error(run["embedding"], found["embedding"]) < 1e-5
 
 
 def test_latents_are_pythons(sides):
     precision, bundle, found = sides
-    latents = bundle.sample(bundle.encode([PROMPT]), noise(SEED, (1, *bundle.latent_shape)))
+    latents = bundle.make(REQUEST, SEED)["latents"]
     # In INT8 a last bit decides how a number is rounded, and all later evaluations start from there: those are
     # compared one by one below.
     assert precision == "int8" or error(latents, found["latents"]) < 1e-3
@@ -85,13 +90,13 @@ def test_latents_are_pythons(sides):
 
 def test_each_evaluation_from_pythons_state_is_pythons(sides):
     precision, bundle, _ = sides
-    embedding = bundle.encode([PROMPT])
     seen = []
-    bundle.sample(embedding, noise(SEED, (1, *bundle.latent_shape)), lambda *step: seen.append(step[1:]))
+    run = bundle.make(REQUEST, SEED, lambda *step: seen.append(step[1:]))
+    assert run["latents"].size
     zeros = np.zeros_like(seen[0][0])
     before = [(zeros, zeros), *seen[:-1]]
     states = [
-        {"sample": sample, "previous_sample": earlier, "previous_prediction": predicted, "embedding": embedding}
+        {"sample": sample, "previous_sample": earlier, "previous_prediction": predicted, "embedding": run["embedding"]}
         for (sample, _), (earlier, predicted) in zip(seen, before, strict=True)
     ]
     given = [{name: [list(value.shape), value.ravel().tolist()] for name, value in state.items()} for state in states]
@@ -103,10 +108,10 @@ def test_each_evaluation_from_pythons_state_is_pythons(sides):
 
 def test_the_field_on_the_grid_is_pythons(sides):
     _, bundle, found = sides
-    latents = np.float32(found["latents"]).reshape(1, *bundle.latent_shape)
-    context = decode_context(bundle, latents)
+    shape = bundle.manifest.stages["denoiser"].sampling.latents.shape[1:]
+    latents = np.float32(found["latents"]).reshape(1, *shape)
 
-    distance = decoded_field(bundle, context).distance
+    distance = field_of(Run(bundle, {"latents": latents})).distance
     assert error(sample(distance, GRID, exact=True)[0], found["all"]) < 1e-4
     near, sampling = sample(distance, GRID, exact=False)
     assert error(near, found["near"]) < 1e-4
@@ -151,7 +156,7 @@ def test_a_bundle_on_a_server_is_opened_by_its_address(web_bundles):
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        script = OPEN + "tell((await bundle.encode(given.prompt)).dims);"
+        script = OPEN + 'tell((await bundle.make({ prompt: given.prompt }).tensor("embedding")).dims);'
         assert run_node(script, {"bundle": address, "prompt": PROMPT})[0] == 1
         script = 'import { WebBundle } from "./index.js";\n'
         script += 'tell(await WebBundle.open(given).then(() => "opened", (error) => error.message));'
@@ -175,8 +180,8 @@ def refusal(folder: Path) -> str:
 
 def test_a_bundle_of_another_schema_is_refused(web_bundles, tmp_path):
     manifest = json.loads((web_bundles["fp32"].out / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 2}))
-    assert "schema version 2; this client reads version 1" in refusal(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 1}))
+    assert "schema version 1; this client reads version 2" in refusal(tmp_path)
 
 
 def test_a_bundle_of_another_target_is_refused(web_bundles, tmp_path):
@@ -196,10 +201,11 @@ def test_weights_beside_the_program_are_read(web_bundles, tmp_path):
     script = (
         OPEN
         + """
-    const latents = bundle.noise(0);
-    const before = (await bundle.project(latents)).mlp_0_weight;
+    import { unitNoise } from "./run.js";
+    const latents = unitNoise(0, bundle.manifest.stages.denoiser.sampling.latents.shape.slice(1));
+    const before = await new Run(bundle, { latents }).tensor("mlp_0_weight");
     await bundle.release();
-    const again = (await bundle.project(latents)).mlp_0_weight;
+    const again = await new Run(bundle, { latents }).tensor("mlp_0_weight");
     tell({ shape: before.dims, again: before.data.every((value, i) => value === again.data[i]) });
     """
     )

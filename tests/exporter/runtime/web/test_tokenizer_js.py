@@ -9,6 +9,7 @@ import pytest
 
 from exporter.families.registry import load_model
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from tests.exporter.tiny import tiny_recipe
 from tests.node import run_node
 
 PROMPTS = [
@@ -27,16 +28,21 @@ tell(given.prompts.map((prompt) => [...tokenizer.encode(prompt)].map(Number)));
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_model("shap-e", "shap-e-mini").tokenizer
+    """The shipped model's prompt as an input, and the bytes of its tokenizer file."""
+    model = load_model("shap-e", "shap-e-mini")
+    source = model.pipeline(tiny_recipe()).inputs["prompt"]
+    return source, model.input_files()[source.file]
 
 
 def in_javascript(tokenizer, prompts):
-    given = {"json": tokenizer.json.decode(), "context": tokenizer.context_length, "pad": tokenizer.pad_id}
+    source, json = tokenizer
+    given = {"json": json.decode(), "context": source.length, "pad": source.pad_id}
     return run_node(SCRIPT, given | {"prompts": prompts})
 
 
 def in_python(tokenizer, prompts):
-    return PromptTokenizer(tokenizer.json, tokenizer.context_length, tokenizer.pad_id).encode(prompts).tolist()
+    source, json = tokenizer
+    return PromptTokenizer(json, source.length, source.pad_id).encode(prompts).tolist()
 
 
 def test_ids_are_those_of_python(tokenizer):

@@ -1,0 +1,29 @@
+/** The field of a run, and the mesh of its surface, as exporter/runtime/surface/decoded.py takes them. */
+
+import { sampleGrid } from "./grid.js";
+import { marchingCubes } from "./marching_cubes.js";
+
+/**
+ * The field that the pipeline's mesh is taken from: {distances(points [P * 3]) to [P], positive inside, colors(points)
+ * to [P * 3], sRGB}. Throws BundleError for a pipeline that ends in no mesh.
+ */
+export function fieldOf(run) {
+  const { stage } = run.pipeline.asset("mesh");
+  const { distance, color } = run.pipeline.stage(stage).volume;
+  const output = (name) => async (points) => (await run.at(stage, points, name))[name];
+  return { distances: output(distance), colors: output(color) };
+}
+
+/**
+ * The mesh of a run: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. `grid` and `exact`
+ * default to the recipe's. Throws BundleError for a pipeline that ends in no mesh.
+ */
+export async function meshOf(run, given = {}) {
+  const field = fieldOf(run);
+  const asset = run.pipeline.asset("mesh");
+  const { grid = asset.grid, exact = asset.extraction === "exact" } = given;
+  const { values } = await sampleGrid(field.distances, grid, exact);
+  const { vertices, faces } = marchingCubes(values, grid);
+  const colors = await field.colors(vertices.map((value) => Math.min(1, Math.max(-1, value))));
+  return { vertices, faces, colors: colors.map((value) => Math.min(1, Math.max(0, value))) };
+}

@@ -1,0 +1,75 @@
+/**
+ * A pipeline as data, read as exporter/pipeline/pipeline.py reads it: inputs from outside, stages wired by the names of
+ * their tensors, and assets that come out.
+ */
+
+import { BundleError, namesOf } from "./errors.js";
+import { STATE } from "./sampling.js";
+
+// Kinds that are evaluated at many places of an object, and the word for how many in the shape of their input.
+const EVALUATED = { field: "points", render: "rays" };
+
+export class Pipeline {
+  constructor({ inputs, stages, assets }) {
+    this.inputs = inputs;
+    this.stages = stages;
+    this.assets = assets;
+  }
+
+  /** A stage as the manifest has it. Throws BundleError that names the stages there are. */
+  stage(name) {
+    if (!Object.hasOwn(this.stages, name)) {
+      throw new BundleError(`no stage '${name}' in this bundle; it has ${namesOf(this.stages)}`);
+    }
+    return this.stages[name];
+  }
+
+  /** The input that says where a stage is evaluated. Throws BundleError for a stage that runs once an object. */
+  evaluatedAt(name) {
+    const { kind, inputs } = this.stage(name);
+    if (!(kind in EVALUATED)) {
+      throw new BundleError(`stage '${name}' is of kind ${kind}: only field and render are evaluated at places`);
+    }
+    return inputs.find(({ shape }) => shape.includes(EVALUATED[kind]));
+  }
+
+  /** What a stage takes of the inputs and of other stages. */
+  takes(name) {
+    const { kind, inputs } = this.stage(name);
+    if (kind in EVALUATED) {
+      const places = this.evaluatedAt(name);
+      return inputs.filter((spec) => spec !== places);
+    }
+    return inputs.filter((spec) => kind !== "sample" || !STATE.includes(spec.name));
+  }
+
+  /** What later stages may take of a stage. */
+  makes(name) {
+    const { kind, outputs, sampling } = this.stage(name);
+    if (kind in EVALUATED) return [];
+    return sampling ? [sampling.latents] : outputs;
+  }
+
+  /** The stage that makes a tensor. Throws BundleError that says what is made. */
+  maker(tensor) {
+    const made = {};
+    for (const stage of Object.keys(this.stages)) for (const { name } of this.makes(stage)) made[name] = stage;
+    if (Object.hasOwn(made, tensor)) return made[tensor];
+    const input = Object.keys(this.inputs).find((name) => this.inputs[name].tensor === tensor);
+    if (input) throw new BundleError(`'${tensor}' is read from the input '${input}', which this run was not given`);
+    throw new BundleError(`no stage makes '${tensor}'; they make ${namesOf(made)}`);
+  }
+
+  /** The first asset of a kind. Throws BundleError that says what else comes out. */
+  asset(kind) {
+    const asset = Object.values(this.assets).find((other) => other.kind === kind);
+    if (!asset) throw new BundleError(`this bundle makes no ${kind}; it makes ${namesOf(this.assets)}`);
+    return asset;
+  }
+
+  /** Whether a stage's program holds all evaluations of a sampler. */
+  isWholeSampler(name) {
+    const { sampling } = this.stage(name);
+    return Boolean(sampling) && sampling.unroll !== "step";
+  }
+}
