@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeVar
 
@@ -122,21 +121,45 @@ class Pipeline(Part):
 
     def require_sound(self) -> None:
         """Raises RecipeError for a tensor that is taken before it is made, or made twice, an unknown word in a shape,
-        or an asset of a stage of another kind."""
-        known = ChainMap[str, str]({source.tensor: name for name, source in self.inputs.items()})
+        a field or renderer that is evaluated nowhere, a volume of tensors that its field does not make, or an asset of
+        a stage that cannot give it."""
+        known: dict[str, str] = {}
+        for name, source in self.inputs.items():
+            _add(known, source.tensor, name, f"input '{name}'")
         for name, stage in self.stages.items():
             _require_words(name, [*stage.inputs, *stage.outputs])
+            _require_evaluated(name, stage)
+            _require_volume(name, stage)
             for spec in stage.takes:
                 if spec.name not in known:
                     raise RecipeError(f"stage '{name}' takes '{spec.name}'; {did_you_mean(spec.name, known)}")
             for spec in stage.makes:
-                if spec.name in known:
-                    raise RecipeError(f"stage '{name}' makes '{spec.name}', which '{known[spec.name]}' makes already")
-                known[spec.name] = name
+                _add(known, spec.name, name, f"stage '{name}'")
         for name, asset in self.assets.items():
             wanted: Kind = "field" if asset.kind == "mesh" else "render"
             if asset.stage not in self.of_kind(wanted):
                 raise RecipeError(f"asset '{name}' is of a stage of kind {wanted}, and '{asset.stage}' is none")
+            if wanted == "field" and self.stages[asset.stage].volume is None:
+                raise RecipeError(f"asset '{name}' is of stage '{asset.stage}', which declares no volume")
+
+
+def _add(known: dict[str, str], tensor: str, maker: str, described: str) -> None:
+    if tensor in known:
+        raise RecipeError(f"{described} makes '{tensor}', which '{known[tensor]}' makes already")
+    known[tensor] = maker
+
+
+def _require_evaluated(name: str, stage: PipelineStage) -> None:
+    word = EVALUATED.get(stage.kind)
+    if word and not any(word in spec.shape for spec in stage.inputs):
+        raise RecipeError(f"stage '{name}' of kind {stage.kind} has no input with a size '{word}'")
+
+
+def _require_volume(name: str, stage: PipelineStage) -> None:
+    made = [spec.name for spec in stage.outputs]
+    for tensor in stage.volume.model_dump().values() if stage.volume else ():
+        if tensor not in made:
+            raise RecipeError(f"stage '{name}': its volume names '{tensor}'; {did_you_mean(tensor, made)}")
 
 
 def _require_words(stage: str, specs: Iterable[TensorSpec]) -> None:

@@ -112,7 +112,17 @@ def test_a_flipped_bit_of_the_manifest_is_found_or_changes_nothing(toy_bundle, t
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "null", '{"checksum": 1}', "\x00", '{"schema_version": 2, "checksum": ""}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        '{"checksum": 1}',
+        "\x00",
+        '{"schema_version": 2, "checksum": ""}',
+        '{"schema_version": 3, "checksum": ""}',
+    ],
 )
 def test_what_is_no_manifest(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
@@ -120,10 +130,12 @@ def test_what_is_no_manifest(tmp_path, text):
         read_manifest(tmp_path)
 
 
-def test_a_bundle_of_another_schema_version_says_so(own_bundle):
+@pytest.mark.parametrize("version", [1, 7])
+def test_a_bundle_of_another_schema_version_says_so(own_bundle, version):
     path = own_bundle / "manifest.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 7'))
-    with pytest.raises(BundleError, match="schema version 7; this t3export reads version 1"):
+    path.write_text(path.read_text().replace('"schema_version": 2', f'"schema_version": {version}'))
+    told = f"schema version {version}; this t3export reads version 2. Build the bundle again"
+    with pytest.raises(BundleError, match=told):
         read_manifest(own_bundle)
 
 

@@ -120,10 +120,17 @@ def test_before_a_stage_are_those_it_depends_on_in_order():
     assert whole.before("renderer") == ["text", "base", "upsampler", "backbone", "tinter"]
 
 
+def test_decoders_are_what_comes_after_all_latents():
+    whole = pipeline()
+    assert whole.decoders("field") == ["backbone", "field"]
+    assert whole.decoders("renderer") == ["backbone", "tinter", "renderer"]
+
+
 def test_stages_tensors_inputs_and_assets_are_found():
     whole = pipeline()
     assert whole.of_kind("sample") == ["base", "upsampler"]
     assert whole.of_kind("render", "encode") == ["text", "renderer"]
+    assert whole.latents == ["coarse", "fine"]
     assert whole.made == ["embedding", "coarse", "fine", "planes", "tint"]
     assert [whole.maker(tensor) for tensor in whole.made] == ["text", "base", "upsampler", "backbone", "tinter"]
     assert whole.texts == {"prompt": PROMPT} and whole.samplings == {}

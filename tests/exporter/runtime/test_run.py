@@ -135,6 +135,11 @@ def test_objects_keep_what_is_made_of_them_and_make_the_rest_alone(run, programs
     assert programs.ran == ["text", "base", "fine", "fine", "fine", "fine"]
 
 
+def test_all_latents_are_sampled_together_and_nothing_else(run, programs):
+    assert run.sample() is run and programs.ran == ["text", "base", "fine"]
+    assert [len(one["latents"]) for one in run.objects()] == [1, 1, 1] and programs.ran == ["text", "base", "fine"]
+
+
 def test_the_first_objects_are_those_of_the_run(run, programs):
     run["embedding"]
     first = run.first(2)

@@ -10,7 +10,7 @@ from diffusers import ShapEPipeline
 from diffusers.pipelines.shap_e.camera import create_pan_cameras
 
 from exporter.errors import HubUnreachable, RecipeError, WeightsError
-from exporter.families.registry import load_model
+from exporter.families.registry import load_model, stage_names
 from exporter.families.shap_e.model import ShapE
 from exporter.runtime.run import Run
 from exporter.workshop.parity import compare
@@ -154,6 +154,10 @@ def test_an_unreachable_hub_says_the_ways_on(monkeypatch):
 def test_wrong_random_weights_are_refused(weights):
     with pytest.raises(WeightsError, match=r"shap-e"):
         load_model("shap-e", weights)
+
+
+def test_what_its_stages_are_called_is_known_without_its_weights(tiny):
+    assert stage_names("shap-e") == tuple(tiny.pipeline(tiny_recipe()).stages)
 
 
 def test_an_unknown_family_names_the_nearest():
