@@ -44,7 +44,7 @@ def draw_heatmap(losses: Sequence[Loss]) -> Image.Image:
             if loss := found.get((layer, candidate)):
                 x = left + width * column
                 _draw_cell(draw, (x, y, x + width - 2, y + HEIGHT - 2), loss, font)
-    told = "SNR in dB; stripes: thirds of the noise levels, the highest first, or the projector's outputs"
+    told = "SNR in dB; stripes: thirds of the noise levels, the highest first, or a stage's outputs"
     draw.text((left, top + HEIGHT * len(layers) + MARGIN / 2), told, INK, font)
     return picture
 

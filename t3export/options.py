@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.families.registry import families
-# STAGES
+from exporter.families.registry import families, stage_names
 from exporter.recipe.document import Document, validate
 from exporter.recipe.policy import RuleError
 from exporter.recipe.recipe import Recipe
@@ -102,15 +101,18 @@ def _require_known_family(recipe: Recipe, document: Document) -> None:
 
 
 def _require_known_stages(recipe: Recipe, document: Document) -> None:
-    """Refuses rules for stages that no family has; whether a stage has such a layer is the model's to tell."""
+    """Refuses rules for stages that the family has not; whether a stage has such a layer is the model's to tell."""
+    stages = stage_names(recipe.model.family)
+    if stages is None:
+        return
     lines = []
     for number, rule in enumerate(recipe.quantization.rules):
-        if not any(map(rule.may_speak_of, STAGES)):
+        if not any(map(rule.may_speak_of, stages)):
             place = document.place(("quantization", "rules", number, "layers"))
             stage = rule.layers.partition("/")[0]
             lines.append(
                 f"{place}: quantization.rules.{number}.layers: found {rule.layers!r}; a layer's name begins with its "
-                f"stage's; {did_you_mean(stage, STAGES)}"
+                f"stage's; {did_you_mean(stage, stages)}"
             )
     if lines:
         raise RecipeError("\n".join(lines))

@@ -26,8 +26,9 @@ def _sampler(candidate: Candidate) -> str:
     sampler = candidate.sampler
     interval = sampler.guidance_interval
     begin = f" from {sampler.highest_noise:g}" if sampler.highest_noise else ""
+    end = f" to {sampler.lowest_noise:g}" if sampler.lowest_noise else ""
     where = f", guidance from {interval[1]:g} to {interval[0]:g}" if interval else ""
-    return f"{sampler.scheduler}, {sampler.steps} {sampler.spacing} steps{begin}{where}"
+    return f"{sampler.scheduler}, {sampler.steps} {sampler.spacing} steps{begin}{end}{where}"
 
 
 def print_attempt(attempt: Attempt) -> None:

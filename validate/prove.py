@@ -15,7 +15,7 @@ from exporter.machine.meter import Silent
 from exporter.manifest import Manifest, bundle_digest
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Generator
+from exporter.runtime.run import Programs
 from exporter.targets.stand_in import stand_in
 from exporter.targets.target import Target
 from validate.judge.clip import Evaluator
@@ -130,10 +130,7 @@ def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:
     if count == 0:
         return []
     prompts = [prompt.text for prompt in plan.prompts]
-    renders = "renderer" in context.stages
-    return make_exhibits(
-        context.reference, context.bundle, prompts, count=count, renders=renders, progress=context.progress
-    )
+    return make_exhibits(context.reference, context.bundle, prompts, count=count, progress=context.progress)
 
 
 def _elsewhere(engine: TaskEngine, bundle: Bundle, options: Options, evaluator: Evaluator) -> Elsewhere:
@@ -150,7 +147,7 @@ def _what_ran(bundle: Bundle) -> str | None:
     return stand_in(Target.model_validate(bundle.manifest.target)) or None
 
 
-def _reference(bundle: Bundle, recipe: Recipe, options: Options, rungs: Sequence[Rung]) -> Generator | NoReference:
+def _reference(bundle: Bundle, recipe: Recipe, options: Options, rungs: Sequence[Rung]) -> Programs | NoReference:
     """The PyTorch model; on a machine without PyTorch, such as a Jetson, why the rungs that need it are left out.
 
     Raises ModuleNotFoundError where quality was asked for, or where no rung would be left.
@@ -198,7 +195,7 @@ def with_reference(plan: QualityPlan, manifest: Manifest, recipe: Recipe, option
 
 def make_context(
     bundle: Bundle,
-    reference: Generator | NoReference,
+    reference: Programs | NoReference,
     recipe: Recipe,
     plan: QualityPlan | None,
     progress: Progress | None,
@@ -208,20 +205,18 @@ def make_context(
     return Context(
         bundle=bundle,
         reference=reference,
-        run_stage=lambda stage, arrays: bundle.session(stage).run(arrays),
         stages=manifest.stages,
         goldens={stage: [bundle.folder / name for name in names] for stage, names in manifest.goldens.items()},
         tolerances={str(name): tolerances for name, tolerances in recipe.validation.tolerances.items()},
         prompts=recipe.goldens.prompts,
         seed=recipe.goldens.seed,
-        unroll=recipe.sampler.unroll,
         quality=plan,
         quality_refusal=RANDOM_REFUSAL,
         progress=progress,
     )
 
 
-def reference_memory(manifest: Manifest, recipe: Recipe, reference: Generator) -> ObjectMemory:
+def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) -> ObjectMemory:
     """Where the reference's objects are kept: under its weights, sampler settings and source."""
     family = inspect.getsourcefile(type(reference))
     identity = {

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Loader = Callable[[str], "Model"]
 
-_BUILT_IN = {"shap-e": "exporter.families.shap_e.model"}
+# The package says what its stages are called, and its module `model` loads the weights.
+_BUILT_IN = {"shap-e": "exporter.families.shap_e"}
 _loaders: dict[str, Loader] = {}
 
 
@@ -27,13 +28,18 @@ def families() -> list[str]:
     return sorted({*_BUILT_IN, *_loaders})
 
 
+def stage_names(family: str) -> tuple[str, ...] | None:
+    """What the stages of a family are called; none where only its loaded weights can tell."""
+    return importlib.import_module(_BUILT_IN[family]).STAGES if family in _BUILT_IN else None
+
+
 def load_model(family: str, weights: str) -> Model:
     """The model of a family with these weights.
 
     Raises RecipeError for an unknown family, WeightsError for weights that are missing, damaged or of another model.
     """
     if family not in _loaders and family in _BUILT_IN:
-        register(family, importlib.import_module(_BUILT_IN[family]).load)
+        register(family, importlib.import_module(f"{_BUILT_IN[family]}.model").load)
     if family not in _loaders:
         raise RecipeError(f"model.family: no family {family!r}; {did_you_mean(family, families())}")
     return _loaders[family](weights)

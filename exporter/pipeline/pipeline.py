@@ -109,6 +109,17 @@ class Pipeline(Part):
                 wanted |= {spec.name for spec in other.takes}
         return [name for name in self.stages if name in found]
 
+    def decoders(self, stage: str) -> list[str]:
+        """The stages between all latents and a stage, with itself, in order."""
+        sampled = self.of_kind("sample")
+        earlier = {name for sampler in sampled for name in (sampler, *self.before(sampler))}
+        return [name for name in (*self.before(stage), stage) if name not in earlier]
+
+    @property
+    def latents(self) -> list[str]:
+        """Names of what is sampled, in order."""
+        return [self.stages[stage].makes[0].name for stage in self.of_kind("sample")]
+
     def require_sound(self) -> None:
         """Raises RecipeError for a tensor that is taken before it is made, or made twice, an unknown word in a shape,
         or an asset of a stage of another kind."""

@@ -21,6 +21,7 @@ class Sampling(Part):
     evaluations: int = Field(ge=1, description="How often the network is evaluated for one object")
     spacing: Literal["karras", "exponential"] = Field(default="karras", description="Of the steps' noise levels")
     highest_noise: float | None = Field(default=None, description="Where sampling begins; none: the model's own")
+    lowest_noise: float | None = Field(default=None, description="Where sampling ends; none: the model's own")
     guidance_scale: float
     guidance_interval: list[float] | None = Field(
         default=None, description="Lowest and highest noise level with guidance; none: guidance at all of them"

@@ -57,6 +57,14 @@ class SamplerSection(Section):
         gt=0,
         json_schema_extra={"unit": "noise levels"},
     )
+    lowest_noise: float | None = Field(
+        default=None,
+        title="Lowest noise",
+        description="Noise level that sampling ends at, the model's own lowest for none: Shap-E's is 0.11. Below the "
+        "trained levels the network gets the timestep of the lowest of them, above them that of the highest",
+        gt=0,
+        json_schema_extra={"unit": "noise levels"},
+    )
     guidance_scale: float = Field(
         title="Guidance scale",
         description="Classifier-free guidance; 1 or less runs the denoiser once per evaluation, without guidance",
@@ -76,7 +84,8 @@ class SamplerSection(Section):
     clamp: Literal["diffusers", "openai"] = Field(
         default="diffusers",
         title="Clamp order",
-        description="diffusers: predictions are clamped after guidance, in the scheduler; openai: before guidance",
+        description="diffusers: predictions are clamped after guidance, in the scheduler; openai: before guidance, and "
+        "the network gets integer timesteps by OpenAI's own rule",
     )
     unroll: Literal["step", "loop", "full"] = Field(
         default="step",
@@ -93,8 +102,20 @@ class SamplerSection(Section):
 
     @model_validator(mode="after")
     def _ddim_is_even_in_time(self) -> SamplerSection:
-        if self.scheduler == "ddim" and (self.spacing != "karras" or self.highest_noise is not None):
-            raise ValueError("ddim's steps are even in time; spacing and highest_noise go with heun, euler, dpmpp_2m")
+        bounded = self.highest_noise is not None or self.lowest_noise is not None
+        if self.scheduler == "ddim" and (self.spacing != "karras" or bounded):
+            raise ValueError(
+                "ddim's steps are even in time; spacing, highest_noise and lowest_noise go with heun, euler, dpmpp_2m"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _begins_above_its_end(self) -> SamplerSection:
+        if self.highest_noise is not None and self.lowest_noise is not None and self.lowest_noise >= self.highest_noise:
+            raise ValueError(
+                f"lowest_noise {self.lowest_noise:g} is not below highest_noise {self.highest_noise:g}; sampling goes "
+                "from the highest noise level to the lowest"
+            )
         return self
 
 
@@ -352,7 +373,11 @@ class Recipe(Section):
         "sections are merged, lists are replaced whole",
     )
     model: ModelSection = Field(title="Model", description="Which model")
-    sampler: SamplerSection = Field(title="Sampler", description="How the latents are sampled")
+    sampler: SamplerSection = Field(
+        title="Sampler",
+        description="How the latents are sampled. `sampler: {as: openai, guidance_scale: 15.0}` is the published "
+        "sampling of Shap-E's text model, with fields to differ in written beside `as`",
+    )
     mesh: MeshSection = Field(
         default_factory=MeshSection, title="Mesh", description="How a mesh is taken from the field"
     )

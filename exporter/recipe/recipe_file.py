@@ -13,6 +13,7 @@ from exporter.errors import RecipeError
 from exporter.files.atomic import write_atomically
 from exporter.recipe.document import Document, Location, parse_value, read_yaml, validate
 from exporter.recipe.policy import Policy
+from exporter.recipe.published import AS, SECTIONS, published
 from exporter.recipe.recipe import Recipe
 
 
@@ -31,6 +32,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None =
     for override in overrides:
         _apply(document, override)
     _include_policy(document, Path())
+    _include_published(document)
     if weights is not None:
         _assign(document, ("model", "weights"), weights, "--weights")
     return document
@@ -50,6 +52,7 @@ def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
         raise RecipeError(f"{path}: extends: the recipes extend each other in a ring: {ring}")
     document = read_yaml(path)
     _include_policy(document, path.parent)
+    _include_published(document)
     parent = document.data.pop("extends", None)
     if parent is None:
         return document
@@ -79,6 +82,19 @@ def _include_policy(document: Document, folder: Path) -> None:
     section["rules"] = [*shared, *own]
     places = {_moved(key, len(shared)): value for key, value in document.places.items()}
     document.places = places | {("quantization", *key): value for key, value in policy.places.items() if key}
+
+
+def _include_published(document: Document) -> None:
+    """Puts the fields of a published sampling in the place of its name, but for those that are written beside it."""
+    for location in SECTIONS:
+        section: Any = document.data
+        for part in location:
+            section = section.get(part) if isinstance(section, dict) else None
+        if isinstance(section, dict) and AS in section:
+            name, place = section.pop(AS), document.place((*location, AS))
+            for field, value in published(name, f"{place}: {'.'.join((*location, AS))}").items():
+                if field not in section:
+                    _assign(document, (*location, field), value, place)
 
 
 def _moved(location: Location, count: int) -> Location:
@@ -112,7 +128,13 @@ def _apply(document: Document, override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals or not all(name.split(".")):
         raise RecipeError(f"--set {override}: write it as section.field=value, for example --set sampler.steps=16")
-    _assign(document, tuple(name.strip().split(".")), parse_value(text), f"--set {override}")
+    location, value, place = tuple(name.strip().split(".")), parse_value(text), f"--set {override}"
+    if location[-1] != AS or location[:-1] not in SECTIONS:
+        _assign(document, location, value, place)
+        return
+    # An override wins over what the files say, so that all fields of the sampling do.
+    for field, own in published(value, place).items():
+        _assign(document, (*location[:-1], field), own, place)
 
 
 def _assign(document: Document, location: tuple[str, ...], value: object, place: str) -> None:

@@ -40,6 +40,4 @@ def made_objects(
 
     for start in range(0, len(requests), size):
         run = make(programs, requests[start : start + size], seeds[start : start + size], report)
-        for stage in programs.pipeline.of_kind("sample"):
-            run[programs.pipeline.stages[stage].makes[0].name]
-        yield from run.objects()
+        yield from run.sample().objects()

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from exporter.errors import RecipeError
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.tensor import POINTS, POINTS_AT_ONCE, RAYS, RAYS_AT_ONCE
 from exporter.runtime.inputs.noise import noise
@@ -74,6 +75,12 @@ class Run:
         ]
         return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
 
+    def sample(self) -> Run:
+        """Make all latents, of all objects together; the run itself."""
+        for name in self.pipeline.latents:
+            self[name]
+        return self
+
     def objects(self) -> Iterator[Run]:
         """Each object alone, with what is made of it so far."""
         for i in range(self.count):
@@ -100,7 +107,11 @@ class Run:
 
 
 def make(programs: Programs, requests: Sequence[Request], seeds: Sequence[int], on_step: OnStep | None = None) -> Run:
-    """A run of one object for each request, from the noise of its seed."""
+    """A run of one object for each request, from the noise of its seed. Raises RecipeError for an input that a request
+    does not give."""
+    for request in requests:
+        if missing := [name for name in programs.pipeline.inputs if name not in request]:
+            raise RecipeError(f"input '{missing[0]}' is not given, {', '.join(request) or 'nothing'} is")
     return Run(programs, programs.read(requests), seeds, on_step)
 
 

@@ -31,7 +31,7 @@ def next_state(state: Arrays, made: Arrays) -> Arrays:
         SAMPLE: made[NEXT_SAMPLE],
         PREVIOUS_SAMPLE: state[SAMPLE],
         PREVIOUS_PREDICTION: made[PREDICTION],
-        STEP: state[STEP] + 1,
+        STEP: np.asarray(state[STEP] + 1),
     }
 
 

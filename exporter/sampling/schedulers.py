@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-import torch
 from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
 )
-from numpy.typing import NDArray
 
 from exporter.errors import RecipeError, did_you_mean
+from exporter.recipe.recipe import SamplerSection
+from exporter.sampling.levels import trained_levels
 
 STOCHASTIC = ("ddpm", "euler_ancestral", "k_dpm_2_ancestral", "dpm_sde", "sde_dpmpp_2m", "lcm", "tcd", "repaint", "sa")
 ADAPTIVE = ("dpm_adaptive", "rk45", "thresholding")
-
-
-class Schedule(Protocol):
-    """The part of a sampler section that a scheduler is made from."""
-
-    @property
-    def scheduler(self) -> str: ...
-    @property
-    def spacing(self) -> str: ...
-    @property
-    def highest_noise(self) -> float | None: ...
-    @property
-    def clamp(self) -> str: ...
 
 
 def _heun(own: Any, betas: list[float], clip: bool) -> Any:
@@ -90,52 +76,38 @@ def make_scheduler(name: str, own: Any, clamp: str) -> Any:
     return SCHEDULERS[name](own, own.betas.tolist(), clip)
 
 
-def schedule_of(settings: Schedule, own: Any) -> Any:
+def schedule_of(settings: SamplerSection, own: Any) -> Any:
     """The diffusers scheduler of a sampler section, its noise levels spaced and bounded as the section says.
 
-    Raises RecipeError for a highest noise level beyond those that the model was trained on.
+    Levels beyond those that the model was trained on have the timestep at that end. Raises RecipeError where the
+    highest level is not above the lowest.
     """
     scheduler = make_scheduler(settings.scheduler, own, settings.clamp)
     if settings.spacing != "karras":
         scheduler.register_to_config(use_karras_sigmas=False, **{f"use_{settings.spacing}_sigmas": True})
-    if settings.highest_noise is not None:
-        lowest, highest = noise_levels(scheduler, torch.tensor([0, len(scheduler.betas) - 1]))
-        if not lowest < settings.highest_noise <= highest:
-            raise RecipeError(
-                f"sampler.highest_noise: found {settings.highest_noise:g}; the model knows noise levels from "
-                f"{lowest:.2g} to {highest:.0f}"
-            )
-        scheduler.register_to_config(sigma_min=float(lowest), sigma_max=settings.highest_noise)
+    if settings.lowest_noise is not None or settings.highest_noise is not None:
+        lowest, highest = _bounds(settings, scheduler)
+        scheduler.register_to_config(sigma_min=lowest, sigma_max=highest)
     return scheduler
+
+
+def _bounds(settings: SamplerSection, scheduler: Any) -> tuple[float, float]:
+    """The lowest and the highest noise level of a section that says one of them or both."""
+    trained = trained_levels(scheduler)
+    lowest = float(trained[0]) if settings.lowest_noise is None else settings.lowest_noise
+    highest = float(trained[-1]) if settings.highest_noise is None else settings.highest_noise
+    if lowest >= highest:
+        field, other = ("highest", "lowest") if settings.highest_noise is not None else ("lowest", "highest")
+        raise RecipeError(
+            f"sampler.{field}_noise: sampling would begin at noise level {highest:.3g} and end at {lowest:.3g}; the "
+            f"model was trained on {trained[0]:.2g} to {trained[-1]:.0f}, give sampler.{other}_noise too to go beyond"
+        )
+    return lowest, highest
 
 
 def clip_range(own: Any) -> float:
     """The magnitude that the model's scheduler clips x0 to."""
     return float(own.config.get("clip_sample_range", 1.0))
-
-
-def start(scheduler: Any, steps: int) -> torch.Tensor:
-    """Set a scheduler to the beginning of `steps` steps; the timesteps, one for each evaluation of the network."""
-    scheduler.set_timesteps(steps)
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(0)
-    return scheduler.timesteps
-
-
-def noise_levels(scheduler: Any, timesteps: torch.Tensor) -> NDArray[np.float64]:
-    """The noise level sqrt((1 - a)/a) at each of a scheduler's timesteps [T], trained or between two that are."""
-    kept = scheduler.alphas_cumprod.double().numpy()
-    trained = 0.5 * np.log((1.0 - kept) / kept)
-    return np.exp(np.interp(timesteps.double().numpy(), np.arange(len(trained)), trained))
-
-
-def timesteps_for_model(timesteps: torch.Tensor, clamp: str) -> torch.Tensor:
-    """What the network is told of the time: OpenAI's code truncates the timestep to an integer, diffusers does not."""
-    if clamp != "openai":
-        return timesteps
-    nearest = timesteps.round()
-    whole = (timesteps - nearest).abs() < 1e-4
-    return torch.where(whole, nearest, timesteps.floor())
 
 
 def _refusal(name: str) -> str:

@@ -16,7 +16,8 @@ import torch
 
 from exporter.errors import RecipeError
 from exporter.recipe.recipe import SamplerSection
-from exporter.sampling.schedulers import SCHEDULERS, clip_range, noise_levels, schedule_of, start, timesteps_for_model
+from exporter.sampling.levels import noise_levels, start, timesteps_for_model
+from exporter.sampling.schedulers import SCHEDULERS, clip_range, schedule_of
 
 TERMS = ("sample", "prediction", "clipped_prediction", "previous_sample", "previous_prediction")
 TOLERANCE = 1e-6
@@ -99,9 +100,9 @@ def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTa
     coefficients = np.array(rows)
     clips = bool(np.abs(coefficients[:, 2]).max() > 0)
     table = CoefficientTable(
-        timesteps=timesteps_for_model(timesteps.float(), clamp).double().numpy(),
+        timesteps=timesteps_for_model(scheduler, clamp).double().numpy(),
         input_scale=np.array(scales),
-        noise_levels=noise_levels(scheduler, timesteps),
+        noise_levels=noise_levels(scheduler),
         coefficients=coefficients,
         clip=own_clip if clips else None,
         init_noise_sigma=float(scheduler.init_noise_sigma),

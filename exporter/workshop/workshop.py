@@ -42,11 +42,14 @@ class Workshop:
 
     @classmethod
     def open(cls, recipe: Recipe, target: Target, cache: Cache, progress: Progress) -> Workshop:
-        """With the weights of the recipe's model loaded. Raises WeightsError."""
+        """With the weights of the recipe's model loaded. Raises WeightsError, and RecipeError for a pipeline that does
+        not hang together."""
         steps: list[StepRecord] = []
         with metered("load weights", progress, steps):
             model = load_model(recipe.model.family, recipe.model.weights)
-        return cls(recipe, target, model, cache, progress, steps)
+        workshop = cls(recipe, target, model, cache, progress, steps)
+        workshop.pipeline.require_sound()
+        return workshop
 
     @property
     def model_inputs(self) -> dict[str, Any]:
@@ -75,10 +78,8 @@ class Workshop:
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        """What the model is, with this recipe's settings. Raises RecipeError for one that does not hang together."""
-        pipeline = self.model.pipeline(self.recipe)
-        pipeline.require_sound()
-        return pipeline
+        """What the model is, with this recipe's settings."""
+        return self.model.pipeline(self.recipe)
 
     @cached_property
     def tables(self) -> Tables:

@@ -7,7 +7,10 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from exporter.manifest import EnginesPart, Manifest, TensorPart, bundle_digest, manifest_schema, require_whole
+from exporter.manifest import EnginesPart, Manifest, bundle_digest, manifest_schema, require_whole
+from exporter.pipeline.assets import Asset, MeshAsset
+from exporter.pipeline.sampling import Sampling
+from exporter.pipeline.tensor import TensorSpec
 from t3export.opening import note_beside
 from t3export.output import megabytes, print_json, results, table
 
@@ -43,20 +46,16 @@ def _print_overview(manifest: Manifest) -> None:
     facts = table("bundle", escape(manifest.name))
     weights = manifest.weights
     trained = "" if weights.trained else "  [yellow]random weights: good for shapes, speed and parity only[/]"
-    sampler = manifest.sampler
     facts.add_row("digest", bundle_digest(manifest))
     facts.add_row("recipe", f"{escape(str(manifest.recipe.get('name')))}  {manifest.recipe_digest[:16]}")
     facts.add_row("weights", f"{escape(weights.source)}  {weights.digest[:16]}{trained}")
     facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
-    low, high = sampler.guidance_interval or (None, None)
-    begin = "" if sampler.highest_noise is None else f" from noise level {sampler.highest_noise:g}"
-    where = "" if low is None else f" from noise level {high:g} to {low:g}"
-    facts.add_row(
-        "sampler",
-        f"{sampler.scheduler}, {sampler.steps} steps{begin}, {sampler.evaluations} evaluations, guidance "
-        f"{sampler.guidance_scale:g}{where}, clamp {sampler.clamp}, unroll {sampler.unroll}",
-    )
-    facts.add_row("mesh", f"grid {manifest.mesh.grid}, {manifest.mesh.extraction}")
+    for name, source in manifest.inputs.items():
+        facts.add_row("input", f"{escape(name)}: {source.kind}, {source.length} tokens")
+    for name, sampling in manifest.samplings.items():
+        facts.add_row("sampler", f"{escape(name)}: {_sampling(sampling)}")
+    for name, asset in manifest.assets.items():
+        facts.add_row("makes", f"{escape(name)}: {_asset(asset)}")
     facts.add_row("toolchain", escape(", ".join(f"{k} {v}" for k, v in sorted(manifest.toolchain.items()))))
     size = sum(part.size for part in manifest.files.values())
     facts.add_row("files", f"{len(manifest.files)} files, {megabytes(size)}, [green]every hash verified[/]")
@@ -64,10 +63,34 @@ def _print_overview(manifest: Manifest) -> None:
     if manifest.engines:
         facts.add_row("engines", _engines(manifest.engines))
     console.print(facts)
-    stages = table("\nstage", "\nprecision", "\nsize", "\ninputs", "\noutputs")
+    stages = table("\nstage", "\nkind", "\nprecision", "\nsize", "\ninputs", "\noutputs")
     for name, stage in manifest.stages.items():
-        stages.add_row(name, stage.precision, megabytes(stage.size), _tensors(stage.inputs), _tensors(stage.outputs))
+        stages.add_row(
+            name,
+            stage.kind,
+            stage.precision,
+            megabytes(stage.size),
+            _tensors(stage.inputs),
+            _tensors(stage.outputs),
+        )
     console.print(stages)
+
+
+def _sampling(sampling: Sampling) -> str:
+    low, high = sampling.guidance_interval or (None, None)
+    begin = "" if sampling.highest_noise is None else f" from noise level {sampling.highest_noise:g}"
+    end = "" if sampling.lowest_noise is None else f" to noise level {sampling.lowest_noise:g}"
+    where = "" if low is None else f" from noise level {high:g} to {low:g}"
+    return (
+        f"{sampling.scheduler}, {sampling.steps} steps{begin}{end}, {sampling.evaluations} evaluations, guidance "
+        f"{sampling.guidance_scale:g}{where}, clamp {sampling.clamp}, unroll {sampling.unroll}"
+    )
+
+
+def _asset(asset: Asset) -> str:
+    if isinstance(asset, MeshAsset):
+        return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}"
+    return f"of {asset.stage}, {asset.size} pixels"
 
 
 def _verdict(manifest: Manifest) -> str:
@@ -90,5 +113,5 @@ def _engines(engines: EnginesPart) -> str:
     return escape(f"built on {name} with TensorRT {device.get('tensorrt')}: {times}")
 
 
-def _tensors(tensors: list[TensorPart]) -> str:
+def _tensors(tensors: list[TensorSpec]) -> str:
     return "\n".join(escape(f"{t.name} {t.dtype} {list(t.shape)}".replace("'", "")) for t in tensors)

@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.files.atomic import write_atomically
+from exporter.pipeline.assets import ImageAsset
 from exporter.runtime.assets.meshfile import require_mesh_suffix, save_mesh
-from exporter.runtime.assets.pictures import field_picture, mesh_picture, png, turntable_gif
-from exporter.runtime.batch import sample_prompts
+from exporter.runtime.assets.pictures import mesh_picture, png, rendered_picture, turntable_gif
+from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.run import Run, requests_of
 from exporter.runtime.surface.clearance import SAFETY
 from exporter.runtime.surface.extract import QUALITIES, grid_of
 from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
 from t3export.prompts import numbered, prompt_choice, read_prompts
+
+# Of a mesh whose pipeline has no renderer.
+PICTURE_SIZE = 128
 
 
 @click.command()
@@ -84,22 +88,30 @@ def command(
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or prompt_set is not None
     for text in texts:
-        if cut_off := opened.tokenizer.cut_off(text):
+        for cut_off in opened.cut_off(text):
             print_note(
                 f"{text!r} is longer than the context of the model; left out, as the reference does: {cut_off!r}"
             )
-    if image and not opened.has_renderer:
+    if image and not opened.pipeline.asset(ImageAsset):
         print_note("this bundle has no renderer: --image is a picture of the mesh")
 
     records = []
     with progress_bar(quiet=as_json) as progress:
-        sampling = progress.add_task("sampling", total=len(texts) * opened.manifest.sampler.evaluations)
+        evaluations = sum(sampling.evaluations for sampling in opened.pipeline.samplings.values())
+        sampling = progress.add_task("sampling", total=len(texts) * evaluations)
         writing = progress.add_task("objects", total=len(texts))
         started = time.perf_counter()
-        for index, latents in sample_prompts(opened, texts, seed, lambda moved: progress.advance(sampling, moved)):
+        # Every prompt starts from the noise of the seed, so that it gives the same object alone as among others.
+        runs = made_objects(
+            opened,
+            requests_of(opened.pipeline, texts),
+            [seed] * len(texts),
+            lambda moved: progress.advance(sampling, moved),
+        )
+        for index, run in enumerate(runs):
             paths = [path and (numbered(path, index) if several else path) for path in (output, turntable, image)]
-            record = {"prompt": texts[index], "seed": seed, "cut_off": opened.tokenizer.cut_off(texts[index])}
-            record |= _write_object(opened, latents, paths, size, grid, exact or None)
+            record = {"prompt": texts[index], "seed": seed, "cut_off": " … ".join(opened.cut_off(texts[index]))}
+            record |= _write_object(opened, run, paths, size, grid, exact or None)
             records.append(record | {"seconds": round(time.perf_counter() - started, 3)})
             started = time.perf_counter()
             progress.advance(writing)
@@ -133,7 +145,7 @@ def _check_paths(output: Path | None, turntable: Path | None, image: Path | None
 
 def _write_object(
     bundle: Bundle,
-    latents: np.ndarray,
+    run: Run,
     paths: list[Path | None],
     size: int | None,
     grid: int | None,
@@ -141,16 +153,17 @@ def _write_object(
 ) -> dict[str, Any]:
     """Writes what was asked for of one object and tells what it is; of an empty field only a rendered picture."""
     output, turntable, image = paths
-    from_field = image is not None and bundle.has_renderer
-    picture_size = size or bundle.manifest.render.size
+    rendered = bundle.pipeline.asset(ImageAsset)
+    from_field = image is not None and rendered is not None
+    picture_size = size or (rendered.size if rendered else PICTURE_SIZE)
     written = []
     if image and from_field:
-        write_atomically(image, png(field_picture(bundle, latents, picture_size)))
+        write_atomically(image, png(rendered_picture(run, picture_size)))
         written.append(image)
     if not output and not turntable and (from_field or not image):
         return {"empty": False, "files": [str(path) for path in written]}
     record: dict[str, Any] = {}
-    mesh = bundle.mesh(latents, grid, exact, lambda sampling: record.update(sampled=sampling.to_dict()))
+    mesh = bundle.mesh(run, grid, exact, lambda sampling: record.update(sampled=sampling.to_dict()))
     record |= {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
     if not mesh.is_empty:
         if output:

@@ -55,9 +55,9 @@ def command(
 ) -> None:
     """What each layer of a RECIPE's model loses and saves in each precision, alone.
 
-    Noise is measured on the guided output at the recipe's guidance scale, in three groups of noise levels, and for the
-    projector on its own outputs; milliseconds are measured on this machine, one layer's product at a time. An
-    interrupted run goes on where it was.
+    Noise is measured on a sampler's guided prediction at the recipe's guidance scale, in three groups of noise levels,
+    and for stages after it on their own outputs; milliseconds are measured on this machine, one layer's product at a
+    time. An interrupted run goes on where it was.
 
     \b
     Examples:
@@ -106,9 +106,10 @@ def _print(found: Sensitivity) -> None:
     # A name that is folded into pieces cannot be copied into a policy.
     console.width = max(console.width, Measurement.get(console, console.options.update(max_width=1000), layers).maximum)
     console.print(layers)
-    totals = table("all layers in", "guided SNR, if noise adds up", "projected SNR", "saved", "saved an object")
+    stages = list(dict.fromkeys(loss.measured_in for loss in found.losses))
+    totals = table("all layers in", *(f"{stage} SNR, if noise adds up" for stage in stages), "saved", "saved an object")
     for candidate in candidates:
-        totals.add_row(*_total(candidate, [loss for loss in found.losses if loss.candidate == candidate]))
+        totals.add_row(*_total(candidate, stages, [loss for loss in found.losses if loss.candidate == candidate]))
     results().print(totals)
     stored = sum(found.stored_bytes.values())
     results().print(
@@ -117,12 +118,12 @@ def _print(found: Sensitivity) -> None:
     )
 
 
-def _total(candidate: str, losses: list[Loss]) -> list[str]:
+def _total(candidate: str, stages: list[str], losses: list[Loss]) -> list[str]:
     from exporter.search.error_metric import decibels
 
-    noise = {"guided": 0.0, "projector": 0.0}
+    noise = dict.fromkeys(stages, 0.0)
     for loss in losses:
-        noise[loss.currency] += loss.total
+        noise[loss.measured_in] += loss.total
     saved = sum(loss.bytes_saved for loss in losses), sum(loss.milliseconds_saved for loss in losses)
     levels = [f"{decibels(value):.1f} dB" if value else "–" for value in noise.values()]
     return [candidate, *levels, megabytes(saved[0]), f"{saved[1]:.1f} ms"]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     "--min-snr",
     type=float,
     metavar="DB",
-    help="Least SNR of the guided output and of the projector's outputs, instead of --max-drop.",
+    help="Least SNR of a sampler's guided prediction and of the outputs of stages after it, instead of --max-drop.",
 )
 @click.option(
     "--candidates",

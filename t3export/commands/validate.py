@@ -68,7 +68,7 @@ def command(
 ) -> None:
     """Prove a BUNDLE against the PyTorch reference it was made from. Exit code 5 when a rung misses its tolerance.
 
-    The ladder, the cheap rungs first: stages (each program on recorded inputs), denoiser (each timestep,
+    The ladder, the cheap rungs first: stages (each program on recorded inputs), steps (each timestep,
     teacher-forced), latents (free-running), shape (field and mesh), renders, quality (CLIP-R-Precision, and diversity,
     sharpness and consistency where the prompt leaves much open). Every rung runs, even when an earlier one fails.
 
@@ -83,7 +83,7 @@ def command(
     Examples:
       t3export validate artifacts/shape_e_int8/cpu
       t3export validate artifacts/shape_e_fp32/cpu --no-quality
-      t3export validate artifacts/shape_e_int8/cpu --rungs stages,denoiser --json
+      t3export validate artifacts/shape_e_int8/cpu --rungs stages,steps --json
       t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
       t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
       t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
@@ -146,7 +146,7 @@ def _chosen_rungs(text: str | None, no_quality: bool) -> tuple[str, ...]:
         return ()
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise click.UsageError("--rungs: name at least one rung, as in --rungs stages,denoiser")
+        raise click.UsageError("--rungs: name at least one rung, as in --rungs stages,steps")
     if no_quality and "quality" in names:
         raise click.UsageError("--rungs asks for quality and --no-quality leaves it out: give one of them")
     return names

@@ -8,7 +8,7 @@ from t3export.heatmap import color_of, draw_heatmap
 
 def loss(layer: str, candidate: str, *nsr: float) -> Loss:
     parts = dict(zip(("early", "middle", "late"), nsr, strict=False))
-    return Loss("denoiser", layer, "linear", candidate, "guided", parts, 0, 0.0)
+    return Loss("denoiser", layer, "linear", candidate, "denoiser", parts, 0, 0.0)
 
 
 def colors_in(losses: list[Loss]) -> set[tuple[int, ...]]:

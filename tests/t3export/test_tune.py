@@ -68,7 +68,7 @@ def test_tune_by_snr_gives_the_same_policy_every_time(place: Path, capsys: pytes
         policies.append((place / "out/policy.yaml").read_text())
     out, err = capsys.readouterr()
     assert policies[0] == policies[1]
-    assert "taken" in out and "budget" in out and "foretold guided" in err and "good enough" in err
+    assert "taken" in out and "budget" in out and "foretold denoiser" in err and "good enough" in err
     policy = Policy.load(place / "out/policy.yaml")
     assert {rule.precision for rule in policy.rules} <= {"int8", "fp32"} and policy.rules
 
@@ -87,7 +87,7 @@ def test_tune_by_the_objects_that_are_made(place: Path, capsys: pytest.CaptureFi
     assert told["passed"] and (place / "judged.yaml").exists()
     last = told["attempts"][-1]
     assert last["prompts"] == 2 and -100 <= last["drop_points"] <= 100 and 0 <= last["mcnemar_p"] <= 1
-    assert "McNemar p" in last["summary"] and last["measured_db"]["guided"] > 0
+    assert "McNemar p" in last["summary"] and last["measured_db"]["denoiser"] > 0
 
 
 @pytest.mark.slow

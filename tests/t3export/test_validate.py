@@ -34,7 +34,7 @@ def test_a_pass_prints_the_table_and_records_the_verdict(
     folder = fresh(proved, tmp_path)
     assert run(["validate", str(folder), "--no-quality"]) == 0
     out, err = capsys.readouterr()
-    for rung in ("stages", "denoiser", "latents", "shape", "renders"):
+    for rung in ("stages", "steps", "latents", "shape", "renders"):
         assert f"\n{rung}" in out and f"{rung} passed in" in err
     assert "report.json" in err and "quality" not in out
     assert read_manifest(folder).validation.passed
@@ -122,7 +122,7 @@ def test_quality_with_own_captions_and_judge(proved: Path, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--rungs", "denoisr"], 2, "did you mean 'denoiser'"),
+        (["--rungs", "stepz"], 2, "did you mean 'steps'"),
         (["--rungs", ","], 2, "at least one rung"),
         (["--rungs", "stages,quality", "--no-quality"], 2, "--no-quality leaves it out"),
         (["--prompts", "0"], 2, "at least 1"),

@@ -14,8 +14,9 @@ import onnx
 from exporter.errors import RecipeError
 from exporter.families import registry
 from exporter.manifest import Manifest, list_files, read_manifest, write_manifest
+from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import make, requests_of, unit_noise
 
 PROMPTS = ["a red ball", "a blue ball"]
 TOLERANCES = {
@@ -40,7 +41,7 @@ def prove(folder: Path, trained: bool = True) -> Path:
         np.savez(folder / "goldens" / f"{stage}.npz", **arrays)
     weights = opened.manifest.weights.model_copy(update={"trained": trained})
     goldens = {stage: [f"goldens/{stage}.npz"] for stage in opened.manifest.stages}
-    recipe = RECIPE | {"sampler": RECIPE["sampler"] | {"unroll": opened.manifest.sampler.unroll}}
+    recipe = RECIPE | {"sampler": RECIPE["sampler"] | {"unroll": opened.manifest.stages["denoiser"].sampling.unroll}}
     _rewrite(folder, opened.manifest, recipe=recipe, weights=weights, goldens=goldens)
     return folder
 
@@ -62,10 +63,10 @@ def toy_family(pristine: Path, digest: str = "0" * 64) -> Iterator[None]:
     class Loaded:
         weights_digest = digest
 
-        def reference(self, sampler: Any, render: Any) -> Bundle:
+        def original(self, recipe: Any) -> Bundle:
             return Bundle.open(pristine)
 
-        def scheduler(self) -> None:
+        def pipeline(self, recipe: Any) -> Pipeline:
             raise RecipeError("the toy has no modules to export again")
 
     before = dict(registry._loaders)
@@ -88,17 +89,16 @@ def _rewrite(folder: Path, manifest: Manifest, **changes: Any) -> None:
 
 def _recordings(bundle: Bundle) -> dict[str, dict[str, np.ndarray]]:
     rng = np.random.default_rng(0)
-    ids = bundle.tokenizer.encode(PROMPTS)
-    embedding = bundle.encode(PROMPTS)
-    latents = bundle.sample(embedding, noise(0, (2, 2, 4)))
-    weights = bundle.project(latents)
+    run = make(bundle, requests_of(bundle.pipeline, PROMPTS), [0, 1])
+    latents, embedding = run["latents"], run["embedding"]
+    weights = {name: run[name] for name in ("radius", "paint")}
+    whole = bundle.manifest.stages["denoiser"].is_whole_sampler
+    state = {"sample": unit_noise([1, 2], (2, 4)), "embedding": embedding}
+    if not whole:
+        state |= {"previous_sample": latents, "previous_prediction": latents, "step": np.array(1, np.int64)}
     given = {
-        "text_encoder": {"input_ids": ids},
-        "denoiser": {
-            "sample": noise(1, (2, 2, 4)), "previous_sample": latents, "previous_prediction": latents,
-            "embedding": embedding, "step": np.array(1, np.int64),
-        },
-        "sampler": {"sample": noise(1, (2, 2, 4)), "embedding": embedding},
+        "text_encoder": {"input_ids": run["input_ids"]},
+        "denoiser": state,
         "projector": {"latents": latents},
         "field": {"points": rng.uniform(-1, 1, (2, 20, 3)).astype(np.float32), **weights},
         "renderer": {"rays": rng.normal(size=(2, 10, 2, 3)).astype(np.float32), **weights},

@@ -92,7 +92,7 @@ def test_speed_is_that_of_two_timed_bundles(two: tuple[Path, Path]) -> None:
     other = {"name": "b", "kind": "bundle", "p50": {"end_to_end": 1.0, "step": None}}
     found = diff_bundles(*two, {"sides": [side, other]})
     assert [(one.what, one.a, one.b) for one in found.changes] == [
-        ("prompt to mesh", "2000 ms", "1000 ms (A / B 2.00)")
+        ("end to end", "2000 ms", "1000 ms (A / B 2.00)")
     ]
     assert not found.differ
     with pytest.raises(BundleError, match="--compare"):
@@ -100,8 +100,8 @@ def test_speed_is_that_of_two_timed_bundles(two: tuple[Path, Path]) -> None:
 
 
 def test_a_damaged_bundle_is_no_difference(two: tuple[Path, Path]) -> None:
-    (two[1] / "sampler.json").write_text("[]")
-    with pytest.raises(BundleError, match=r"sampler\.json"):
+    (two[1] / "samplers/denoiser.json").write_text("[]")
+    with pytest.raises(BundleError, match=r"samplers/denoiser\.json"):
         diff_bundles(*two)
 
 

@@ -42,7 +42,7 @@ def test_an_untouched_bundle_passes_quality_included(proved: Path, clip_folder: 
     options = Options(prompts=captions, evaluator=clip_folder, seeds=2)
     report = validate_bundle(proved, options, progress=lambda what, done, total: counted.append(what))
     assert {rung.name: rung.status for rung in report.rungs} == dict.fromkeys(
-        ["stages", "denoiser", "latents", "shape", "renders", "quality"], "passed"
+        ["stages", "steps", "latents", "shape", "renders", "quality"], "passed"
     )
     quality = report.rungs[-1]
     assert quality.details["only_bundle_hits"] == 0 and len(quality.details["objects"]) == 8
@@ -53,7 +53,7 @@ def test_an_untouched_bundle_passes_quality_included(proved: Path, clip_folder: 
     assert rates["bundle_interval"][0] <= rates["bundle"] <= rates["bundle_interval"][1]
     assert {one["measure"] for one in open_ended} <= {"diversity", "sharpness", "best cosine", "consistent"}
     drift = next(rung for rung in report.rungs if rung.name == "latents").details["drift"]
-    assert drift == [{"evaluation": step, "relative_l2": 0.0} for step in range(3)]
+    assert drift == [{"stage": "denoiser", "evaluation": step, "relative_l2": 0.0} for step in range(3)]
     assert [(one.prompt, one.bundle.mesh.is_empty) for one in report.exhibits][2:] == [
         ("a blue ball", False),
         ("nothing", True),
@@ -80,7 +80,7 @@ def test_a_broken_program_is_named(proved: Path, tmp_path: Path) -> None:
     folder = fresh(proved, tmp_path)
     break_program(folder, "denoiser", "coefficients", 1.01)
     report = validate_bundle(folder, CHEAP)
-    assert [rung.name for rung in report.rungs if rung.status == "failed"] == ["stages", "denoiser"]
+    assert [rung.name for rung in report.rungs if rung.status == "failed"] == ["stages", "steps"]
     assert report.rungs[1].summary.startswith("denoiser next_sample, evaluation")
     assert not report.verdict().passed
 
@@ -91,7 +91,7 @@ def test_the_verdict_is_recorded_and_the_digest_stays(proved: Path, tmp_path: Pa
     path = record_in_bundle(validate_bundle(folder, CHEAP), folder)
     manifest = require_whole(folder)
     assert manifest.validation is not None and manifest.validation.passed
-    assert [rung.name for rung in manifest.validation.rungs] == ["stages", "denoiser", "latents", "shape", "renders"]
+    assert [rung.name for rung in manifest.validation.rungs] == ["stages", "steps", "latents", "shape", "renders"]
     assert manifest.validation.bundle_digest == bundle_digest(manifest) == before
     assert path == folder / manifest.validation.report
     assert json.loads(path.read_text())["bundle_digest"] == before
@@ -110,7 +110,7 @@ def test_a_sampler_in_one_program_skips_what_cannot_be_seen(tmp_path: Path) -> N
     with toy_family(folder):
         report = validate_bundle(folder, CHEAP)
     assert {rung.name: rung.status for rung in report.rungs} == {
-        "stages": "passed", "denoiser": "skipped", "latents": "passed", "shape": "passed", "renders": "skipped",
+        "stages": "passed", "steps": "skipped", "latents": "passed", "shape": "passed", "renders": "skipped",
     }  # fmt: skip
     assert "unroll: full" in report.rungs[1].reason and "no renderer" in report.rungs[4].reason
 

@@ -1,4 +1,4 @@
-"""Our way to a mesh against diffusers' `decode_to_mesh`: the same weights and latents, in turns."""
+"""Our way to a mesh against the original's: the same weights and latents, in turns."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from exporter.families.shap_e.model import ShapE
+from exporter.errors import RecipeError
+from exporter.families.model import Model
+from exporter.families.original import Original
 from exporter.graphs.program_files import PROGRAM
 from exporter.machine.timing import Speed, interleaved
+from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.pure_module import PureModule
-from exporter.runtime.generator import Context, decode_context, decode_mesh, decoded_field
+from exporter.recipe.recipe import Recipe
+from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.run import Arrays, OnStep, Request, Run, unit_noise
 from exporter.runtime.sessions.onnxruntime import OnnxRuntimeSession
-from exporter.runtime.surface.extract import Sampling, sample
+from exporter.runtime.surface.decoded import field_of, mesh_of
+from exporter.runtime.surface.extract import FieldSamples, OnSampled, sample
 from exporter.runtime.surface.lattice import over_corners
 from exporter.trace.onnx import trace
 
@@ -34,7 +40,7 @@ class DecoderRow:
 
     grid: int
     speed: Speed
-    sampling: Sampling
+    samples: FieldSamples
     field_seconds: float
     cells: int | None
     missed: int | None
@@ -42,33 +48,56 @@ class DecoderRow:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data."""
-        return asdict(self) | {"sampling": self.sampling.to_dict()}
+        return asdict(self) | {"samples": self.samples.to_dict()}
 
 
 class Decoder:
-    """Projector and field of a model as ONNX programs: the part of a bundle that makes a mesh of latents."""
+    """The stages of a model behind its samplers as ONNX programs: the part of a bundle that makes a mesh of latents.
 
-    def __init__(self, model: ShapE, folder: Path, threads: int) -> None:
-        options = {"threads": threads}
-        self._projector = _program(model._projector_stage(), folder / "projector", options)
-        self._field = _program(model._field_stage(), folder / "field", options)
+    `field_seconds`: what fields took so far.
+    """
+
+    def __init__(self, model: Model, recipe: Recipe, folder: Path, threads: int) -> None:
+        self.pipeline = model.pipeline(recipe)
         self.field_seconds = 0.0
+        self._modules = model.modules(recipe)
+        self._folder, self._options = folder, {"threads": threads}
+        self._sessions: dict[str, OnnxRuntimeSession] = {}
 
-    def project(self, latents: np.ndarray) -> Context:
-        """Latents [B, N, D] to the projected weights."""
-        return self._projector.run({"latents": latents})
+    def read(self, requests: Sequence[Request]) -> Arrays:
+        raise RecipeError("a decoder starts from latents")
 
-    def field(self, points: np.ndarray, context: Context) -> Context:
-        """As the generator's; the time it takes is added up."""
+    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+        raise RecipeError("a decoder starts from latents")
+
+    def run_program(self, stage: str, arrays: Arrays) -> Arrays:
+        """A stage's outputs; its program is exported when it is first run."""
+        if stage not in self._sessions:
+            self._sessions[stage] = self._export(stage)
         start = time.perf_counter()
-        found = self._field.run({**context, "points": points})
-        self.field_seconds += time.perf_counter() - start
+        found = self._sessions[stage].run(arrays)
+        if self.pipeline.stages[stage].kind == "field":
+            self.field_seconds += time.perf_counter() - start
         return found
+
+    def _export(self, stage: str) -> OnnxRuntimeSession:
+        part, folder = self.pipeline.stages[stage], self._folder / stage
+        folder.mkdir(parents=True)
+        module = PureModule(stage, self._modules[stage](), tuple(part.inputs), tuple(part.outputs))
+        trace(module, OPSET, folder)
+        return OnnxRuntimeSession(folder / PROGRAM, self._options)
+
+
+def any_latents(pipeline: Pipeline) -> Arrays:
+    """Latents of one object between -1 and 1 for every sampler, by name."""
+    specs = [pipeline.stages[stage].makes[0] for stage in pipeline.of_kind("sample")]
+    return {spec.name: np.tanh(unit_noise([0], spec.shape[1:])) for spec in specs}
 
 
 def compare(
-    model: ShapE,
-    latents: np.ndarray,
+    model: Model,
+    recipe: Recipe,
+    latents: Arrays,
     folder: Path,
     grids: Sequence[int],
     threads: int,
@@ -76,42 +105,43 @@ def compare(
     seconds: float = SECONDS,
     told: Callable[[str], None] = lambda what: None,
 ) -> Iterator[DecoderRow]:
-    """A row a grid, as each is measured, for latents [1, N, D]; the programs are written into `folder`.
+    """A row a grid, as each is measured, for the latents of one object by name; programs are written into `folder`.
 
-    `check`: also ask for every point, and count the cells that are missed.
+    `check`: also ask for every point, and count the cells that are missed. Raises RecipeError where there is no mesh.
     """
-    told("exporting projector and field")
-    decoder = Decoder(model, folder, threads)
-    renderer = model.renderer()
-    given = torch.from_numpy(latents)
+    original, decoder = model.original(recipe), Decoder(model, recipe, folder, threads)
+    if decoder.pipeline.asset(MeshAsset) is None:
+        raise RecipeError(f"{recipe.model.family} makes no mesh; it makes {', '.join(decoder.pipeline.assets)}")
     before: float | None = None
     for grid in grids:
         told(f"{grid}³: in turns")
-        seen: list[Sampling] = []
+        seen: list[FieldSamples] = []
         ways = {
-            "diffusers": partial(renderer.decode_to_mesh, given, "cpu", grid),
-            "ours": partial(decode_mesh, decoder, latents, grid, on_sampled=seen.append),  # type: ignore[arg-type]
+            "original": partial(_original_mesh, original, latents, grid),
+            "ours": partial(_mesh, decoder, latents, grid, seen.append),
         }
         speed = Speed.of(*interleaved(ways, seconds).values())
         decoder.field_seconds = 0.0
-        decode_mesh(decoder, latents, grid)  # type: ignore[arg-type]
+        _mesh(decoder, latents, grid)
         spent = decoder.field_seconds
         if check:
             told(f"{grid}³: every point")
-        cells, missed = count_missed(decoder, latents, grid) if check else (None, None)
+        cells, missed = count_missed(Run(decoder, latents), grid) if check else (None, None)
         yield DecoderRow(grid, speed, seen[0], spent, cells, missed, before and speed.seconds / before)
         before = speed.seconds
 
 
-def count_missed(decoder: Any, latents: np.ndarray, grid: int) -> tuple[int, int]:
+def count_missed(run: Run, grid: int) -> tuple[int, int]:
     """Cells that the surface crosses when every point is asked, and how many of them differ when only some are."""
-    distance = decoded_field(decoder, decode_context(decoder, latents)).distance
+    distance = field_of(run).distance
     exact, near = (sample(distance, grid, exact)[0] > 0 for exact in (True, False))
     crossed = over_corners(np.logical_or, exact) & ~over_corners(np.logical_and, exact)
     return int(crossed.sum()), int((crossed & over_corners(np.logical_or, exact != near)).sum())
 
 
-def _program(stage: PureModule, folder: Path, options: dict[str, Any]) -> OnnxRuntimeSession:
-    folder.mkdir(parents=True)
-    trace(stage, OPSET, folder)
-    return OnnxRuntimeSession(folder / PROGRAM, options)
+def _mesh(decoder: Decoder, latents: Arrays, grid: int, on_sampled: OnSampled | None = None) -> Mesh:
+    return mesh_of(Run(decoder, latents), grid, on_sampled=on_sampled)
+
+
+def _original_mesh(original: Original, latents: Arrays, grid: int) -> Mesh:
+    return original.mesh(Run(original, latents), grid)

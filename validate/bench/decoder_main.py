@@ -1,4 +1,4 @@
-"""`python -m validate.bench.decoder_main`: our way to a mesh against diffusers', at several grids."""
+"""`python -m validate.bench.decoder_main`: our way to a mesh against the original's, at several grids."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ import tempfile
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from exporter.errors import T3Error
-from exporter.families.shap_e.model import load
-from exporter.families.shap_e.shaped import SHAPES
+from exporter.families.registry import load_model
 from exporter.machine.quiet import quiet
-from exporter.runtime.inputs.noise import noise
-from validate.bench.decoder import SECONDS, DecoderRow, compare
+from exporter.recipe.recipe_file import load_recipe
+from validate.bench.decoder import SECONDS, DecoderRow, any_latents, compare
 
 
 @click.command()
-@click.option("--weights", default="random:shap-e-300m", show_default=True, help="As in a recipe.")
-@click.option("--shape", type=click.Choice(list(SHAPES)), default="table", show_default=True, help="What is fitted.")
+@click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
+@click.option("--weights", help="Instead of the recipe's; those without a surface as in shaped:random:shap-e-300m.")
 @click.option("--grids", default="64,128,256", show_default=True, help="Samples per edge, separated by commas.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of either side.")
 @click.option("--seconds", type=float, default=SECONDS, show_default=True, help="For each grid, at least three rounds.")
 @click.option("--no-check", is_flag=True, help="Do not ask for every point to count what is missed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(weights: str, shape: str, grids: str, threads: int, seconds: float, no_check: bool, as_json: bool) -> None:
-    """Time latents to mesh, projection included, in turns with diffusers' decode_to_mesh in torch.
+def command(
+    recipe: Path, weights: str | None, grids: str, threads: int, seconds: float, no_check: bool, as_json: bool
+) -> None:
+    """Time latents to mesh, all stages between included, in turns with the original's own way in torch.
 
-    Random weights have no surface: their field is fitted to a shape first. Prints medians, the ratio with the middle
-    half of the rounds, the share of points asked, and how many cells are missed.
+    Prints medians, the ratio with the middle half of the rounds, the share of points asked, and how many cells are
+    missed.
 
     \b
     Examples:
-      python -m validate.bench.decoder_main
-      python -m validate.bench.decoder_main --weights random:shap-e-mini --grids 64,128 --json
+      python -m validate.bench.decoder_main recipes/shape_e_fp32.yaml
+      python -m validate.bench.decoder_main recipes/shape_e_fp32.yaml --weights shaped:random:shap-e-300m:ring --json
     """
     torch.set_num_threads(threads)
     notes = Console(stderr=True, highlight=False)
     with quiet("torch.onnx", "torch.utils._pytree", "torchao"), tempfile.TemporaryDirectory() as folder:
-        notes.print(f"fitting the field of {weights} to a {shape}")
-        model = load(f"shaped:{weights}:{shape}")
-        latents = np.tanh(noise(0, (1, *model.latent_shape)))
+        wanted = load_recipe(recipe)
+        model = load_model(wanted.model.family, weights or wanted.model.weights)
+        latents = any_latents(model.pipeline(wanted))
         sides = [int(grid) for grid in grids.split(",")]
-        rows = list(compare(model, latents, Path(folder), sides, threads, not no_check, seconds, notes.print))
+        rows = list(compare(model, wanted, latents, Path(folder), sides, threads, not no_check, seconds, notes.print))
     if as_json:
         Console(highlight=False).print_json(
-            data={"weights": weights, "shape": shape, "rows": [r.to_dict() for r in rows]}
+            data={"weights": model.weights_source, "rows": [row.to_dict() for row in rows]}
         )
     else:
         Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(_table(rows))
 
 
 def _table(rows: list[DecoderRow]) -> Table:
-    columns = ("grid", "diffusers s", "ours s", "times as fast", "of it field s", "points asked", "missed", "growth")
+    columns = ("grid", "original s", "ours s", "times as fast", "of it field s", "points asked", "missed", "growth")
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         speed = row.speed
@@ -66,7 +66,7 @@ def _table(rows: list[DecoderRow]) -> Table:
             f"{speed.seconds:.3f}",
             f"{speed.ratio:.1f} ({speed.low:.1f}-{speed.high:.1f})",
             f"{row.field_seconds:.3f}",
-            f"{row.sampling.share:.1%}",
+            f"{row.samples.share:.1%}",
             "-" if row.missed is None else f"{row.missed} of {row.cells} cells",
             "-" if row.growth is None else f"{row.growth:.1f}x",
         )

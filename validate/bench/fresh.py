@@ -38,13 +38,14 @@ class Order:
 
     Otherwise a bundle opens its programs as it comes to need them, as `t3export run` does.
 
-    `baseline` names a form of the PyTorch model that the bundle was made from, '' the bundle itself. `evaluations`:
-    how many of the sampler's are run, all where it is None. `verify`: compare the files with their digests first.
+    `grid`: of a mesh, the pipeline's own where it is None. `baseline` names a form of the PyTorch model that the bundle
+    was made from, '' the bundle itself. `evaluations`: how many of a sampler's are run, all where it is None. `verify`:
+    compare the files with their digests first.
     """
 
     folder: str
     prompt: str
-    grid: int
+    grid: int | None
     threads: int
     baseline: str = ""
     scheduler: str = "heun"
@@ -99,7 +100,7 @@ def main(order: Order) -> None:
 
 
 def _make(side: Side, order: Order) -> None:
-    if isinstance(side, BundleSide) and order.evaluations is None:
+    if order.evaluations is None:
         side.make_many([order.prompt] * order.objects, order.grid)
     else:
         side.make(Work(order.prompt, order.grid), order.evaluations)

@@ -9,7 +9,7 @@ from exporter.manifest import Manifest
 from validate.ladder.words import show, size
 
 END_TO_END = "end_to_end"
-NAMES = {END_TO_END: "prompt to mesh", "step": "one evaluation"}
+NAMES = {END_TO_END: "end to end", "step": "one evaluation"}
 NOT_MEASURED = (
     "Not measured. Latency depends on the machine: run `t3export bench --json` on the one that counts and give its "
     "file to `t3export report --bench`."
@@ -59,7 +59,7 @@ def _of_bench(manifest: Manifest, bench: dict[str, Any]) -> dict[str, Any]:
     tile = None
     if own and own["p50"].get(END_TO_END):
         value = show(own["p50"][END_TO_END], "s")
-        tile = {"name": "Prompt to mesh", "value": value, "told": f"median, {own['name']}"}
+        tile = {"name": "End to end", "value": value, "told": f"median, {own['name']}"}
     return {"columns": ["Part", *(side["name"] for side in sides)], "rows": rows, "told": told, "tile": tile}
 
 

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from exporter.errors import EnvironmentProblem
 from exporter.machine.meter import Progress, metered
 from exporter.machine.timing import in_turns, timed
+from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.run import Arrays
 from validate.bench.fresh import Order, fresh
 from validate.bench.machine import describe
-from validate.bench.sides import BundleSide, Side, Work
+from validate.bench.sides import TENSORS, BundleSide, Side, Work
 from validate.bench.timings import BenchResult, SideResult
 
 LOADS = 3
@@ -24,7 +24,7 @@ LOADS = 3
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What a person may choose. `grid` and `picture` None: the first bundle's own; `picture` 0: none.
+    """What a person may choose. `grid` and `picture` None: the first bundle's own; `picture` 0: no image beside a mesh.
 
     `scheduler` and `steps` are the baselines' own. A baseline whose sampler would take longer than `limit_seconds` is
     composed of one measured evaluation.
@@ -46,6 +46,13 @@ class BenchSettings:
     def open(self, folder: Path) -> Bundle:
         """A bundle as it is to be measured. Raises BundleError."""
         return Bundle.open(folder, stand_in=self.stand_in, memory_limit_mb=self.memory_limit_mb)
+
+    def work(self, bundle: Bundle) -> Work:
+        """What is made, on the sizes of this bundle where none are given."""
+        mesh, image = bundle.pipeline.asset(MeshAsset), bundle.pipeline.asset(ImageAsset)
+        grid = (self.grid or mesh.grid) if mesh else None
+        picture = (image.size if self.picture is None else self.picture) if image else None
+        return Work(self.prompt, grid, picture)
 
     def order(self, bundle: Bundle, work: Work) -> Order:
         """What a fresh process is to make of it: one object."""
@@ -70,8 +77,7 @@ def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress
     machine = describe(settings.threads)
     bundles = [settings.open(folder) for folder in folders]
     first = bundles[0].manifest
-    picture = first.render.size if settings.picture is None else settings.picture
-    work = Work(settings.prompt, settings.grid or first.mesh.grid, picture)
+    work = settings.work(bundles[0])
     entries = [_bundle(bundle, work, settings) for bundle in bundles]
     results = {}
     for name in settings.baselines:
@@ -91,6 +97,7 @@ def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress
     for result, order in measured:
         results[result.name] = _alone(result, order, progress) if settings.fresh else result
     told = {"prompt": work.prompt, "grid": work.grid, "picture": work.picture, "rounds": settings.rounds}
+    told |= {"asset": next(iter(first.assets), TENSORS)}
     told |= {"weights": first.weights.source, "trained": first.weights.trained}
     return BenchResult(machine, told, [results[name] for name in (*settings.baselines, *names)])
 
@@ -102,8 +109,8 @@ def _bundle(bundle: Bundle, work: Work, settings: BenchSettings) -> _Entry:
         str(bundle.folder),
         f"{manifest.name} ({', '.join(sorted({stage.precision for stage in manifest.stages.values()}))})",
         "bundle",
-        f"{manifest.sampler.scheduler}, {manifest.sampler.steps} steps",
-        manifest.sampler.evaluations,
+        "; ".join(dict.fromkeys(f"{s.scheduler}, {s.steps} steps" for s in manifest.samplings.values())),
+        sum(sampling.evaluations for sampling in manifest.samplings.values()),
         stored_bytes=sum(sizes),
         program_bytes=sum(stage.size for stage in manifest.stages.values()),
     )
@@ -122,19 +129,21 @@ def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | Side
             side = torch_side(order.baseline, bundle.manifest, order.scheduler, order.steps, order.threads)
             # Compilers and exporters do their work at the first evaluation.
             side.step(order.prompt)()
+            evaluations = sum(map(side.evaluations, side.pipeline.of_kind("sample")))
     # What a compiler or an exporter raises is not ours to list: it is that side's finding.
     except Exception as error:
         return replace(result, reason=": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]))
-    return _Entry(replace(result, evaluations=side.evaluations), order, side)
+    return _Entry(replace(result, evaluations=evaluations), order, side)
 
 
-def _warm_up(entries: list[_Entry], work: Work, settings: BenchSettings, progress: Progress) -> np.ndarray:
+def _warm_up(entries: list[_Entry], work: Work, settings: BenchSettings, progress: Progress) -> Arrays:
     """Run every side once; the latents of the first, a bundle. Decides which sides are composed."""
     for entry in entries:
         with metered(f"warm up {entry.result.title}", progress, []):
             if entry.result.kind == "baseline":
-                step = timed(entry.side.step(work.prompt))
-                composed = step * entry.result.evaluations > settings.limit_seconds
+                steps = entry.side.steps(work.prompt).items()
+                sampling = sum(timed(action) * entry.side.evaluations(stage) for stage, action in steps)
+                composed = sampling > settings.limit_seconds
                 entry.result = replace(entry.result, composed=composed)
                 entry.order = replace(entry.order, evaluations=1 if composed else None)
             made = entry.side.make(work, evaluations=1)
@@ -143,7 +152,7 @@ def _warm_up(entries: list[_Entry], work: Work, settings: BenchSettings, progres
     return latents
 
 
-def _take_turns(entries: list[_Entry], work: Work, latents: np.ndarray, rounds: int, progress: Progress) -> None:
+def _take_turns(entries: list[_Entry], work: Work, latents: Arrays, rounds: int, progress: Progress) -> None:
     by_name = {entry.result.name: entry for entry in entries}
     for number, order in enumerate(in_turns(list(by_name), rounds)):
         with metered(f"round {number + 1} of {rounds}", progress, []):
@@ -153,9 +162,12 @@ def _take_turns(entries: list[_Entry], work: Work, latents: np.ndarray, rounds: 
                 made = entry.side.make(work, entry.order.evaluations, latents if entry.result.composed else None)
                 # What a composed side decodes is an object that a bundle has made.
                 latents = made.latents if entry is entries[0] else latents
-                entry.result.step_seconds.append(made.step)
-                for stage, seconds in made.seconds.items():
-                    entry.result.seconds.setdefault(stage, []).append(seconds)
+                result = entry.result
+                for kept, found in (
+                    (result.seconds, made.seconds), (result.besides, made.besides), (result.step_seconds, made.steps),
+                ):  # fmt: skip
+                    for part, seconds in found.items():
+                        kept.setdefault(part, []).append(seconds)
 
 
 def _alone(result: SideResult, order: Order, progress: Progress) -> SideResult:

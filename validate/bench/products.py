@@ -14,18 +14,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
 from exporter.manifest import Manifest
-from exporter.pipeline.tensor import TensorSpec
 from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import BATCH, TensorSpec
 from exporter.recipe.recipe import Recipe
-from exporter.runtime.generator import POINTS_AT_ONCE
+from exporter.runtime.run import AT_ONCE
 from exporter.targets.target import Target
 from exporter.workshop.sources import program_sources
 from exporter.workshop.workshop import Workshop
-from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, TEXT
 
-# The sizes that a dynamic dimension has while one object is made: the field is asked so many points at once.
-ONE_OBJECT = {"batch": 1, "points": POINTS_AT_ONCE}
-STAGES = {"text_encoder": TEXT, "denoiser": DIFFUSION, "projector": PROJECTOR, "field": MESH}
 _ATTENTION = ("scaled_dot_product", "flash_attention")
 
 
@@ -60,30 +56,26 @@ class Counted:
 
 
 def count_products(manifest: Manifest) -> dict[str, Counted]:
-    """The products of one run of each program: of diffusion's one evaluation, of the field's POINTS_AT_ONCE points."""
+    """By stage the products of one run: of one evaluation of a sampler, of AT_ONCE points of a field or rays."""
     recipe = Recipe.model_validate(manifest.recipe)
     # Where only some evaluations are guided, the program decides by its inputs: counted is one that is.
     sampler = recipe.sampler.model_copy(update={"guidance_interval": None})
     recipe = recipe.model_copy(update={"sampler": sampler})
     workshop = Workshop.open(recipe, Target.model_validate(manifest.target), Cache(), Silent())
-    found = {}
-    for source in program_sources(workshop.model, workshop.recipe, workshop.table, None):
-        name = "denoiser" if source.is_step else source.name
-        if name in STAGES:
-            found[STAGES[name]] = _count(source.make_stage())
-    return found
+    sources = program_sources(workshop.model, workshop.recipe, workshop.tables, None)
+    return {source.name: _count(source.make_module()) for source in sources}
 
 
-def _count(stage: PureModule) -> Counted:
+def _count(module: PureModule) -> Counted:
     counter = _Counter()
     with FakeTensorMode(allow_non_fake_inputs=True), counter, torch.no_grad():
-        stage.module(*(_empty(spec) for spec in stage.inputs))
+        module.module(*(_empty(spec) for spec in module.inputs))
     return Counted(dict(counter.linear), counter.attention)
 
 
 def _empty(spec: TensorSpec) -> torch.Tensor:
-    shape = [ONE_OBJECT[size] if isinstance(size, str) else size for size in spec.shape]
-    return torch.zeros(shape, dtype=getattr(torch, spec.dtype))
+    """With the sizes that one object has."""
+    return torch.zeros(spec.sized({BATCH: 1, **AT_ONCE}), dtype=getattr(torch, spec.dtype))
 
 
 class _Counter(TorchDispatchMode):

@@ -12,22 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from exporter.machine.meter import Progress, metered
+from exporter.pipeline.pipeline import EVALUATED
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import POINTS_AT_ONCE
+from exporter.runtime.run import AT_ONCE
 from validate.bench.ceilings import GIGA, KINDS, Ceiling, Kind, heaviest, product_ceilings, read_bandwidth
 from validate.bench.grids import NOTHING, TextGrid, Told, seconds
 from validate.bench.machine import in_words
 from validate.bench.measure import BenchSettings, measure
-from validate.bench.products import STAGES, Counted, ProductShape, count_products
-from validate.bench.sides import DIFFUSION, MESH, BundleSide, Work
-from validate.bench.timings import STEP
+from validate.bench.products import Counted, ProductShape, count_products
+from validate.bench.sides import BundleSide
+from validate.bench.timings import percentile
 
 Ceilings = dict[ProductShape, dict[Kind, Ceiling]]
 
 
 @dataclass(frozen=True)
 class StageRoof:
-    """One stage, of diffusion one evaluation: measured seconds, operations, and the least seconds that are possible.
+    """One stage, of a sampler one evaluation: measured seconds, operations, and the least seconds that are possible.
 
     `least`: by precision, were all its products of that; `reading`: of its weights from memory.
     """
@@ -66,12 +67,11 @@ def measure_roofline(folder: Path, settings: BenchSettings, progress: Progress) 
             ceilings[shape] = product_ceilings(shape, settings.threads)
     with metered("memory", progress, []):
         bandwidth = read_bandwidth()
-    runs = dict.fromkeys(counted, 1.0) | {MESH: _points(bundle, settings) / POINTS_AT_ONCE}
+    [side], runs = result.sides, _runs(bundle, settings)
     roofs = []
-    for program, name in STAGES.items():
-        part = bundle.manifest.stages.get(program)
-        taken = result.sides[0].percentile(STEP if name == DIFFUSION else name, 50)
-        if name in counted and part and taken:
+    for name, part in bundle.manifest.stages.items():
+        taken = percentile({**side.seconds, **side.step_seconds}.get(name, []), 50)
+        if name in counted and taken:
             roofs.append(_roof(name, part.precision, taken, counted[name], runs[name], ceilings, part.size / bandwidth))
     return Roofline(result.machine, result.settings, ceilings, bandwidth, roofs)
 
@@ -92,7 +92,7 @@ def tell_roofline(found: Roofline) -> Told:
     ]
     words = [
         "Products: Gop/s of the fastest library at each shape, rows x inner x columns.",
-        "Stages: seconds of one object, of diffusion one evaluation; share: of the time that was needed, the part that "
+        "Stages: seconds of one object, of a sampler one evaluation; share: of the time that was needed, the part that "
         "its products (or reading its weights) would take at the machine's best, were all of them fp32, bf16 or int8. "
         "Above 100 %: it runs in less than that precision. Attention is counted in the same precision, at the best "
         "rate of any shape.",
@@ -125,11 +125,11 @@ def _least(counted: Counted, rates: Mapping[ProductShape, float]) -> float:
     return products + counted.attention_operations / best
 
 
-def _points(bundle: Bundle, settings: BenchSettings) -> int:
-    """How many points the field is asked for one object."""
-    side = BundleSide(bundle, settings.threads)
-    side.make(Work(settings.prompt, settings.grid or bundle.manifest.mesh.grid))
-    return side.bundle.points
+def _runs(bundle: Bundle, settings: BenchSettings) -> dict[str, float]:
+    """By stage, how often one object takes what is counted: a field or a renderer for all its points or rays."""
+    places = BundleSide(bundle, settings.threads).make(replace(settings, picture=0).work(bundle)).places
+    words = {name: EVALUATED.get(stage.kind) for name, stage in bundle.pipeline.stages.items()}
+    return {name: places[name] / AT_ONCE[word] if word else 1.0 for name, word in words.items()}
 
 
 def _rate(ceiling: Ceiling | None) -> str:

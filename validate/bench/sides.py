@@ -1,159 +1,233 @@
-"""What is timed: a bundle, or the PyTorch reference in one of its forms, each making the same object.
+"""What is timed: a bundle, or the PyTorch original in one of its forms, each making the same object.
 
 Does not import torch by itself, so that a bundle's memory is the bundle's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
+from exporter.errors import RecipeError
 from exporter.machine.timing import Action, timed
 from exporter.manifest import Manifest
-from exporter.runtime.assets.pictures import field_picture
-from exporter.runtime.batch import sample_prompts
+from exporter.pipeline.assets import Asset
+from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import STEP, Sampling
+from exporter.runtime.assets.pictures import rendered_picture
+from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Context
 from exporter.runtime.guidance import guided_evaluations
-from exporter.runtime.inputs.noise import noise
-from validate.bench.laps import Laps
+from exporter.runtime.run import Arrays, OnStep, Programs, Request, Run, make, requests_of, unit_noise
+from exporter.runtime.sampling import first_state, sample
+from validate.bench.timed_programs import TimedPrograms
 
-TEXT, DIFFUSION, PROJECTOR, MESH, RENDER = STAGES = ("text", "diffusion", "projector", "mesh", "render")
-TO_MESH = STAGES[:-1]
+# What a pipeline without an asset ends in.
+TENSORS = "tensors"
+Maker = Callable[[Run], object]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every side makes: the mesh of a prompt on a grid and, with `picture` pixels, a view of its field."""
+    """What every side makes of a prompt: the pipeline's assets, a mesh on a `grid` (None: its own).
+
+    An image that is not the first asset is made where it has `picture` pixels along an edge.
+    """
 
     prompt: str
-    grid: int
+    grid: int | None = None
     picture: int | None = None
 
 
 @dataclass(frozen=True)
 class MadeObject:
-    """Seconds of each stage that the side has, the latents [1, N, D] of the object, and the seconds of one evaluation
-    with both branches of guidance."""
+    """Seconds up to the first asset, by part: reading the inputs, each stage, and what the asset itself takes; of each
+    asset that is made `besides` it; and of one evaluation of each sampler, with both branches of guidance.
+
+    `places`: by stage, at how many points or along how many rays it was evaluated for the first asset.
+    """
 
     seconds: dict[str, float]
-    latents: np.ndarray
-    step: float
-
-
-class Side(Protocol):
-    """One side of a comparison."""
+    besides: dict[str, float]
+    steps: dict[str, float]
+    places: Counter[str]
+    run: Run
 
     @property
-    def evaluations(self) -> int:
-        """Denoiser calls for one object."""
+    def latents(self) -> Arrays:
+        """What was sampled, by name."""
+        return _latents(self.run)
 
+
+class Side(ABC):
+    """One side of a comparison: the programs of a pipeline, and how they are timed."""
+
+    programs: Programs
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.programs.pipeline
+
+    @abstractmethod
     def open(self) -> None:
         """Everything that is needed before the first prompt."""
 
+    @abstractmethod
+    def evaluations(self, stage: str) -> int:
+        """Of a sampler for one object."""
+
+    @abstractmethod
+    def guided_evaluations(self, stage: str) -> NDArray[np.bool_]:
+        """Which of them have both branches of guidance."""
+
+    @abstractmethod
+    def evaluation(self, stage: str, conditions: Arrays) -> Action:
+        """One evaluation of a sampler for one object, both branches of guidance included.
+
+        Raises RecipeError where the sampler is one program.
+        """
+
+    @abstractmethod
+    def run_program(self, stage: str, arrays: Arrays) -> Arrays:
+        """As of `Programs`, with nothing remembered: every object starts from its inputs."""
+
+    @abstractmethod
+    def sample(
+        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+    ) -> np.ndarray:
+        """As of `Programs`, stopped after so many evaluations."""
+
+    @abstractmethod
+    def mesh(self, run: Run, grid: int) -> object:
+        """The mesh of a run's only object."""
+
+    @abstractmethod
+    def picture(self, run: Run, size: int) -> object:
+        """An image of a run's only object."""
+
+    def steps(self, prompt: str) -> dict[str, Action]:
+        """One evaluation of each sampler."""
+        run = make(TimedPrograms(self, most=1), *self._asked([prompt]))
+        return {stage: self.evaluation(stage, run.taken_by(stage)) for stage in self.pipeline.of_kind("sample")}
+
     def step(self, prompt: str) -> Action:
-        """One evaluation of the sampler for one object, both branches of guidance included."""
+        """One evaluation of each sampler, one after the other."""
+        actions = list(self.steps(prompt).values())
+        return lambda: [action() for action in actions]
 
-    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
-        """One object. With `evaluations` only so many are run, and the time of diffusion is told for all of them;
-        `latents`, where they are given, are what is decoded then."""
+    def make(self, work: Work, evaluations: int | None = None, latents: Arrays | None = None) -> MadeObject:
+        """One object. With `evaluations` each sampler runs only so many, and has the time of all of them; `latents`,
+        where they are given, are what is decoded then."""
+        programs = TimedPrograms(self, evaluations, latents or {})
+        run = make(programs, *self._asked([work.prompt]))
+        (first, maker), *others = self._makers(work).items()
+        with programs.laps(first):
+            maker(run)
+        seconds, places = dict(programs.laps.seconds), Counter(programs.places)
+        besides = {name: timed(partial(other, run)) for name, other in others}
+        return MadeObject(seconds, besides, self._step_seconds(run, seconds), places, run)
+
+    def make_many(self, prompts: Sequence[str], grid: int | None) -> None:
+        """The objects of many prompts, sampled together as `t3export run` does it."""
+        for run in made_objects(TimedPrograms(self), *self._asked(prompts)):
+            for maker in self._makers(Work("", grid)).values():
+                maker(run)
+
+    def sampled(self, prompt: str, evaluations: int) -> Arrays:
+        """Latents of a prompt after so many evaluations of each sampler."""
+        return _latents(make(TimedPrograms(self, evaluations), *self._asked([prompt])))
+
+    def _asked(self, prompts: Sequence[str]) -> tuple[list[Request], list[int]]:
+        """Requests and seeds: a prompt gives the same object alone as among others."""
+        return requests_of(self.pipeline, prompts), [0] * len(prompts)
+
+    def _makers(self, work: Work) -> dict[str, Maker]:
+        """What makes each asset, by name; all tensors of a pipeline without assets."""
+        first, assets = next(iter(self.pipeline.assets), None), self.pipeline.assets
+        wanted = {name: a for name, a in assets.items() if name == first or a.kind != "image" or work.picture}
+        return {name: self._maker(asset, work) for name, asset in wanted.items()} or {TENSORS: _all_tensors}
+
+    def _maker(self, asset: Asset, work: Work) -> Maker:
+        if asset.kind == "mesh":
+            return partial(self.mesh, grid=work.grid or asset.grid)
+        return partial(self.picture, size=work.picture or asset.size)
+
+    def _step_seconds(self, run: Run, seconds: dict[str, float]) -> dict[str, float]:
+        """A share of all evaluations, or of its own where only some of them have both branches."""
+        found = {}
+        for stage in self.pipeline.of_kind("sample"):
+            if stage not in seconds:
+                continue
+            guided = self.guided_evaluations(stage)
+            if self.pipeline.stages[stage].is_whole_sampler or guided.all() or not guided.any():
+                found[stage] = seconds[stage] / len(guided)
+            else:
+                found[stage] = timed(self.evaluation(stage, run.taken_by(stage)))
+        return found
 
 
-class BundleSide:
+class BundleSide(Side):
     """A bundle, each of its sessions with so many threads (0: as the bundle says)."""
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         manifest = _with_threads(bundle.manifest, threads)
-        self.bundle = WatchedBundle(bundle.folder, manifest, bundle.stand_in, bundle.memory_limit_mb)
-
-    @property
-    def evaluations(self) -> int:
-        return self.bundle.manifest.sampler.evaluations
+        self.programs = self.bundle = Bundle(bundle.folder, manifest, bundle.stand_in, bundle.memory_limit_mb)
 
     def open(self) -> None:
-        for stage in self.bundle.manifest.stages:
+        for stage in self.pipeline.stages:
             self.bundle.session(stage)
 
-    def step(self, prompt: str) -> Action:
-        session = self.bundle.session("denoiser")
-        sample = noise(0, (1, *self.bundle.latent_shape))
-        zeros = np.zeros_like(sample)
-        step = np.array(guided_evaluations(self.bundle.folder, self.bundle.manifest.sampler).argmax(), np.int64)
-        inputs = {"sample": sample, "embedding": self.bundle.encode([prompt]), "step": step}
-        inputs |= {"previous_sample": zeros, "previous_prediction": zeros}
+    def evaluations(self, stage: str) -> int:
+        return self._sampling(stage).evaluations
+
+    def guided_evaluations(self, stage: str) -> NDArray[np.bool_]:
+        return guided_evaluations(self.bundle.folder, self._sampling(stage))
+
+    def evaluation(self, stage: str, conditions: Arrays) -> Action:
+        sampling = self._sampling(stage)
+        if sampling.unroll != "step":
+            raise RecipeError(f"stage '{stage}' is one program (unroll: {sampling.unroll}): it has no step of its own")
+        session = self.bundle.session(stage)
+        state = first_state(sampling, unit_noise([0], sampling.latents.shape[1:]))
+        inputs = state | conditions | {STEP: np.array(self.guided_evaluations(stage).argmax(), np.int64)}
         return lambda: session.run(inputs)
 
-    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
-        bundle, laps = self.bundle, Laps()
-        bundle.laps = laps
-        with laps(TEXT):
-            embedding = bundle.encode([work.prompt])
-        start = noise(0, (1, *bundle.latent_shape))
-        with bundle.stopping_after(evaluations) as run, laps(DIFFUSION):
-            found = bundle.sample(embedding, start)
-        laps.seconds[DIFFUSION] *= self.evaluations / run
-        found = found if latents is None else latents
-        with laps(MESH):
-            bundle.mesh(found, work.grid)
-        if work.picture and bundle.has_renderer:
-            # A picture is made in place of a mesh: its projection has been counted.
-            bundle.laps = Laps()
-            with laps(RENDER):
-                field_picture(bundle, found, work.picture)
-        return MadeObject(laps.seconds, found, self._step_seconds(work.prompt, laps.seconds[DIFFUSION]))
+    def run_program(self, stage: str, arrays: Arrays) -> Arrays:
+        return self.bundle.session(stage).run(arrays)
 
-    def _step_seconds(self, prompt: str, diffusion: float) -> float:
-        """A share of all evaluations, or of its own where only some of them have both branches."""
-        guided = guided_evaluations(self.bundle.folder, self.bundle.manifest.sampler)
-        if self.bundle.manifest.sampler.unroll != "step" or guided.all() or not guided.any():
-            return diffusion / self.evaluations
-        return timed(self.step(prompt))
+    def sample(
+        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+    ) -> np.ndarray:
+        conditions = {spec.name: arrays[spec.name] for spec in self.pipeline.stages[stage].takes}
+        sampling = self._sampling(stage).model_copy(update={"evaluations": evaluations})
+        return sample(sampling, partial(self.run_program, stage), conditions, noise, on_step)
 
-    def sample(self, prompt: str, evaluations: int) -> np.ndarray:
-        """Latents of a prompt after so many evaluations."""
-        with self.bundle.stopping_after(evaluations):
-            return self.bundle.sample(self.bundle.encode([prompt]), noise(0, (1, *self.bundle.latent_shape)))
+    def mesh(self, run: Run, grid: int) -> object:
+        return self.bundle.mesh(run, grid)
 
-    def make_many(self, prompts: list[str], grid: int) -> None:
-        """The meshes of many prompts, sampled together as `t3export run` does it."""
-        for _, latents in sample_prompts(self.bundle, prompts):
-            self.bundle.mesh(latents, grid)
+    def picture(self, run: Run, size: int) -> object:
+        return rendered_picture(run, size)
+
+    def _sampling(self, stage: str) -> Sampling:
+        return self.pipeline.samplings[stage]
 
 
-class WatchedBundle(Bundle):
-    """A bundle whose projection is a lap of its own, that counts the points its field is asked, and that can stop its
-    sampler early."""
+def _latents(run: Run) -> Arrays:
+    """What the samplers of a run have made or make now, by name."""
+    stages = run.pipeline.stages
+    names = [stages[stage].makes[0].name for stage in run.pipeline.of_kind("sample")]
+    return {name: run[name] for name in names}
 
-    laps = Laps()
-    points = 0
 
-    def encode(self, prompts: list[str]) -> np.ndarray:
-        """Every object starts from its prompt: none is remembered."""
-        return self._encode(prompts)
-
-    def field(self, points: np.ndarray, context: Context) -> Context:
-        self.points += points.shape[0] * points.shape[1]
-        return super().field(points, context)
-
-    def project(self, latents: np.ndarray) -> Context:
-        with self.laps(PROJECTOR):
-            return super().project(latents)
-
-    @contextmanager
-    def stopping_after(self, evaluations: int | None) -> Iterator[int]:
-        """Samples with so many evaluations, or all where it is None or the program holds the whole loop; how many."""
-        whole = self.manifest
-        settings = whole.sampler
-        count = settings.evaluations if evaluations is None or settings.unroll != "step" else evaluations
-        self.manifest = whole.model_copy(update={"sampler": settings.model_copy(update={"evaluations": count})})
-        try:
-            yield count
-        finally:
-            self.manifest = whole
+def _all_tensors(run: Run) -> None:
+    for name in run.pipeline.made:
+        run[name]
 
 
 def _with_threads(manifest: Manifest, threads: int) -> Manifest:

@@ -16,7 +16,7 @@ from validate.bench.fresh import fresh
 from validate.bench.grids import TextGrid, Told, megabytes, seconds
 from validate.bench.machine import describe, in_words
 from validate.bench.measure import BenchSettings
-from validate.bench.sides import BundleSide, Work
+from validate.bench.sides import BundleSide
 from validate.bench.sweep_points import SWEEPS, Point
 
 # A sampler of many steps stops after so many of its evaluations.
@@ -42,7 +42,7 @@ def run_sweep(over: str, folder: Path, given: Sequence[str], settings: BenchSett
     machine = describe(settings.threads)
     bundle = settings.open(folder)
     side = BundleSide(bundle, settings.threads)
-    work = Work(settings.prompt, settings.grid or bundle.manifest.mesh.grid)
+    work = replace(settings, picture=0).work(bundle)
     order = replace(settings.order(bundle, work), verify=False)
     make, told = SWEEPS[over]
     with TemporaryDirectory(prefix="t3export-sweep-", dir=folder.parent) as temporary:

@@ -14,6 +14,7 @@ from exporter.errors import RecipeError
 from exporter.machine.meter import Progress, metered
 from exporter.machine.timing import Action
 from exporter.manifest import Manifest
+from exporter.pipeline.assets import MeshAsset
 from exporter.recipe.policy import Precision
 from exporter.runtime.bundle import Bundle
 from validate.bench.fresh import Order
@@ -53,25 +54,30 @@ def _prompts(
 def _steps(
     given: Sequence[str], side: BundleSide, work: Work, order: Order, folder: Path, progress: Progress
 ) -> list[Point]:
-    settings = side.bundle.manifest.sampler
-    if settings.unroll != "step":
-        raise RecipeError(
-            f"--sweep steps: the sampler is one program (unroll: {settings.unroll}) that cannot stop early"
-        )
-    doubling = [2**i for i in range(settings.evaluations.bit_length()) if 2**i < settings.evaluations]
-    counts = _numbers(given, [*doubling, settings.evaluations])
-    if max(counts) > settings.evaluations:
-        raise RecipeError(f"--points {max(counts)}: the bundle's sampler has {settings.evaluations} evaluations")
-    return [Point(str(n), n, partial(side.sample, work.prompt, n), replace(order, evaluations=n)) for n in counts]
+    if not side.pipeline.samplings:
+        raise RecipeError("--sweep steps: nothing is sampled in this pipeline")
+    for stage, sampling in side.pipeline.samplings.items():
+        if sampling.unroll != "step":
+            raise RecipeError(
+                f"--sweep steps: '{stage}' is sampled by one program (unroll: {sampling.unroll}) that cannot stop early"
+            )
+    most = max(sampling.evaluations for sampling in side.pipeline.samplings.values())
+    doubling = [2**i for i in range(most.bit_length()) if 2**i < most]
+    counts = _numbers(given, [*doubling, most])
+    if max(counts) > most:
+        raise RecipeError(f"--points {max(counts)}: the bundle's sampler has {most} evaluations")
+    return [Point(str(n), n, partial(side.sampled, work.prompt, n), replace(order, evaluations=n)) for n in counts]
 
 
 def _grids(
     given: Sequence[str], side: BundleSide, work: Work, order: Order, folder: Path, progress: Progress
 ) -> list[Point]:
+    if side.pipeline.asset(MeshAsset) is None:
+        raise RecipeError(f"--sweep grid: this pipeline makes no mesh; it makes {', '.join(side.pipeline.assets)}")
     with metered("one object", progress, []):
-        latents = side.make(work).latents
+        run = side.make(work).run
     return [
-        Point(f"{n}³", n, partial(side.bundle.mesh, latents, n), replace(order, grid=n, evaluations=1))
+        Point(f"{n}³", n, partial(side.mesh, run, n), replace(order, grid=n, evaluations=1))
         for n in _numbers(given, GRIDS)
     ]
 
@@ -92,7 +98,7 @@ def _weights(
 
 
 def _build(like: Manifest, weights: str, folder: Path, progress: Progress) -> tuple[Manifest, int]:
-    """A bundle of the same recipe and target with other weights, however bad it is; and its denoiser's parameters."""
+    """A bundle of the same recipe and target with other weights, however bad it is; and its samplers' parameters."""
     from exporter.build.build import build
     from exporter.families.registry import load_model
     from exporter.recipe.recipe import Recipe
@@ -106,8 +112,9 @@ def _build(like: Manifest, weights: str, folder: Path, progress: Progress) -> tu
     }
     recipe = Recipe.model_validate(data | changed)
     made = build(recipe, Target.model_validate(like.target), folder, progress=progress, need_gain=False)
-    denoiser = load_model(recipe.model.family, weights).denoiser()
-    return made.manifest, sum(parameter.numel() for parameter in denoiser.parameters())
+    makers = load_model(recipe.model.family, weights).modules(recipe)
+    networks = [makers[stage]() for stage in made.manifest.of_kind("sample")]
+    return made.manifest, sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
 def _numbers(given: Sequence[str], default: Sequence[int]) -> list[int]:
@@ -119,8 +126,8 @@ def _numbers(given: Sequence[str], default: Sequence[int]) -> list[int]:
 
 _Points = Callable[[Sequence[str], BundleSide, Work, Order, Path, Progress], list[Point]]
 SWEEPS: dict[str, tuple[_Points, str]] = {
-    "prompts": (_prompts, "all prompts to their meshes, sampled together as `run` does it"),
-    "steps": (_steps, "one prompt to latents with so many evaluations of the denoiser"),
-    "grid": (_grids, "the mesh of one object on a grid of so many samples an edge"),
-    "weights": (_weights, "one evaluation of the denoiser, against its parameters"),
+    "prompts": (_prompts, "all prompts to their assets, sampled together as `run` does it"),
+    "steps": (_steps, "one prompt to latents with so many evaluations of each sampler"),
+    "grid": (_grids, "the mesh of a sampled object on a grid of so many samples an edge"),
+    "weights": (_weights, "one evaluation of each sampler, against their parameters"),
 }

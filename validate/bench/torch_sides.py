@@ -1,4 +1,4 @@
-"""The PyTorch reference as a side: as it is, in bfloat16, compiled, and with the plain export of its network."""
+"""The PyTorch original as a side: as it is, in bfloat16, compiled, and with the plain export of its networks."""
 
 from __future__ import annotations
 
@@ -11,67 +11,64 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from exporter.families.family import Reference
+from exporter.families.original import Original
 from exporter.machine.quiet import quiet
 from exporter.machine.timing import Action
 from exporter.manifest import Manifest
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.pictures import view_rays
-from exporter.runtime.generator import decode_context, render_rays
-from exporter.runtime.inputs.noise import noise
-from exporter.sampling.schedulers import start, timesteps_for_model
-from validate.bench.laps import Laps
-from validate.bench.sides import DIFFUSION, MESH, PROJECTOR, RENDER, TEXT, MadeObject, Work
+from exporter.runtime.rendering import render_rays
+from exporter.runtime.run import Arrays, OnStep, Run, unit_noise
+from validate.bench.sides import Side
 from validate.objects.reference import load_reference
 
 Network = torch.nn.Module
 
 
-class TorchSide:
-    """The reference of a family, on threads that are PyTorch's own (torch.set_num_threads)."""
+class TorchSide(Side):
+    """The original of a family, on threads that are PyTorch's own (torch.set_num_threads)."""
 
-    def __init__(self, reference: Reference) -> None:
-        self.reference = reference
-
-    @property
-    def evaluations(self) -> int:
-        return len(start(self.reference.scheduler, self.reference.settings.steps))
+    def __init__(self, original: Original) -> None:
+        self.programs = self.original = original
 
     def open(self) -> None:
-        self.reference.load()
+        self.original.load()
 
-    def step(self, prompt: str) -> Action:
-        reference = self.reference
-        timesteps = start(reference.scheduler, reference.settings.steps)
-        timestep = timesteps_for_model(timesteps, reference.settings.clamp)[0]
-        sample = torch.from_numpy(noise(0, (1, *reference.latent_shape)))
-        embedding = torch.from_numpy(reference.encode([prompt]))
-        return lambda: reference.guided(sample, timestep, embedding)
+    def evaluations(self, stage: str) -> int:
+        return len(self.original.samplers[stage].timesteps())
 
-    def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
-        reference, laps = self.reference, Laps()
-        with laps(TEXT):
-            embedding = reference.encode([work.prompt])
-        unit = noise(0, (1, *reference.latent_shape))
-        with laps(DIFFUSION):
-            found = reference.sample(embedding, unit, evaluations=evaluations)
-        laps.seconds[DIFFUSION] *= self.evaluations / (evaluations or self.evaluations)
-        found = found if latents is None else latents
-        with laps(PROJECTOR):
-            context = decode_context(reference, found)
-        with laps(MESH):
-            reference.mesh(context, work.grid)
-        if work.picture:
-            with laps(RENDER):
-                render_rays(reference, context, view_rays(work.picture))
-        return MadeObject(laps.seconds, found, laps.seconds[DIFFUSION] / self.evaluations)
+    def guided_evaluations(self, stage: str) -> NDArray[np.bool_]:
+        return self.original.samplers[stage].guided_evaluations()
+
+    def evaluation(self, stage: str, conditions: Arrays) -> Action:
+        sampler = self.original.samplers[stage]
+        timestep = sampler.timesteps()[self.guided_evaluations(stage).argmax()]
+        sample = torch.from_numpy(unit_noise([0], self.pipeline.stages[stage].makes[0].shape[1:]))
+        given = [torch.from_numpy(condition) for condition in self.original.conditions(stage, conditions)]
+        return lambda: sampler.guided(sample, timestep, *given)
+
+    def run_program(self, stage: str, arrays: Arrays) -> Arrays:
+        return self.original.run_program(stage, arrays)
+
+    def sample(
+        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+    ) -> np.ndarray:
+        conditions = self.original.conditions(stage, arrays)
+        return self.original.samplers[stage].sample(conditions, noise, on_step, evaluations)
+
+    def mesh(self, run: Run, grid: int) -> object:
+        return self.original.mesh(run, grid)
+
+    def picture(self, run: Run, size: int) -> object:
+        return render_rays(run, view_rays(size))
 
 
 @dataclass(frozen=True)
 class TorchBaseline:
-    """A form of the reference: its network wrapped in something."""
+    """A form of the original: its networks wrapped in something."""
 
     title: str
     wrap: Callable[[Network], Network] | None = None
@@ -121,11 +118,11 @@ class PlainExport(Network):
 
 BASELINES = {
     "torch": TorchBaseline("PyTorch eager, float32"),
-    "torch-bf16": TorchBaseline("PyTorch eager, its denoiser in bfloat16", InBfloat16),
+    "torch-bf16": TorchBaseline("PyTorch eager, its network in bfloat16", InBfloat16),
     "torch-compile": TorchBaseline(
-        "PyTorch, its denoiser by torch.compile", lambda it: cast(Network, torch.compile(it))
+        "PyTorch, its network by torch.compile", lambda it: cast(Network, torch.compile(it))
     ),
-    "naive": TorchBaseline("PyTorch, its denoiser by torch.onnx.export on ONNX Runtime", PlainExport),
+    "naive": TorchBaseline("PyTorch, its network by torch.onnx.export on ONNX Runtime", PlainExport),
 }
 
 
@@ -141,9 +138,9 @@ def torch_side(baseline: str, manifest: Manifest, scheduler: str, steps: int, th
     # Neither the recipe's spacing nor its guidance interval: those are levers that the baseline does not pull.
     sampler = {"scheduler": scheduler, "steps": steps, "guidance_scale": own.guidance_scale, "clamp": own.clamp}
     recipe = Recipe.model_validate(recipe.data() | {"sampler": sampler})
-    reference = cast(Reference, load_reference(manifest, recipe))
+    original = load_reference(manifest, recipe)
     wrap = BASELINES[baseline].wrap
-    return TorchSide(reference.with_network(wrap) if wrap else reference)
+    return TorchSide(original.with_network(wrap) if wrap else original)
 
 
 def _to_bfloat16(value: Any) -> Any:

@@ -55,7 +55,7 @@ class Originals:
         self.folder = folder
         self.manifest = manifest
         self._workshop = workshop
-        made = onnx_programs(workshop.model, workshop.recipe, workshop.table, lambda p, _, f: copy_program(p, f), None)
+        made = onnx_programs(workshop.model, workshop.recipe, workshop.tables, lambda p, _, f: copy_program(p, f), None)
         self._programs = {program.name: program for program in made}
 
     @classmethod
@@ -85,7 +85,7 @@ class Originals:
             raise BundleError(f"{self.folder}: its recipe makes no '{stage}'; build the bundle again")
         program = self._programs[stage]
         traced = self._float_program(program)
-        quantized = bool(program.quantization.policy.rules)
+        quantized = bool(program.source.quantization.policy.rules)
         graph = prepared(traced) if quantized else read_graph(traced)
         layers = {layer.name: _output(graph, layer.node) for layer in find_layers(graph) if layer.node}
         apart = _changed(graph) if quantized else set()

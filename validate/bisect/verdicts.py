@@ -8,6 +8,8 @@ from pathlib import Path
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.manifest import REPORTS, Manifest
+from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.workshop.goldens import limit_db
 from exporter.workshop.parity import compare
@@ -17,12 +19,6 @@ from validate.bisect.pair import Originals, ProgramPair
 from validate.bisect.search import Culprit, Search
 from validate.ladder.report import REPORT_FILE, read_report
 
-STAGES_OF = {
-    "denoiser": ("denoiser",),
-    "latents": ("text_encoder", "denoiser", "sampler"),
-    "shape": ("projector", "field"),
-    "renders": ("projector", "renderer"),
-}
 Tell = Callable[[str], None]
 
 
@@ -73,10 +69,23 @@ def stages_to_search(manifest: Manifest, rung: str | None, stage: str | None) ->
     """The stages that a rung depends on, or the one asked for. Raises RecipeError for a stage that is not there."""
     present = list(manifest.goldens)
     if stage is None:
-        return [name for name in present if name in STAGES_OF.get(rung or "", present)]
+        return [name for name in present if name in stages_of(manifest, rung)]
     if stage not in present:
         raise RecipeError(f"--stage: no stage {stage!r}; {did_you_mean(stage, present)}")
     return [stage]
+
+
+def stages_of(pipeline: Pipeline, rung: str | None) -> list[str]:
+    """The stages whose programs decide over a rung; all of them for none, or for one that asks of all."""
+    samplers = pipeline.of_kind("sample")
+    mesh, image = pipeline.asset(MeshAsset), pipeline.asset(ImageAsset)
+    deciding = {
+        "steps": samplers,
+        "latents": [name for sampler in samplers for name in (*pipeline.before(sampler), sampler)],
+        "shape": pipeline.decoders(mesh.stage) if mesh else [],
+        "renders": pipeline.decoders(image.stage) if image else [],
+    }
+    return deciding.get(rung or "", list(pipeline.stages))
 
 
 def search(originals: Originals, stages: Sequence[str], tolerance_db: float | None, tell: Tell) -> list[BisectFinding]:
@@ -92,7 +101,7 @@ def search(originals: Originals, stages: Sequence[str], tolerance_db: float | No
 def _search(originals: Originals, stage: str, tolerance_db: float | None, tell: Tell) -> BisectFinding:
     manifest = originals.manifest
     tolerances = Recipe.model_validate(manifest.recipe).validation.tolerances[manifest.stages[stage].precision]
-    limit = limit_db(stage, tolerances) if tolerance_db is None else tolerance_db
+    limit = limit_db(manifest.stages[stage].is_whole_sampler, tolerances) if tolerance_db is None else tolerance_db
     tell(f"{stage}: the float program")
     pair = originals.pair(stage)
     goldens = [originals.folder / name for name in manifest.goldens[stage]]

@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from exporter.build.build import build
 from exporter.files.cache import Cache
@@ -26,9 +25,6 @@ from validate.ladder.report import Report, record_in_bundle
 from validate.ladder.result import RungResult
 from validate.objects.reference import load_reference
 from validate.prove import Options, validate_bundle
-
-if TYPE_CHECKING:
-    from exporter.families.family import Reference
 
 STEP_SECONDS = 10.0
 NO_ENGINES = "onnxruntime"
@@ -71,12 +67,15 @@ def measure(pair: RecipeOnTarget, how: How, progress: Progress) -> Measurement:
 
 
 def time_step(pair: RecipeOnTarget, progress: Progress) -> MeasuredSpeed | None:
-    """One step of the sampler beside the reference's, one thread each; None where the target does not run here."""
-    if stand_in(pair.target) or pair.recipe.sampler.unroll != "step":
+    """One evaluation of each sampler beside the original's, one thread each; None where the target does not run here
+    or no sampler has a program of one evaluation."""
+    manifest = read_manifest(pair.folder)
+    unrolls = {sampling.unroll for sampling in manifest.samplings.values()}
+    if stand_in(pair.target) or unrolls != {"step"}:
         return None
     with metered(f"time {pair.name}", progress, []):
         bundle = Bundle.open(pair.folder)
-        original = TorchSide(cast("Reference", load_reference(bundle.manifest, pair.recipe)))
+        original = TorchSide(load_reference(manifest, pair.recipe))
         prompt = pair.recipe.goldens.prompts[0]
         with one_torch_thread():
             steps = {"original": original.step(prompt), "bundle": BundleSide(bundle, 1).step(prompt)}

@@ -44,7 +44,7 @@ class MeasuredQuality(MeasurementPart):
 
 
 class MeasuredSpeed(MeasurementPart):
-    """How many times as fast as PyTorch's one denoiser step is: the median, and the middle half of the rounds."""
+    """How many times as fast as PyTorch an evaluation of a sampler is: the median, and the middle half of rounds."""
 
     ratio: float
     low: float

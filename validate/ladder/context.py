@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from exporter.errors import RecipeError
+from exporter.manifest import StagePart
+from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Tolerances
-from exporter.runtime.generator import Generator, OnStep
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import OnStep, Programs, Run, make, requests_of
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import Prompt
 from validate.ladder.no_reference import NoReference
@@ -22,18 +19,8 @@ from validate.objects.elsewhere import Elsewhere
 from validate.objects.memory import ObjectMemory
 from validate.objects.objects import Progress, Views
 
-Arrays = dict[str, np.ndarray]
-
-
-class StageSpec(Protocol):
-    """The part of a manifest's stage that validation reads."""
-
-    @property
-    def inputs(self) -> list[Any]: ...
-    @property
-    def outputs(self) -> list[Any]: ...
-    @property
-    def precision(self) -> str: ...
+# Given a stage of kind sample and the run that is about to sample it: what sees every step of it, if anything does.
+Observe = Callable[[str, Run], OnStep | None]
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ class QualityPlan:
     views: Views = field(default_factory=Views)
     batch: int = 32
     workers: int = 0
-    reference: Generator | None = None
+    reference: Programs | None = None
     against: str = ""
     memory: ObjectMemory | None = None
     elsewhere: Elsewhere | None = None
@@ -63,28 +50,25 @@ class QualityPlan:
 
 @dataclass
 class Context:
-    """Both generators with the settings of one validation; what several rungs need is computed once.
+    """Both sides with the settings of one validation; what several rungs need is computed once.
 
-    `goldens` maps a stage to its recorded files; `run_stage(stage, inputs)` runs one program of the bundle.
+    `goldens` maps a stage to its recorded files. `trajectories`: by stage of kind sample, some of the reference's way.
     """
 
-    bundle: Generator
-    reference: Generator | NoReference
-    run_stage: Callable[[str, Arrays], Arrays]
-    stages: Mapping[str, StageSpec]
+    bundle: Programs
+    reference: Programs | NoReference
+    stages: Mapping[str, StagePart]
     goldens: Mapping[str, list[Path]]
     tolerances: Mapping[str, Tolerances]
     prompts: list[str]
     seed: int
-    unroll: str
     quality: QualityPlan | None
     quality_refusal: str = ""
     grid: int = 64
     picture_size: int = 48
     progress: Progress | None = None
-    trajectory: Trajectory = field(default_factory=Trajectory)
-    _latents: NDArray[np.float32] | None = None
-    _embedding: NDArray[np.float32] | None = None
+    trajectories: dict[str, Trajectory] = field(default_factory=dict)
+    _run: Run | None = None
 
     def tolerance(self, *stages: str) -> Tolerances:
         """The tolerances of the precisions of these stages, those the bundle has, together."""
@@ -94,24 +78,33 @@ class Context:
         return Tolerances.together([self.tolerances[precision] for precision in present])
 
     @property
-    def embedding(self) -> NDArray[np.float32]:
-        """The reference's embeddings [B, E] of the prompts."""
-        if self._embedding is None:
-            self._embedding = self.reference.encode(self.prompts)
-        return self._embedding
+    def pipeline(self) -> Pipeline:
+        """What the bundle is."""
+        return self.bundle.pipeline
 
-    @property
-    def noise(self) -> NDArray[np.float32]:
-        """Unit normal noise [B, N, D], a seed of its own for every prompt."""
-        shape = (1, *self.reference.latent_shape)
-        return np.concatenate([noise(self.seed + index, shape) for index in range(len(self.prompts))])
+    def start(self, programs: Programs, on_step: OnStep | None = None) -> Run:
+        """A run of one side: the prompts, each from noise of its own."""
+        seeds = [self.seed + index for index in range(len(self.prompts))]
+        return make(programs, requests_of(self.pipeline, self.prompts), seeds, on_step)
 
-    def sample_reference(self, on_step: OnStep | None = None) -> NDArray[np.float32]:
-        """The reference's latents [B, N, D], kept with some of its way; runs again only for an observer."""
-        if self._latents is None or on_step is not None:
-            self.trajectory = Trajectory(on_step)
-            self._latents = self.reference.sample(self.embedding, self.noise, self.trajectory)
-        return self._latents
+    def sampled(self, observe: Observe | None = None) -> Run:
+        """The reference's run with its latents, kept with some of its way; sampled again only to be observed."""
+        if self._run is None or observe:
+            run = self.start(self.reference)
+            for stage in self.pipeline.of_kind("sample"):
+                self.trajectories[stage] = Trajectory(observe(stage, run) if observe else None)
+                run.on_step = self.trajectories[stage]
+                run[self.pipeline.stages[stage].makes[0].name]
+            self._run = run
+        return self._run
+
+    def decoded(self) -> Iterator[tuple[str, Run, Run]]:
+        """Of each prompt the reference's and the bundle's run, both from the reference's latents."""
+        given = self.bundle.read(requests_of(self.pipeline, self.prompts))
+        given |= {name: self.sampled()[name] for name in self.pipeline.latents}
+        sides = zip(self.sampled().objects(), Run(self.bundle, given).objects(), strict=True)
+        for prompt, (reference, bundle) in zip(self.prompts, sides, strict=True):
+            yield prompt, reference, bundle
 
     def report(self, what: str, done: int, total: int) -> None:
         if self.progress:

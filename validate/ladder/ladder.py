@@ -10,11 +10,10 @@ from exporter.errors import EnvironmentProblem, RecipeError, did_you_mean
 from validate.ladder.context import Context
 from validate.ladder.no_reference import NoReference
 from validate.ladder.result import RungResult, Status
-from validate.ladder.rungs import latents, quality, renders, shape, stages
-from validate.ladder.rungs import steps as denoiser
+from validate.ladder.rungs import latents, quality, renders, shape, stages, steps
 from validate.ladder.rungs.rung import Outcome, Rung
 
-RUNGS: tuple[Rung, ...] = (stages.RUNG, denoiser.RUNG, latents.RUNG, shape.RUNG, renders.RUNG, quality.RUNG)
+RUNGS: tuple[Rung, ...] = (stages.RUNG, steps.RUNG, latents.RUNG, shape.RUNG, renders.RUNG, quality.RUNG)
 
 OnRung = Callable[[Rung, RungResult | None], None]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.runtime.generator import OnStep
+from exporter.runtime.run import OnStep
 
 KEPT = 32
 
 
 class Trajectory:
-    """An observer that keeps copies of samples [B, N, D]: every one at first, and of ever more only every second.
+    """An observer that keeps copies of samples [B, *latents]: every one at first, and of ever more only every second.
 
     So memory is bounded without knowing the number of evaluations. `then` is told every step.
     """

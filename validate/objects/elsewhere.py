@@ -12,7 +12,7 @@ from exporter.errors import BundleError
 from exporter.manifest import bundle_digest
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Generator
+from exporter.runtime.run import Programs
 from validate.judge.clip import Evaluator
 from validate.judge.judge_errors import EvaluatorError
 from validate.objects.engine import TaskEngine
@@ -44,7 +44,7 @@ class SideFolder:
     stand_in: str | None = None
     weights: str | None = None
 
-    def open(self) -> Generator:
+    def open(self) -> Programs:
         """Raises BundleError, also for another bundle than was meant, and WeightsError."""
         bundle = Bundle.open(self.folder, stand_in=self.stand_in)
         if bundle_digest(bundle.manifest) != self.digest:
@@ -118,7 +118,7 @@ def make(task: ChunkTask) -> MadeChunk:
 
 # One side at a time: a worker's memory is that of one model, and its judge's.
 @lru_cache(maxsize=1)
-def _opened(side: SideFolder) -> Generator:
+def _opened(side: SideFolder) -> Programs:
     return side.open()
 
 

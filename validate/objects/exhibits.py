@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from exporter.errors import BundleError
 from exporter.files.atomic import write_atomically
+from exporter.pipeline.assets import ImageAsset
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.assets.pictures import field_picture
-from exporter.runtime.generator import Generator, decode_mesh
-from validate.objects.objects import Progress, object_seed, sample_latents
+from exporter.runtime.assets.pictures import rendered_picture
+from exporter.runtime.run import Programs, Run
+from exporter.runtime.surface.decoded import mesh_of
+from validate.objects.objects import Progress, object_seed, sample_objects
 
 FILE = "objects.npz"
 COUNT = 12
@@ -50,25 +52,23 @@ def spread(prompts: Sequence[str], count: int) -> list[int]:
 
 
 def make_exhibits(
-    reference: Generator,
-    bundle: Generator,
+    reference: Programs,
+    bundle: Programs,
     prompts: Sequence[str],
     *,
     count: int = COUNT,
-    renders: bool = True,
     progress: Progress | None = None,
 ) -> list[Exhibit]:
     """Make objects of `count` of the prompts on both sides, each from the seed that the quality rung gives it first."""
     chosen = spread(prompts, count)
     texts, seeds = [prompts[index] for index in chosen], [object_seed(index, 0) for index in chosen]
     sides: list[list[MadeExhibit]] = []
-    for label, generator in (("reference", reference), ("bundle", bundle)):
-        latents = sample_latents(generator, texts, seeds)
+    for label, programs in (("reference", reference), ("bundle", bundle)):
         made = []
-        for row in range(len(latents)):
-            made.append(_made(generator, latents[row : row + 1], renders))
+        for run in sample_objects(programs, texts, seeds).objects():
+            made.append(_made(run))
             if progress:
-                progress(f"{label} models to look at", row + 1, len(latents))
+                progress(f"{label} models to look at", len(made), len(texts))
         sides.append(made)
     return [Exhibit(*found) for found in zip(texts, seeds, *sides, strict=True)]
 
@@ -104,9 +104,9 @@ def load_exhibits(path: Path) -> list[Exhibit]:
         raise BundleError(f"{path}: cannot be read ({error}); validate the bundle again") from None
 
 
-def _made(generator: Generator, latents: NDArray[np.float32], renders: bool) -> MadeExhibit:
-    picture = field_picture(generator, latents, RENDER_SIZE) if renders else None
-    return MadeExhibit(decode_mesh(generator, latents, GRID), picture)
+def _made(run: Run) -> MadeExhibit:
+    picture = rendered_picture(run, RENDER_SIZE) if run.pipeline.asset(ImageAsset) else None
+    return MadeExhibit(mesh_of(run, GRID), picture)
 
 
 def _read(file: np.lib.npyio.NpzFile, number: int, side: str) -> MadeExhibit:

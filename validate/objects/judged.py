@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exporter.runtime.generator import Generator
+from exporter.runtime.run import Programs
 from validate.judge.clip import Evaluator
 from validate.judge.judge_errors import PromptsError
 from validate.judge.prompts import Prompt
@@ -56,7 +56,7 @@ class UnderSpecified:
 
 
 def score(
-    generator: Generator,
+    programs: Programs,
     prompts: Sequence[Prompt],
     captions: CaptionSet,
     evaluator: Evaluator,
@@ -70,7 +70,7 @@ def score(
     """Make `seeds` objects of every fully specified prompt and retrieve their captions (CLIP-R-Precision)."""
     texts = [prompt.text for prompt in prompts]
     objects = make_objects(
-        generator, texts, evaluator, seeds=seeds, views=views, batch=batch, workers=workers, progress=progress
+        programs, texts, evaluator, seeds=seeds, views=views, batch=batch, workers=workers, progress=progress
     )
     return objects, retrieve_captions(objects, prompts, captions)
 

@@ -1,4 +1,4 @@
-"""Objects made by a generator from prompts and seeds, and what the judge sees of them."""
+"""Objects made from prompts and seeds, and what the judge sees of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.rasterize import render_mesh
-from exporter.runtime.generator import Generator, decode_context, decode_mesh
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import Programs, Run, make, requests_of
+from exporter.runtime.surface.decoded import field_of, mesh_of
 from validate.judge.clip import Evaluator
 from validate.judge.rprecision import object_embeddings
 from validate.judge.under_specified import sharpness
@@ -72,7 +72,7 @@ def object_seed(prompt: int, repetition: int) -> int:
 
 
 def make_objects(
-    generator: Generator,
+    programs: Programs,
     prompts: Sequence[str],
     evaluator: Evaluator,
     *,
@@ -92,7 +92,7 @@ def make_objects(
     made: list[MadeChunk] = []
     with MeshRenderer(views, workers) as renderer:
         for chunk in chunks:
-            made.append(make_chunk(generator, chunk, evaluator, renderer))
+            made.append(make_chunk(programs, chunk, evaluator, renderer))
             if progress:
                 progress("objects", sum(len(one.empty) for one in made), len(prompts) * seeds)
     return gather(chunks, made)
@@ -109,11 +109,11 @@ def chunks_of(prompts: Sequence[str], seeds: int, batch: int) -> list[Chunk]:
     return [Chunk(*(tuple(column) for column in zip(*part, strict=True))) for part in parts]
 
 
-def make_chunk(generator: Generator, chunk: Chunk, evaluator: Evaluator, renderer: MeshRenderer) -> MadeChunk:
+def make_chunk(programs: Programs, chunk: Chunk, evaluator: Evaluator, renderer: MeshRenderer) -> MadeChunk:
     """The chunk's objects, made side by side and shown to the judge."""
-    latents = sample_latents(generator, chunk.texts, chunk.seeds)
+    run = sample_objects(programs, chunk.texts, chunk.seeds)
     slopes: list[float] = []
-    pictures, empty = renderer.render(_with_sharpness(generator, latents, renderer.views.grid, slopes))
+    pictures, empty = renderer.render(_with_sharpness(run, renderer.views.grid, slopes))
     return MadeChunk(embed_views(evaluator, pictures), empty, np.array(slopes))
 
 
@@ -128,12 +128,9 @@ def gather(chunks: Sequence[Chunk], made: Sequence[MadeChunk]) -> Objects:
     )
 
 
-def sample_latents(generator: Generator, prompts: Sequence[str], seeds: Iterable[int]) -> NDArray[np.float32]:
-    """Latents [n, N, D] of n prompts, each from its own seed's portable noise."""
-    drawn = np.concatenate([noise(int(seed), (1, *generator.latent_shape)) for seed in seeds])
-    distinct = list(dict.fromkeys(prompts))
-    rows = generator.encode(distinct)
-    return generator.sample(rows[[distinct.index(prompt) for prompt in prompts]], drawn)
+def sample_objects(programs: Programs, prompts: Sequence[str], seeds: Sequence[int]) -> Run:
+    """A run of n prompts with its latents, each from its own seed's portable noise."""
+    return make(programs, requests_of(programs.pipeline, prompts), seeds).sample()
 
 
 def embed_views(evaluator: Evaluator, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -144,10 +141,9 @@ def embed_views(evaluator: Evaluator, pictures: NDArray[np.uint8]) -> NDArray[np
     )
 
 
-def object_sharpness(generator: Generator, latents: NDArray[np.float32], mesh: Mesh) -> float:
-    """The field's mean slope at the mesh's vertices, for latents [1, N, D]."""
-    context = decode_context(generator, latents)
-    return sharpness(lambda points: generator.field(points[None], context)["signed_distance"][0, :, 0], mesh.vertices)
+def object_sharpness(run: Run, mesh: Mesh) -> float:
+    """The field's mean slope at the mesh's vertices, for a run's only object."""
+    return sharpness(field_of(run).distance, mesh.vertices)
 
 
 class MeshRenderer:
@@ -195,11 +191,8 @@ def _noting_empty(meshes: Iterable[Mesh], empty: list[bool]) -> Iterator[Mesh]:
         yield mesh
 
 
-def _with_sharpness(
-    generator: Generator, latents: NDArray[np.float32], grid: int, slopes: list[float]
-) -> Iterator[Mesh]:
-    for row in range(len(latents)):
-        one = latents[row : row + 1]
-        mesh = decode_mesh(generator, one, grid)
-        slopes.append(object_sharpness(generator, one, mesh))
+def _with_sharpness(run: Run, grid: int, slopes: list[float]) -> Iterator[Mesh]:
+    for one in run.objects():
+        mesh = mesh_of(one, grid)
+        slopes.append(object_sharpness(one, mesh))
         yield mesh

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from typing import Any
 
+from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION
 from validate.ladder.words import as_number, show
 from validate.page.plots import Limit, Plot, Series
 
@@ -15,11 +16,12 @@ NAN = float("nan")
 def drift(rungs: dict[str, Any]) -> list[dict[str, Any]]:
     """How the error goes with the evaluations: each from the reference's own state, and free-running."""
     charts = []
-    if figures := rungs.get("denoiser", {}).get("figures"):
-        charts.append({"plot": _teacher_forced(figures), "told": "Each evaluation starts from the reference's state."})
-    if points := rungs.get("latents", {}).get("details", {}).get("drift"):
+    for stage, figures in _by_stage(rungs.get("steps", {}).get("figures", [])).items():
+        told = "Each evaluation starts from the reference's state."
+        charts.append({"plot": _teacher_forced(stage, figures), "told": told})
+    for stage, points in _by_stage(rungs.get("latents", {}).get("details", {}).get("drift", [])).items():
         told = "The bundle runs by itself from the same noise; the last value is that of the latents."
-        charts.append({"plot": _free_running(points, rungs["latents"]), "told": told})
+        charts.append({"plot": _free_running(stage, points, rungs["latents"]), "told": told})
     return charts
 
 
@@ -27,9 +29,7 @@ def layers(errors: list[dict[str, Any]], left_out: str) -> dict[str, Any] | None
     """One chart a stage: the signal left at each layer's output, one series a precision."""
     if not errors:
         return {"told": f"Not measured: {left_out}", "charts": []} if left_out else None
-    stages: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for error in errors:
-        stages[error["stage"]].append(error)
+    stages = _by_stage(errors)
     told = (
         "Signal over noise at the output of each layer, in the order in which they run, with all the error that has "
         "come up to it, against the float program on recorded inputs. A layer's name shows when its mark is pointed "
@@ -41,28 +41,37 @@ def layers(errors: list[dict[str, Any]], left_out: str) -> dict[str, Any] | None
     return {"told": told, "charts": [_stage(stage, own) for stage, own in stages.items() if stage not in exact]}
 
 
-def _teacher_forced(figures: list[dict[str, Any]]) -> Plot:
+def _by_stage(entries: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    stages: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        stages[entry["stage"]].append(entry)
+    return dict(stages)
+
+
+def _teacher_forced(stage: str, figures: list[dict[str, Any]]) -> Plot:
     series: list[Series] = []
     limits: list[Limit] = []
-    for tensor in ("prediction", "next_sample"):
+    for tensor in (PREDICTION, NEXT_SAMPLE):
         own = [f for f in figures if f["tensor"] == tensor and f["measure"] == "SNR"]
         places = range(len(own))
         values = [_value(figure["value"]) for figure in own]
         labels = [f"{figure['where']}: {show(figure['value'], 'dB')}" for figure in own]
-        series.append(Series({"prediction": "guided prediction"}.get(tensor, "updated sample"), places, values, labels))
+        series.append(Series({PREDICTION: "guided prediction"}.get(tensor, "updated sample"), places, values, labels))
         if own and own[0]["limit"] is not None and not limits:
             limits.append(Limit(own[0]["limit"], f"at least {show(own[0]['limit'], 'dB')}"))
-    return Plot("Denoiser at each timestep", "evaluation", "SNR, dB (more is better)", series, limits)
+    return Plot(f"{stage} at each timestep", "evaluation", "SNR, dB (more is better)", series, limits)
 
 
-def _free_running(points: list[dict[str, Any]], rung: dict[str, Any]) -> Plot:
+def _free_running(stage: str, points: list[dict[str, Any]], rung: dict[str, Any]) -> Plot:
     places = [point["evaluation"] for point in points]
     values = [_value(point["relative_l2"]) for point in points]
     labels = [f"evaluation {place}: {show(value)}" for place, value in zip(places, values, strict=True)]
     worst = rung["worst"]
     limits = [Limit(worst["limit"], f"latents: at most {show(worst['limit'])}")] if worst and worst["limit"] else []
     series = [Series("sample", places, values, labels)]
-    return Plot("Drift, free-running", "evaluation", "relative L2 (less is better)", series, limits, logarithmic=True)
+    return Plot(
+        f"{stage}, free-running", "evaluation", "relative L2 (less is better)", series, limits, logarithmic=True
+    )
 
 
 def _stage(stage: str, errors: list[dict[str, Any]]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _tiles(manifest: Manifest, rungs: dict[str, Any], timed: dict[str, str] | No
         differing = details["only_reference_hits"] + details["only_bundle_hits"]
         told = f"{differing} of {len(details['objects'])} objects judged differently"
         tiles.append({"name": "R-Precision against PyTorch", "value": f"{mean} points", "told": told})
-    for name, what in (("denoiser", "Denoiser, worst timestep"), ("shape", "Shape, worst object")):
+    for name, what in (("steps", "Sampler, worst timestep"), ("shape", "Shape, worst object")):
         if worst := rungs.get(name, {}).get("worst"):
             value = show(worst["value"], worst["unit"])
             told = f"{worst['measure']}, {worst['sense']} {show(worst['limit'], worst['unit'])}"
@@ -199,9 +199,10 @@ def _provenance(report: dict[str, Any], manifest: Manifest) -> list[tuple[str, s
 
 
 def _sampler(manifest: Manifest) -> str:
-    sampler = manifest.sampler
-    steps = f"{sampler.steps} steps, {sampler.evaluations} evaluations"
-    return f"{sampler.scheduler}, {steps}, guidance {sampler.guidance_scale:g}"
+    return "; ".join(
+        f"{stage}: {one.scheduler}, {one.steps} steps, {one.evaluations} evaluations, guidance {one.guidance_scale:g}"
+        for stage, one in manifest.samplings.items()
+    )
 
 
 def _versions(packages: dict[str, str]) -> str:

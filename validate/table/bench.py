@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import cast
 
-from exporter.families.family import Reference
+from exporter.families.original import Original
 from exporter.machine.meter import Progress, metered
 from exporter.machine.timing import Action, Speed, interleaved
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.batch import batch_size
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Generator
 from validate.bench.fresh import Order, fresh
 from validate.bench.sides import BundleSide, Side, Work
 from validate.bench.torch_sides import TorchSide
@@ -37,7 +35,7 @@ class Bench:
     def __init__(
         self,
         recipe: Recipe,
-        reference: Generator,
+        reference: Bundle | Original,
         baseline: Bundle,
         judge: TableJudge | None,
         threads: int,
@@ -50,7 +48,7 @@ class Bench:
         self.threads = threads
         self.progress = progress
         prompts = judge.texts if judge else recipe.goldens.prompts
-        self.prompts = prompts[: min(WATCHED_PROMPTS, batch_size(reference.latent_shape))]
+        self.prompts = prompts[: min(WATCHED_PROMPTS, batch_size(reference.pipeline))]
         context = make_context(baseline, reference, recipe, None, None)
         self.watch = Watch(replace(context, prompts=self.prompts), recipe)
 
@@ -81,10 +79,12 @@ class Bench:
         measured = replace(_rated(row, rates), fidelity=fidelity, stored_bytes=size)
         return replace(measured, step=step, end_to_end=end_to_end, peak_bytes=peak)
 
-    def _speeds(self, side: Side) -> tuple[Speed, Speed]:
-        """Against the fp32 bundle: one step of the sampler, and one whole object."""
+    def _speeds(self, side: Side) -> tuple[Speed | None, Speed]:
+        """Against the fp32 bundle: one evaluation of each sampler, where there are any, and one whole object."""
         work = Work(self.prompts[0], self.recipe.mesh.grid)
-        step = _speed(self.baseline.step(work.prompt), side.step(work.prompt), STEP_SECONDS)
+        step = None
+        if side.pipeline.of_kind("sample"):
+            step = _speed(self.baseline.step(work.prompt), side.step(work.prompt), STEP_SECONDS)
         return step, _speed(lambda: self.baseline.make(work), lambda: side.make(work), OBJECT_SECONDS)
 
     def _order(self, bundle: Bundle, baseline: str = "") -> Order:
@@ -107,11 +107,9 @@ class Bench:
             yield lambda done, total: self.progress.advanced(step, done, total)
 
 
-def side_of(generator: Generator, threads: int) -> Side:
-    """A generator as something to time."""
-    if isinstance(generator, Bundle):
-        return BundleSide(generator, threads)
-    return TorchSide(cast(Reference, generator))
+def side_of(programs: Bundle | Original, threads: int) -> Side:
+    """Programs as something to time."""
+    return BundleSide(programs, threads) if isinstance(programs, Bundle) else TorchSide(programs)
 
 
 def _speed(baseline: Action, other: Action, seconds: float) -> Speed:

@@ -7,14 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
+from exporter.pipeline.sampling import PREDICTION
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.generator import Generator, decode_mesh
+from exporter.runtime.run import Run
+from exporter.runtime.surface.decoded import mesh_of
 from exporter.workshop.parity import compare
 from validate.ladder.context import Context
 from validate.ladder.meshes import chamfer_distance
-from validate.ladder.rungs.steps import TeacherForcing
+from validate.ladder.rungs import steps
 from validate.table.table_result import Fidelity
 
 
@@ -27,14 +29,15 @@ class Watch:
         self.recipe = recipe
 
     def fidelity(self, bundle: Bundle) -> Fidelity:
-        """The bundle's figures; it has to have a denoiser program of its own (unroll: step)."""
-        context = replace(
-            self.context, bundle=bundle, run_stage=lambda stage, arrays: bundle.session(stage).run(arrays)
-        )
+        """The bundle's figures; its samplers have to show their steps (unroll: step)."""
+        context = replace(self.context, bundle=bundle)
         snr = self._guided_snr(context) if self._same_sampler(bundle) else []
-        latents = bundle.sample(bundle.encode(context.prompts), context.noise)
-        drift = [compare(*pair).relative_l2 for pair in zip(context.sample_reference(), latents, strict=True)]
-        apart = [chamfer_distance(*pair) for pair in zip(self._meshes, self._decode(bundle, latents), strict=True)]
+        made = context.start(bundle).sample()
+        pairs = [
+            pair for name in made.pipeline.latents for pair in zip(context.sampled()[name], made[name], strict=True)
+        ]
+        drift = [compare(*pair).relative_l2 for pair in pairs]
+        apart = [chamfer_distance(*pair) for pair in zip(self._meshes, self._decode(made), strict=True)]
         worst, mean = (min(snr), float(np.mean(snr))) if snr else (None, None)
         return Fidelity(worst, mean, float(np.median(drift)), float(np.median(apart)))
 
@@ -45,14 +48,12 @@ class Watch:
 
     def _guided_snr(self, context: Context) -> list[float]:
         """One figure for each evaluation."""
-        observer = TeacherForcing(context)
-        context.sample_reference(observer)
-        guided = [figure for figure in observer.figures if (figure.tensor, figure.measure) == ("prediction", "SNR")]
-        return [figure.value for figure in guided]
+        figures = steps.run(context).figures
+        return [figure.value for figure in figures if (figure.tensor, figure.measure) == (PREDICTION, "SNR")]
 
     @cached_property
     def _meshes(self) -> list[Mesh]:
-        return self._decode(self.context.reference, self.context.sample_reference())
+        return self._decode(self.context.sampled())
 
-    def _decode(self, side: Generator, latents: np.ndarray) -> list[Mesh]:
-        return [decode_mesh(side, latents[i : i + 1], self.context.grid) for i in range(len(latents))]
+    def _decode(self, run: Run) -> list[Mesh]:
+        return [mesh_of(one, self.context.grid) for one in run.objects()]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from exporter.files.cache import Cache
-from exporter.runtime.generator import Generator
+from exporter.runtime.run import Programs
 from validate.judge.rprecision import Retrieval, compare_runs
 from validate.ladder.context import QualityPlan
 from validate.ladder.rungs.quality import SMALL_SET
@@ -21,7 +21,7 @@ OnObject = Callable[[int, int], None]
 class TableJudge:
     """Makes and scores the objects of a plan; objects that were made before come from the cache."""
 
-    def __init__(self, plan: QualityPlan, reference: Generator, memory: ObjectMemory, cache: Cache) -> None:
+    def __init__(self, plan: QualityPlan, reference: Programs, memory: ObjectMemory, cache: Cache) -> None:
         self.plan = plan
         self.reference = reference
         self.memory = memory
@@ -33,7 +33,7 @@ class TableJudge:
         self._of_original = self._retrievals(self.reference, self.memory, on_object)
         return [_rate(found, captions) for found, captions in zip(self._of_original, self._caption_sets, strict=True)]
 
-    def rates(self, side: Generator, digest: str, on_object: OnObject) -> list[Rate]:
+    def rates(self, side: Programs, digest: str, on_object: OnObject) -> list[Rate]:
         """The rates of another side, known by its digest, paired with the original's."""
         own = self._retrievals(side, ObjectMemory(self.cache, {"bundle": digest}), on_object)
         return [_rate(*sets, self._groups) for sets in zip(own, self._caption_sets, self._of_original, strict=True)]
@@ -54,7 +54,7 @@ class TableJudge:
         """The prompt of each object."""
         return [text for text in self.texts for _ in range(self.plan.seeds)]
 
-    def _retrievals(self, side: Generator, memory: ObjectMemory, on_object: OnObject) -> list[Retrieval]:
+    def _retrievals(self, side: Programs, memory: ObjectMemory, on_object: OnObject) -> list[Retrieval]:
         plan = self.plan
 
         def make() -> Objects:

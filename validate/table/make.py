@@ -157,11 +157,11 @@ def _options(settings: TableSettings) -> Options:
 
 def _told(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     """What the figures were made with, for people and for whoever makes them again."""
-    sampler = bench.baseline.bundle.manifest.sampler
+    sampler, samplings = bench.recipe.sampler, bench.baseline.bundle.manifest.samplings
     told: dict[str, Any] = {
         "scheduler": sampler.scheduler,
         "steps": sampler.steps,
-        "evaluations": sampler.evaluations,
+        "evaluations": sum(sampling.evaluations for sampling in samplings.values()),
         "guidance_scale": sampler.guidance_scale,
         "grid": bench.recipe.mesh.grid,
         "followed_prompts": len(bench.prompts),

@@ -9,7 +9,6 @@ import numpy as np
 from exporter.families.registry import load_model
 from exporter.files.cache import Cache
 from exporter.machine.meter import Progress
-from exporter.quantize.quantizer import CALIBRATED_STAGES
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.sessions.session import open_session
@@ -33,7 +32,7 @@ def record_shards(recipe: Recipe, cache: Cache, progress: Progress) -> Path:
     step = "record inputs for peers"
 
     def make(folder: Path) -> None:
-        record(model, recipe, settings, folder, lambda done, total: progress.advanced(step, done, total))
+        record(model, recipe, folder, lambda done, total: progress.advanced(step, done, total))
 
     progress.started(step)
     return cache.get(step, inputs, make)[0].folder
@@ -46,11 +45,10 @@ def peer_bundle(peer: Peer, fp32: Bundle, shards: Path, out: Path, cache: Cache)
     the peer cannot be installed.
     """
     programs, failed = {}, {}
-    for stage in CALIBRATED_STAGES:
-        if stage in fp32.manifest.stages:
-            recorded = sorted(shards.glob(f"{stage}_[0-9]*.npz"))
+    for stage, part in fp32.manifest.stages.items():
+        if recorded := sorted(shards.glob(f"{stage}_[0-9]*.npz")):
             try:
-                programs[stage] = quantize(peer, fp32.folder / fp32.manifest.stages[stage].program, recorded, cache)
+                programs[stage] = quantize(peer, fp32.folder / part.program, recorded, cache)
                 _require_running(programs[stage], recorded[0], fp32)
             except PeerFailed as error:
                 programs.pop(stage, None)

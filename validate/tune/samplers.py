@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from exporter.families.family import LoadedModel
+from exporter.errors import RecipeError
+from exporter.families.model import Model
 from exporter.machine.meter import Progress, StepRecord, metered
+from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.runtime.guidance import guided_at
-from exporter.runtime.inputs.noise import noise
-from exporter.sampling.schedulers import noise_levels, schedule_of, start
+from exporter.runtime.run import make, requests_of
+from exporter.sampling.levels import noise_levels, start
+from exporter.sampling.schedulers import schedule_of
 from exporter.workshop.calibration import choose_prompts
 from validate.tune.trial import TrialVerdict
 
@@ -48,7 +51,7 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
-        fields = {"scheduler", "steps", "spacing", "highest_noise", "guidance_interval"}
+        fields = {"scheduler", "steps", "spacing", "highest_noise", "lowest_noise", "guidance_interval"}
         chosen = self.sampler.model_dump(mode="json", include=fields)
         return chosen | {"rows": self.rows, "latents_relative_l2": self.error}
 
@@ -95,21 +98,21 @@ OnSampler = Callable[[SamplerAttempt], None]
 
 
 def search_samplers(
-    model: LoadedModel,
+    model: Model,
     recipe: Recipe,
     judge: Callable[[SamplerSection], TrialVerdict],
     progress: Progress,
     on_attempt: OnSampler,
 ) -> SamplerSearch:
     """Screen samplers in PyTorch, then `judge` those on the front until the fastest good enough is found."""
-    own = count_rows(model, recipe.sampler)
+    own = count_rows(model, only_sampler(model.pipeline(recipe)), recipe.sampler)
     with metered(SCREEN, progress, list[StepRecord]()):
         found = screen(model, recipe, lambda done, total: progress.advanced(SCREEN, done, total))
     front = front_of(found)
     return SamplerSearch(own, len(found), front, bisect(front, judge, on_attempt))
 
 
-def screen(model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None]) -> list[Candidate]:
+def screen(model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> list[Candidate]:
     """Schedules first, each with one solver; under the two nearest all solvers; then intervals of guidance.
 
     `told(done, 0)` is told how many samplers were tried.
@@ -118,7 +121,15 @@ def screen(model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None])
     screened = _Screen(model, recipe, told)
     typical = min(TYPICAL, max(1, len(screened.levels) // 2))
     schedules = screened(
-        own.model_copy(update={"scheduler": SOLVERS[0], "steps": typical, "spacing": spacing, "highest_noise": highest})
+        own.model_copy(
+            update={
+                "scheduler": SOLVERS[0],
+                "steps": typical,
+                "spacing": spacing,
+                "highest_noise": highest,
+                "lowest_noise": None,
+            }
+        )
         for spacing, highest in SCHEDULES
         if highest is None or highest < screened.levels[0]
     )
@@ -142,21 +153,20 @@ def screen(model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None])
 class _Screen:
     """How far the latents of samplers are from the recipe's own, on a few prompts that validation never sees."""
 
-    def __init__(self, model: LoadedModel, recipe: Recipe, told: Callable[[int, int], None]) -> None:
+    def __init__(self, model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> None:
         self.model, self.recipe, self.told = model, recipe, told
-        prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
-        self.embedding = model.reference(recipe.sampler, recipe.render).encode(prompts)
-        self.unit = np.stack([noise(seed, model.latent_shape) for seed in range(len(prompts))])
+        self.prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
+        self.stage = only_sampler(model.pipeline(recipe))
         self.goal = self._latents(recipe.sampler)
-        self.most = count_rows(model, recipe.sampler)
-        self.levels = levels_of(model, recipe.sampler)
+        self.most = count_rows(model, self.stage, recipe.sampler)
+        self.levels = levels_of(model, self.stage, recipe.sampler)
         self.count = 0
 
     def __call__(self, samplers: Iterable[SamplerSection]) -> list[Candidate]:
         """Those that cost less than the recipe's own."""
         found = []
         for sampler in samplers:
-            rows = count_rows(self.model, sampler)
+            rows = count_rows(self.model, self.stage, sampler)
             if rows < self.most:
                 found.append(Candidate(sampler, rows, _distance(self.goal, self._latents(sampler))))
                 self.count += 1
@@ -164,19 +174,30 @@ class _Screen:
         return found
 
     def _latents(self, sampler: SamplerSection) -> np.ndarray:
-        return self.model.reference(sampler, self.recipe.render).sample(self.embedding, self.unit)
+        original = self.model.original(self.recipe.model_copy(update={"sampler": sampler}))
+        run = make(original, requests_of(original.pipeline, self.prompts), range(len(self.prompts)))
+        return run[original.pipeline.stages[self.stage].makes[0].name]
 
 
-def count_rows(model: LoadedModel, sampler: SamplerSection) -> int:
+def only_sampler(pipeline: Pipeline) -> str:
+    """The stage whose sampler is searched for. Raises RecipeError where there is none, or more than one."""
+    stages = pipeline.of_kind("sample")
+    if len(stages) != 1:
+        raise RecipeError(f"--search sampler: the pipeline samples in {len(stages)} stages, and one is searched for")
+    return stages[0]
+
+
+def count_rows(model: Model, stage: str, sampler: SamplerSection) -> int:
     """How many rows the network is given for one object."""
-    levels = levels_of(model, sampler)
+    levels = levels_of(model, stage, sampler)
     return len(levels) + int(guided_at(levels, sampler.guidance_scale, sampler.guidance_interval).sum())
 
 
-def levels_of(model: LoadedModel, sampler: SamplerSection) -> np.ndarray:
+def levels_of(model: Model, stage: str, sampler: SamplerSection) -> np.ndarray:
     """The noise level at each evaluation, the highest first."""
-    scheduler = schedule_of(sampler, model.scheduler())
-    return noise_levels(scheduler, start(scheduler, sampler.steps))
+    scheduler = schedule_of(sampler, model.scheduler(stage))
+    start(scheduler, sampler.steps)
+    return noise_levels(scheduler)
 
 
 def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:

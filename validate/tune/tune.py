@@ -35,7 +35,7 @@ FRONT_DB = tuple(range(6, 61, 3))
 
 @dataclass(frozen=True)
 class Goal:
-    """What to save, and what it may cost: points of R-Precision, or else the SNR in dB of every stage that noise is measured in."""
+    """What to save, and what it may cost: points of R-Precision, or else the SNR in dB where noise is measured."""
 
     objective: Objective
     max_drop: float | None = None

@@ -1,0 +1,4 @@
+"""Shap-E (Jun and Nichol, arXiv 2305.02463)."""
+
+# Known without loading anything: a layer's name begins with its stage's.
+STAGES = ("text_encoder", "denoiser", "projector", "field", "renderer")

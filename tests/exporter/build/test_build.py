@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ import pytest
 
 from exporter.build.build import build
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
+from exporter.families import registry
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
 from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, require_whole
+from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
@@ -24,6 +27,8 @@ from exporter.runtime.inputs.noise import noise
 from exporter.targets.target import load_target
 from exporter.workshop.measured import read_measured
 from exporter.workshop.parity import compare
+from tests.exporter.ball_family import RECIPE as BALLS
+from tests.exporter.ball_family import Balls
 
 FP32 = {
     "stage_snr_db": 90.0,
@@ -78,17 +83,37 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_bundle_equals_the_reference(tiny, recipe, built):
-    bundle, reference = Bundle.open(built.out), tiny.reference(recipe.sampler, recipe.render)
-    prompts, unit = ["a blue mug", "a tall chair"], noise(5, (2, 64, 20))
-    embedding = reference.encode(prompts)
-    assert compare(embedding, bundle.encode(prompts)).snr_db > 90
-    latents = reference.sample(embedding, unit)
-    assert compare(latents, bundle.sample(embedding, unit)).relative_l2 < 1e-4
-    context, own = reference.project(latents), bundle.project(latents)
+def test_the_bundle_equals_the_original(tiny, recipe, built):
+    bundle, original = Bundle.open(built.out), tiny.original(recipe)
+    assert bundle.pipeline.stages.keys() == original.pipeline.stages.keys()
+    requests, unit = [{"prompt": "a blue mug"}, {"prompt": "a tall chair"}], noise(5, (2, 64, 20))
+    made, own = original.read(requests), bundle.read(requests)
+    assert np.array_equal(made["input_ids"], own["input_ids"])
+    made |= original.run_program("text_encoder", made)
+    assert compare(made["embedding"], bundle.run_program("text_encoder", made)["embedding"]).snr_db > 90
+    made["latents"] = original.sample("denoiser", made, unit)
+    assert compare(made["latents"], bundle.sample("denoiser", made, unit)).relative_l2 < 1e-4
     points = np.random.default_rng(0).uniform(-1, 1, (2, 50, 3)).astype(np.float32)
-    expected, found = reference.field(points, context), bundle.field(points, own)
+    expected, found = (
+        programs.run_program("field", programs.run_program("projector", made) | {"points": points})
+        for programs in (original, bundle)
+    )
+    assert expected.keys() == found.keys()
     assert all(compare(expected[name], found[name]).snr_db > 90 for name in expected)
+
+
+def test_the_manifest_is_the_models_pipeline_with_its_samplers_filled_in(tiny, recipe, built):
+    pipeline, manifest = tiny.pipeline(recipe), built.manifest
+    manifest.require_sound()
+    assert (manifest.inputs, manifest.assets) == (pipeline.inputs, pipeline.assets)
+    assert manifest.samplings.keys() == {"denoiser"} and list(manifest.stages) == list(pipeline.stages)
+    for name, stage in pipeline.stages.items():
+        own = manifest.stages[name]
+        assert (own.kind, own.takes, own.makes, own.volume) == (stage.kind, stage.takes, stage.makes, stage.volume)
+    sampling = manifest.samplings["denoiser"]
+    assert (sampling.scheduler, sampling.steps, sampling.evaluations, sampling.unroll) == ("heun", 4, 7, "step")
+    table = json.loads((built.out / sampling.table).read_text())
+    assert sampling.init_noise_sigma == table["init_noise_sigma"] and len(table["timesteps"]) == sampling.evaluations
 
 
 def test_every_output_of_every_program_is_held_to_its_golden(built):
@@ -212,11 +237,12 @@ def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
     report = build(recipe, load_target("cpu"), tmp_path / "int8", cache=cache)
     stages = report.manifest.stages
     assert {name: stage.precision for name, stage in stages.items()} == {
-        "text_encoder": "int8", "sampler": "int8", "projector": "int8", "field": "fp32", "renderer": "fp32"
+        "text_encoder": "int8", "denoiser": "int8", "projector": "int8", "field": "fp32", "renderer": "fp32"
     }  # fmt: skip
     assert stages["projector"].size < 0.45 * built.manifest.stages["projector"].size
     bundle = Bundle.open(report.out)
-    assert bundle.sample(bundle.encode(["a table"]), noise(0, (1, 64, 20))).shape == (1, 64, 20)
+    assert stages["denoiser"].is_whole_sampler and [spec.name for spec in stages["denoiser"].outputs] == ["latents"]
+    assert bundle.make({"prompt": "a table"})["latents"].shape == (1, 64, 20)
     goldens = [step for step in report.steps if step.name == "record goldens"]
     assert not goldens[0].cached or unroll == "full"
 
@@ -291,3 +317,41 @@ def test_a_planned_target_and_a_missing_precision_are_refused(tiny_folder, recip
     with pytest.raises(RecipeError, match="int8, which target 'cpu' lacks"):
         build(recipe_of(tiny_folder, quantization=in_int8("denoiser/*")), only_fp32, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+class Misnamed(Balls):
+    """Balls whose field takes what no stage makes."""
+
+    def pipeline(self, recipe):
+        return with_field_input(super().pipeline(recipe), TensorSpec("latnets", "float32", ("batch", 1, 4)))
+
+
+class Flickering(Balls):
+    """Balls whose field has a dynamic dimension that nothing is known of."""
+
+    def pipeline(self, recipe):
+        return with_field_input(super().pipeline(recipe), TensorSpec("latents", "float32", ("batch", "frames", 4)))
+
+
+def with_field_input(pipeline, spec):
+    field = pipeline.stages["field"]
+    changed = field.model_copy(update={"inputs": [field.inputs[0], spec]})
+    return pipeline.model_copy(update={"stages": pipeline.stages | {"field": changed}})
+
+
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        (Misnamed, "stage 'field' takes 'latnets'; .*did you mean 'latents'"),
+        (Flickering, "stage 'field': 'latents' has a size 'frames'; known are batch, points, rays"),
+    ],
+)
+@pytest.mark.parametrize("target", ["cpu", "orin", "cpu-executorch"])
+def test_a_pipeline_that_does_not_hang_together_is_refused_before_anything_is_made(
+    family, message, target, cache, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(registry._loaders, "balls", family)
+    recipe, heard = Recipe.model_validate(BALLS | {"validation": {"tolerances": {"fp32": FP32, "fp16": FP32}}}), Heard()
+    with pytest.raises(RecipeError, match=message):
+        build(recipe, load_target(target), tmp_path / "x", cache=cache, progress=heard)
+    assert heard.steps == ["load weights"] and list(tmp_path.iterdir()) == []

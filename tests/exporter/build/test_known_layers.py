@@ -10,28 +10,24 @@ from exporter.quantize.layers import find_layers
 from exporter.quantize.prepared import prepared
 from exporter.recipe.policy import Policy, RuleError
 from exporter.recipe.recipe_file import load_recipe
-from exporter.sampling.schedulers import schedule_of
-from exporter.sampling.step import SamplerStep, step_stage
-from exporter.sampling.table import probe
 from exporter.trace.onnx import trace
 from tests.exporter.ball_family import Balls
-from tests.exporter.tiny import RENDER, sampler
+from tests.exporter.tiny import pure_module, tiny_recipe
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
 
 
 def check(model, *layers, **more):
     rules = [{"layers": pattern, "precision": "int8", **more} for pattern in layers]
-    require_known_layers(Policy.model_validate({"rules": rules}), model, RENDER)
+    require_known_layers(Policy.model_validate({"rules": rules}), model, tiny_recipe())
 
 
 @pytest.fixture(scope="module")
 def layers(tiny, tmp_path_factory):
     """All layers of the tiny model's traced programs but tables."""
     folder = tmp_path_factory.mktemp("traced")
-    table = probe(schedule_of(sampler(), tiny.scheduler()), 2, "diffusers")
-    step = step_stage(SamplerStep(tiny.denoiser(), table, 3.0, None).eval(), tiny.latent_shape, tiny.embedding_width)
-    stages = [*(make() for make in tiny.stages(RENDER).values()), step]
+    recipe = tiny_recipe()
+    stages = [pure_module(tiny, name, recipe) for name in tiny.pipeline(recipe).stages]
     programs = [trace(stage, 23, folder / stage.name) for stage in stages]
     return [layer for path in programs for layer in find_layers(prepared(path)) if layer.operator != "table"]
 
@@ -46,7 +42,7 @@ def test_every_layer_of_the_traced_programs_is_known(tiny, layers):
 def test_every_rule_that_is_shipped_passes(tiny, path):
     shipped = load_recipe(path).quantization.table
     # The tiny model has two blocks.
-    require_known_layers(Policy(rules=[r for r in shipped.rules if "blocks" not in r.layers]), tiny, RENDER)
+    require_known_layers(Policy(rules=[r for r in shipped.rules if "blocks" not in r.layers]), tiny, tiny_recipe())
 
 
 def test_a_misspelt_layer_is_told_with_its_rule_and_the_nearest(tiny):

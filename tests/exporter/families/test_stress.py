@@ -11,8 +11,9 @@ from exporter.errors import T3Error, WeightsError
 from exporter.families.registry import load_model
 from exporter.families.stress import is_synthetic, split_name
 from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import make
 from exporter.workshop.parity import compare
-from tests.exporter.tiny import RENDER, sampler
+from tests.exporter.tiny import tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +28,14 @@ def ranges(model):
     for name, layer in prior.named_modules():
         if isinstance(layer, torch.nn.Linear):
             layer.register_forward_pre_hook(lambda _, x, name=name: seen.update({name: float(x[0].abs().max())}))
-    sample = torch.from_numpy(noise(0, (1, *model.latent_shape)))
+    sample = torch.from_numpy(noise(0, (1, prior.config.num_embeddings, prior.config.embedding_dim)))
     with torch.inference_mode():
-        prior(sample, 7, torch.ones(1, model.embedding_width))
+        prior(sample, 7, torch.ones(1, prior.config.embedding_proj_dim))
     return seen
 
 
-def latents(model, **settings):
-    reference = model.reference(sampler(**settings), RENDER)
-    return reference.sample(reference.encode(["a red chair"]), noise(0, (1, *model.latent_shape)))
+def latents(model):
+    return make(model.original(tiny_recipe()), [{"prompt": "a red chair"}], [0])["latents"]
 
 
 def test_a_power_of_two_leaves_the_output_as_it_is(tiny, stressed):
@@ -47,7 +47,7 @@ def test_another_factor_leaves_it_to_rounding(tiny, tiny_folder):
 
 
 def test_the_denoiser_stage_has_the_outliers_too(stressed, tiny):
-    plain, changed = (model.denoiser().state_dict() for model in (tiny, stressed))
+    plain, changed = (model.modules(tiny_recipe())["denoiser"]().state_dict() for model in (tiny, stressed))
     differ = {name for name in plain if not torch.equal(plain[name], changed[name])}
     assert len(differ) == 16 and all("transformer_blocks" in name for name in differ)
 

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from exporter.graphs.graph_file import save_graph
-from exporter.pipeline.tensor import TensorSpec
 from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.prepared import prepared
 from exporter.trace.onnx import trace
 

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from exporter.errors import BundleError, EnvironmentProblem, RecipeError
-from exporter.runtime.batch import batch_size, sample_prompts
+from exporter.pipeline.assets import ImageAsset
+from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.pipeline import Pipeline, PipelineStage
+from exporter.pipeline.tensor import TensorSpec
+from exporter.runtime.assets.pictures import rendered_picture
+from exporter.runtime.batch import batch_size, made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import requests_of
 from exporter.runtime.sessions import onnxruntime as backend
 from exporter.runtime.sessions.session import open_session
 from tests.toy_bundle import write_toy_bundle
@@ -45,7 +51,7 @@ def test_steps_are_told_as_they_went_in(toy_bundle):
     bundle = Bundle.open(toy_bundle)
     seen = []
     start = noise(0, (1, 2, 4))
-    latents = bundle.sample(bundle.encode(["a red ball"]), start, lambda *step: seen.append(step))
+    latents = bundle.make({"prompt": "a red ball"}, 0, lambda *step: seen.append(step))["latents"]
     assert [index for index, _, _ in seen] == [0, 1, 2]
     assert np.array_equal(seen[0][1], start * np.float32(2.0))
     assert np.allclose(seen[1][1], 0.5 * seen[0][1] + 0.5 * seen[0][2])
@@ -54,25 +60,41 @@ def test_steps_are_told_as_they_went_in(toy_bundle):
 
 def test_the_whole_loop_in_one_program(tmp_path):
     bundle = Bundle.open(write_toy_bundle(tmp_path / "bundle", unroll="full"))
-    assert not bundle.has_renderer
     assert not bundle.generate("a blue ball").is_empty
+    assert bundle.pipeline.asset(ImageAsset) is None
+    with pytest.raises(RecipeError, match="makes no image; it makes mesh"):
+        rendered_picture(bundle.make({"prompt": "a blue ball"}), 16)
 
 
 def test_a_batch_gives_what_single_prompts_give(toy_bundle):
     bundle = Bundle.open(toy_bundle)
     prompts = ["a red ball", "a blue ball", "green"] * 12
     moved = []
-    together = dict(sample_prompts(bundle, prompts, seed=5, on_evaluation=moved.append))
-    assert sorted(together) == list(range(36))
-    assert sum(moved) == 36 * 3
+    seeds = [5] * 30 + [6] * 6
+    together = list(made_objects(bundle, requests_of(bundle.pipeline, prompts), seeds, moved.append))
+    assert len(together) == 36
+    assert sum(moved) == 36 * 3 and max(moved) == 16
     for index in (0, 17, 35):
-        alone = bundle.sample(bundle.encode([prompts[index]]), noise(5, (1, 2, 4)))
-        assert np.allclose(together[index], alone, atol=1e-6)
+        alone = bundle.make({"prompt": prompts[index]}, seeds[index])
+        assert np.allclose(together[index]["latents"], alone["latents"], atol=1e-6)
+    assert not np.array_equal(together[0]["latents"], together[33]["latents"]), "another seed"
+
+
+def sampled(*shapes):
+    """A pipeline that samples latents of these shapes, one from the other."""
+    stages, before = {}, TensorSpec("tokens", "int64", ("batch", 3))
+    for number, shape in enumerate(shapes):
+        latents = TensorSpec(f"latents_{number}", "float32", ("batch", *shape))
+        stages[f"sampler_{number}"] = PipelineStage(kind="sample", inputs=[before], outputs=[latents])
+        before = latents
+    prompt = TextInput(tensor="tokens", file="tokenizer.json", length=3, pad_id=0)
+    return Pipeline(inputs={"prompt": prompt}, stages=stages, assets={})
 
 
 def test_full_size_objects_are_sampled_one_at_a_time():
-    assert batch_size((1024, 1024)) == 1
-    assert batch_size((64, 32)) == 16
+    assert batch_size(sampled((1024, 1024))) == 1
+    assert batch_size(sampled((64, 32))) == batch_size(sampled()) == 16
+    assert batch_size(sampled((64, 32), (4, 512, 256))) == 2, "the largest of a pipeline's latents decides"
 
 
 def test_a_long_prompt_is_cut_and_said_so(toy_bundle):
@@ -90,7 +112,7 @@ def test_an_empty_field_is_an_empty_mesh(toy_bundle):
     assert Bundle.open(toy_bundle).generate("nothing").is_empty
 
 
-@pytest.mark.parametrize("name", ["denoiser.onnx", "tokenizer/tokenizer.json", "sampler.json"])
+@pytest.mark.parametrize("name", ["denoiser.onnx", "tokenizer/tokenizer.json", "samplers/denoiser.json"])
 def test_a_flipped_byte_is_found_and_its_file_named(own_bundle, name):
     path = own_bundle / name
     data = bytearray(path.read_bytes())
@@ -107,7 +129,7 @@ def test_a_missing_stage_names_those_there_are(toy_bundle):
 
 def test_a_program_tells_which_input_it_misses(toy_bundle):
     with pytest.raises(BundleError, match="the program needs radius, paint"):
-        Bundle.open(toy_bundle).field(np.zeros((1, 2, 3), np.float32), {})
+        Bundle.open(toy_bundle).run_program("field", {"points": np.zeros((1, 2, 3), np.float32)})
 
 
 def test_a_program_for_another_device_is_refused(toy_bundle):
@@ -149,6 +171,7 @@ from exporter.runtime.assets import pictures
 bundle = t3export.Bundle.open({str(toy_bundle)!r})
 mesh = bundle.generate("a red ball", seed=0)
 pictures.turntable_gif(mesh, 32, 2), meshfile.to_glb(mesh)
+pictures.rendered_picture(bundle.make({{"prompt": "a red ball"}}), 8)
 print(len(mesh.faces))
 """
     root = Path(__file__).parents[3]
@@ -162,9 +185,9 @@ def test_programs_make_room_for_one_another_under_a_limit(toy_bundle, monkeypatc
     stages = {name: stage.model_copy(update={"size": 40_000_000}) for name, stage in manifest.stages.items()}
     large = manifest.model_copy(update={"stages": stages})
     limited = Bundle(toy_bundle, large, memory_limit_mb=100)
-    limited.encode(["a red ball"])
+    limited.make({"prompt": "a red ball"})["embedding"]
     limited.session("denoiser")
-    limited.encode(["a blue ball"])
+    limited.make({"prompt": "a blue ball"})["embedding"]
     limited.session("field")
     assert list(limited._sessions) == ["text_encoder", "field"]
     free = Bundle(toy_bundle, large)

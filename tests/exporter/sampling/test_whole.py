@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
-from exporter.pipeline.tensor import TensorSpec
 from exporter.pipeline.pure_module import PureModule
-from exporter.sampling.whole import whole_stage
+from exporter.pipeline.tensor import TensorSpec
+from exporter.sampling.whole import whole_module
 
 LATENTS = ("batch", 2, 3)
 
@@ -24,12 +24,12 @@ def test_the_whole_sampler_is_the_hosts_loop():
         TensorSpec("embedding", "float32", ("batch", 3)),
         TensorSpec("step", "int64", ()),
     )
-    stage = whole_stage(PureModule("denoiser", Step(), inputs, ()), 4)
-    assert [spec.name for spec in stage.inputs] == ["sample", "embedding"]
-    assert [(spec.name, spec.shape) for spec in stage.outputs] == [("latents", LATENTS)]
+    whole = whole_module(PureModule("denoiser", Step(), inputs, ()), 4, "latents")
+    assert [spec.name for spec in whole.inputs] == ["sample", "embedding"]
+    assert [(spec.name, spec.shape) for spec in whole.outputs] == [("latents", LATENTS)]
     torch.manual_seed(0)
     sample, embedding = torch.randn(2, 2, 3), torch.randn(2, 3)
-    found = stage.module(sample, embedding)
+    found = whole.module(sample, embedding)
     before, prediction_before = torch.zeros_like(sample), torch.zeros_like(sample)
     for i in range(4):
         following, prediction = Step()(sample, before, prediction_before, embedding, torch.tensor(i))

@@ -6,17 +6,9 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from exporter.sampling.schedulers import make_scheduler
-from exporter.sampling.step import SamplerStep, step_stage
-from exporter.sampling.table import probe
 from exporter.trace.onnx import trace
 from exporter.workshop.parity import compare
-from tests.exporter.tiny import RENDER
-
-
-def denoiser_stage(tiny):
-    table = probe(make_scheduler("heun", tiny.scheduler(), "diffusers"), 4)
-    return step_stage(SamplerStep(tiny.denoiser(), table, 3.0, None), tiny.latent_shape, tiny.embedding_width)
+from tests.exporter.tiny import pure_module
 
 
 def inputs_of(stage, batch, others):
@@ -35,7 +27,7 @@ def inputs_of(stage, batch, others):
     [("text_encoder", 20), ("text_encoder", 23), ("projector", 23), ("field", 20), ("renderer", 23), ("denoiser", 20)],
 )
 def test_program_equals_its_module_at_any_size(tiny, tmp_path, name, opset):
-    stage = denoiser_stage(tiny) if name == "denoiser" else tiny.stages(RENDER)[name]()
+    stage = pure_module(tiny, name)
     program = trace(stage, opset, tmp_path)
     session = ort.InferenceSession(program)
     assert [i.name for i in session.get_inputs()] == [spec.name for spec in stage.inputs]
@@ -54,13 +46,13 @@ def test_program_equals_its_module_at_any_size(tiny, tmp_path, name, opset):
 
 
 def test_the_same_stage_gives_the_same_bytes_and_no_path(tiny, tmp_path):
-    first, second = (trace(tiny.stages(RENDER)["field"](), 23, tmp_path / n).read_bytes() for n in ("a", "b"))
+    first, second = (trace(pure_module(tiny, "field"), 23, tmp_path / n).read_bytes() for n in ("a", "b"))
     assert first == second
     assert b"site-packages" not in first and b".py" not in first
 
 
 def test_names_come_from_the_modules(tiny, tmp_path):
-    graph = onnx.load(trace(tiny.stages(RENDER)["text_encoder"](), 23, tmp_path)).graph
+    graph = onnx.load(trace(pure_module(tiny, "text_encoder"), 23, tmp_path)).graph
     layer = "model.text_model.encoder.layers.0.self_attn.q_proj"
     matmul = next(node for node in graph.node if node.name == f"text_encoder/{layer}/MatMul")
     assert matmul.input[1] == f"{layer}.weight"

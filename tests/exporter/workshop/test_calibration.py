@@ -2,38 +2,40 @@ from __future__ import annotations
 
 import json
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from exporter.errors import RecipeError
-from exporter.recipe.recipe import SamplerSection
-from exporter.runtime.inputs.noise import noise
-from exporter.sampling.schedulers import make_scheduler
-from exporter.sampling.step import SamplerStep
-from exporter.sampling.table import probe
-from exporter.workshop.calibration import PROMPTS, TEXT_PROMPTS, choose_prompts, record
-from tests.exporter.tiny import RENDER
+from exporter.recipe.recipe import CalibrationSection, Recipe
+from exporter.runtime.run import make
+from exporter.sampling.table import table_of
+from exporter.workshop.calibration import ENCODED_PROMPTS, PROMPTS, choose_prompts, record
+from tests.exporter.ball_family import RECIPE, Balls
+from tests.exporter.tiny import pure_module, sampler, tiny_recipe
 
 OWN = ["a red chair", "a blue mug", "a tall table"]
 
 
 def recipe_of(**changes):
-    sampler = {"scheduler": "heun", "steps": 12, "guidance_scale": 3.0} | changes
-    return SimpleNamespace(sampler=SamplerSection(**sampler), render=RENDER)
+    return tiny_recipe(**{"steps": 12} | changes)
 
 
 def settings_of(**changes):
-    return SimpleNamespace(**{"prompts": OWN, "steps": 3, "evaluations": 3, "batch": 8, "seed": 5} | changes)
+    return CalibrationSection(**{"prompts": OWN, "steps": 3, "evaluations": 3, "batch": 8, "seed": 5} | changes)
 
 
-def recorded(tiny, folder, recipe=None, **settings):
-    """The shards of each stage, in order; and what was told on the way."""
+def calibrated(recipe, settings):
+    quantization = recipe.quantization.model_copy(update={"calibration": settings})
+    return recipe.model_copy(update={"quantization": quantization})
+
+
+def recorded(model, folder, recipe=None, **settings):
+    """The shards of each stage, in order; and what was reported on the way."""
     told = []
     folder.mkdir(exist_ok=True)
-    record(tiny, recipe or recipe_of(), settings_of(**settings), folder, lambda *now: told.append(now))
+    record(model, calibrated(recipe or recipe_of(), settings_of(**settings)), folder, lambda *now: told.append(now))
     shards = {}
     for path in sorted(folder.iterdir()):
         with np.load(path, allow_pickle=False) as file:
@@ -41,42 +43,42 @@ def recorded(tiny, folder, recipe=None, **settings):
     return shards, told
 
 
-def table_of(tiny, sampler):
-    return probe(make_scheduler(sampler.scheduler, tiny.scheduler(), sampler.clamp), sampler.steps, sampler.clamp)
+def sampled_by_the_original(tiny, recipe, on_step):
+    """The latents that the original makes of the same prompts, each from the noise of its own seed."""
+    requests = [{"prompt": prompt} for prompt in OWN]
+    return make(tiny.original(recipe), requests, [5, 6, 7], on_step)["latents"]
 
 
 def test_shards_hold_the_inputs_of_their_stage(tiny, tmp_path):
     shards, told = recorded(tiny, tmp_path, batch=2)
-    stages = {name: make() for name, make in tiny.stages(RENDER).items() if name in shards}
+    stages = tiny.pipeline(recipe_of()).stages
     assert {name: len(found) for name, found in shards.items()} == {"text_encoder": 2, "denoiser": 6, "projector": 2}
-    for name, stage in stages.items():
+    for name in ("text_encoder", "projector"):
         for shard, prompts in zip(shards[name], (OWN[:2], OWN[2:]), strict=True):
             assert list(shard["prompts"]) == prompts
-            for spec in stage.inputs:
+            for spec in stages[name].inputs:
                 assert shard[spec.name].dtype == spec.dtype
                 assert shard[spec.name].shape == (len(prompts), *spec.shape[1:])
     for shard, prompts in zip(shards["denoiser"], 3 * [OWN[:2]] + 3 * [OWN[2:]], strict=True):
         assert list(shard["prompts"]) == prompts
         assert shard["step"].shape == () and shard["step"].dtype == np.int64
-        assert shard["sample"].shape == (len(prompts), *tiny.latent_shape)
-        assert shard["embedding"].shape == (len(prompts), tiny.embedding_width)
+        assert shard["sample"].shape == (len(prompts), 64, 20)
+        assert shard["embedding"].shape == (len(prompts), 24)
     assert told == [(i + 1, 6) for i in range(6)], "2 batches of 3 evaluations"
 
 
 @pytest.mark.parametrize("scheduler", ["heun", "ddim", "dpmpp_2m"])
-def test_the_program_sees_what_the_reference_saw(tiny, tmp_path, scheduler):
-    """Where the recipe is as short as the calibration, the step program gives the reference's own predictions."""
+def test_the_program_sees_what_the_original_saw(tiny, tmp_path, scheduler):
+    """Where the recipe is as short as the calibration, the step program gives the original's own predictions."""
     recipe = recipe_of(scheduler=scheduler, steps=3)
     shards, _ = recorded(tiny, tmp_path, recipe, steps=8, evaluations=100)
-    reference, expected = tiny.reference(recipe.sampler, RENDER), []
-    unit = np.stack([noise(5 + i, tiny.latent_shape) for i in range(3)])
-    latents = reference.sample(reference.encode(OWN), unit, lambda i, sample, prediction: expected.append(prediction))
-    step = SamplerStep(tiny.denoiser(), table_of(tiny, recipe.sampler), 3.0, None)
+    expected = []
+    latents = sampled_by_the_original(tiny, recipe, lambda i, sample, prediction: expected.append(prediction))
+    step = pure_module(tiny, "denoiser", recipe)
     assert len(shards["denoiser"]) == len(expected)
-    names = ("sample", "previous_sample", "previous_prediction", "embedding", "step")
     for shard, prediction in zip(shards["denoiser"], expected, strict=True):
         with torch.inference_mode():
-            _, found = step(*(torch.from_numpy(shard[name]) for name in names))
+            _, found = step.module(*(torch.from_numpy(shard[spec.name]) for spec in step.inputs))
         assert np.abs(found.numpy() - prediction).max() <= 1e-4 * np.abs(prediction).max()
     np.testing.assert_allclose(shards["projector"][0]["latents"], latents, atol=1e-5)
 
@@ -85,11 +87,11 @@ def test_the_program_sees_what_the_reference_saw(tiny, tmp_path, scheduler):
 def test_a_short_trajectory_is_put_into_the_recipes_table(tiny, tmp_path, scheduler):
     recipe = recipe_of(scheduler=scheduler)
     shards, _ = recorded(tiny, tmp_path, recipe, steps=4, evaluations=100)
-    short = recipe.sampler.model_copy(update={"scheduler": "euler", "steps": 4})
-    own, table = table_of(tiny, short), table_of(tiny, recipe.sampler)
-    reference, samples = tiny.reference(short, RENDER), []
-    unit = np.stack([noise(5 + i, tiny.latent_shape) for i in range(3)])
-    reference.sample(reference.encode(OWN), unit, lambda i, sample, prediction: samples.append(sample))
+    short, samples = sampler(scheduler="euler", steps=4), []
+    own, table = (table_of(settings, tiny.scheduler("denoiser")) for settings in (short, recipe.sampler))
+    sampled_by_the_original(
+        tiny, recipe.model_copy(update={"sampler": short}), lambda i, sample, prediction: samples.append(sample)
+    )
     for i, (shard, sample) in enumerate(zip(shards["denoiser"], samples, strict=True)):
         row = int(shard["step"])
         np.testing.assert_allclose(
@@ -118,7 +120,7 @@ def test_the_batch_changes_no_prompts_inputs(tiny, tmp_path):
 
 
 def test_large_latents_go_one_by_one(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("exporter.runtime.batch.NUMBERS_AT_ONCE", tiny.latent_shape[0] * tiny.latent_shape[1])
+    monkeypatch.setattr("exporter.runtime.batch.NUMBERS_AT_ONCE", 64 * 20)
     shards, _ = recorded(tiny, tmp_path, batch=8)
     assert [len(shard["prompts"]) for shard in shards["projector"]] == [1, 1, 1]
 
@@ -132,9 +134,8 @@ def test_the_same_seed_gives_the_same_bytes(tiny, tmp_path):
     assert first == second and first != other
 
 
-def test_a_model_without_a_projector_has_no_shards_of_it(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(tiny, "stages", lambda render: {"text_encoder": None, "field": None})
-    shards, _ = recorded(tiny, tmp_path)
+def test_a_model_without_a_projector_has_no_shards_of_it(tmp_path):
+    shards, _ = recorded(Balls("made-of-rubber"), tmp_path, Recipe.model_validate(RECIPE))
     assert shards.keys() == {"text_encoder", "denoiser"}
 
 
@@ -178,4 +179,4 @@ def test_the_text_encoder_sees_more_of_the_shipped_prompts_than_there_are_trajec
     shards, _ = recorded(tiny, tmp_path, prompts=2, steps=1)
     texts = [prompt for shard in shards["text_encoder"] for prompt in shard["prompts"]]
     trajectories = [prompt for shard in shards["projector"] for prompt in shard["prompts"]]
-    assert len(trajectories) == 2 and texts[:2] == trajectories and len(set(texts)) == len(texts) >= TEXT_PROMPTS
+    assert len(trajectories) == 2 and texts[:2] == trajectories and len(set(texts)) == len(texts) >= ENCODED_PROMPTS

@@ -1,28 +1,32 @@
-"""What is recorded of the reference."""
+"""What is recorded of the original."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from exporter.families.registry import load_model
+from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.sampling.table import table_of
 from exporter.workshop import goldens
 from tests.exporter.quantize.bench import tiny_recipe
-from tests.exporter.tiny import write_tiny_shap_e
+
+PROMPTS = ["a red chair", "a blue mug"]
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    weights = write_tiny_shap_e(tmp_path_factory.mktemp("tiny"))
-    recipe = tiny_recipe(weights)
-    section = recipe.goldens.model_copy(update={"prompts": ["a red chair", "a blue mug"]})
-    recipe = recipe.model_copy(update={"goldens": section})
-    model = load_model("shap-e", str(weights))
+def recipe(tiny_folder):
+    recipe = tiny_recipe(tiny_folder)
+    section = recipe.goldens.model_copy(update={"prompts": PROMPTS, "seed": 3})
+    return recipe.model_copy(update={"goldens": section})
 
+
+@pytest.fixture(scope="module")
+def recorded(tiny, recipe):
     def record(folder, **sampler):
         told = []
         asked = recipe.model_copy(update={"sampler": recipe.sampler.model_copy(update=sampler)})
-        goldens.record(model, asked, folder, lambda done, total: told.append((done, total)))
+        goldens.record(tiny, asked, folder, lambda done, total: told.append((done, total)))
         return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}, told
 
     return record
@@ -51,3 +55,28 @@ def test_of_a_large_trajectory_an_evaluation_with_guidance_is_recorded(recorded,
     # The noise levels are 403, 65 twice, 5.4 twice and 0.1 twice: the fourth evaluation is the first in the interval.
     files, told = recorded(tmp_path, guidance_interval=[0.0, 8.0])
     assert told[-1] == (4, 4) and "denoiser_003" in files
+
+
+@pytest.mark.parametrize("unroll", ["step", "loop"])
+def test_every_object_is_made_from_the_noise_of_its_own_seed(recorded, recipe, tiny, tmp_path, unroll):
+    files, _ = recorded(tmp_path, unroll=unroll)
+    sigma = np.float32(table_of(recipe.sampler, tiny.scheduler("denoiser")).init_noise_sigma)
+    drawn = np.stack([noise(seed, (64, 20)) for seed in (3, 4)])
+    np.testing.assert_allclose(files["denoiser_000"]["sample"], sigma * drawn, rtol=1e-6)
+
+
+def test_of_a_sampler_in_one_program_the_ends_are_recorded_under_its_stage(recorded, tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "steps").mkdir()
+    files, told = recorded(tmp_path / "whole", unroll="full")
+    assert {name for name in files if name.startswith("denoiser")} == {"denoiser_000"} and told[-1] == (7, 7)
+    whole = files["denoiser_000"]
+    assert whole.keys() == {"sample", "embedding", "latents"}
+    assert np.array_equal(whole["latents"], recorded(tmp_path / "steps")[0]["denoiser_006"]["next_sample"])
+
+
+def test_the_tokens_that_are_recorded_are_those_of_the_file_that_travels_along(recorded, recipe, tiny, tmp_path):
+    source = tiny.pipeline(recipe).inputs["prompt"]
+    tokenizer = PromptTokenizer(tiny.input_files()[source.file], source.length, source.pad_id)
+    files, _ = recorded(tmp_path)
+    assert np.array_equal(files["text_encoder_000"][source.tensor], tokenizer.encode(PROMPTS))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from exporter.runtime.generator import decode_context, decoded_field
 
 from exporter.families.shap_e.model import load
-from exporter.runtime.generator import decode_context, decoded_field
 from exporter.runtime.surface.extract import sample
 from tests.exporter.tiny import RENDER, sampler
 from validate.bench.decoder import compare, count_missed

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from diffusers import DDIMScheduler
+from exporter.families.family import Reference
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.families import registry
-from exporter.families.family import Reference
 from exporter.machine.meter import Silent
 from exporter.runtime.bundle import Bundle
 from tests.validate.proved_bundle import prove, toy_family

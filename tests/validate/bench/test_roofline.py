@@ -7,15 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from exporter.runtime.generator import POINTS_AT_ONCE
 from torch.utils.flop_counter import FlopCounterMode
 
 from exporter.families.registry import load_model
 from exporter.machine.meter import Silent
 from exporter.machine.timing import FEWEST_ROUNDS
-from exporter.pipeline.tensor import TensorSpec
 from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
-from exporter.runtime.generator import POINTS_AT_ONCE
 from exporter.targets.target import load_target
 from tests.exporter.quantize.bench import tiny_recipe
 from tests.exporter.tiny import RENDER, write_tiny_shap_e

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from exporter.runtime.generator import decode_context, decode_mesh
 
 from exporter.families.registry import load_model
 from exporter.families.shap_e.original import ShapEReference
-from exporter.runtime.generator import decode_context, decode_mesh
 from tests.exporter.tiny import RENDER, sampler, write_tiny_shap_e
 from validate.bench.sides import STAGES, Work
 from validate.bench.torch_sides import BASELINES, TorchSide

@@ -47,7 +47,7 @@ def report_of(folder: Path, *, passed: bool = True, hits: tuple[int, ...] = (1, 
         target="cpu",
         settings={},
         rungs=(
-            RungResult("denoiser", "each timestep", tuple(snrs), "passed" if passed else "failed"),
+            RungResult("steps", "each timestep", tuple(snrs), "passed" if passed else "failed"),
             RungResult("latents", "free-running", (latents,), details={"drift": _drift()}),
             RungResult("renders", "pictures", status="skipped", reason="the bundle has no renderer stage"),
             RungResult("quality", "R-Precision", (drop,), details=_quality(hits)),
@@ -58,7 +58,7 @@ def report_of(folder: Path, *, passed: bool = True, hits: tuple[int, ...] = (1, 
 
 
 def _drift() -> list[dict[str, Any]]:
-    return [{"evaluation": i, "relative_l2": 10.0 ** (i / 4 - 6)} for i in range(12)]
+    return [{"stage": "denoiser", "evaluation": i, "relative_l2": 10.0 ** (i / 4 - 6)} for i in range(12)]
 
 
 def _layer(index: int, precision: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_the_fastest_that_is_good_enough_is_found_in_few_trials(count, needed):
     ],
 )
 def test_rows_are_those_of_both_branches(tiny, changes, rows):
-    assert count_rows(tiny.model, SamplerSection(**{"guidance_scale": 3.0} | changes)) == rows
+    assert count_rows(tiny.model, "denoiser", SamplerSection(**{"guidance_scale": 3.0} | changes)) == rows
 
 
 def test_samplers_are_screened_and_the_fastest_good_one_is_chosen(tiny, monkeypatch):
@@ -68,7 +68,7 @@ def test_samplers_are_screened_and_the_fastest_good_one_is_chosen(tiny, monkeypa
 
     def judge(sampler):
         judged.append(sampler)
-        rows = count_rows(tiny.model, sampler)
+        rows = count_rows(tiny.model, "denoiser", sampler)
         return TrialVerdict(rows >= 6, f"{rows} rows", {"drop_points": 6.0 - rows})
 
     found = search_samplers(tiny.model, tiny.recipe, judge, Silent(), told.append)

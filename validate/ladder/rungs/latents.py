@@ -6,34 +6,42 @@ from typing import Any
 
 import numpy as np
 
+from exporter.runtime.run import OnStep
 from exporter.workshop.parity import compare
 from validate.ladder.compare import parity_figures
 from validate.ladder.context import Context
-from validate.ladder.result import plain
+from validate.ladder.result import Figure, plain
 from validate.ladder.rungs.rung import Outcome, Rung
 
 
 def run(context: Context) -> Outcome:
     """Relative L2 error of each prompt's latents; beside it how the error grew on the way there."""
-    reference = context.sample_reference()
+    pipeline, reference = context.pipeline, context.sampled()
+    if not pipeline.latents:
+        return Outcome(skipped="no stage of the pipeline samples")
     drift: list[dict[str, Any]] = []
+    figures: list[Figure] = []
+    actual = context.start(context.bundle)
+    for stage in pipeline.of_kind("sample"):
+        latents = pipeline.stages[stage].makes[0].name
+        actual.on_step = _watch(context, stage, drift)
+        limit = context.tolerance(*pipeline.before(stage), stage).latents_relative_l2
+        for index, prompt in enumerate(context.prompts):
+            pair = reference[latents][index], actual[latents][index]
+            figures += parity_figures(stage, latents, *pair, relative_limit=limit, where=repr(prompt))
+    return Outcome(figures, details={"drift": drift})
+
+
+def _watch(context: Context, stage: str, drift: list[dict[str, Any]]) -> OnStep:
+    """Notes how far a stage's samples are from the reference's."""
 
     def watch(step: int, sample: np.ndarray, prediction: np.ndarray) -> None:
-        expected = context.trajectory.samples.get(step)
+        expected = context.trajectories[stage].samples.get(step)
         if expected is not None and expected.shape == sample.shape:
-            drift.append({"evaluation": step, "relative_l2": plain(compare(expected, sample).relative_l2)})
+            error = plain(compare(expected, sample).relative_l2)
+            drift.append({"stage": stage, "evaluation": step, "relative_l2": error})
 
-    actual = context.bundle.sample(context.bundle.encode(context.prompts), context.noise, watch)
-    limit = context.tolerance("text_encoder", "denoiser", "sampler").latents_relative_l2
-    stage = "sampler" if "sampler" in context.stages else "denoiser"
-    figures = [
-        figure
-        for index, prompt in enumerate(context.prompts)
-        for figure in parity_figures(
-            stage, "latents", reference[index], actual[index], relative_limit=limit, where=repr(prompt)
-        )
-    ]
-    return Outcome(figures, details={"drift": drift})
+    return watch
 
 
 RUNG = Rung("latents", "latents from prompts, free-running", run)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.runtime.generator import Generator
+from exporter.runtime.run import Programs
 from validate.judge.prompts import Prompt
 from validate.judge.rprecision import Retrieval, RunComparison, compare_runs
 from validate.judge.statistics import paired_bootstrap, permutation_test, wilson_interval
@@ -44,7 +44,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class JudgedSide:
-    """What one generator made, and what the judge said about it."""
+    """What one programs made, and what the judge said about it."""
 
     objects: Objects
     retrieval: Retrieval
@@ -59,8 +59,8 @@ def run(context: Context) -> Outcome:
         return Outcome(refused=context.quality_refusal)
     captions = CaptionSet.embed(plan.captions, plan.evaluator)
     reference, bundle = (
-        _score(_maker(side, generator, plan, _labelled(context.progress, side), memory), plan, captions)
-        for side, generator, memory in _sides(context, plan)
+        _score(_maker(side, programs, plan, _labelled(context.progress, side), memory), plan, captions)
+        for side, programs, memory in _sides(context, plan)
     )
     prompts = [plan.prompts[index].text for index in reference.objects.prompt]
     comparison = compare_runs(reference.retrieval.hits, bundle.retrieval.hits, groups=prompts)
@@ -77,7 +77,7 @@ def run(context: Context) -> Outcome:
     return Outcome(figures, details=details | {"comparisons": [asdict(compared) for compared in comparisons]})
 
 
-def _sides(context: Context, plan: QualityPlan) -> list[tuple[SideName, Generator, ObjectMemory | None]]:
+def _sides(context: Context, plan: QualityPlan) -> list[tuple[SideName, Programs, ObjectMemory | None]]:
     return [("reference", plan.reference or context.reference, plan.memory), ("bundle", context.bundle, None)]
 
 
@@ -93,7 +93,7 @@ def _score(maker: Maker, plan: QualityPlan, captions: CaptionSet) -> JudgedSide:
 
 
 def _maker(
-    side: SideName, generator: Generator, plan: QualityPlan, progress: Progress | None, memory: ObjectMemory | None
+    side: SideName, programs: Programs, plan: QualityPlan, progress: Progress | None, memory: ObjectMemory | None
 ) -> Maker:
     """Makes objects of prompts and seeds, or recalls them."""
 
@@ -104,7 +104,7 @@ def _maker(
             if plan.elsewhere:
                 return plan.elsewhere.objects(side, texts, seeds, plan.views, plan.batch, progress)
             return make_objects(
-                generator,
+                programs,
                 texts,
                 plan.evaluator,
                 seeds=seeds,

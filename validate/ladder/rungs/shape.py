@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from exporter.runtime.generator import Context as DecodeContext
-from exporter.runtime.generator import Generator, decode_context, decode_mesh
+from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.pipeline import Volume
+from exporter.runtime.run import Arrays, Run
+from exporter.runtime.surface.decoded import mesh_of
 from exporter.runtime.surface.extract import grid_points
 from validate.ladder.compare import parity_figures
 from validate.ladder.context import Context
@@ -15,42 +16,43 @@ from validate.ladder.result import Figure
 from validate.ladder.rungs.rung import Outcome, Rung
 
 CHUNK = 32_768
-FIELD_TENSORS = ("signed_distance", "density", "color")
 
 
 def run(context: Context) -> Outcome:
     """Volume IoU on the grid and Chamfer distance of the meshes, with the field's own figures beside them."""
-    latents = context.sample_reference()
+    asset = context.pipeline.asset(MeshAsset)
+    volume = context.pipeline.stages[asset.stage].volume if asset else None
+    if asset is None or volume is None:
+        return Outcome(skipped="the pipeline makes no mesh")
     figures: list[Figure] = []
-    for index, prompt in enumerate(context.prompts):
-        figures += _compare(context, latents[index : index + 1], repr(prompt))
-        context.report("shapes", index + 1, len(context.prompts))
+    for done, (prompt, reference, bundle) in enumerate(context.decoded(), start=1):
+        figures += _compare(context, asset.stage, volume, (reference, bundle), repr(prompt))
+        context.report("shapes", done, len(context.prompts))
     return Outcome(figures, details={"grid": context.grid})
 
 
-def _compare(context: Context, latents: NDArray[np.float32], where: str) -> list[Figure]:
-    limits = context.tolerance("projector", "field")
-    fields = [sample_field(side, latents, context.grid) for side in (context.reference, context.bundle)]
-    occupied = [field["signed_distance"][:, 0] > 0 for field in fields]
-    meshes = [decode_mesh(side, latents, context.grid) for side in (context.reference, context.bundle)]
+def _compare(context: Context, stage: str, volume: Volume, sides: tuple[Run, Run], where: str) -> list[Figure]:
+    limits = context.tolerance(*context.pipeline.decoders(stage))
+    fields = [sample_field(side, stage, context.grid) for side in sides]
+    occupied = [field[volume.distance][:, 0] > 0 for field in fields]
+    meshes = [mesh_of(side, context.grid) for side in sides]
     iou, chamfer = volume_iou(*occupied), chamfer_distance(*meshes)
     return [
-        Figure("field", "signed_distance", "volume IoU", iou, "", limits.mesh_iou, "at least", where),
-        Figure("field", "mesh", "Chamfer distance", chamfer, "", limits.chamfer, "at most", where),
+        Figure(stage, volume.distance, "volume IoU", iou, "", limits.mesh_iou, "at least", where),
+        Figure(stage, "mesh", "Chamfer distance", chamfer, "", limits.chamfer, "at most", where),
         *(
             figure
-            for tensor in FIELD_TENSORS
-            for figure in parity_figures("field", tensor, fields[0][tensor], fields[1][tensor], where=where)
+            for tensor in fields[0]
+            for figure in parity_figures(stage, tensor, fields[0][tensor], fields[1][tensor], where=where)
         ),
     ]
 
 
-def sample_field(generator: Generator, latents: NDArray[np.float32], grid: int) -> DecodeContext:
-    """The field's tensors [grid³, channels] of one object's latents [1, N, D] at every point of the lattice."""
-    context = decode_context(generator, latents)
+def sample_field(run: Run, stage: str, grid: int) -> Arrays:
+    """The field's tensors [grid³, channels] of a run's only object at every point of the lattice."""
     points = grid_points(np.indices((grid, grid, grid), dtype=np.int32).reshape(3, -1).T, grid)
-    parts = [generator.field(points[None, start : start + CHUNK], context) for start in range(0, len(points), CHUNK)]
-    return {tensor: np.concatenate([part[tensor][0] for part in parts]) for tensor in FIELD_TENSORS}
+    names = [spec.name for spec in run.pipeline.stages[stage].outputs]
+    return run.at(stage, points, *names, chunk=CHUNK)
 
 
 RUNG = Rung("shape", "field and mesh from the reference's latents", run)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from exporter.errors import BundleError
+from exporter.runtime.run import Arrays
 from exporter.workshop.goldens import limit_db
 from validate.ladder.compare import parity_figures
-from validate.ladder.context import Arrays, Context
+from validate.ladder.context import Context
 from validate.ladder.result import Figure
 from validate.ladder.rungs.rung import Outcome, Rung
 
@@ -35,8 +36,8 @@ def _compare(context: Context, name: str, path: Path) -> list[Figure]:
     missing = [tensor for tensor in wanted if tensor not in golden]
     if missing:
         raise BundleError(f"{path}: no recording of {', '.join(missing)}; it holds {', '.join(sorted(golden))}")
-    found = context.run_stage(name, {tensor.name: golden[tensor.name] for tensor in spec.inputs})
-    limit = limit_db(name, context.tolerance(name))
+    found = context.bundle.run_program(name, {tensor.name: golden[tensor.name] for tensor in spec.inputs})
+    limit = limit_db(spec.is_whole_sampler, context.tolerance(name))
     return [
         figure
         for tensor in spec.outputs

@@ -95,17 +95,19 @@ def test_every_stage_has_test_cases_and_a_record(built):
 
 
 def test_many_objects_points_and_rays_go_through_in_pieces(tiny, recipe, bundle):
-    reference = tiny.reference(recipe.sampler, recipe.render)
-    latents = np.tanh(noise(5, (2, 64, 20)))
-    context = reference.project(latents)
+    original = tiny.original(recipe)
+    context = original.run_program("projector", {"latents": np.tanh(noise(5, (2, 64, 20)))})
     rng = np.random.default_rng(0)
-    points = rng.uniform(-1, 1, (2, 4100, 3)).astype(np.float32)
-    expected, found = reference.field(points, context), bundle.field(points, context)
+    points = {"points": rng.uniform(-1, 1, (2, 4100, 3)).astype(np.float32)}
+    expected, found = (programs.run_program("field", context | points) for programs in (original, bundle))
+    assert expected.keys() == found.keys()
     assert all(compare(expected[name], found[name]).snr_db > 90 for name in expected)
-    assert bundle.field(points[:, :0], context)["color"].shape == (2, 0, 3)
+    none = {"points": points["points"][:, :0]}
+    assert bundle.run_program("field", context | none)["color"].shape == (2, 0, 3)
     rays = np.stack([np.full((2, 130, 3), [0, -4, 0]), rng.normal([0, 4, 0], 0.3, (2, 130, 3))], axis=2)
-    rays = rays.astype(np.float32)
-    assert compare(reference.render(rays, context), bundle.render(rays, context)).snr_db > 60
+    drawn = context | {"rays": rays.astype(np.float32)}
+    expected, found = (programs.run_program("renderer", drawn)["color"] for programs in (original, bundle))
+    assert compare(expected, found).snr_db > 60
 
 
 def test_a_prompt_becomes_a_mesh(bundle):
@@ -119,23 +121,32 @@ def test_the_host_reads_what_its_loop_needs_from_the_program(built):
 
     program = Runtime.get().load_program(built.out / "denoiser/program.pte")
     assert program.method_names == {"forward", "evaluations", "init_noise_sigma"}
-    sampler = built.manifest.sampler
-    assert program.load_method("evaluations").execute([]) == [sampler.evaluations]
-    assert program.load_method("init_noise_sigma").execute([])[0] == pytest.approx(sampler.init_noise_sigma)
+    sampling = built.manifest.stages["denoiser"].sampling
+    assert program.load_method("evaluations").execute([]) == [sampling.evaluations]
+    assert program.load_method("init_noise_sigma").execute([])[0] == pytest.approx(sampling.init_noise_sigma)
+    encoder = Runtime.get().load_program(built.out / "text_encoder/program.pte")
+    source = built.manifest.inputs["prompt"]
+    assert encoder.method_names == {"forward", "context_length", "pad_id"}
+    numbers = [encoder.load_method(name).execute([])[0] for name in ("context_length", "pad_id")]
+    assert numbers == [source.length, source.pad_id]
+    assert Runtime.get().load_program(built.out / "projector/program.pte").method_names == {"forward"}
 
 
-def test_an_app_finds_tokens_noise_and_instructions(built, bundle):
+def test_an_app_finds_tokens_noise_and_instructions(built):
     assert {"device/README.md", "device/noise.json", "device/tokens.json"} <= set(built.manifest.files)
-    shipped = built.manifest.tokenizer
-    tokenizer = PromptTokenizer((built.out / shipped.file).read_bytes(), shipped.context_length, shipped.pad_id)
-    vectors = json.loads((built.out / "device/tokens.json").read_text())
+    source, sampling = built.manifest.inputs["prompt"], built.manifest.stages["denoiser"].sampling
+    tokenizer = PromptTokenizer((built.out / source.file).read_bytes(), source.length, source.pad_id)
+    tokens = json.loads((built.out / "device/tokens.json").read_text())
+    assert list(tokens) == ["prompt"]
+    vectors = tokens["prompt"]
     assert len(vectors) > 8 and any(len(vector["prompt"]) > 200 for vector in vectors)
     assert [vector["ids"] for vector in vectors] == tokenizer.encode([v["prompt"] for v in vectors]).tolist()
     first = json.loads((built.out / "device/noise.json").read_text())[0]
+    assert first["stage"] == "denoiser" and first["shape"] == [1, *sampling.latents.shape[1:]]
     assert first["first"] == noise(first["seed"], tuple(first["shape"])).ravel()[:16].tolist()
     page = (built.out / "device/README.md").read_text()
-    assert "$" not in page and f"{built.manifest.sampler.evaluations} times" in page
-    assert all(f"{name}/program.pte" in page for name in built.manifest.stages)
+    assert f"{sampling.evaluations} times" in page
+    assert all(stage.program in page for stage in built.manifest.stages.values())
 
 
 def test_built_again_everything_comes_from_the_cache(recipe, built, cache, tmp_path):

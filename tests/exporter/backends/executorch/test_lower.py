@@ -12,8 +12,8 @@ from exporter.backends.executorch.program import write_signature
 from exporter.backends.executorch.test_cases import failing, write_test_cases
 from exporter.backends.executorch.trace import export, trace
 from exporter.errors import BundleError, ValidationFailed
-from exporter.pipeline.tensor import TensorSpec
 from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.sessions.executorch import ExecuTorchSession
 from exporter.targets.target import ExecuTorchOptions
 from validate.bisect.operators import stage_gaps

@@ -17,7 +17,6 @@ from exporter.quantize.quantizer import LayerReport, Observer, quantize
 from exporter.quantize.rounding import per_channel
 from exporter.recipe.policy import Policy, Rule
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.inputs.noise import noise
 from exporter.runtime.sessions.openvino import OpenVinoSession
 from exporter.targets.target import load_target
 from exporter.workshop.parity import compare
@@ -113,7 +112,7 @@ def test_a_bundle_in_int8_keeps_to_its_goldens_and_makes_a_mesh(tiny_folder, cac
     assert report.manifest.toolchain["openvino"] and report.manifest.target["session"]["inference_precision"] == "fp32"
     assert [gain.stage for gain in report.gains if gain.time_share] or report.warnings == [TARGET.stand_in]
     bundle = Bundle.open(report.out)
-    assert bundle.sample(bundle.encode(["a table"]), noise(0, (1, 64, 20))).shape == (1, 64, 20)
+    assert bundle.make({"prompt": "a table"})["latents"].shape == (1, 64, 20)
     bundle.generate("a red chair")
 
 
@@ -131,7 +130,8 @@ def test_in_bf16_every_stage_is_held_to_the_tolerances_of_that(tiny_folder, cach
 @pytest.mark.parametrize("unroll", ["loop", "full"])
 def test_whole_samplers_run_too(unroll, tiny_folder, cache, tmp_path):
     report = build(recipe_of(tiny_folder, unroll=unroll), TARGET, tmp_path / "whole", cache=cache)
-    assert min(p.parity.snr_db for p in report.parities if p.stage == "sampler") > 80
+    assert min(p.parity.snr_db for p in report.parities if p.stage == "denoiser") > 80
+    assert [spec.name for spec in report.manifest.stages["denoiser"].inputs] == ["sample", "embedding"]
 
 
 def test_what_the_layers_of_a_bundle_are_computed_in_is_told(block, tmp_path):

@@ -168,4 +168,4 @@ def test_an_engine_of_another_tensorrt(orin, kit):
 def test_the_programs_run_here_on_a_stand_in(built_kit):
     bundle = Bundle.open(built_kit.out, stand_in="onnxruntime")
     assert bundle.stand_in == "onnxruntime"
-    assert bundle.encode(["a red chair"]).dtype == np.float32
+    assert bundle.make({"prompt": "a red chair"})["embedding"].dtype == np.float32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from exporter.backends.tensorrt.device import gpu_is_one_of
@@ -9,8 +11,8 @@ from exporter.backends.tensorrt.memory import memory_warnings
 from exporter.backends.tensorrt.profiles import sizes_of
 from exporter.build.build import build
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
-from exporter.pipeline.tensor import TensorSpec
-from exporter.runtime.generator import POINTS_AT_ONCE
+from exporter.pipeline.tensor import POINTS_AT_ONCE, RAYS_AT_ONCE, TensorSpec
+from exporter.runtime.batch import batch_size
 from exporter.runtime.sessions.tensorrt import TensorRtSession
 from exporter.targets.target import load_target
 
@@ -60,9 +62,21 @@ def test_a_device_that_is_nearly_full_is_a_warning(tmp_path):
 def test_sizes_of_dynamic_dimensions():
     latents = TensorSpec("latents", "float32", ("batch", 64, 32))
     points = TensorSpec("points", "float32", ("batch", "points", 3))
-    assert sizes_of([latents], (64, 32))["batch"].most == 16
-    assert sizes_of([latents], (1024, 1024))["batch"].most == 1
-    field = sizes_of([points, latents], (64, 32))
+    rays = TensorSpec("rays", "float32", ("batch", "rays", 2, 3))
+    assert sizes_of([latents], 16)["batch"].most == 16
+    assert sizes_of([latents], 1)["batch"].most == 1
+    field = sizes_of([points, latents], 16)
     assert (field["batch"].most, field["points"].least, field["points"].most) == (1, 1, POINTS_AT_ONCE)
-    with pytest.raises(RecipeError, match="no optimization profile is known for the dynamic dimensions frames"):
-        sizes_of([TensorSpec("video", "float32", ("frames", 3))], (64, 32))
+    drawn = sizes_of([rays, latents], 16)
+    assert (drawn["batch"].most, drawn["rays"].least, drawn["rays"].most) == (1, 1, RAYS_AT_ONCE)
+
+
+def test_engines_take_as_many_objects_as_are_sampled_together(built_kit):
+    stages = json.loads((built_kit.out / "kit.json").read_text())["stages"]
+    inputs = {name: [one for one in stage["inputs"].values() if one["dynamic"]] for name, stage in stages.items()}
+    most = {name: {one["max"][0] for one in own} for name, own in inputs.items()}
+    several, alone = {batch_size(built_kit.manifest)}, {1}
+    assert several == {16}
+    assert most == dict.fromkeys(["text_encoder", "denoiser", "projector"], several) | {
+        "field": alone, "renderer": alone
+    }  # fmt: skip

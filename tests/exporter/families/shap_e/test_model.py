@@ -12,15 +12,16 @@ from diffusers.pipelines.shap_e.camera import create_pan_cameras
 from exporter.errors import HubUnreachable, RecipeError, WeightsError
 from exporter.families.registry import load_model
 from exporter.families.shap_e.model import ShapE
+from exporter.runtime.run import Run
 from exporter.workshop.parity import compare
-from tests.exporter.tiny import RENDER, sampler
+from tests.exporter.tiny import pure_module, tiny_recipe
 
 PROMPTS = ["a red chair", "a tall blue mug", "a table"]
 
 
 @pytest.fixture(scope="module")
-def reference(tiny):
-    return tiny.reference(sampler(), RENDER)
+def original(tiny):
+    return tiny.original(tiny_recipe())
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def pipeline(tiny_folder):
         **{
             "prior": (model := load_model("shap-e", str(tiny_folder))).prior(),
             "text_encoder": model.text_encoder(),
-            "tokenizer": model._tokenizer(),
-            "scheduler": model.scheduler(),
+            "tokenizer": model.tokenizer(),
+            "scheduler": model.scheduler("denoiser"),
             "shap_e_renderer": model.renderer(),
         }
     )
@@ -41,66 +42,71 @@ def latents():
     return np.tanh(np.random.default_rng(1).standard_normal((2, 64, 20))).astype(np.float32)
 
 
-def run(stage, *arrays):
+def read(original, prompts):
+    return original.read([{"prompt": prompt} for prompt in prompts])
+
+
+def run(tiny, stage, arrays):
+    """What is exported of a stage, on its inputs by name."""
+    pure = pure_module(tiny, stage)
     with torch.inference_mode():
-        out = stage.module(*(torch.from_numpy(a) for a in arrays))
+        out = pure.module(*(torch.from_numpy(arrays[spec.name]) for spec in pure.inputs))
     outputs = out if isinstance(out, tuple) else (out,)
-    return {spec.name: tensor.numpy() for spec, tensor in zip(stage.outputs, outputs, strict=True)}
+    return {spec.name: tensor.numpy() for spec, tensor in zip(pure.outputs, outputs, strict=True)}
 
 
-def test_text_encoder_equals_the_pipeline(tiny, reference, pipeline):
-    ids = reference.token_ids(PROMPTS)
-    embedding = run(tiny.stages(RENDER)["text_encoder"](), ids.numpy())["embedding"]
+def test_text_encoder_equals_the_pipeline(tiny, original, pipeline):
+    tokens = read(original, PROMPTS)
+    embedding = run(tiny, "text_encoder", tokens)["embedding"]
     with torch.no_grad():
         expected = pipeline._encode_prompt(PROMPTS, "cpu", 1, False).numpy()
     assert compare(expected, embedding).relative_l2 < 1e-6
-    assert np.array_equal(expected, reference.encode(PROMPTS))
+    assert np.array_equal(expected, original.run_program("text_encoder", tokens)["embedding"])
 
 
-def test_denoiser_equals_the_prior(tiny, reference):
+def test_denoiser_equals_the_prior(tiny, original):
     rng = np.random.default_rng(0)
     sample = torch.from_numpy(rng.standard_normal((3, 64, 20)).astype(np.float32))
     embedding = torch.from_numpy(rng.standard_normal((3, 24)).astype(np.float32))
-    denoiser = tiny.denoiser()
+    denoiser = tiny.modules(tiny_recipe())["denoiser"]()
     timestep = torch.tensor(417.25)
     time = denoiser.time_table(timestep[None]).expand(3, -1)
     with torch.inference_mode():
-        expected = reference.predict(sample, timestep, embedding)
+        expected = original.predict("denoiser", sample, timestep, embedding)
         actual = denoiser.head(denoiser(sample, time, embedding))
     assert compare(expected.numpy(), actual.numpy()).relative_l2 < 1e-6
 
 
-def test_projector_equals_the_einsum(tiny, reference, latents):
-    actual = run(tiny.stages(RENDER)["projector"](), latents)
-    expected = reference.project(latents)
+def test_projector_equals_the_einsum(tiny, original, latents):
+    actual = run(tiny, "projector", {"latents": latents})
+    expected = original.run_program("projector", {"latents": latents})
     assert actual.keys() == expected.keys()
     assert all(compare(expected[name], actual[name]).relative_l2 < 1e-6 for name in expected)
 
 
-def test_field_equals_the_network(tiny, reference, latents):
-    context = reference.project(latents)
-    points = np.random.default_rng(2).uniform(-1, 1, (2, 300, 3)).astype(np.float32)
-    stage = tiny.stages(RENDER)["field"]()
-    actual = run(stage, points, *(context[spec.name] for spec in stage.inputs[1:]))
-    expected = reference.field(points, context)
+def test_field_equals_the_network(tiny, original, latents):
+    arrays = Run(original, {"latents": latents}).taken_by("field")
+    arrays["points"] = np.random.default_rng(2).uniform(-1, 1, (2, 300, 3)).astype(np.float32)
+    actual, expected = run(tiny, "field", arrays), original.run_program("field", arrays)
+    assert actual.keys() == expected.keys()
     assert all(compare(expected[name], actual[name]).relative_l2 < 1e-5 for name in expected)
 
 
-def test_renderer_equals_render_rays(tiny, reference, latents):
-    context = reference.project(latents)
-    rays = create_pan_cameras(8).camera_rays[0, 64:192].numpy().reshape(2, 64, 2, 3)
-    stage = tiny.stages(RENDER)["renderer"]()
-    actual = run(stage, rays, *(context[spec.name] for spec in stage.inputs[1:]))["color"]
-    expected = reference.render(rays, context)
+def test_renderer_equals_render_rays(tiny, original, latents):
+    arrays = Run(original, {"latents": latents}).taken_by("renderer")
+    arrays["rays"] = create_pan_cameras(8).camera_rays[0, 64:192].numpy().reshape(2, 64, 2, 3)
+    actual = run(tiny, "renderer", arrays)["color"]
+    expected = original.run_program("renderer", arrays)["color"]
     assert expected.std() > 0.01
     assert compare(expected, actual).relative_l2 < 1e-5
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
-def test_reference_samples_as_the_pipeline_does(tiny, pipeline, guidance_scale):
+def test_the_original_samples_as_the_pipeline_does(tiny, pipeline, guidance_scale):
     noise = np.random.default_rng(3).standard_normal((2, 64, 20)).astype(np.float32)
-    reference = tiny.reference(sampler(steps=8, guidance_scale=guidance_scale), RENDER)
-    actual = reference.sample(reference.encode(PROMPTS[:2]), noise)
+    original = tiny.original(tiny_recipe(steps=8, guidance_scale=guidance_scale))
+    encoded = original.run_program("text_encoder", read(original, PROMPTS[:2]))
+    actual = original.sample("denoiser", encoded, noise)
     expected = pipeline(
         PROMPTS[:2],
         num_inference_steps=8,
@@ -111,10 +117,10 @@ def test_reference_samples_as_the_pipeline_does(tiny, pipeline, guidance_scale):
     assert compare(expected, actual).relative_l2 < 1e-5
 
 
-def test_tokens_of_a_long_prompt_are_cut_with_their_end(reference):
-    ids = reference.token_ids(["a red chair " * 30])
+def test_tokens_of_a_long_prompt_are_cut_with_their_end(original):
+    ids = read(original, ["a red chair " * 30])["input_ids"]
     assert ids.shape == (1, 12)
-    assert ids[0, -1] == reference.parts.tokenizer().eos_token_id
+    assert ids[0, -1] == original.parts.tokenizer().eos_token_id
 
 
 def test_truncated_weights_are_named(tiny_folder, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import RecipeError
-from exporter.runtime.surface.extract import Field, Sampling, extract_mesh, grid_of, grid_points, sample
+from exporter.runtime.surface.extract import Field, FieldSamples, extract_mesh, grid_of, grid_points, sample
 from tests.exporter.runtime.fields import ball, cube, everything, nothing, of, torus, union
 
 FIELDS = {
@@ -54,7 +54,7 @@ def test_what_was_asked_is_told_and_colours_only_at_the_vertices():
     assert sum(asked) == told[0].points < 0.15 * 128**3 and told[0].share == sum(asked) / 128**3
     assert colored == [len(mesh.vertices)]
     extract_mesh(field, 16, exact=True, on_sampled=told.append)
-    assert told[1] == Sampling(grid=16, points=16**3, certain=0.0) and told[1].share == 1.0
+    assert told[1] == FieldSamples(grid=16, points=16**3, certain=0.0) and told[1].share == 1.0
 
 
 def test_qualities_are_grids():

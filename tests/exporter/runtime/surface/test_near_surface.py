@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.families.registry import load_model
-from exporter.runtime.generator import decode_context, decoded_field
+from exporter.runtime.run import Run
 from exporter.runtime.surface import clearance
+from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import sample
 from exporter.runtime.surface.near_surface import certain_size, coarse_stride, sample_near_surface
 from tests.exporter.runtime.fields import ball, box, nothing, of, torus, union
-from tests.exporter.tiny import RENDER, sampler
+from tests.exporter.tiny import tiny_recipe
 
 CELL = 2 / 63
 
@@ -161,11 +162,11 @@ def test_nothing_is_missed_of_the_small_models_objects(index, small_model):
     """Recorded latents of a chair, a table, a mug and a ring, by the shipped weights."""
     with np.load(Path(__file__).with_name("mini_latents.npz"), allow_pickle=False) as file:
         latents = file["latents"][index : index + 1].astype(np.float32)
-    distance = decoded_field(small_model, decode_context(small_model, latents)).distance
+    distance = field_of(Run(small_model, {"latents": latents})).distance
     wrong, share, inside = missed(distance, 64)
     assert wrong == 0 and inside > 500 and share < 0.35
 
 
 @pytest.fixture(scope="module")
 def small_model():
-    return load_model("shap-e", "shap-e-mini").reference(sampler(), RENDER)
+    return load_model("shap-e", "shap-e-mini").original(tiny_recipe())

@@ -9,9 +9,10 @@ import pytest
 
 from exporter.families.registry import load_model
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
-from exporter.runtime.generator import decode_context, render_rays
+from exporter.runtime.rendering import render_rays
+from exporter.runtime.run import Run
 from exporter.runtime.surface.occupancy import occupied_cells, rays_that_meet
-from tests.exporter.tiny import RENDER, sampler
+from tests.exporter.tiny import tiny_recipe
 
 RAYS = camera_rays(orbit_camera(40.0, PAN_ELEVATION, 4.0), 24)
 
@@ -39,16 +40,28 @@ def test_an_empty_field_is_met_by_no_ray():
     assert not rays_that_meet(occupied_cells(lambda points: np.zeros(len(points))), RAYS).any()
 
 
+class Watched:
+    """Programs, and how many rays each run of the renderer got."""
+
+    def __init__(self, programs):
+        self.programs = programs
+        self.pipeline = programs.pipeline
+        self.rendered = []
+
+    def run_program(self, stage, arrays):
+        if stage == "renderer":
+            self.rendered.append(arrays["rays"].shape[1])
+        return self.programs.run_program(stage, arrays)
+
+
 def test_the_small_models_pictures_stay_the_same_and_most_rays_are_left_out():
-    generator = load_model("shap-e", "shap-e-mini").reference(sampler(), RENDER)
-    rendered, render = [], generator.render
-    generator.render = lambda rays, context: (rendered.append(rays.shape[1]), render(rays, context))[1]
+    watched = Watched(load_model("shap-e", "shap-e-mini").original(tiny_recipe()))
     with np.load(Path(__file__).with_name("mini_latents.npz"), allow_pickle=False) as file:
         latents = file["latents"].astype(np.float32)
     for index in (0, 3):
-        context = decode_context(generator, latents[index : index + 1])
-        rendered.clear()
-        skipped = render_rays(generator, context, RAYS, skip_empty=True)
-        assert sum(rendered) < 0.35 * len(RAYS)
-        whole = render_rays(generator, context, RAYS)
+        run = Run(watched, {"latents": latents[index : index + 1]})
+        watched.rendered.clear()
+        skipped = render_rays(run, RAYS, skip_empty=True)
+        assert 0 < sum(watched.rendered) < 0.35 * len(RAYS)
+        whole = render_rays(run, RAYS)
         assert whole.min() < 0.5 and np.abs(skipped - whole).max() < 1e-5

@@ -1,0 +1,50 @@
+"""The noise level at each evaluation of a started scheduler, and the timestep that the network gets there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Levels = NDArray[np.float64]
+
+
+def start(scheduler: Any, steps: int) -> torch.Tensor:
+    """Set a scheduler to the beginning of `steps` steps; the timesteps, one for each evaluation of the network."""
+    scheduler.set_timesteps(steps)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)
+    return scheduler.timesteps
+
+
+def noise_levels(scheduler: Any) -> Levels:
+    """The ratio of noise to signal [T] of the sample at each evaluation: the scheduler's own sigma, or, where it has
+    none, the trained level of its timestep."""
+    if hasattr(scheduler, "sigmas"):
+        return scheduler.sigmas[: len(scheduler.timesteps)].double().numpy()
+    return trained_levels(scheduler)[scheduler.timesteps.numpy()]
+
+
+def trained_levels(scheduler: Any) -> Levels:
+    """The noise levels that the model was trained on, in the order of its timesteps, by diffusers' float32 values."""
+    kept = scheduler.alphas_cumprod.double().numpy()
+    return np.sqrt((1.0 - kept) / kept)
+
+
+def timesteps_for_model(scheduler: Any, clamp: str) -> torch.Tensor:
+    """The timestep [T] that the network gets at each evaluation: with `clamp` "openai" by OpenAI's own rule.
+
+    That rule finds the level's 1/(sigma² + 1) linearly among the cumulative alphas in float64 and truncates the
+    position to an integer; a level beyond the trained ones has the timestep at that end
+    (GaussianToKarrasDenoiser.sigma_to_t in openai/shap-e and openai/point-e). diffusers finds it linearly in the
+    logarithm of the levels, in float32, and does not truncate.
+    """
+    if clamp != "openai" or not hasattr(scheduler, "sigmas"):
+        return scheduler.timesteps.float()
+    trained = np.cumprod(1.0 - scheduler.betas.double().numpy())
+    wanted = 1.0 / (noise_levels(scheduler) ** 2 + 1.0)
+    # np.interp needs rising positions; the cumulative alphas fall.
+    found = np.interp(-wanted, -trained, np.arange(len(trained)))
+    return torch.from_numpy(np.floor(found)).float()
