@@ -4,7 +4,7 @@ import * as ort from "onnxruntime-web";
 
 import { BundleError, namesOf } from "./errors.js";
 import { BundleFiles } from "./files.js";
-import { gridOf } from "./grid.js";
+import { QUALITIES } from "./grid.js";
 import { meshOf } from "./mesh.js";
 import { Pipeline } from "./pipeline.js";
 import { Run } from "./run.js";
@@ -44,7 +44,7 @@ export class WebBundle {
    */
   async generate(prompt, { seed, grid, quality, exact, onStep } = {}) {
     const request = Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, prompt]));
-    return meshOf(this.make(request, { seed, onStep }), { grid: quality ? gridOf(quality) : grid, exact });
+    return meshOf(this.make(request, { seed, onStep }), { grid: quality ? QUALITIES[quality] : grid, exact });
   }
 
   /**

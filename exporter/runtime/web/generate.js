@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { QUALITIES } from "./grid.js";
 import { toGlb, WebBundle } from "./index.js";
 
 const HELP = `Usage: node generate.js PROMPT [options]
@@ -26,11 +27,13 @@ async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   if (values.help) return console.log(HELP);
   if (positionals.length !== 1) throw new Error(`one PROMPT is expected\n\n${HELP}`);
+  const { quality } = values;
+  if (quality && !(quality in QUALITIES)) throw new Error(`no quality ${quality}; one of ${Object.keys(QUALITIES)}`);
   const bundle = await WebBundle.open(values.bundle ?? fileURLToPath(new URL("..", import.meta.url)));
   const mesh = await bundle.generate(positionals[0], {
     seed: BigInt(values.seed ?? 0),
     grid: values.grid && Number(values.grid),
-    quality: values.quality,
+    quality,
     onStep: (done, total, stage) =>
       process.stderr.isTTY && process.stderr.write(`\r\x1b[K${stage}: ${done} of ${total} `),
   });

@@ -1,15 +1,8 @@
 /** A signed field sampled on a lattice over [-1, 1]³, as exporter/runtime/surface/extract.py samples it. */
 
-import { namesOf } from "./errors.js";
 import { sampleNearSurface } from "./near_surface.js";
 
-const QUALITIES = { draft: 64, normal: 128, fine: 256 };
-
-/** The grid of "draft", "normal" or "fine". Throws RangeError for another word. */
-export function gridOf(quality) {
-  if (!Object.hasOwn(QUALITIES, quality)) throw new RangeError(`no quality '${quality}'; one of ${namesOf(QUALITIES)}`);
-  return QUALITIES[quality];
-}
+export const QUALITIES = { draft: 64, normal: 128, fine: 256 };
 
 /**
  * {values Float32Array [grid³], x slowest, points}: signed distances, and how many of them were asked.

@@ -27,6 +27,7 @@ from tests.node import CLIENT, node, run_node
 
 PROMPT, SEED, GRID = "a tall green table", 5, 32
 REQUEST = {"prompt": PROMPT}
+README = Path(__file__).parents[4] / "artifacts/README.md"
 OPEN = """
 import * as ort from "onnxruntime-web";
 import { fieldOf, Run, WebBundle } from "./index.js";
@@ -145,6 +146,19 @@ def test_the_client_in_the_bundle_makes_the_mesh_that_python_makes(web_bundles, 
     assert made.is_watertight and made.volume > 0
     distance = np.linalg.norm(np.asarray(made.vertices)[:, None] - upright[None], axis=2)
     assert distance.min(axis=1).max() < 1e-3 and distance.min(axis=0).max() < 1e-3
+
+
+def test_the_lines_in_the_readme_of_bundles_make_what_generate_makes(web_bundles, tmp_path):
+    shipped = shutil.copytree(web_bundles["fp32"].out, tmp_path / "bundle")
+    (shipped / "client/node_modules").symlink_to(CLIENT / "node_modules")
+    lines = re.search(r"^    import .*?(?=\n\n\S)", README.read_text(), re.MULTILINE | re.DOTALL).group()
+    check = """
+    const other = toGlb(await bundle.generate("a red chair", { seed: 0, grid: 64 }));
+    console.log(latents.dims.length, glb.length > 1000, Buffer.compare(glb, other));
+    """
+    (shipped / "made.mjs").write_text(lines + check)
+    done = subprocess.run([node(), "made.mjs"], cwd=shipped, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["3", "true", "0"], done.stderr
 
 
 def test_a_bundle_on_a_server_is_opened_by_its_address(web_bundles):

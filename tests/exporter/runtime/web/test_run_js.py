@@ -142,7 +142,6 @@ def test_a_pipeline_of_a_map_and_a_renderer_needs_neither_input_nor_sampler(tmp_
         ("new Run(bundle, {}).at('shape', new Float32Array(3), 'shadow')",
          "stage 'shape' has no output 'shadow'; it has shade, inside, thickness"),
         ("bundle.runProgram('mood', {})", "stage 'mood' takes mood_ids: not given"),
-        ("bundle.generate('flat', { quality: 'best' })", "no quality 'best'; one of draft, normal, fine"),
     ],
 )  # fmt: skip
 def test_what_there_is_none_of_is_said_in_words(foreign, script, message):
