@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "graphs": {"errors"},
     "passes": {"graphs"},
     "recipe": {"pipeline"},
-    "targets": {"recipe"},
+    "targets": {"recipe", "pipeline"},
     "manifest": {"pipeline", "recipe"},
     "runtime": {"pipeline", "manifest"},
     "release": {"manifest"},
