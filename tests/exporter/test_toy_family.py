@@ -41,4 +41,4 @@ def test_it_validates(bundle):
 
 def test_it_is_listed_beside_the_others(bundle):
     assert families() == ["balls", "shap-e"]
-    assert load_model("balls", "x").latent_shape == (1, 4)
+    assert load_model("balls", "x").weights_source == "x"
