@@ -13,14 +13,12 @@ import torch
 
 from exporter.families.registry import load_model
 from exporter.recipe.recipe_file import load_recipe
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import make, requests_of, unit_noise
 from exporter.sampling.levels import start, timesteps_for_model
-from exporter.sampling.schedulers import clip_range, schedule_of
-from exporter.sampling.step import SamplerStep, step_stage
-from exporter.sampling.table import probe
+from exporter.sampling.schedulers import schedule_of
 from exporter.trace.onnx import trace
 from exporter.workshop.parity import compare
-from tests.exporter.sampling.test_samplers import in_torch, run_steps
+from tests.exporter.sampling.test_samplers import in_torch, make_step, run_steps, sampled_by_the_original
 
 STEPS, LOWEST, HIGHEST, GUIDANCE = 64, 1e-3, 160.0, 15.0
 PROMPTS = ["a red chair", "a small blue table"]
@@ -80,10 +78,10 @@ def published_recipe(guidance=GUIDANCE):
     return load_recipe("recipes/shape_e_fp32.yaml", ["sampler.as=openai", f"sampler.guidance_scale={guidance}"])
 
 
-def step_of(model, sampler):
-    table = probe(schedule_of(sampler, model.scheduler()), sampler.steps, sampler.clamp)
-    module = SamplerStep(model.denoiser(), table, sampler.guidance_scale, clip_range(model.scheduler()))
-    return module.eval(), table
+def start_of(original, prompts):
+    """Embeddings [B,E], and unit noise [B,N,D] of the prompts."""
+    run = make(original, requests_of(original.pipeline, prompts), range(len(prompts)))
+    return run["embedding"], unit_noise(run.seeds, original.pipeline.stages["denoiser"].makes[0].shape[1:])
 
 
 @pytest.fixture(scope="module")
@@ -94,27 +92,23 @@ def mini():
 @pytest.fixture(scope="module")
 def published(mini):
     """Embeddings, unit noise and the published latents of two prompts."""
-    recipe = published_recipe()
-    embedding = mini.reference(recipe.sampler, recipe.render).encode(PROMPTS)
-    unit = noise(0, (len(PROMPTS), *mini.latent_shape))
+    embedding, unit = start_of(mini.original(published_recipe()), PROMPTS)
     with torch.inference_mode():
         *_, latents = published_samples(mini.prior(), torch.from_numpy(embedding), torch.from_numpy(unit), GUIDANCE)
     return embedding, unit, latents.numpy()
 
 
-def test_the_reference_equals_the_published_sampling(mini, published):
+def test_the_original_equals_the_published_sampling(mini, published):
     embedding, unit, expected = published
-    recipe = published_recipe()
-    actual = mini.reference(recipe.sampler, recipe.render).sample(embedding, unit)
+    actual = sampled_by_the_original(mini, published_recipe(), embedding, unit)
     assert compare(expected, actual).relative_l2 < 1e-4
 
 
 def test_the_exported_step_equals_the_published_sampling(mini, published, tmp_path):
     embedding, unit, expected = published
-    module, table = step_of(mini, published_recipe().sampler)
+    step, table = make_step(mini, published_recipe())
     assert table.evaluations == 2 * STEPS - 1
-    stage = step_stage(module, mini.latent_shape, mini.embedding_width)
-    session = ort.InferenceSession(trace(stage, 23, tmp_path))
+    session = ort.InferenceSession(trace(step, 23, tmp_path))
     sample = unit * np.float32(table.init_noise_sigma)
     actual = run_steps(lambda arrays: session.run(None, arrays), table, sample, embedding)
     assert compare(expected, actual).relative_l2 < 1e-4
@@ -123,8 +117,9 @@ def test_the_exported_step_equals_the_published_sampling(mini, published, tmp_pa
 def test_the_trained_levels_give_other_latents(mini, published):
     """The published levels are what makes the difference, not the loop around them."""
     embedding, unit, expected = published
-    sampler = published_recipe().sampler.model_copy(update={"lowest_noise": None, "highest_noise": None})
-    found = mini.reference(sampler, published_recipe().render).sample(embedding, unit)
+    recipe = published_recipe()
+    sampler = recipe.sampler.model_copy(update={"lowest_noise": None, "highest_noise": None})
+    found = sampled_by_the_original(mini, recipe.model_copy(update={"sampler": sampler}), embedding, unit)
     assert compare(expected, found).relative_l2 > 0.1
 
 
@@ -134,7 +129,7 @@ def test_every_timestep_is_the_published_one(tiny):
         levels = published_levels(steps)
         published = [published_timestep(level) for level in [levels[0], *levels[1:-1].repeat_interleave(2)]]
         sampler = published_recipe().sampler.model_copy(update={"steps": steps})
-        scheduler = schedule_of(sampler, tiny.scheduler())
+        scheduler = schedule_of(sampler, tiny.scheduler("denoiser"))
         start(scheduler, steps)
         if timesteps_for_model(scheduler, "openai").tolist() != published:
             wrong.append(steps)
@@ -143,17 +138,17 @@ def test_every_timestep_is_the_published_one(tiny):
 
 @pytest.mark.slow
 def test_the_full_size_begins_as_published():
-    """Three evaluations in PyTorch, of the reference and of the step; both branches of guidance in each."""
+    """Three evaluations in PyTorch, of the original and of the step; both branches of guidance in each."""
     model, recipe, evaluations = load_model("shap-e", "random:shap-e-300m"), published_recipe(), 3
-    reference = model.reference(recipe.sampler, recipe.render)
-    embedding, unit = reference.encode(PROMPTS[:1]), noise(0, (1, *model.latent_shape))
+    original = model.original(recipe)
+    embedding, unit = start_of(original, PROMPTS[:1])
     with torch.inference_mode():
         samples = published_samples(model.prior(), torch.from_numpy(embedding), torch.from_numpy(unit), GUIDANCE)
         expected = [next(samples) for _ in range(evaluations)][-1].numpy()
-    found = reference.sample(embedding, unit, evaluations=evaluations)
+    found = original.samplers["denoiser"].sample([embedding], unit, evaluations=evaluations)
     assert compare(expected, found).relative_l2 < 1e-4
-    del reference
-    module, table = step_of(model, recipe.sampler)
+    del original
+    step, table = make_step(model, recipe)
     sample = unit * np.float32(table.init_noise_sigma)
-    found = run_steps(in_torch(module), table, sample, embedding, evaluations)
+    found = run_steps(in_torch(step.module), table, sample, embedding, evaluations)
     assert compare(expected, found).relative_l2 < 1e-4
