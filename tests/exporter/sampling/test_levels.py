@@ -21,7 +21,7 @@ def started(own, steps=16, **changes):
 @settings(max_examples=20)
 @given(st.sampled_from(["heun", "euler", "ddim", "dpmpp_2m"]), st.integers(2, 40))
 def test_noise_levels_fall_from_the_highest_trained_to_the_lowest(tiny, name, steps):
-    scheduler = make_scheduler(name, tiny.scheduler(), "diffusers")
+    scheduler = make_scheduler(name, tiny.scheduler("denoiser"), "diffusers")
     start(scheduler, steps)
     levels = noise_levels(scheduler)
     assert len(levels) == len(scheduler.timesteps)
@@ -29,7 +29,7 @@ def test_noise_levels_fall_from_the_highest_trained_to_the_lowest(tiny, name, st
 
 
 def test_noise_levels_are_those_of_the_sample_and_not_of_the_timestep_at_the_end(tiny):
-    levels = noise_levels(started(tiny.scheduler(), lowest_noise=1e-3, highest_noise=1000.0))
+    levels = noise_levels(started(tiny.scheduler("denoiser"), lowest_noise=1e-3, highest_noise=1000.0))
     ramp = (1000 ** (1 / 7) + np.linspace(0, 1, 16) * (1e-3 ** (1 / 7) - 1000 ** (1 / 7))) ** 7
     assert np.allclose(levels[::2], ramp[[0, *range(1, 16)]], rtol=1e-5)
 
@@ -37,7 +37,9 @@ def test_noise_levels_are_those_of_the_sample_and_not_of_the_timestep_at_the_end
 @pytest.mark.parametrize("name", ["heun", "euler", "dpmpp_2m"])
 @pytest.mark.parametrize("clamp", ["diffusers", "openai"])
 def test_beyond_the_trained_levels_the_timestep_is_held(tiny, name, clamp):
-    scheduler = started(tiny.scheduler(), scheduler=name, clamp=clamp, lowest_noise=1e-3, highest_noise=1000.0)
+    scheduler = started(
+        tiny.scheduler("denoiser"), scheduler=name, clamp=clamp, lowest_noise=1e-3, highest_noise=1000.0
+    )
     levels, timesteps = noise_levels(scheduler), timesteps_for_model(scheduler, clamp).numpy()
     lowest, highest = trained_levels(scheduler)[[0, -1]]
     assert 0 < (levels < lowest).sum() < len(levels) and 0 < (levels > highest).sum() < len(levels)
@@ -46,13 +48,13 @@ def test_beyond_the_trained_levels_the_timestep_is_held(tiny, name, clamp):
 
 
 def test_diffusers_order_leaves_the_timesteps_as_they_are(tiny):
-    scheduler = started(tiny.scheduler())
+    scheduler = started(tiny.scheduler("denoiser"))
     assert timesteps_for_model(scheduler, "diffusers").tolist() == scheduler.timesteps.tolist()
     assert timesteps_for_model(scheduler, "openai").tolist() != scheduler.timesteps.tolist()
 
 
 def test_openai_order_leaves_the_integers_of_ddim(tiny):
-    scheduler = started(tiny.scheduler(), scheduler="ddim", clamp="openai")
+    scheduler = started(tiny.scheduler("denoiser"), scheduler="ddim", clamp="openai")
     assert timesteps_for_model(scheduler, "openai").tolist() == scheduler.timesteps.tolist()
 
 
@@ -71,4 +73,4 @@ def test_openai_order_leaves_the_integers_of_ddim(tiny):
 )
 def test_a_schedule_that_would_rise_is_refused(tiny, bounds, told):
     with pytest.raises(RecipeError, match=told):
-        schedule_of(sampler(**bounds), tiny.scheduler())
+        schedule_of(sampler(**bounds), tiny.scheduler("denoiser"))

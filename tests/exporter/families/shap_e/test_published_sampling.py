@@ -16,11 +16,9 @@ from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.run import make, requests_of, unit_noise
 from exporter.sampling.levels import start, timesteps_for_model
 from exporter.sampling.schedulers import schedule_of
-from exporter.sampling.table import table_of
 from exporter.trace.onnx import trace
 from exporter.workshop.parity import compare
-from tests.exporter.sampling.test_samplers import in_torch, run_steps
-from tests.exporter.tiny import pure_module
+from tests.exporter.sampling.test_samplers import in_torch, make_step, run_steps, sampled_by_the_original
 
 STEPS, LOWEST, HIGHEST, GUIDANCE = 64, 1e-3, 160.0, 15.0
 PROMPTS = ["a red chair", "a small blue table"]
@@ -80,21 +78,10 @@ def published_recipe(guidance=GUIDANCE):
     return load_recipe("recipes/shape_e_fp32.yaml", ["sampler.as=openai", f"sampler.guidance_scale={guidance}"])
 
 
-def step_of(model, recipe):
-    return pure_module(model, "denoiser", recipe), table_of(recipe.sampler, model.scheduler("denoiser"))
-
-
-def sampled(model, recipe, embedding, unit, evaluations=None):
-    return model.original(recipe).samplers["denoiser"].sample([embedding], unit, evaluations=evaluations)
-
-
-def embedding_of(model, recipe, prompts):
-    original = model.original(recipe)
-    return make(original, requests_of(original.pipeline, prompts), [])["embedding"]
-
-
-def unit_of(model, recipe, objects):
-    return unit_noise(range(objects), model.pipeline(recipe).stages["denoiser"].makes[0].shape[1:])
+def start_of(original, prompts):
+    """Embeddings [B,E], and unit noise [B,N,D] of the prompts."""
+    run = make(original, requests_of(original.pipeline, prompts), range(len(prompts)))
+    return run["embedding"], unit_noise(run.seeds, original.pipeline.stages["denoiser"].makes[0].shape[1:])
 
 
 @pytest.fixture(scope="module")
@@ -105,23 +92,21 @@ def mini():
 @pytest.fixture(scope="module")
 def published(mini):
     """Embeddings, unit noise and the published latents of two prompts."""
-    recipe = published_recipe()
-    embedding = embedding_of(mini, recipe, PROMPTS)
-    unit = unit_of(mini, recipe, len(PROMPTS))
+    embedding, unit = start_of(mini.original(published_recipe()), PROMPTS)
     with torch.inference_mode():
         *_, latents = published_samples(mini.prior(), torch.from_numpy(embedding), torch.from_numpy(unit), GUIDANCE)
     return embedding, unit, latents.numpy()
 
 
-def test_the_reference_equals_the_published_sampling(mini, published):
+def test_the_original_equals_the_published_sampling(mini, published):
     embedding, unit, expected = published
-    actual = sampled(mini, published_recipe(), embedding, unit)
+    actual = sampled_by_the_original(mini, published_recipe(), embedding, unit)
     assert compare(expected, actual).relative_l2 < 1e-4
 
 
 def test_the_exported_step_equals_the_published_sampling(mini, published, tmp_path):
     embedding, unit, expected = published
-    step, table = step_of(mini, published_recipe())
+    step, table = make_step(mini, published_recipe())
     assert table.evaluations == 2 * STEPS - 1
     session = ort.InferenceSession(trace(step, 23, tmp_path))
     sample = unit * np.float32(table.init_noise_sigma)
@@ -133,8 +118,8 @@ def test_the_trained_levels_give_other_latents(mini, published):
     """The published levels are what makes the difference, not the loop around them."""
     embedding, unit, expected = published
     recipe = published_recipe()
-    trained = recipe.sampler.model_copy(update={"lowest_noise": None, "highest_noise": None})
-    found = sampled(mini, recipe.model_copy(update={"sampler": trained}), embedding, unit)
+    sampler = recipe.sampler.model_copy(update={"lowest_noise": None, "highest_noise": None})
+    found = sampled_by_the_original(mini, recipe.model_copy(update={"sampler": sampler}), embedding, unit)
     assert compare(expected, found).relative_l2 > 0.1
 
 
@@ -153,15 +138,17 @@ def test_every_timestep_is_the_published_one(tiny):
 
 @pytest.mark.slow
 def test_the_full_size_begins_as_published():
-    """Three evaluations in PyTorch, of the reference and of the step; both branches of guidance in each."""
+    """Three evaluations in PyTorch, of the original and of the step; both branches of guidance in each."""
     model, recipe, evaluations = load_model("shap-e", "random:shap-e-300m"), published_recipe(), 3
-    embedding, unit = embedding_of(model, recipe, PROMPTS[:1]), unit_of(model, recipe, 1)
+    original = model.original(recipe)
+    embedding, unit = start_of(original, PROMPTS[:1])
     with torch.inference_mode():
         samples = published_samples(model.prior(), torch.from_numpy(embedding), torch.from_numpy(unit), GUIDANCE)
         expected = [next(samples) for _ in range(evaluations)][-1].numpy()
-    found = sampled(model, recipe, embedding, unit, evaluations)
+    found = original.samplers["denoiser"].sample([embedding], unit, evaluations=evaluations)
     assert compare(expected, found).relative_l2 < 1e-4
-    step, table = step_of(model, recipe)
+    del original
+    step, table = make_step(model, recipe)
     sample = unit * np.float32(table.init_noise_sigma)
     found = run_steps(in_torch(step.module), table, sample, embedding, evaluations)
     assert compare(expected, found).relative_l2 < 1e-4
