@@ -98,10 +98,10 @@ def collect(
     first shard, which should be the largest). `on_run(done, total)` is told of each run. `threads` 0: all processors.
     Raises ValidationFailed that names tensor, shard and prompt at a value that is not finite.
     """
-    if not shards:
-        raise ValueError(f"{program}: no recorded inputs to run it on")
     if not tensors:
         return {}
+    if not shards:
+        raise ValueError(f"{program}: no recorded inputs to run it on")
     require_one_distribution()
     model = onnx.load(program, load_external_data=False)
     _require_known(model, tensors, program)

@@ -63,6 +63,10 @@ class Quantization:
 
     def _smooth(self, before: Path | None, folder: Path) -> None:
         assert before is not None
+        if not self.shards:
+            # There is nothing to be smoothed by; the next step says whether anything has to be observed.
+            copy_program(before / PROGRAM, folder)
+            return
         alpha = self.settings.smooth
         assert alpha != "none"
         smooth_program(before / PROGRAM, self.policy, alpha, self.shards, self._objective, folder)

@@ -135,10 +135,12 @@ class NoiseMeter:
 
     @cached_property
     def _kept(self) -> dict[Prompts, int]:
-        """By the prompts of a shard, how many of them are measured."""
+        """By the prompts of a batch, how many of them are measured, of batches that every stage has inputs of."""
+        recorded = [dict.fromkeys(map(recorded_prompts, self._shards[stage])) for stage in self._originals]
         found: dict[Prompts, int] = {}
-        for prompts in map(recorded_prompts, self._shards[next(iter(self._originals))]):
-            if count := min(len(prompts), self._count - sum(found.values())):
+        for prompts in recorded[0] if recorded else ():
+            count = min(len(prompts), self._count - sum(found.values()))
+            if count and all(prompts in batches for batches in recorded):
                 found[prompts] = count
         return found
 

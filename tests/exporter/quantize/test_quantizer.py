@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from exporter.backends.onnxruntime.fusion import require_fused
-from exporter.errors import RecipeError, ValidationFailed
+from exporter.errors import ValidationFailed
 from exporter.graphs.graph_file import save_graph
 from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.layers import TABLE_ELEMENTS
@@ -111,13 +111,6 @@ def test_gptq_is_closer_than_rounding_to_the_nearest(program, shards, tmp_path):
 def test_the_same_program_is_quantized_to_the_same_bytes(program, shards, tmp_path):
     first, second = (quantized(program, EVERYTHING, shards, tmp_path / name).read_bytes() for name in "ab")
     assert first == second
-
-
-def test_a_stage_without_calibration_is_refused_static_int8(program):
-    graph = prepared(program)
-    graph.name = "field"
-    with pytest.raises(RecipeError, match=r"stage 'field' has no calibration.*choose int8_dynamic"):
-        wanted(graph, policy({"layers": "*", "precision": "int8"}))
 
 
 def test_a_product_that_onnx_runtime_leaves_in_floating_point_is_named(program, tmp_path):

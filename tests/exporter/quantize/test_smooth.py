@@ -9,12 +9,10 @@ from exporter.quantize.layers import find_layers
 from exporter.quantize.prepared import prepared
 from exporter.quantize.rounding import dequantize, per_channel
 from exporter.quantize.smooth import ALPHAS, fold, groups, search_alpha, smoothing
-from exporter.sampling.schedulers import make_scheduler
-from exporter.sampling.step import SamplerStep, step_stage
-from exporter.sampling.table import probe
 from exporter.trace.onnx import trace
 from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, traced
+from tests.exporter.tiny import pure_module
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +107,7 @@ def test_what_others_read_too_is_no_group(program):
 
 
 def test_behind_the_mixing_of_guidance_the_head_is_smoothed(tiny, tmp_path):
-    table = probe(make_scheduler("heun", tiny.scheduler(), "diffusers"), 4, "diffusers")
-    stage = step_stage(SamplerStep(tiny.denoiser(), table, 3.0, None).eval(), tiny.latent_shape, tiny.embedding_width)
-    found = by_source(prepared(trace(stage, 23, tmp_path)))
+    found = by_source(prepared(trace(pure_module(tiny, "denoiser"), 23, tmp_path)))
     assert found["denoiser/prior.norm_out/LayerNormalization"] == ["proj_to_clip_embeddings"]
     blocks = [source for source in found if source.endswith("attn1.to_v/MatMul")]
     assert blocks and all(found[source][0].endswith("attn1.to_out.0") for source in blocks)

@@ -14,14 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 from exporter.errors import ValidationFailed
 from exporter.quantize import statistics as module
 from exporter.quantize.statistics import BINS, Statistics, collect, load, save
-from exporter.sampling.schedulers import make_scheduler
-from exporter.sampling.step import SamplerStep, step_stage
-from exporter.sampling.table import probe
 from exporter.trace.onnx import trace
-from tests.exporter.tiny import RENDER, sampler
+from tests.exporter.tiny import pure_module, tiny_recipe
 
 PROMPTS = ["a red chair", "a blue mug", "a tall table"]
-BLOCK = "denoiser/denoiser.prior.transformer_blocks"
+LATENTS = (64, 20)
 
 
 def write_shard(path, prompts, **arrays):
@@ -33,14 +30,11 @@ def write_shard(path, prompts, **arrays):
 def denoiser(tiny, tmp_path_factory):
     """A step program of the tiny model, recorded inputs for it, and its layers' inputs as ONNX Runtime gives them."""
     folder = tmp_path_factory.mktemp("step")
-    settings = sampler(steps=3)
-    table = probe(make_scheduler(settings.scheduler, tiny.scheduler(), settings.clamp), settings.steps, settings.clamp)
-    stage = step_stage(SamplerStep(tiny.denoiser(), table, 3.0, None).eval(), tiny.latent_shape, 24)
-    program = trace(stage, 23, folder)
+    program = trace(pure_module(tiny, "denoiser", tiny_recipe(steps=3)), 23, folder)
     rng = np.random.default_rng(0)
     shards = []
     for step, count in enumerate((3, 3, 2)):
-        size = (count, *tiny.latent_shape)
+        size = (count, *LATENTS)
         arrays = {name: rng.standard_normal(size) for name in ("sample", "previous_sample", "previous_prediction")}
         arrays["embedding"] = rng.standard_normal((count, 24))
         arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
@@ -164,8 +158,8 @@ def test_no_guided_gram_without_guidance_or_without_two_branches(denoiser, tmp_p
 
 def test_channels_of_a_batched_product_are_those_of_its_sum(tiny, tmp_path):
     """The projector's rows are vectors x batch, and its input may be the program's own."""
-    program = trace(tiny.stages(RENDER)["projector"](), 23, tmp_path)
-    latents = np.random.default_rng(0).uniform(-1, 1, (3, *tiny.latent_shape)).astype(np.float32)
+    program = trace(pure_module(tiny, "projector"), 23, tmp_path)
+    latents = np.random.default_rng(0).uniform(-1, 1, (3, *LATENTS)).astype(np.float32)
     shard = write_shard(tmp_path / "0.npz", PROMPTS, latents=latents)
     tensor = next(node.input[0] for node in onnx.load(program).graph.node if node.op_type == "MatMul")
     found = collect(program, ["latents", tensor], [shard], grams=[tensor])
@@ -210,8 +204,8 @@ def test_a_value_that_is_not_finite_is_told_with_tensor_and_prompt(denoiser, tmp
 
 
 def test_a_prompt_is_found_where_the_batch_comes_second(tiny, tmp_path):
-    program = trace(tiny.stages(RENDER)["projector"](), 23, tmp_path)
-    latents = np.zeros((3, *tiny.latent_shape), np.float32)
+    program = trace(pure_module(tiny, "projector"), 23, tmp_path)
+    latents = np.zeros((3, *LATENTS), np.float32)
     latents[2, 0, 3] = np.nan
     shard = write_shard(tmp_path / "0.npz", PROMPTS, latents=latents)
     tensor = next(node.input[0] for node in onnx.load(program).graph.node if node.op_type == "MatMul")

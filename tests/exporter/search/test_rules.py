@@ -20,7 +20,7 @@ NOISE = {"int8": 1e-4, "int4_weights": 1e-3}
 def loss(layer, candidate, nsr=None, operator="linear"):
     size, milliseconds = SAVED.get(candidate, (500, 0.0))
     parts = {"early": NOISE.get(candidate, 1e-6) if nsr is None else nsr}
-    return Loss("denoiser", layer, operator, candidate, "guided", parts, 1000 * size, milliseconds)
+    return Loss("denoiser", layer, operator, candidate, "denoiser", parts, 1000 * size, milliseconds)
 
 
 LOSSES = [loss(layer, candidate) for layer in LINEARS for candidate in SAVED]
@@ -76,15 +76,18 @@ def test_most_layers_have_one_rule_and_the_others_a_reason():
     assert (first.layers, first.precision, first.why) == ("denoiser/*", "int8", "")
     why = {rule.precision: rule.why for rule in others}
     # 34 layers at 1e-4 and one at 1e-3: one more in int8 is 10·log10(45/44), the one in int4 is 10·log10(44/35).
-    assert why["fp32"] == "costs 0.098 dB of guided SNR in int8, saves 0.75 MB and 2 ms an object"
-    assert why["int4_weights"] == "costs 0.99 dB of guided SNR in int4_weights, saves 0.12 MB, loses 1.5 ms an object"
+    assert why["fp32"] == "costs 0.098 dB of the denoiser's SNR in int8, saves 0.75 MB and 2 ms an object"
+    assert (
+        why["int4_weights"]
+        == "costs 0.99 dB of the denoiser's SNR in int4_weights, saves 0.12 MB, loses 1.5 ms an object"
+    )
 
 
 def test_the_only_quantized_layer_says_what_it_leaves():
     chosen = dict.fromkeys(LINEARS, "fp32") | {LINEARS[4]: "int8"}
     (rule,) = write_policy(choice_of(chosen), LOSSES).rules
     assert rule.layers == LINEARS[4] or fnmatchcase(LINEARS[4], rule.layers)
-    assert rule.why == "leaves 40.0 dB of guided SNR in int8, saves 0.75 MB and 2 ms an object"
+    assert rule.why == "leaves 40.0 dB of the denoiser's SNR in int8, saves 0.75 MB and 2 ms an object"
 
 
 def test_tables_have_rules_of_their_own():

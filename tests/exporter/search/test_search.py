@@ -16,9 +16,8 @@ CANDIDATES = ("int8", "int4_weights", "palette:2")
 
 
 def loss(layer, candidate, nsr, size, milliseconds=0.0, stage="denoiser"):
-    currency = "projector" if stage == "projector" else "guided"
     parts = {"early": 0.5 * nsr, "late": 1.5 * nsr}
-    return Loss(stage, f"{stage}/{layer}", "linear", candidate, currency, parts, size, milliseconds)
+    return Loss(stage, f"{stage}/{layer}", "linear", candidate, stage, parts, size, milliseconds)
 
 
 def names(choice):
@@ -45,7 +44,7 @@ def best_size(losses, budget):
     best = 0
     for combination in itertools.product(*options):
         picked = [entry for entry in combination if entry]
-        spent = [sum(e.total for e in picked if e.currency == currency) for currency in ("guided", "projector")]
+        spent = [sum(e.total for e in picked if e.measured_in == stage) for stage in ("denoiser", "projector")]
         if max(spent) <= budget:
             best = max(best, sum(entry.bytes_saved for entry in picked))
     return best
@@ -61,9 +60,19 @@ def test_nothing_that_fits_saves_more(losses, budget):
     assert choice.bytes_saved >= best_size(losses, budget) - (EXCEPTION + TIE_BREAK + GAP) * layers * most
 
 
-def test_each_currency_has_a_budget_of_its_own():
+def test_each_stage_that_noise_is_measured_in_has_a_budget_of_its_own():
     losses = [loss("a", "int8", 0.9, 10), loss("b", "int8", 0.9, 20), loss("c", "int8", 0.9, 5, stage="projector")]
     assert names(search(losses, "size", 1.0)) == {"denoiser/b": "int8", "projector/c": "int8"}
+
+
+def test_an_encoder_shares_the_budget_of_the_sampler_that_it_is_measured_in():
+    parts = {"early": 0.9}
+    encoder = Loss("text_encoder", "text_encoder/a", "linear", "int8", "denoiser", parts, 10, 0.0)
+    losses = [encoder, loss("b", "int8", 0.9, 20), loss("c", "int8", 0.9, 5, stage="projector")]
+    choice = search(losses, "size", 1.0)
+    assert names(choice) == {"denoiser/b": "int8", "projector/c": "int8"}
+    assert choice.nsr == {"denoiser": pytest.approx(0.9), "projector": pytest.approx(0.9)}
+    assert names(search(losses, "size", 2.0)).keys() == {"text_encoder/a", "denoiser/b", "projector/c"}
 
 
 def test_the_objective_decides_and_the_other_saving_breaks_ties():

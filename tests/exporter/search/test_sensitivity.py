@@ -78,12 +78,14 @@ def test_every_layer_in_every_candidate_it_can_have(few, measured):
 def test_a_loss_is_that_of_the_layer_alone(few, measured):
     loss = losses_of(measured, LAYER)["palette:4"]
     cost = few.measure(Policy(rules=[Rule(layers=LAYER, precision="palette", bits=4)]))
-    assert loss.currency == "guided" and loss.nsr == cost.noise["guided"]
-    assert loss.total == pytest.approx(cost.nsr("guided")) and loss.snr_db == pytest.approx(
+    assert loss.measured_in == "denoiser" and loss.nsr == cost.noise["denoiser"]
+    assert loss.total == pytest.approx(cost.nsr("denoiser")) and loss.snr_db == pytest.approx(
         -10 * math.log10(loss.total)
     )
     assert loss.bytes_saved == measured.stored_bytes["denoiser"] - cost.stored_bytes["denoiser"] > 0
-    assert {entry.currency for entry in measured.losses if entry.stage == "projector"} == {"projector"}
+    assert {(entry.stage, entry.measured_in) for entry in measured.losses} == {
+        ("text_encoder", "denoiser"), ("denoiser", "denoiser"), ("projector", "projector")
+    }  # fmt: skip
 
 
 def test_milliseconds_are_those_of_one_object(few):

@@ -42,42 +42,43 @@ def test_the_products_of_one_object(workbench):
 
 def test_nothing_costs_nothing(workbench):
     cost = workbench.measure(Policy())
-    assert set(cost.noise["guided"].values()) == {0.0} == set(cost.noise["projector"].values())
-    assert list(cost.noise["guided"]) == ["early", "middle", "late"]
+    assert set(cost.noise["denoiser"].values()) == {0.0} == set(cost.noise["projector"].values())
+    assert list(cost.noise["denoiser"]) == ["early", "middle", "late"]
+    assert cost.noise.keys() == {"denoiser", "projector"}
     assert cost.stored_bytes.keys() == set(workbench.stages)
 
 
 @pytest.mark.parametrize(
-    ("layers", "currency", "other"),
+    ("layers", "measured_in", "other"),
     [
-        ("text_encoder/*.mlp.*", "guided", "projector"),
-        ("denoiser/*.ff.*", "guided", "projector"),
-        ("projector/*", "projector", "guided"),
+        ("text_encoder/*.mlp.*", "denoiser", "projector"),
+        ("denoiser/*.ff.*", "denoiser", "projector"),
+        ("projector/*", "projector", "denoiser"),
     ],
 )
-def test_a_stage_costs_in_its_own_currency(workbench, layers, currency, other):
+def test_a_stage_costs_where_its_errors_are_measured(workbench, layers, measured_in, other):
     cost, nothing = workbench.measure(policy(layers, "int8")), workbench.measure(Policy())
-    assert 1e-9 < cost.nsr(currency) < 1 and cost.nsr(other) == 0.0
+    assert 1e-9 < cost.nsr(measured_in) < 1 and cost.nsr(other) == 0.0
     changed = {name for name, size in cost.stored_bytes.items() if size < nothing.stored_bytes[name]}
     assert changed == {layers.partition("/")[0]}
 
 
 def test_fewer_bits_are_more_noise_and_fewer_bytes(workbench):
     eight, four = (workbench.measure(policy("denoiser/*", name)) for name in ("int8_weights", "int4_weights"))
-    assert four.nsr("guided") > 10 * eight.nsr("guided")
+    assert four.nsr("denoiser") > 10 * eight.nsr("denoiser")
     assert four.stored_bytes["denoiser"] < eight.stored_bytes["denoiser"]
 
 
 def test_noise_of_layers_nearly_adds_up(workbench):
     names = [f"denoiser/prior.transformer_blocks.{i}.ff.net.0.proj" for i in range(2)]
-    alone = [workbench.measure(policy(name, "int4_weights")).nsr("guided") for name in names]
-    together = workbench.measure(policy("denoiser/*.ff.net.0.proj", "int4_weights")).nsr("guided")
+    alone = [workbench.measure(policy(name, "int4_weights")).nsr("denoiser") for name in names]
+    together = workbench.measure(policy("denoiser/*.ff.net.0.proj", "int4_weights")).nsr("denoiser")
     assert together == pytest.approx(sum(alone), rel=0.3)
 
 
 def test_gptq_finds_its_moments(workbench):
     nearest, gptq = (
-        workbench.measure(policy("denoiser/*", "int4_weights", rounding=rounding)).nsr("guided")
+        workbench.measure(policy("denoiser/*", "int4_weights", rounding=rounding)).nsr("denoiser")
         for rounding in ("nearest", "gptq")
     )
     assert gptq != nearest
@@ -103,10 +104,10 @@ def test_what_the_backend_refuses_costs_a_refusal(workbench, monkeypatch):
 def test_where_the_recipe_smooths_static_int8_is_smoothed(workbench, tiny_folder):
     smoothed = Workbench(tiny_recipe(tiny_folder, smooth=0.5), CPU, workbench.cache, prompts=2)
     rules = policy("denoiser/*.ff.net.0.proj", "int8")
-    assert smoothed.measure(rules).nsr("guided") != workbench.measure(rules).nsr("guided")
+    assert smoothed.measure(rules).nsr("denoiser") != workbench.measure(rules).nsr("denoiser")
     rules = policy("denoiser/*.ff.net.0.proj", "int4_weights")
     assert smoothed.measure(rules) == workbench.measure(rules)
-    assert smoothed.measure(Policy()).nsr("guided") == 0.0
+    assert smoothed.measure(Policy()).nsr("denoiser") == 0.0
 
 
 def test_everything_comes_from_the_cache_the_second_time(workbench, tiny_folder):
@@ -116,6 +117,13 @@ def test_everything_comes_from_the_cache_the_second_time(workbench, tiny_folder)
     assert len(cache.entries()) == before and again.key("denoiser") == workbench.key("denoiser")
     other = tiny_recipe(tiny_folder, objective="guided")
     assert Workbench(other, CPU, cache, prompts=2).key("denoiser") != workbench.key("denoiser")
+
+
+def test_the_key_of_a_stage_is_of_all_that_its_noise_goes_through(workbench):
+    encoder, denoiser, projector = (workbench.key(stage) for stage in workbench.stages)
+    calibration = {denoiser[0]}
+    assert set(denoiser) < set(encoder) and set(projector) & set(encoder) == calibration
+    assert len(set(denoiser)) == len(set(projector)) == 2 and len(set(encoder)) == 3
 
 
 def test_a_planned_target(tiny_folder, tmp_path):
