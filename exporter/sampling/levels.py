@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,16 @@ def trained_levels(scheduler: Any) -> Levels:
     return np.sqrt((1.0 - kept) / kept)
 
 
+def input_scales(scheduler: Any) -> Levels:
+    """What a started scheduler multiplies the sample by for the network, at each evaluation [T]."""
+    walked, zeros = copy.deepcopy(scheduler), torch.zeros(1, dtype=torch.float64)
+    scales = []
+    for timestep in walked.timesteps:
+        scales.append(walked.scale_model_input(zeros + 1.0, timestep).item())
+        walked.step(zeros, timestep, zeros)
+    return np.array(scales)
+
+
 def timesteps_for_model(scheduler: Any, clamp: str) -> torch.Tensor:
     """The timestep [T] that the network gets at each evaluation: with `clamp` "openai" by OpenAI's own rule.
 
@@ -41,10 +52,28 @@ def timesteps_for_model(scheduler: Any, clamp: str) -> torch.Tensor:
     (GaussianToKarrasDenoiser.sigma_to_t in openai/shap-e and openai/point-e). diffusers finds it linearly in the
     logarithm of the levels, in float32, and does not truncate.
     """
-    if clamp != "openai" or not hasattr(scheduler, "sigmas"):
+    if not _by_openai(scheduler, clamp):
         return scheduler.timesteps.float()
-    trained = np.cumprod(1.0 - scheduler.betas.double().numpy())
+    trained = _cumulative_alphas(scheduler)
     wanted = 1.0 / (noise_levels(scheduler) ** 2 + 1.0)
     # np.interp needs rising positions; the cumulative alphas fall.
     found = np.interp(-wanted, -trained, np.arange(len(trained)))
     return torch.from_numpy(np.floor(found)).float()
+
+
+def levels_for_model(scheduler: Any, clamp: str) -> Levels:
+    """The noise level [T] by which a prediction becomes x0: the sample's own, in OpenAI's order that of the truncated
+    timestep (GaussianDiffusion._predict_xstart_from_eps in openai/point-e)."""
+    if not _by_openai(scheduler, clamp):
+        return noise_levels(scheduler)
+    kept = _cumulative_alphas(scheduler)[timesteps_for_model(scheduler, clamp).long().numpy()]
+    return np.sqrt((1.0 - kept) / kept)
+
+
+def _by_openai(scheduler: Any, clamp: str) -> bool:
+    """Whether timesteps are found by OpenAI's rule; those of a scheduler without sigmas are integers already."""
+    return clamp == "openai" and hasattr(scheduler, "sigmas")
+
+
+def _cumulative_alphas(scheduler: Any) -> Levels:
+    return np.cumprod(1.0 - scheduler.betas.double().numpy())

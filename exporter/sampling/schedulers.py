@@ -15,20 +15,28 @@ from diffusers import (
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe.recipe import SamplerSection
 from exporter.sampling.levels import trained_levels
+from exporter.sampling.prediction import prediction_type
 
 STOCHASTIC = ("ddpm", "euler_ancestral", "k_dpm_2_ancestral", "dpm_sde", "sde_dpmpp_2m", "lcm", "tcd", "repaint", "sa")
 ADAPTIVE = ("dpm_adaptive", "rk45", "thresholding")
 
 
 def _heun(own: Any, betas: list[float], clip: bool) -> Any:
-    return HeunDiscreteScheduler.from_config(own.config, clip_sample=clip)
+    return HeunDiscreteScheduler(
+        num_train_timesteps=len(betas),
+        trained_betas=betas,
+        prediction_type=prediction_type(own),
+        use_karras_sigmas=True,
+        clip_sample=clip,
+        clip_sample_range=clip_range(own),
+    )
 
 
 def _euler(own: Any, betas: list[float], clip: bool) -> Any:
     return EulerDiscreteScheduler(
         num_train_timesteps=len(betas),
         trained_betas=betas,
-        prediction_type=own.config.prediction_type,
+        prediction_type=prediction_type(own),
         use_karras_sigmas=True,
     )
 
@@ -37,7 +45,7 @@ def _ddim(own: Any, betas: list[float], clip: bool) -> Any:
     return DDIMScheduler(
         num_train_timesteps=len(betas),
         trained_betas=betas,
-        prediction_type=own.config.prediction_type,
+        prediction_type=prediction_type(own),
         timestep_spacing="trailing",
         clip_sample=clip,
         clip_sample_range=clip_range(own),
@@ -48,7 +56,7 @@ def _dpmpp_2m(own: Any, betas: list[float], clip: bool) -> Any:
     return DPMSolverMultistepScheduler(
         num_train_timesteps=len(betas),
         trained_betas=betas,
-        prediction_type=own.config.prediction_type,
+        prediction_type=prediction_type(own),
         use_karras_sigmas=True,
         algorithm_type="dpmsolver++",
         solver_order=2,
@@ -68,7 +76,7 @@ def make_scheduler(name: str, own: Any, clamp: str) -> Any:
 
     With `clamp` "openai" the scheduler does not clip, since the predictions were clamped before guidance; with
     "diffusers" it clips where its class does (Heun and DDIM: yes; Euler and DPM-Solver++ never clip).
-    Raises RecipeError, by name, for a scheduler whose update is not linear.
+    Raises RecipeError, by name, for a scheduler whose update is not linear, and for a model of an unknown prediction.
     """
     if name not in SCHEDULERS:
         raise RecipeError(_refusal(name))

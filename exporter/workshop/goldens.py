@@ -107,10 +107,10 @@ def _record_sampler(
     """Record the denoiser at some evaluations (or the whole sampler); the latents."""
     unit = noise(recipe.goldens.seed, (len(embedding), *reference.latent_shape))
     kept = max(1, FILE_ELEMENTS // unit[0].size)
-    guided = reference.sampler.guided_evaluations()
+    guided = [evaluation.guided for evaluation in reference.sampler.evaluations()]
     count = total = len(guided)
     if recipe.sampler.unroll == "step":
-        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(guided.argmax())))
+        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(np.argmax(guided))))
     if count < total:
         unit, embedding = unit[:kept], embedding[:kept]
     seen: list[tuple[np.ndarray, np.ndarray]] = []

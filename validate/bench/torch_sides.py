@@ -36,7 +36,7 @@ class TorchSide:
 
     @property
     def evaluations(self) -> int:
-        return len(self.reference.sampler.timesteps())
+        return len(self.reference.sampler.evaluations())
 
     def open(self) -> None:
         self.reference.load()
@@ -44,10 +44,11 @@ class TorchSide:
     def step(self, prompt: str) -> Action:
         reference = self.reference
         sampler = reference.sampler
-        timestep = sampler.timesteps()[0]
+        evaluations = sampler.evaluations()
+        evaluation = next((one for one in evaluations if one.guided), evaluations[0])
         sample = torch.from_numpy(noise(0, (1, *reference.latent_shape)))
         embedding = torch.from_numpy(reference.encode([prompt]))
-        return lambda: sampler.guided(sample, timestep, embedding)
+        return lambda: sampler.predicted(evaluation, sample, sample, [embedding])
 
     def make(self, work: Work, evaluations: int | None = None, latents: np.ndarray | None = None) -> MadeObject:
         reference, laps = self.reference, Laps()
