@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 Levels = NDArray[np.float64]
+# Of a sample that is noise alone: finite, so that every host reads it.
+ONLY_NOISE = 1e300
 
 
 def start(scheduler: Any, steps: int) -> torch.Tensor:
@@ -20,12 +22,28 @@ def start(scheduler: Any, steps: int) -> torch.Tensor:
     return scheduler.timesteps
 
 
+def scaled_input(scheduler: Any, sample: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    """The sample as the network gets it."""
+    # Flow matching scales nothing: its schedulers have neither this method nor an initial sigma.
+    scaled: torch.Tensor = getattr(scheduler, "scale_model_input", lambda sample, _: sample)(sample, timestep)
+    return scaled
+
+
+def initial_sigma(scheduler: Any) -> float:
+    """What the unit noise is multiplied by at the beginning."""
+    return float(getattr(scheduler, "init_noise_sigma", 1.0))
+
+
 def noise_levels(scheduler: Any) -> Levels:
-    """The ratio of noise to signal [T] of the sample at each evaluation: the scheduler's own sigma, or, where it has
-    none, the trained level of its timestep."""
-    if hasattr(scheduler, "sigmas"):
-        return scheduler.sigmas[: len(scheduler.timesteps)].double().numpy()
-    return trained_levels(scheduler)[scheduler.timesteps.numpy()]
+    """The ratio of noise to signal [T] of the sample at each evaluation: the scheduler's own sigma, of a flow
+    sigma/(1 - sigma), or, where it has none, the trained level of its timestep."""
+    if not hasattr(scheduler, "sigmas"):
+        return trained_levels(scheduler)[scheduler.timesteps.numpy()]
+    sigmas = scheduler.sigmas[: len(scheduler.timesteps)].double().numpy()
+    if hasattr(scheduler, "betas"):
+        return sigmas
+    with np.errstate(divide="ignore"):
+        return np.minimum(sigmas / (1.0 - sigmas), ONLY_NOISE)
 
 
 def trained_levels(scheduler: Any) -> Levels:
@@ -39,7 +57,7 @@ def input_scales(scheduler: Any) -> Levels:
     walked, zeros = copy.deepcopy(scheduler), torch.zeros(1, dtype=torch.float64)
     scales = []
     for timestep in walked.timesteps:
-        scales.append(walked.scale_model_input(zeros + 1.0, timestep).item())
+        scales.append(scaled_input(walked, zeros + 1.0, timestep).item())
         walked.step(zeros, timestep, zeros)
     return np.array(scales)
 
@@ -71,8 +89,9 @@ def levels_for_model(scheduler: Any, clamp: str) -> Levels:
 
 
 def _by_openai(scheduler: Any, clamp: str) -> bool:
-    """Whether timesteps are found by OpenAI's rule; those of a scheduler without sigmas are integers already."""
-    return clamp == "openai" and hasattr(scheduler, "sigmas")
+    """Whether timesteps are found by OpenAI's rule. Those of a scheduler without sigmas are integers already, and a
+    flow has no alphas to find them in."""
+    return clamp == "openai" and hasattr(scheduler, "sigmas") and hasattr(scheduler, "betas")
 
 
 def _cumulative_alphas(scheduler: Any) -> Levels:

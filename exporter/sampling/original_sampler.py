@@ -11,7 +11,15 @@ import torch
 
 from exporter.recipe.recipe import SamplerSection
 from exporter.runtime.guidance import guided_at
-from exporter.sampling.levels import input_scales, levels_for_model, noise_levels, start, timesteps_for_model
+from exporter.sampling.levels import (
+    initial_sigma,
+    input_scales,
+    levels_for_model,
+    noise_levels,
+    scaled_input,
+    start,
+    timesteps_for_model,
+)
 from exporter.sampling.prediction import Factors, prediction_type, taking_x0, to_x0, x0_factors
 
 OnStep = Callable[[int, np.ndarray, np.ndarray], None]
@@ -85,10 +93,10 @@ class OriginalSampler:
         rows = self.evaluations()
         gets_x0 = self.settings.clamp == "openai"
         scheduler = taking_x0(self.scheduler) if gets_x0 else self.scheduler
-        sample = torch.from_numpy(noise) * float(scheduler.init_noise_sigma)
+        sample = torch.from_numpy(noise) * initial_sigma(scheduler)
         for i, row in enumerate(rows[:evaluations]):
             exact = sample.double()
-            scaled = scheduler.scale_model_input(exact, row.timestep).float()
+            scaled = scaled_input(scheduler, exact, row.timestep).float()
             prediction = self.predicted(row, sample, scaled, given).double()
             if on_step:
                 x0 = prediction if gets_x0 else to_x0(row.x0, exact, prediction)

@@ -16,7 +16,15 @@ import numpy as np
 import torch
 
 from exporter.errors import RecipeError
-from exporter.sampling.levels import input_scales, levels_for_model, noise_levels, start, timesteps_for_model
+from exporter.sampling.levels import (
+    initial_sigma,
+    input_scales,
+    levels_for_model,
+    noise_levels,
+    scaled_input,
+    start,
+    timesteps_for_model,
+)
 from exporter.sampling.prediction import prediction_type, taking_x0, to_x0, x0_factors
 from exporter.sampling.schedulers import SCHEDULERS, clip_range
 
@@ -105,10 +113,10 @@ def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTa
         x0=x0_factors(prediction_type(scheduler), levels_for_model(scheduler, clamp), scales),
         coefficients=coefficients,
         clip=own_clip if clips else None,
-        init_noise_sigma=float(scheduler.init_noise_sigma),
+        init_noise_sigma=initial_sigma(scheduler),
     )
-    # Where the scheduler makes x0 itself, in float32, the noise level multiplies its rounding.
-    for one, limit in ((taking_x0(scheduler), TOLERANCE), (scheduler, TOLERANCE * max(1.0, levels.max()))):
+    # Where the scheduler makes x0 itself, in float32, large factors multiply its rounding.
+    for one, limit in ((taking_x0(scheduler), TOLERANCE), (scheduler, TOLERANCE * max(1.0, np.abs(table.x0).max()))):
         error = trajectory_error(table, one, steps)
         if not error <= limit:
             raise RecipeError(
@@ -132,7 +140,7 @@ def trajectory_error(table: CoefficientTable, scheduler: Any, steps: int) -> flo
     worst = 0.0
     for i, timestep in enumerate(start(scheduler, steps)):
         x0 = to_x0(factors[i], ours, _pretend(ours * table.input_scale[i], goal))
-        scaled = scheduler.scale_model_input(theirs, timestep).numpy()
+        scaled = scaled_input(scheduler, theirs, timestep).numpy()
         expected = _pretend(scaled, goal)
         theirs = scheduler.step(torch.from_numpy(expected), timestep, theirs).prev_sample.double()
         ours, previous = table.next_sample(i, ours, x0, previous), (ours, x0)
@@ -148,7 +156,7 @@ def _pretend(scaled: np.ndarray, goal: np.ndarray) -> np.ndarray:
 def _skip(scheduler: Any, timestep: torch.Tensor) -> None:
     """Take a step of zeros: the scheduler moves on, with a history of zeros."""
     zeros = torch.zeros(1, dtype=torch.float64)
-    scheduler.scale_model_input(zeros, timestep)
+    scaled_input(scheduler, zeros, timestep)
     scheduler.step(zeros, timestep, zeros)
 
 
@@ -166,7 +174,7 @@ def _row(before: Any, timesteps: torch.Tensor, i: int, clip: float) -> list[floa
     for (sample, prediction), timestep in zip(
         (earlier, now)[0 if i else 1 :], timesteps[max(i - 1, 0) : i + 1], strict=True
     ):
-        scheduler.scale_model_input(sample, timestep)
+        scaled_input(scheduler, sample, timestep)
         response = scheduler.step(prediction, timestep, sample).prev_sample.double()
     unit = (response / torch.tensor([1.0, _SMALL * clip, _LARGE * clip] * 2, dtype=torch.float64)).tolist()
     if abs(unit[2] - unit[1]) <= 1e-12 * max(abs(unit[1]), 1.0):
@@ -184,7 +192,7 @@ def _require_deterministic(scheduler: Any, timesteps: torch.Tensor) -> None:
     for seed in (0, 1):
         torch.manual_seed(seed)
         twin, ones = copy.deepcopy(scheduler), torch.ones(16, dtype=torch.float64)
-        twin.scale_model_input(ones, timesteps[0])
+        scaled_input(twin, ones, timesteps[0])
         results.append(twin.step(ones, timesteps[0], ones).prev_sample)
     torch.set_rng_state(generator_state)
     if not torch.equal(*results):

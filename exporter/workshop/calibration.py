@@ -109,7 +109,8 @@ class _Recorder:
         sampler = recipe.sampler
         if settings.steps < sampler.steps:
             # Solvers of higher order overshoot in few steps, to samples that the recipe's sampler never comes to.
-            sampler = sampler.model_copy(update={"scheduler": "euler", "steps": settings.steps})
+            euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
+            sampler = sampler.model_copy(update={"scheduler": euler, "steps": settings.steps})
         self.table, self.recipe_table = _table(model, sampler), _table(model, recipe.sampler)
         self.reference = model.reference(sampler, recipe.render)
         self.tokenizer = PromptTokenizer(model.tokenizer.json, model.tokenizer.context_length, model.tokenizer.pad_id)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exporter.sampling.loop import loop
-from exporter.sampling.schedulers import SCHEDULERS, schedule_of
+from exporter.sampling.schedulers import OF_DIFFUSION, schedule_of
 from exporter.sampling.step import SamplerStep, step_stage
 from exporter.sampling.table import probe
 from exporter.sampling.unrolled import unrolled
@@ -58,7 +58,7 @@ def step_program(tiny, tmp_path_factory):
 
 
 @pytest.mark.parametrize("clamp", ["diffusers", "openai"])
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", OF_DIFFUSION)
 def test_step_equals_the_reference(tiny, scheduler, clamp):
     settings = sampler(scheduler=scheduler, steps=STEPS, clamp=clamp)
     module, table = make_step(tiny, settings)

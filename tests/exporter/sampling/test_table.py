@@ -9,7 +9,7 @@ import torch
 
 from exporter.errors import RecipeError
 from exporter.sampling.levels import start
-from exporter.sampling.schedulers import SCHEDULERS, make_scheduler, schedule_of
+from exporter.sampling.schedulers import OF_DIFFUSION, make_scheduler, schedule_of
 from exporter.sampling.table import TERMS, probe, trajectory_error
 from tests.exporter.tiny import sampler
 
@@ -28,7 +28,7 @@ def own():
 
 @pytest.mark.parametrize("clamp", ["diffusers", "openai"])
 @pytest.mark.parametrize("steps", [1, 2, 8, 64])
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", OF_DIFFUSION)
 def test_table_equals_step_over_whole_trajectories(own, name, steps, clamp):
     scheduler = make_scheduler(name, own, clamp)
     table = probe(scheduler, steps, clamp)
@@ -37,7 +37,7 @@ def test_table_equals_step_over_whole_trajectories(own, name, steps, clamp):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8, 64])
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", OF_DIFFUSION)
 def test_table_equals_step_in_float32(own, name, steps):
     """Step by step on the same inputs; errors are relative to the larger of a step's two samples."""
     scheduler = make_scheduler(name, own, "diffusers")
@@ -65,7 +65,7 @@ def test_terms_that_each_scheduler_needs(own):
             )
             if c > 1e-9
         }
-        for name in SCHEDULERS
+        for name in OF_DIFFUSION
     }
     assert used["heun"] == {"sample", "clipped_prediction", "previous_sample", "previous_prediction"}
     assert used["euler"] == {"sample", "prediction"}
