@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
 
 from exporter.errors import RecipeError
@@ -26,7 +26,7 @@ Factors = NDArray[np.float64]
 class FlowOfX0(FlowMatchEulerDiscreteScheduler):
     """The flow matching scheduler with a `step` that takes x0."""
 
-    def step(self, x0: torch.Tensor, timestep: torch.Tensor, sample: torch.Tensor) -> Any:  # type: ignore[override]
+    def step(self, x0: Any, timestep: Any, sample: Any) -> Any:  # type: ignore[override]
         sigma = self.sigmas[self.begin_index if self.step_index is None else self.step_index]
         return super().step((sample - x0) / sigma, timestep, sample)
 

@@ -48,7 +48,7 @@ MISTAKES = [
         "scheduler: heun",
         "scheduler: huen",
         "huen",
-        ["found 'huen'", "ddim, dpmpp_2m, euler, flow_euler, heun", "mean 'heun'?"],
+        ["found 'huen'", "euler, flow_euler, heun", "mean 'heun'?"],
     ),
     ("steps: 64", "steps: 6.4", "6.4", ["sampler.steps", "found 6.4", "integer"]),
     ("steps: 64", 'steps: "64"', '"64"', ["found '64'", "integer"]),
