@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from exporter.families.family import Denoiser
 from torch import nn
 
+from exporter.sampling.denoiser import Denoiser
 from exporter.sampling.original_sampler import OriginalSampler
 from exporter.sampling.schedulers import clip_range, schedule_of
 from exporter.sampling.step import SamplerStep

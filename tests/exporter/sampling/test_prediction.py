@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from exporter.errors import RecipeError
+from exporter.pipeline.tensor import TensorSpec
 from exporter.sampling.prediction import to_x0, x0_factors
 from exporter.sampling.schedulers import make_scheduler
-from exporter.sampling.step import step_stage
+from exporter.sampling.step import step_module
 from exporter.trace.onnx import trace
 from exporter.workshop.parity import compare
 from tests.exporter.sampling.small_network import SmallDenoiser, both_sides
@@ -32,6 +33,8 @@ SCHEDULERS = {
         **BETAS, prediction_type=kind, use_karras_sigmas=True
     ),
 }
+CONDITION = TensorSpec("embedding", "float32", ("batch", 5))
+LATENTS = TensorSpec("latents", "float32", ("batch", 4, 6))
 STEPS, GUIDANCE = 8, 3.0
 
 
@@ -81,7 +84,7 @@ def test_the_program_of_a_step_does_the_same(network, given, tmp_path, interval)
     embedding, unit = given
     settings = sampler(steps=STEPS, guidance_scale=GUIDANCE, clamp="openai", guidance_interval=interval)
     step, table, original = both_sides(network, SCHEDULERS["heun"]("epsilon"), settings)
-    session = ort.InferenceSession(trace(step_stage(step, (4, 6), 5), 23, tmp_path))
+    session = ort.InferenceSession(trace(step_module("denoiser", step, [CONDITION], LATENTS), 23, tmp_path))
     sample = unit * np.float32(table.init_noise_sigma)
     found = run_steps(lambda arrays: session.run(None, arrays), table, sample, embedding)
     assert compare(original.sample([embedding], unit), found).relative_l2 < 1e-5
