@@ -104,7 +104,7 @@ def test_a_flow_takes_flow_euler_alone(name):
 
 def test_a_diffusion_does_not_take_it(tiny):
     with pytest.raises(RecipeError, match=r"scheduler: found 'flow_euler'; .* by diffusion .* takes heun, euler"):
-        make_scheduler("flow_euler", tiny.scheduler(), "diffusers")
+        make_scheduler("flow_euler", tiny.scheduler("denoiser"), "diffusers")
 
 
 @pytest.mark.parametrize("setting", ["use_dynamic_shifting", "invert_sigmas"])

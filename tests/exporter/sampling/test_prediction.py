@@ -79,7 +79,7 @@ def test_step_and_original_equal_diffusers_own_scheduler(network, given, name, k
         assert compare(expected, other).relative_l2 > 1e-2
 
 
-@pytest.mark.parametrize("interval", [None, (1.0, 100.0)])
+@pytest.mark.parametrize("interval", [None, [1.0, 100.0]])
 def test_the_program_of_a_step_does_the_same(network, given, tmp_path, interval):
     embedding, unit = given
     settings = sampler(steps=STEPS, guidance_scale=GUIDANCE, clamp="openai", guidance_interval=interval)
