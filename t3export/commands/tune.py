@@ -16,7 +16,7 @@ from exporter.targets.target import load_target, require_measurable
 from t3export.commands.sensitivity import names_in
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, print_note
-from t3export.prompts import prompt_choice
+from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 from t3export.tunings import print_attempt, print_sampler, print_tuning
@@ -131,7 +131,7 @@ def command(
 
     goal = Goal(objective, 0.5 if max_drop is None and min_snr is None else max_drop, min_snr)
     options = Options(
-        prompts=prompt_choice(prompts),
+        prompts=judged_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,

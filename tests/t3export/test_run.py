@@ -62,6 +62,15 @@ def test_prompts_of_a_json_file_and_of_the_shipped_ones(toy_bundle, tmp_path, ca
         assert [one["prompt"] for one in json.loads(capsys.readouterr().out)["objects"]] == made
 
 
+def test_every_line_of_a_file_is_an_object(toy_bundle, tmp_path, capsys):
+    (tmp_path / "p.txt").write_text("a red ball\n# a comment\n#1 ball\na red ball\n")
+    output = str(tmp_path / "ball.ply")
+    run(["run", str(toy_bundle), "--prompts", str(tmp_path / "p.txt"), "-o", output, "--grid", "8", "--json"])
+    made = json.loads(capsys.readouterr().out)["objects"]
+    assert [one["prompt"] for one in made] == ["a red ball", "#1 ball", "a red ball"]
+    assert made[2]["files"] == [str(tmp_path / "ball_0002.ply")]
+
+
 def test_exact_and_coarse_to_fine_agree_here(toy_bundle, tmp_path):
     for name, more in (("a", []), ("b", ["--exact"])):
         run(
