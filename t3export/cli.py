@@ -128,3 +128,7 @@ def _left(arguments: list[str], failure: Failure) -> int:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

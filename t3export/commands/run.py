@@ -27,7 +27,10 @@ from t3export.prompts import numbered, prompt_choice, read_prompts
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--prompt", "prompts", multiple=True, help="What to make; may be repeated.")
 @click.option(
-    "--prompts", "prompt_set", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own."
+    "--prompts",
+    "prompt_set",
+    metavar="N|FILE",
+    help="How many shipped prompts, or a file of your own: .txt with one a line ('# ' begins a comment), or .json.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the noise.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")

@@ -48,6 +48,12 @@ def test_no_verb_of_the_base_install_imports_what_it_does_not_have(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", ["t3export", "t3export.cli"])
+def test_as_a_module_it_is_the_command_line(module):
+    done = subprocess.run([sys.executable, "-m", module, "biuld"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "did you mean 'build'" in done.stderr
+
+
 def test_a_misspelt_verb(capsys):
     assert run(["biuld"]) == 2
     assert "did you mean 'build'" in capsys.readouterr().err
