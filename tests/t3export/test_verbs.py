@@ -266,6 +266,11 @@ def test_errors_become_messages_and_exit_codes(error, code, told):
         (["build", "my recipe.yaml", "--target", "cpu"], "to go on:  t3export build 'my recipe.yaml' --target cpu"),
         (["build", "x.yaml", "--no-cache"], "to start again:  t3export build x.yaml --no-cache"),
         (["run", "bundle"], "to start again:  t3export run bundle"),
+        (
+            ["pull", "x", "--from", "https://a/b?sig=s"],
+            "t3export pull x --from 'https://a/b (and what is secret in it)'",
+        ),
+        (["pull", "x", "--from", "https://a/b"], "t3export pull x --from https://a/b"),
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(arguments, told):
