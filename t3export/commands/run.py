@@ -15,8 +15,8 @@ from exporter.runtime.assets.meshfile import require_mesh_suffix, save_mesh
 from exporter.runtime.assets.pictures import field_picture, mesh_picture, png, turntable_gif
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
 from exporter.runtime.surface.clearance import SAFETY
-from exporter.runtime.surface.extract import QUALITIES, grid_of
 from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
@@ -32,12 +32,16 @@ from t3export.prompts import numbered, prompt_choice, read_prompts
     metavar="N|FILE",
     help="How many shipped prompts, or a file of your own: .txt with one a line ('# ' begins a comment), or .json.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the noise.")
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
 @click.option("--size", type=click.IntRange(8, 2048), help="Width and height of pictures in pixels.")
-@click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
+@click.option(
+    "--grid",
+    type=click.IntRange(SMALLEST_GRID, LARGEST_GRID),
+    help="Samples of the field per edge, instead of the recipe's.",
+)
 @click.option(
     "--quality",
     type=click.Choice(list(QUALITIES)),
@@ -79,10 +83,7 @@ def command(
     """
     texts = read_prompts(prompts, prompt_choice(prompt_set))
     _check_paths(output, turntable, image)
-    if quality:
-        if grid:
-            raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
-        grid = grid_of(quality)
+    grid = chosen_grid(grid, quality)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or prompt_set is not None
