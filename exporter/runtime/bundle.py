@@ -106,8 +106,10 @@ class Bundle:
         Raises RecipeError as `generate`.
         """
         settings = self.manifest.mesh
-        exact = settings.extraction == "exact" if require_exact(exact) is None else exact
-        return decode_mesh(self, latents, chosen_grid(grid) or settings.grid, exact, on_sampled)
+        everywhere = require_exact(exact)
+        if everywhere is None:
+            everywhere = settings.extraction == "exact"
+        return decode_mesh(self, latents, chosen_grid(grid) or settings.grid, everywhere, on_sampled)
 
     @property
     def latent_shape(self) -> tuple[int, int]:
