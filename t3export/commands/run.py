@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
 from t3export.prompts import numbered, prompt_choice, read_prompts
+
+VOLUME = 2
+"""Width of the volume that a field fills."""
 
 
 @click.command()
@@ -48,6 +52,7 @@ from t3export.prompts import numbered, prompt_choice, read_prompts
     help="A grid by name: draft 64, normal 128, fine 256 samples per edge.",
 )
 @click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
+@click.option("--explain", is_flag=True, help="Say how the surface was found, and what can be missing from it.")
 @memory_limit_option
 @stand_in_option
 @click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
@@ -64,6 +69,7 @@ def command(
     grid: int | None,
     quality: str | None,
     exact: bool,
+    explain: bool,
     memory_limit: int | None,
     stand_in: str | None,
     no_verify: bool,
@@ -114,7 +120,7 @@ def command(
     if as_json:
         print_json({"bundle": str(bundle), "objects": records})
     else:
-        _print_certain(records)
+        _print_certain(records, explain)
     empty = sum(bool(record["empty"]) for record in records)
     if empty and not as_json:
         raise EmptyMesh(
@@ -176,11 +182,21 @@ def _print_record(record: dict[str, Any]) -> None:
     results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False, soft_wrap=True)
 
 
-def _print_certain(records: list[dict[str, Any]]) -> None:
-    """What cannot have been missed, of a mesh that was not asked for in every point."""
+def _print_certain(records: list[dict[str, Any]], explain: bool) -> None:
+    """What may have been missed of a mesh that was not looked for in every point; the reason with `explain`."""
     certain = max((record["sampled"]["certain"] for record in records if "sampled" in record), default=0.0)
-    if certain:
+    if not certain:
+        return
+    if not explain:
         print_note(
-            f"no part or hole with room for a ball of diameter {certain:.3f} (the volume is 2 wide) can have been "
-            f"missed; smaller ones only where the field is over {SAFETY:g} times as steep as around. --exact asks all"
+            "the surface was looked for where it is likely: only parts and holes under "
+            f"{math.ceil(100 * certain / VOLUME)} % of the volume's width can be missing. --exact looks everywhere; "
+            "--explain says more"
         )
+        return
+    print_note(
+        f"the field was sampled coarsely, then finely wherever its signed distances do not rule out a surface. No part "
+        f"and no hole with room for a ball of diameter {certain:.3f} (the volume is {VOLUME} wide) can have "
+        f"been missed, whatever the field. A smaller one is missed only where the field is over {SAFETY:g} times as "
+        f"steep as all around it, which a signed distance hardly is. --exact samples every point of the grid"
+    )

@@ -93,7 +93,10 @@ def test_the_share_of_points_and_what_cannot_be_missed_are_told(toy_bundle, tmp_
     arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / "x.ply"), "--quality", "draft"]
     assert run(arguments) == 0
     told = capsys.readouterr()
-    assert "% of 64³ points asked" in told.out and "a ball of diameter 0.110" in told.err
+    assert "% of 64³ points asked" in told.out and told.err.count("under 6 % of the volume's width") == 1
+    assert "--exact looks everywhere" in told.err and "diameter" not in told.err and "steep" not in told.err
+    assert run([*arguments, "--explain"]) == 0
+    assert "a ball of diameter 0.110 (the volume is 2 wide)" in capsys.readouterr().err
     assert run([*arguments, "--json"]) == 0
     (made,) = json.loads(capsys.readouterr().out)["objects"]
     assert made["sampled"]["grid"] == 64 and made["sampled"]["certain"] == pytest.approx(0.11, abs=0.001)

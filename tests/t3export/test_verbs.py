@@ -183,7 +183,7 @@ def test_the_doctor(capsys, monkeypatch):
     assert "ready" in capsys.readouterr().out
     assert run(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["targets"]["cpu"] == {"status": "complete", "lacks": []} and told["problem"] is None
+    assert told["targets"]["cpu"] == {"status": "complete", "lacks": [], "runs_on": []} and told["problem"] is None
 
 
 def test_doctor_and_targets_agree_on_what_runs_on_other_hardware(capsys, monkeypatch):
@@ -198,10 +198,24 @@ def test_doctor_and_targets_agree_on_what_runs_on_other_hardware(capsys, monkeyp
         return any(line.split()[: 1 + len(words)] == [name, *words] for line in lines)
 
     for name in ("android", "ios", "arm64", "web", "cpu-avx2", "t4"):
-        assert told(doctor, name, ["ready", "to", "build;"]) and told(targets, name, ["ready", "on:"])
+        assert told(doctor, name, ["ready", "to", "build"]) and told(targets, name, ["ready", "on:"])
     for name in ("cpu", "cpu-executorch"):
         assert told(doctor, name, ["ready"]) and not told(doctor, name, ["ready", "to"])
         assert told(targets, name, ["ready", "ready"])
+
+
+def test_without_the_build_packages_nothing_for_other_hardware_runs_here(capsys, monkeypatch):
+    monkeypatch.setattr("exporter.targets.stand_in._is_here", lambda processor: processor == "cpu")
+    monkeypatch.setattr("exporter.targets.target.Need.missing", lambda need: need.side == "build")
+    assert run(["doctor"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+    for name in ("android", "ios", "web", "arm64"):
+        assert "cannot build" in lines[name] and "runs" not in lines[name] and "not looked for" not in lines[name]
+    assert "runs, cannot build" in lines["cpu"]
+    assert run(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["targets"]
+    assert told["ios"]["runs_on"] == ["iPhone with the ExecuTorch Swift package"] and told["cpu"]["runs_on"] == []
+    assert not any("iPhone" in lacking for lacking in told["ios"]["lacks"])
 
 
 def test_the_doctor_on_two_onnxruntimes(capsys, monkeypatch):
