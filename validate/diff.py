@@ -15,7 +15,7 @@ from validate.bench.latency import END_TO_END, NAMES
 from validate.judge.rprecision import compare_runs
 from validate.judge.statistics import paired_bootstrap
 from validate.ladder.report import read_report
-from validate.ladder.words import as_number, show, size
+from validate.ladder.words import as_number, show, size, turned
 
 # Parts of a recipe or target that say what it is called and how it is judged, not what it makes.
 TOLD_ONLY = ("name", "description", "validation")
@@ -35,7 +35,10 @@ class Change:
 
 @dataclass(frozen=True)
 class QualityChange:
-    """R-Precision of both bundles on the objects that both made: B less A in points, 95 % interval, McNemar's p."""
+    """R-Precision of both bundles on the objects that both made: B less A in points, 95 % interval, McNemar's p.
+
+    `smallest_loss`: in points, the smallest that so many objects can show; none where they can show none.
+    """
 
     objects: int
     a: float
@@ -46,6 +49,7 @@ class QualityChange:
     p: float
     only_a: int
     only_b: int
+    smallest_loss: float | None
     cosine_difference: float
     cosine_low: float
     cosine_high: float
@@ -126,7 +130,8 @@ def _worst(rung: dict[str, Any]) -> str:
     worst = rung["worst"]
     if worst is None:
         return str(rung["status"])
-    return f"{rung['status']}: {worst['measure']} {show(worst['value'], worst['unit'])}"
+    measure, value = turned(worst["measure"], worst["value"])
+    return f"{rung['status']}: {measure} {show(value, worst['unit'])}"
 
 
 def _speed(a: Manifest, b: Manifest, bench: dict[str, Any] | None) -> Iterator[Change]:
@@ -193,6 +198,7 @@ def _quality(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Qualit
             p=compared.p_value,
             only_a=compared.only_a,
             only_b=compared.only_b,
+            smallest_loss=None if compared.smallest_loss_shown is None else 100 * compared.smallest_loss_shown,
             cosine_difference=cosine.mean,
             cosine_low=cosine.low,
             cosine_high=cosine.high,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_what_was_measured_on_some_machine_does_not_matter(two: tuple[Path, Path
     assert [one.what for one in found.changes if one.section == "files"] == [PERF] and not found.differ
 
 
-def test_quality_is_paired_on_what_both_made(two: tuple[Path, Path]) -> None:
+def test_quality_is_paired_on_what_both_made(two: tuple[Path, Path], tmp_path: Path) -> None:
     for folder, ranks in zip(two, ((1, 1, 2, 1), (1, 3, 1)), strict=True):
         record_in_bundle(report_of(folder, hits=ranks), folder)
     found = diff_bundles(*two)
@@ -73,7 +74,11 @@ def test_quality_is_paired_on_what_both_made(two: tuple[Path, Path]) -> None:
     assert quality is not None and quality.objects == 3
     assert (quality.only_a, quality.only_b, quality.p) == (1, 1, 1.0)
     assert quality.a == quality.b == pytest.approx(200 / 3)
-    assert quality.cosine_low <= quality.cosine_difference <= quality.cosine_high
+    assert (quality.cosine_low, quality.cosine_high, quality.smallest_loss) == (-math.inf, math.inf, None)
+    assert quality.low < -60 and quality.high > 60
+    write_diff_page(found, tmp_path / "diff.html")
+    html = (tmp_path / "diff.html").read_text()
+    assert "3 pairs cannot show any loss" in html and "(too few prompts for an interval)" in html
 
 
 def test_reports_that_cannot_be_paired_say_why(two: tuple[Path, Path]) -> None:
