@@ -69,6 +69,7 @@ def _print(found: Diff, full: bool) -> None:
     console = results()
     if sections:
         console.print(shown)
+    console.print(escape(f"speed: {found.speed_told}"))
     console.print(escape(_quality(found)))
     if not found.differ:
         console.print("Nothing differs that can change what they make.")
