@@ -239,7 +239,7 @@ def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], S
         own = load_prompts(options.prompts, clean=options.clean_captions)
         if len(own.captions) < 2:
             raise PromptsError(f"prompts {options.prompts}: retrieval needs at least two full captions to choose from")
-        return own.captions, own.under_specified, own.captions
+        return own.captions, own.open_captions, own.captions
     return _take(shipped_prompts(), options.prompts or default)
 
 

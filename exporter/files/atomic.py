@@ -31,12 +31,21 @@ def require_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all. Raises EnvironmentProblem that says so when the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a file whole or not at all; what a link leads to is written, and a device or a pipe takes it as it comes.
+
+    Raises EnvironmentProblem that says so when the disk is full.
+    """
+    place = Path(os.path.realpath(path))
+    # Any name that a file may have leaves no room for more.
+    name = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]
+    temporary = place.with_name(f".{name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and not place.is_file():
+            path.write_bytes(content)
+            return
         temporary.write_bytes(content)
-        temporary.replace(path)
+        temporary.replace(place)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be written ({error.strerror}); nothing was left behind") from None
     finally:

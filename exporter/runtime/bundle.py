@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.errors import BundleError, RecipeError
+from exporter.errors import BundleError
 from exporter.manifest import Manifest, read_manifest, require_whole
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.generator import Context, OnStep, decode_mesh
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.inputs.prompt_memory import PromptMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
 from exporter.runtime.sessions.session import Session, open_session
-from exporter.runtime.surface.extract import OnSampled, grid_of
+from exporter.runtime.surface.extract import OnSampled
 
 Arrays = dict[str, np.ndarray]
 
@@ -82,16 +83,15 @@ class Bundle:
         """The mesh of one prompt. The same prompt and seed give the same mesh; it is empty where the field is.
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
-        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for both or no such quality.
+        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for a value that
+        `inputs.values` does not take, before any program runs.
         """
-        if quality:
-            if grid:
-                raise RecipeError(f"quality '{quality}' stands for a grid: give 'grid' or 'quality', not both")
-            grid = grid_of(quality)
-        cut_off = self.tokenizer.cut_off(prompt)
+        grid, exact = chosen_grid(grid, quality), require_exact(exact)
+        cut_off = self.tokenizer.cut_off(require_prompt(prompt))
         if cut_off:
             warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
-        latents = self.sample(self.encode([prompt]), noise(seed, (1, *self.latent_shape)), on_step)
+        start = noise(seed, (1, *self.latent_shape))
+        latents = self.sample(self.encode([prompt]), start, on_step)
         return self.mesh(latents, grid, exact)
 
     def mesh(
@@ -101,10 +101,15 @@ class Bundle:
         exact: bool | None = None,
         on_sampled: OnSampled | None = None,
     ) -> Mesh:
-        """The mesh of one object's latents [1, N, D]; `on_sampled` is told what was asked of the field for it."""
+        """The mesh of one object's latents [1, N, D]; `on_sampled` is told what was asked of the field for it.
+
+        Raises RecipeError as `generate`.
+        """
         settings = self.manifest.mesh
-        exact = settings.extraction == "exact" if exact is None else exact
-        return decode_mesh(self, latents, settings.grid if grid is None else grid, exact, on_sampled)
+        everywhere = require_exact(exact)
+        if everywhere is None:
+            everywhere = settings.extraction == "exact"
+        return decode_mesh(self, latents, chosen_grid(grid) or settings.grid, everywhere, on_sampled)
 
     @property
     def latent_shape(self) -> tuple[int, int]:

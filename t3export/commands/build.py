@@ -143,7 +143,7 @@ def _prove(folder: Path, prompts: int, progress: StepLines, allow_worse: bool) -
 
 
 def _print(report: BuildReport) -> None:
-    programs = table("program", "precision", "size", "worst parity", "wanted", "bytes", "time")
+    programs = table("program", "precision", "size", "worst parity", "wanted", "of its fp32 bytes", "times as fast")
     gains = {gain.stage: gain for gain in report.gains}
     for name, stage in report.manifest.stages.items():
         worst = _worst(report, name)
@@ -179,7 +179,7 @@ def _shares(gain: Gain | None) -> tuple[str, str]:
     """Bytes and time against the float program."""
     if gain is None:
         return "–", "–"
-    return f"x{gain.bytes_share:.2f}", "not run here" if gain.time_share is None else f"x{gain.time_share:.2f}"
+    return f"{gain.bytes_share:.0%}", "not run here" if gain.times_as_fast is None else f"x{gain.times_as_fast:.2f}"
 
 
 def _worst(report: BuildReport, stage: str) -> Any:

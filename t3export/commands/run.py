@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -15,32 +16,43 @@ from exporter.runtime.assets.meshfile import require_mesh_suffix, save_mesh
 from exporter.runtime.assets.pictures import field_picture, mesh_picture, png, turntable_gif
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
 from exporter.runtime.surface.clearance import SAFETY
-from exporter.runtime.surface.extract import QUALITIES, grid_of
 from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_error, print_json, print_note, progress_bar, results
 from t3export.prompts import numbered, prompt_choice, read_prompts
+
+VOLUME = 2
+"""Width of the volume that a field fills."""
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--prompt", "prompts", multiple=True, help="What to make; may be repeated.")
 @click.option(
-    "--prompts", "prompt_set", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own."
+    "--prompts",
+    "prompt_set",
+    metavar="N|FILE",
+    help="How many shipped prompts, or a file of your own: .txt with one a line ('# ' begins a comment), or .json.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the noise.")
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
 @click.option("--size", type=click.IntRange(8, 2048), help="Width and height of pictures in pixels.")
-@click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
+@click.option(
+    "--grid",
+    type=click.IntRange(SMALLEST_GRID, LARGEST_GRID),
+    help="Samples of the field per edge, instead of the recipe's.",
+)
 @click.option(
     "--quality",
     type=click.Choice(list(QUALITIES)),
     help="A grid by name: draft 64, normal 128, fine 256 samples per edge.",
 )
 @click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
+@click.option("--explain", is_flag=True, help="Say how the surface was found, and what can be missing from it.")
 @memory_limit_option
 @stand_in_option
 @click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
@@ -57,6 +69,7 @@ def command(
     grid: int | None,
     quality: str | None,
     exact: bool,
+    explain: bool,
     memory_limit: int | None,
     stand_in: str | None,
     no_verify: bool,
@@ -76,10 +89,7 @@ def command(
     """
     texts = read_prompts(prompts, prompt_choice(prompt_set))
     _check_paths(output, turntable, image)
-    if quality:
-        if grid:
-            raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
-        grid = grid_of(quality)
+    grid = chosen_grid(grid, quality)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or prompt_set is not None
@@ -110,7 +120,7 @@ def command(
     if as_json:
         print_json({"bundle": str(bundle), "objects": records})
     else:
-        _print_certain(records)
+        _print_certain(records, explain)
     empty = sum(bool(record["empty"]) for record in records)
     if empty and not as_json:
         raise EmptyMesh(
@@ -172,11 +182,21 @@ def _print_record(record: dict[str, Any]) -> None:
     results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False, soft_wrap=True)
 
 
-def _print_certain(records: list[dict[str, Any]]) -> None:
-    """What cannot have been missed, of a mesh that was not asked for in every point."""
+def _print_certain(records: list[dict[str, Any]], explain: bool) -> None:
+    """What may have been missed of a mesh that was not looked for in every point; the reason with `explain`."""
     certain = max((record["sampled"]["certain"] for record in records if "sampled" in record), default=0.0)
-    if certain:
+    if not certain:
+        return
+    if not explain:
         print_note(
-            f"no part or hole with room for a ball of diameter {certain:.3f} (the volume is 2 wide) can have been "
-            f"missed; smaller ones only where the field is over {SAFETY:g} times as steep as around. --exact asks all"
+            "the surface was looked for where it is likely: only parts and holes under "
+            f"{math.ceil(100 * certain / VOLUME)} % of the volume's width can be missing. --exact looks everywhere; "
+            "--explain says more"
         )
+        return
+    print_note(
+        f"the field was sampled coarsely, then finely wherever its signed distances do not rule out a surface. No part "
+        f"and no hole with room for a ball of diameter {certain:.3f} (the volume is {VOLUME} wide) can have "
+        f"been missed, whatever the field. A smaller one is missed only where the field is over {SAFETY:g} times as "
+        f"steep as all around it, which a signed distance hardly is. --exact samples every point of the grid"
+    )

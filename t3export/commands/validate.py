@@ -15,7 +15,7 @@ from exporter.files.atomic import require_writable
 from t3export.opening import before_opening
 from t3export.options import engine_options, stand_in_option
 from t3export.output import print_json, print_note, progress_bar, results
-from t3export.prompts import prompt_choice
+from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def command(
     options = Options(
         rungs=chosen,
         quality=not no_quality,
-        prompts=prompt_choice(prompts),
+        prompts=judged_choice(prompts, clean_captions),
         clean_captions=clean_captions,
         seeds=seeds,
         evaluator=evaluator,

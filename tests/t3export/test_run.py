@@ -62,6 +62,15 @@ def test_prompts_of_a_json_file_and_of_the_shipped_ones(toy_bundle, tmp_path, ca
         assert [one["prompt"] for one in json.loads(capsys.readouterr().out)["objects"]] == made
 
 
+def test_every_line_of_a_file_is_an_object(toy_bundle, tmp_path, capsys):
+    (tmp_path / "p.txt").write_text("a red ball\n# a comment\n#1 ball\na red ball\n")
+    output = str(tmp_path / "ball.ply")
+    run(["run", str(toy_bundle), "--prompts", str(tmp_path / "p.txt"), "-o", output, "--grid", "8", "--json"])
+    made = json.loads(capsys.readouterr().out)["objects"]
+    assert [one["prompt"] for one in made] == ["a red ball", "#1 ball", "a red ball"]
+    assert made[2]["files"] == [str(tmp_path / "ball_0002.ply")]
+
+
 def test_exact_and_coarse_to_fine_agree_here(toy_bundle, tmp_path):
     for name, more in (("a", []), ("b", ["--exact"])):
         run(
@@ -84,7 +93,10 @@ def test_the_share_of_points_and_what_cannot_be_missed_are_told(toy_bundle, tmp_
     arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / "x.ply"), "--quality", "draft"]
     assert run(arguments) == 0
     told = capsys.readouterr()
-    assert "% of 64³ points asked" in told.out and "a ball of diameter 0.110" in told.err
+    assert "% of 64³ points asked" in told.out and told.err.count("under 6 % of the volume's width") == 1
+    assert "--exact looks everywhere" in told.err and "diameter" not in told.err and "steep" not in told.err
+    assert run([*arguments, "--explain"]) == 0
+    assert "a ball of diameter 0.110 (the volume is 2 wide)" in capsys.readouterr().err
     assert run([*arguments, "--json"]) == 0
     (made,) = json.loads(capsys.readouterr().out)["objects"]
     assert made["sampled"]["grid"] == 64 and made["sampled"]["certain"] == pytest.approx(0.11, abs=0.001)

@@ -16,9 +16,13 @@ def drift(rungs: dict[str, Any]) -> list[dict[str, Any]]:
     """How the error goes with the evaluations: each from the reference's own state, and free-running."""
     charts = []
     if figures := rungs.get("denoiser", {}).get("figures"):
-        charts.append({"plot": _teacher_forced(figures), "told": "Each evaluation starts from the reference's state."})
+        charts.append({"plot": _teacher_forced(figures), "told": _told_of_forced(figures)})
     if points := rungs.get("latents", {}).get("details", {}).get("drift"):
-        told = "The bundle runs by itself from the same noise; the last value is that of the latents."
+        told = (
+            "The bundle runs by itself from the same noise. Each value is that of the sample that goes into an "
+            "evaluation, of all prompts together; the last one is that of the latents, and the limit holds for the "
+            "latents of each prompt."
+        )
         charts.append({"plot": _free_running(points, rungs["latents"]), "told": told})
     return charts
 
@@ -51,14 +55,32 @@ def _teacher_forced(figures: list[dict[str, Any]]) -> Plot:
         labels = [f"{figure['where']}: {show(figure['value'], 'dB')}" for figure in own]
         series.append(Series({"prediction": "guided prediction"}.get(tensor, "updated sample"), places, values, labels))
         if own and own[0]["limit"] is not None and not limits:
-            limits.append(Limit(own[0]["limit"], f"at least {show(own[0]['limit'], 'dB')}"))
+            whose = "guided prediction: " if _update_informs(figures) else ""
+            limits.append(Limit(own[0]["limit"], f"{whose}at least {show(own[0]['limit'], 'dB')}"))
     return Plot("Denoiser at each timestep", "evaluation", "SNR, dB (more is better)", series, limits)
+
+
+def _told_of_forced(figures: list[dict[str, Any]]) -> str:
+    told = "Each evaluation starts from the reference's state."
+    if _update_informs(figures):
+        told += (
+            " The line is the limit of the guided prediction alone. Of a quantized denoiser the updated sample decides "
+            "nothing, for when steps are few an error grows in the update."
+        )
+    return told
+
+
+def _update_informs(figures: list[dict[str, Any]]) -> bool:
+    """Whether the updated sample has no limit of its own."""
+    updates = [f for f in figures if f["tensor"] == "next_sample" and f["measure"] == "SNR"]
+    return bool(updates) and all(figure["limit"] is None for figure in updates)
 
 
 def _free_running(points: list[dict[str, Any]], rung: dict[str, Any]) -> Plot:
     places = [point["evaluation"] for point in points]
     values = [_value(point["relative_l2"]) for point in points]
-    labels = [f"evaluation {place}: {show(value)}" for place, value in zip(places, values, strict=True)]
+    told = [*(f"evaluation {place}" for place in places[:-1]), "latents"]
+    labels = [f"{what}: {show(value)}" for what, value in zip(told, values, strict=True)]
     worst = rung["worst"]
     limits = [Limit(worst["limit"], f"latents: at most {show(worst['limit'])}")] if worst and worst["limit"] else []
     series = [Series("sample", places, values, labels)]

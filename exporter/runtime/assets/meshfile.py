@@ -12,16 +12,17 @@ from trimesh.exchange.gltf import export_glb
 from exporter.errors import RecipeError, did_you_mean
 from exporter.files.atomic import write_atomically
 from exporter.runtime.assets.mesh import Mesh, srgb_to_linear
+from exporter.runtime.assets.placing import y_up
 
 SUFFIXES = (".glb", ".obj", ".ply")
-MATERIAL = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
 
 
 def save_mesh(mesh: Mesh, path: Path) -> None:
     """Writes a mesh whole or not at all, in the format of the suffix.
 
-    GLB is y-up with linear vertex colours, as glTF wants it; PLY and OBJ are z-up with sRGB vertex colours, as the
-    model has them. Raises RecipeError for another suffix, EnvironmentProblem when the disk is full.
+    Axes and colours are what readers of the format expect, so that an object stands upright in each: GLB is y-up with
+    linear vertex colours, as glTF wants it; OBJ is y-up and PLY z-up, as Blender's importers take them by default, both
+    with sRGB vertex colours. Raises RecipeError for another suffix, EnvironmentProblem when the disk is full.
     """
     require_mesh_suffix(path)
     suffix = path.suffix.lower()
@@ -35,26 +36,26 @@ def require_mesh_suffix(path: Path) -> None:
 
 
 def to_glb(mesh: Mesh) -> bytes:
-    """A binary glTF with normals, float vertex colours and a matte material."""
-    upright = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
-    body = trimesh.Trimesh(
-        mesh.vertices @ upright, mesh.faces, vertex_normals=mesh.vertex_normals() @ upright, process=False
-    )
+    """A binary glTF with normals and float vertex colours.
+
+    It has no material: beside one, readers such as trimesh take the vertex colours for something else, and what they
+    write in another format has none.
+    """
+    body = trimesh.Trimesh(y_up(mesh.vertices), mesh.faces, vertex_normals=y_up(mesh.vertex_normals()), process=False)
     body.vertex_attributes["_linear_color"] = srgb_to_linear(mesh.colors).astype(np.float32)
     glb = export_glb(trimesh.Scene(body), include_normals=True, tree_postprocessor=_name_colors)
     return cast(bytes, glb)
 
 
 def _name_colors(tree: dict[str, Any]) -> None:
-    tree["materials"] = [MATERIAL]
     for part in tree["meshes"]:
         for primitive in part["primitives"]:
             primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_linear_color")
-            primitive["material"] = 0
 
 
 def _to_text_format(mesh: Mesh, suffix: str) -> bytes:
     colors = np.round(mesh.colors * 255.0).astype(np.uint8)
-    body = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
+    vertices = y_up(mesh.vertices) if suffix == ".obj" else mesh.vertices
+    body = trimesh.Trimesh(vertices, mesh.faces, vertex_colors=colors, process=False)
     written = body.export(file_type=suffix[1:])
     return written.encode() if isinstance(written, str) else cast(bytes, written)

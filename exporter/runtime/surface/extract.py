@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from skimage.measure import marching_cubes
 
-from exporter.errors import RecipeError, did_you_mean
 from exporter.runtime.assets.mesh import Mesh, empty_mesh
 from exporter.runtime.surface.near_surface import certain_size, sample_near_surface
 
-QUALITIES = {"draft": 64, "normal": 128, "fine": 256}
 # Marching cubes makes degenerate triangles of samples that are exactly on the surface.
 OFF_SURFACE = 1e-5
 
@@ -48,13 +46,6 @@ class Sampling:
 
 
 OnSampled = Callable[[Sampling], None]
-
-
-def grid_of(quality: str) -> int:
-    """The grid of 'draft', 'normal' or 'fine'. Raises RecipeError for another word."""
-    if quality not in QUALITIES:
-        raise RecipeError(f"no quality '{quality}'; {did_you_mean(quality, QUALITIES)}")
-    return QUALITIES[quality]
 
 
 def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled: OnSampled | None = None) -> Mesh:

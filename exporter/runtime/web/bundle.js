@@ -3,10 +3,11 @@
 import * as ort from "onnxruntime-web";
 
 import { BundleError, BundleFiles } from "./files.js";
-import { QUALITIES, sampleGrid } from "./grid.js";
+import { sampleGrid } from "./grid.js";
 import { marchingCubes } from "./marching_cubes.js";
 import { noise } from "./noise.js";
 import { PromptTokenizer } from "./tokenizer.js";
+import { chosenGrid, requireExact, requirePrompt } from "./values.js";
 
 const POINTS_AT_ONCE = 4096;
 
@@ -33,11 +34,14 @@ export class WebBundle {
   /**
    * The mesh of one prompt: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the
    * same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of 64, 128 or 256.
-   * `onStep(done, total)` is told of every evaluation.
+   * `onStep(done, total)` is told of every evaluation. Throws RangeError for a value that values.js does not take, before
+   * any program runs.
    */
   async generate(prompt, { seed = 0, grid, quality, exact, onStep } = {}) {
-    const latents = await this.sample(await this.encode(prompt), this.noise(seed), onStep);
-    return this.mesh(latents, { grid: quality ? QUALITIES[quality] : grid, exact });
+    const chosen = { grid: chosenGrid(grid, quality), exact: requireExact(exact) };
+    const start = this.noise(seed);
+    const latents = await this.sample(await this.encode(requirePrompt(prompt)), start, onStep);
+    return this.mesh(latents, chosen);
   }
 
   /** The unit noise [1, N, D] that one object starts from. */
@@ -102,17 +106,23 @@ export class WebBundle {
   }
 
   /** The mesh of one object's latents [1, N, D]. */
-  async mesh(latents, { grid = this.manifest.mesh.grid, exact } = {}) {
+  async mesh(latents, { grid, exact } = {}) {
+    const size = chosenGrid(grid) ?? this.manifest.mesh.grid;
     const context = await this.project(latents);
-    const { values } = await this.sampled(context, grid, exact);
-    const { vertices, faces } = marchingCubes(values, grid);
+    const { values } = await this.sampled(context, size, exact);
+    const { vertices, faces } = marchingCubes(values, size);
     const inside = vertices.map((value) => Math.min(1, Math.max(-1, value)));
     const { colors } = await this.field(inside, context);
     return { vertices, faces, colors: colors.map((value) => Math.min(1, Math.max(0, value))) };
   }
 
-  sampled(context, grid = this.manifest.mesh.grid, exact = this.manifest.mesh.extraction === "exact") {
-    return sampleGrid(async (points) => (await this.field(points, context)).distances, grid, exact);
+  sampled(context, grid, exact) {
+    const { mesh } = this.manifest;
+    return sampleGrid(
+      async (points) => (await this.field(points, context)).distances,
+      chosenGrid(grid) ?? mesh.grid,
+      requireExact(exact) ?? mesh.extraction === "exact",
+    );
   }
 
   /** All outputs of a stage by name, from tensors by name; those that are no input of it are left alone. */

@@ -122,6 +122,33 @@ def test_a_token_is_for_the_server_and_not_for_where_it_redirects_to(store, tmp_
     assert [path for path, _ in other.requests] == ["/toy-1.0.0/toy/cpu.tar.zst"]
 
 
+def test_a_signed_query_goes_with_every_file_and_is_never_told(store, tmp_path):
+    signed = "?X-Sig=SE%2FCRET&valid=a b"
+    with served(store) as (url, server):
+        assert get(f"{url}/{signed}", tmp_path).fetched
+        assert {path.partition("?")[2] for path, _ in server.requests} == {"X-Sig=SE%2FCRET&valid=a%20b"}
+        for place in (f"{url}/nowhere{signed}", f"http://me:SE%2FCRET@{url[7:]}", f"http://localhost:1/{signed}"):
+            with pytest.raises(StoreProblem) as raised:
+                get(place, tmp_path / "other")
+            assert "CRET" not in str(raised.value) and "http://" in str(raised.value)
+
+
+def test_what_a_server_compresses_on_the_way_is_opened_or_told(store, tmp_path):
+    with served(store) as (url, server):
+        server.gzips, server.has_ranges = True, False
+        assert get(url, tmp_path).fetched
+        server.has_ranges = True
+        with pytest.raises(StoreProblem, match=r"toy-1\.1\.0/.*compresses it on the way \(gzip\)"):
+            get(url, tmp_path, "toy@1.1.0")
+
+
+def test_a_page_to_log_in_is_no_damage(store, tmp_path):
+    with served(store) as (url, server):
+        server.has_page = True
+        with pytest.raises(StoreProblem, match=r"index\.json: 127\.0\.0\.1:\d+ answers with a web page, perhaps"):
+            get(url, tmp_path)
+
+
 def test_any_fsspec_store(store, tmp_path):
     memory = fsspec.filesystem("memory")
     memory.put(str(store), "/releases", recursive=True)

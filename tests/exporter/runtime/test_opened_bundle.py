@@ -37,8 +37,35 @@ def test_a_quality_stands_for_a_grid(toy_bundle):
     bundle = Bundle.open(toy_bundle)
     named, given = bundle.generate("a red ball", quality="draft"), bundle.generate("a red ball", grid=64)
     assert np.array_equal(named.vertices, given.vertices)
-    with pytest.raises(RecipeError, match="'grid' or 'quality'"):
-        bundle.generate("a red ball", grid=64, quality="draft")
+    for grid in (np.int64(64), np.uint8(64)):
+        assert np.array_equal(bundle.generate("a red ball", grid=grid).vertices, given.vertices)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": ""},
+        {"prompt": None},
+        {"seed": 1.5},
+        {"seed": 2**64},
+        {"seed": None},
+        {"grid": 24.5},
+        {"grid": 1},
+        {"quality": "ultra"},
+        {"grid": 64, "quality": "draft"},
+        {"exact": "no"},
+    ],
+)
+def test_what_is_not_taken_is_refused_by_name_before_anything_runs(toy_bundle, monkeypatch, given):
+    monkeypatch.setattr(Bundle, "session", lambda *_: pytest.fail("a program was opened"))
+    with pytest.raises(RecipeError, match=f"^{list(given)[-1]}: "):
+        Bundle.open(toy_bundle).generate(**{"prompt": "a red ball", **given})
+
+
+def test_a_mesh_of_given_latents_is_refused_the_same_grids(toy_bundle):
+    bundle = Bundle.open(toy_bundle)
+    with pytest.raises(RecipeError, match="grid: a whole number from 8 to 512 is expected, not 7"):
+        bundle.mesh(np.zeros((1, 2, 4), np.float32), grid=7)
 
 
 def test_steps_are_told_as_they_went_in(toy_bundle):

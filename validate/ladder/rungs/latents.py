@@ -14,7 +14,10 @@ from validate.ladder.rungs.rung import Outcome, Rung
 
 
 def run(context: Context) -> Outcome:
-    """Relative L2 error of each prompt's latents; beside it how the error grew on the way there."""
+    """Relative L2 error of each prompt's latents; beside it how the error of all together grew on the way there.
+
+    `drift`: of the sample that goes into each evaluation that was kept, and after the last one of the latents.
+    """
     reference = context.sample_reference()
     drift: list[dict[str, Any]] = []
 
@@ -33,6 +36,9 @@ def run(context: Context) -> Outcome:
             stage, "latents", reference[index], actual[index], relative_limit=limit, where=repr(prompt)
         )
     ]
+    if drift and reference.shape == actual.shape:
+        evaluations, error = context.trajectory.evaluations, plain(compare(reference, actual).relative_l2)
+        drift.append({"evaluation": evaluations, "relative_l2": error})
     return Outcome(figures, details={"drift": drift})
 
 
