@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.errors import BundleError, first_of
 from exporter.files.atomic import sha256_of, write_atomically
+from exporter.files.left_behind import is_left_behind
 from exporter.recipe.policy import Precision
 
 MANIFEST = "manifest.json"
@@ -172,8 +173,8 @@ def manifest_schema() -> dict[str, Any]:
 
 
 def list_files(folder: Path) -> dict[str, FilePart]:
-    """Digest and size of every file below a folder that a build has just written, the manifest and the reports left
-    out, by sorted relative path. Where people have been since, `file_parts` of known names."""
+    """Digest and size of every file below a folder that a build has just written, by sorted relative path: without the
+    manifest, the reports and what systems leave behind. Where people have been since, `file_parts` of known names."""
     return file_parts(folder, _contents(folder))
 
 
@@ -277,7 +278,8 @@ def _why_no_bundle(folder: Path) -> str:
 def _contents(folder: Path) -> list[str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     names = [path.relative_to(folder).as_posix() for path in paths]
-    return [name for name in names if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+    own = [name for name in names if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+    return [name for name in own if not is_left_behind(name)]
 
 
 def _rendered(data: dict[str, Any]) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from exporter.errors import BundleError, first_of
 from exporter.files.atomic import sha256_of
+from exporter.files.left_behind import is_left_behind
 from exporter.files.swap import exchange, replacing
-from exporter.manifest import REPORTS, bundle_digest, read_manifest
+from exporter.manifest import MANIFEST, REPORTS, bundle_digest, read_manifest
 from exporter.release.keys import TrustedKeys
 from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX
@@ -46,14 +47,17 @@ class Installed:
         return cls(folder, release, name) if name in release.bundles else None
 
     @classmethod
-    def verified(cls, folder: Path, keys: TrustedKeys) -> Installed:
-        """Every byte held to the signature. Raises KeyProblem, or BundleError that names each bad file."""
+    def verified(cls, folder: Path, keys: TrustedKeys, alone: bool = True) -> Installed:
+        """Every byte checked against the signature. `alone`: nothing may lie beside what was signed.
+
+        Raises KeyProblem, or BundleError that names each bad file.
+        """
         release = read_release(FolderStore(folder), REPORTS, keys)
         manifest = read_manifest(folder)
         if manifest.name not in release.bundles:
             raise BundleError(f"{folder}: '{manifest.name}' is no bundle of the release {release.folder} that it names")
         found = cls(folder, release, manifest.name)
-        if problems := found.problems():
+        if problems := found.damages() + (found.strangers() if alone else []):
             raise BundleError(
                 f"{folder}: not what was released\n  " + "\n  ".join(first_of(problems)) + "\nPull it again"
             )
@@ -61,21 +65,30 @@ class Installed:
             raise BundleError(f"{folder}: its manifest is of another bundle than the one released; pull it again")
         return found
 
-    def problems(self) -> list[str]:
-        """One line for each changed, missing or unlisted file."""
-        found = []
-        present = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if not _is_folder(p)}
-        for own in (RELEASE, SIGNATURE):
-            present.pop(own, None)
+    def damages(self) -> list[str]:
+        """One line for each changed or missing file."""
+        found = [] if (self.folder / SIGNATURE).is_file() else [f"{SIGNATURE}: missing"]
         for name, file in sorted(self.archive.files.items()):
-            path = present.pop(name, None)
-            if path is None:
+            path = self.folder / name
+            if not path.exists() and not path.is_symlink():
                 found.append(f"{name}: missing")
             elif path.is_symlink() or not path.is_file():
                 found.append(f"{name}: not a plain file")
             elif path.stat().st_size != file.size or sha256_of(path) != file.sha256:
                 found.append(f"{name}: changed (its sha256 is not the release's)")
-        return found + [f"{name}: not in the release" for name in sorted(present)]
+        return found
+
+    def strangers(self) -> list[str]:
+        """One line for each file that was not signed, for a folder of nothing else one altogether."""
+        known = {RELEASE, SIGNATURE, *self.archive.files}
+        shared = {parent for name in known for parent in PurePosixPath(name).parents}
+        found = {}
+        for path in self.folder.rglob("*"):
+            name = PurePosixPath(path.relative_to(self.folder).as_posix())
+            if not _is_folder(path) and str(name) not in known:
+                above = [parent for parent in name.parents if parent not in shared]
+                found[f"{above[-1]}/" if above else str(name)] = None
+        return [f"{name}: not in the release" for name in sorted(found)]
 
 
 def kept_before(folder: Path) -> Path:
@@ -89,15 +102,27 @@ def pulled_into(into: Path) -> list[Path]:
     return sorted({folder.with_name(folder.name.removesuffix(_BEFORE)) for folder in found})
 
 
+def reports_in(folder: Path) -> list[str]:
+    """The plain files among a bundle's reports by relative path, without what systems leave behind."""
+    files = sorted(path for path in (folder / REPORTS).rglob("*") if path.is_file() and not path.is_symlink())
+    return [name for path in files if not is_left_behind(name := path.relative_to(folder).as_posix())]
+
+
 def is_worth_keeping(folder: Path, former: Installed | None) -> bool:
     """Whether what is in place may take the place of the version before: a release that is damaged is worth less."""
-    return folder.exists() and not (former and former.problems())
+    return (folder / MANIFEST).is_file() and not (former and former.damages())
 
 
-def keep_before(folder: Path) -> None:
-    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once."""
+def keep_before(folder: Path, former: Installed | None) -> None:
+    """Keeps a copy of what is in place for `roll_back`, without what lies beside it; the one kept so far is replaced
+    at once. `former`: the release that is in place; None for a bundle that was built there."""
     with replacing(kept_before(folder)) as copy:
-        shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
+        if former is None:
+            shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True, ignore=_left_behind)
+            return
+        for name in (RELEASE, SIGNATURE, *former.archive.files):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder / name, copy / name)
 
 
 def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Installed]:
@@ -109,13 +134,17 @@ def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Instal
     with alone(folder):
         if not before.is_dir():
             raise NoSuchRelease(f"{folder}: no version before it was kept; the first `t3export pull` over another does")
-        former = Installed.find(folder, Installed.verified(before, keys).name)
+        former = Installed.find(folder, Installed.verified(before, keys, alone=False).name)
         if folder.exists():
             exchange(before, folder)
         else:
             before.rename(folder)
-        return former, Installed.verified(folder, keys)
+        return former, Installed.verified(folder, keys, alone=False)
 
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
+
+
+def _left_behind(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if is_left_behind(name)]

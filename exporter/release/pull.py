@@ -76,7 +76,7 @@ def pull(
             write_atomically(fresh / SIGNATURE, signature)
             Installed.verified(fresh, keys)
             if keeps:
-                keep_before(folder)
+                keep_before(folder, former)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return Pulled(Installed(folder, release, name), former, fetched)
 

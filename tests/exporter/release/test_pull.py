@@ -57,6 +57,13 @@ def same(one, other):
     return contents(one) == contents(other)
 
 
+def litter(folder):
+    """What following the documents and opening a folder in a file manager leaves in a bundle."""
+    for name in ("client/node_modules/a/a.js", "client/node_modules/b.js", "reports/.DS_Store"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"?")
+
+
 def test_from_a_folder_it_is_the_bundle_that_was_released_and_it_runs(store, releasable, tmp_path):
     pulled = get(store, tmp_path)
     assert pulled.installed.folder == tmp_path / "toy/cpu" and pulled.former is None
@@ -228,6 +235,29 @@ def test_a_bundle_that_was_built_here_is_kept_as_the_one_before(store, releasabl
     shutil.copytree(releasable, tmp_path / "toy/cpu")
     get(store, tmp_path)
     assert same(tmp_path / "toy/cpu.before", releasable)
+
+
+def test_what_lies_beside_a_pulled_bundle_costs_no_version(store, tmp_path):
+    folder = get(store, tmp_path).installed.folder
+    litter(folder)
+    get(store, tmp_path, "toy@candidate")
+    assert verify(folder.with_name("cpu.before"), TRUSTED)
+    litter(folder)
+    for version in ("1.0.0", "1.1.0"):
+        assert roll_back(folder, TRUSTED)[1].release.version == version
+    with pytest.raises(BundleError) as refusal:
+        verify(folder, TRUSTED)
+    named = [line.strip() for line in str(refusal.value).splitlines() if line.startswith("  ")]
+    assert named == [f"{name}: not in the release" for name in ("client/", "reports/.DS_Store")]
+
+
+def test_an_empty_folder_does_not_take_the_place_of_the_version_before(store, tmp_path):
+    get(store, tmp_path)
+    folder = get(store, tmp_path, "toy@candidate").installed.folder
+    shutil.rmtree(folder)
+    folder.mkdir()
+    get(store, tmp_path, "toy@candidate")
+    assert Installed.verified(folder.with_name("cpu.before"), TRUSTED).release.version == "1.0.0"
 
 
 def test_a_tampered_version_before_is_not_put_in_place(store, tmp_path):
