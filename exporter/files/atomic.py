@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def require_writable(path: Path) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all. Raises EnvironmentProblem that says so when the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from exporter.files.atomic import sha256_of
 from exporter.files.swap import exchange
+from exporter.files.temporary import delete_abandoned, temporary
 from exporter.files.toolchain import source_digest, versions
 
 ENVIRONMENT = "T3EXPORT_CACHE"
 _ENTRY = "entry.json"
 _KEY = "[0-9a-f]" * 64
+_LABEL, _MAKING = "t3export", "making"
 # What comes of reading an entry.json that is missing, cut short or something else.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError)
 
@@ -51,15 +51,9 @@ class Cache:
     def none(cls, beside: Path | None = None) -> Iterator[Cache]:
         """A cache that starts empty and is deleted at the end (`--no-cache`), in `beside` or the system's folder."""
         parent = beside or Path(tempfile.gettempdir())
-        parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(".t3export-*-cache"):
-            if not psutil.pid_exists(int(left.name.split("-")[1])):
-                shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".t3export-{os.getpid()}-", suffix="-cache", dir=parent))
-        try:
+        delete_abandoned(parent, _LABEL, "cache")
+        with temporary(parent, _LABEL, "cache") as folder:
             yield cls(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, step: str, inputs: Mapping[str, Any], make: Callable[[Path], object]) -> tuple[Entry, bool]:
         """The entry of a step, and whether it was there; `make(folder)` writes its files where it was not.
@@ -71,23 +65,19 @@ class Cache:
         if _is_whole(folder):
             os.utime(folder / _ENTRY)
             return _read(folder), True
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=self.folder))
-        try:
-            make(temporary)
-            entry = {"key": key, "step": step, "inputs": inputs, "files": _digests(temporary)}
-            (temporary / _ENTRY).write_text(json.dumps(entry, sort_keys=True), encoding="utf-8")
+        with temporary(self.folder, _LABEL, _MAKING) as new:
+            make(new)
+            entry = {"key": key, "step": step, "inputs": inputs, "files": _digests(new)}
+            (new / _ENTRY).write_text(json.dumps(entry, sort_keys=True), encoding="utf-8")
             folder.parent.mkdir(exist_ok=True)
             try:
-                temporary.rename(folder)
+                new.rename(folder)
             except OSError:
                 if not folder.exists():
                     raise
                 # A whole one is another process's, made meanwhile; somebody may be reading it.
                 if not _is_whole(folder):
-                    exchange(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                    exchange(new, folder)
         return _read(folder), False
 
     def entries(self) -> list[Entry]:
@@ -102,9 +92,7 @@ class Cache:
         builds left behind, is deleted besides.
         """
         now = time.time()
-        for path in self.folder.glob(".making-*"):
-            if now - path.stat().st_mtime > 86400:
-                shutil.rmtree(path, ignore_errors=True)
+        delete_abandoned(self.folder, _LABEL, _MAKING)
         for folder in self._folders():
             if _find(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
+from exporter.files.lock import in_turn
+from exporter.files.temporary import delete_abandoned, temporary
 
 _HERE = -100
 _EXCHANGE = 2
+_KIND = "building"
 
 
 @contextmanager
@@ -23,35 +24,34 @@ def replacing(folder: Path) -> Iterator[Path]:
 
     After an error, or a kill, `folder` is as it was; what a killed process left behind is deleted by the next one.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _delete_abandoned(folder)
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}.building"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        _put(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    delete_abandoned(folder.parent, folder.name, _KIND)
+    with temporary(folder.parent, folder.name, _KIND) as new:
+        with in_turn(_turn(folder)) as locked:
+            if locked:
+                _put_back(folder)
+        yield new
+        with in_turn(_turn(folder)):
+            if folder.exists():
+                _exchange(new, folder)
+            else:
+                new.rename(folder)
 
 
 def exchange(one: Path, other: Path) -> None:
     """Two folders that take each other's place, in one step where the system can."""
-    if not _exchange(one, other):
-        aside = other.with_name(f".{other.name}.{os.getpid()}.replaced")
+    with in_turn(_turn(other)):
+        _exchange(one, other)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    if not _exchange_at_once(one, other):
+        aside = _aside(other)
         other.rename(aside)
         one.rename(other)
         aside.rename(one)
 
 
-def _put(new: Path, old: Path) -> None:
-    if old.exists():
-        exchange(new, old)
-    else:
-        new.rename(old)
-
-
-def _exchange(one: Path, other: Path) -> bool:
+def _exchange_at_once(one: Path, other: Path) -> bool:
     """Swap two paths in one system call, where the system has it (Linux renameat2, macOS renamex_np)."""
     library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
     first, second = os.fsencode(one), os.fsencode(other)
@@ -62,12 +62,17 @@ def _exchange(one: Path, other: Path) -> bool:
     return False
 
 
-def _delete_abandoned(folder: Path) -> None:
-    made_here = re.compile(rf"\.{re.escape(folder.name)}\.([0-9]+)\.(building|replaced)")
-    for path in list(folder.parent.iterdir()):
-        found = made_here.fullmatch(path.name)
-        if found and not psutil.pid_exists(int(found[1])):
-            if found[2] == "replaced" and not folder.exists():
-                path.rename(folder)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
+def _put_back(folder: Path) -> None:
+    """What a process set aside and was killed before it put another in its place; whose turn it is may do so."""
+    aside = _aside(folder)
+    if aside.exists() and not folder.exists():
+        aside.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _turn(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.swap.lock")

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from exporter.errors import BundleError, first_of
 from exporter.files.atomic import sha256_of
 from exporter.files.left_behind import is_left_behind
+from exporter.files.lock import alone
 from exporter.files.swap import exchange, replacing
 from exporter.manifest import MANIFEST, REPORTS, bundle_digest, read_manifest
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX
 from exporter.release.release_errors import NoSuchRelease
 from exporter.release.signed import read_release

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 import exporter
 from exporter.files.atomic import sha256_of, write_atomically
+from exporter.files.lock import alone
 from exporter.files.swap import replacing
 from exporter.manifest import MANIFEST, FilePart, bundle_digest
 from exporter.release.archive import write_archive
@@ -18,7 +19,6 @@ from exporter.release.card import WeightsCard, write_card
 from exporter.release.gate import Proved, require_releasable
 from exporter.release.installed import RELEASE, SIGNATURE, reports_in
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX, PublicKey
 from exporter.release.names import split_folder
 from exporter.release.provenance import provenance

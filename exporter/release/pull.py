@@ -8,12 +8,12 @@ from pathlib import Path
 
 from exporter.errors import BundleError, RecipeError
 from exporter.files.atomic import write_atomically
+from exporter.files.lock import alone
 from exporter.files.swap import replacing
 from exporter.manifest import MANIFEST, require_replaceable
 from exporter.release.fetch import Fetched, OnBytes, Staging
 from exporter.release.installed import RELEASE, SIGNATURE, Installed, is_worth_keeping, keep_before, kept_before
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.names import WantedRelease
 from exporter.release.release_errors import KeyProblem, StoreProblem
 from exporter.release.signed import parse_index, read_signed_release

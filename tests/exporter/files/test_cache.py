@@ -64,7 +64,7 @@ def test_what_another_process_made_meanwhile_stays(cache):
     entry, hit = cache.get("trace", {}, make)
     # `used` is the time of its file: it is the first one's.
     assert not hit and entry == first[0]
-    assert not list(cache.folder.glob(".making-*"))
+    assert not list(cache.folder.glob(".t3export.*"))
 
 
 def test_a_failed_step_leaves_nothing(cache):
@@ -102,6 +102,33 @@ def test_no_cache_is_deleted_at_the_end(tmp_path):
         entry, _ = cache.get("trace", {}, write("one"))
         assert entry.folder.is_relative_to(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_caches_of_processes_of_the_same_number_are_two(tmp_path):
+    """In two containers both are number 1; here both are this one."""
+    with Cache.none(tmp_path) as first:
+        entry, _ = first.get("trace", {}, write("one"))
+        with Cache.none(tmp_path) as second:
+            assert second.entries() == []
+        assert first.entries() == [entry]
+
+
+def test_what_killed_processes_left_is_deleted_whoever_has_their_number_now(cache, tmp_path):
+    left = [cache.folder / ".t3export.1.making", tmp_path / ".t3export.1.cache"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    cache.prune()
+    with Cache.none(tmp_path):
+        pass
+    assert not any(folder.exists() for folder in left)
+
+
+def test_what_is_being_made_is_not_pruned(cache):
+    def make(folder):
+        cache.prune()
+        write("one")(folder)
+
+    assert cache.get("trace", {}, make)[0].folder.exists()
 
 
 def test_the_environment_says_where_it_is(monkeypatch, tmp_path):

@@ -10,11 +10,11 @@ import fsspec
 import pytest
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.files.lock import alone
 from exporter.release import fetch
 from exporter.release.archive import unpack
 from exporter.release.installed import Installed, roll_back
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.minisign import PublicKey, sign
 from exporter.release.names import WantedRelease
 from exporter.release.publish import publish
