@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.errors import BundleError, first_of
 from exporter.files.atomic import sha256_of, write_atomically
+from exporter.files.in_place import is_contents
 from exporter.files.left_behind import is_left_behind
 from exporter.recipe.policy import Precision
 
@@ -261,10 +262,16 @@ def require_files(folder: Path, manifest: Manifest) -> None:
 
 def require_replaceable(folder: Path) -> None:
     """Raises BundleError when `folder` holds something that is not a bundle and that a build would delete."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+    if folder.is_file() or (folder.is_dir() and _holds_something(folder) and not (folder / MANIFEST).is_file()):
         raise BundleError(
             f"{folder} is there and is not a bundle: a build would replace it. Give a new or an empty folder"
         )
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is more than what a new volume or a file manager has put there."""
+    names = {entry.name for entry in folder.iterdir() if is_contents(folder, entry.name)}
+    return bool(names - {".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 def _why_no_bundle(folder: Path) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import os
 import secrets
 import tempfile
 from pathlib import Path
 
 from exporter.errors import EnvironmentProblem
+
+# A rename from one disk, or one layer of a container, to another; of what is mounted.
+CANNOT_MOVE = (errno.EXDEV, errno.EBUSY)
 
 
 def sha256_of(path: Path) -> str:
@@ -31,14 +36,38 @@ def require_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all. Raises EnvironmentProblem that says so when the disk is full."""
+    """Writes a file whole or not at all; a link stays, and where it leads to is written.
+
+    What cannot be renamed, as a file that is mounted by itself, is written in place, and gets its former content back
+    where that fails. Raises EnvironmentProblem that says so when the disk is full.
+    """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
+        if path.exists() and not path.is_file():
+            # A device or a pipe, such as /dev/stdout.
+            path.write_bytes(content)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno not in CANNOT_MOVE:
+                raise
+            _write_in_place(path, content)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be written ({error.strerror}); nothing was left behind") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _write_in_place(path: Path, content: bytes) -> None:
+    former = path.read_bytes()
+    try:
+        path.write_bytes(content)
+    except OSError:
+        path.write_bytes(former)
+        raise

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.files.atomic import sha256_of
-from exporter.files.swap import exchange
+from exporter.files.swap import put
 from exporter.files.temporary import delete_abandoned, temporary
 from exporter.files.toolchain import source_digest, versions
 
@@ -77,7 +77,7 @@ class Cache:
                     raise
                 # A whole one is another process's, made meanwhile; somebody may be reading it.
                 if not _is_whole(folder):
-                    exchange(new, folder)
+                    put(new, folder)
         return _read(folder), False
 
     def entries(self) -> list[Entry]:

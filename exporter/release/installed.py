@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from exporter.errors import BundleError, first_of
 from exporter.files.atomic import sha256_of
+from exporter.files.copying import copy_contents
 from exporter.files.left_behind import is_left_behind
 from exporter.files.lock import alone
-from exporter.files.swap import exchange, replacing
+from exporter.files.swap import building, exchange
 from exporter.manifest import MANIFEST, REPORTS, bundle_digest, read_manifest
 from exporter.release.keys import TrustedKeys
 from exporter.release.minisign import SUFFIX
@@ -113,16 +116,24 @@ def is_worth_keeping(folder: Path, former: Installed | None) -> bool:
     return (folder / MANIFEST).is_file() and not (former and former.damages())
 
 
-def keep_before(folder: Path, former: Installed | None) -> None:
-    """Keeps a copy of what is in place for `roll_back`, without what lies beside it; the one kept so far is replaced
-    at once. `former`: the release that is in place; None for a bundle that was built there."""
-    with replacing(kept_before(folder)) as copy:
-        if former is None:
-            shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True, ignore=_left_behind)
-            return
-        for name in (RELEASE, SIGNATURE, *former.archive.files):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folder / name, copy / name)
+@contextmanager
+def keeping_before(folder: Path, former: Installed | None) -> Iterator[None]:
+    """Keeps a copy of what is in place for `roll_back`, without what lies beside it, in place of the one kept so far,
+    which comes back where what follows fails. `former`: the release in place; None for a bundle that was built there.
+    """
+    before = kept_before(folder)
+    with building(before) as copy:
+        if former:
+            _copy_files(folder, [RELEASE, SIGNATURE, *former.archive.files], copy)
+        else:
+            copy_contents(folder, copy, is_left_behind)
+        swap = exchange if before.exists() else _move
+        swap(copy, before)
+        try:
+            yield
+        except BaseException:
+            swap(before, copy)
+            raise
 
 
 def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Installed]:
@@ -146,5 +157,11 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _left_behind(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if is_left_behind(name)]
+def _copy_files(source: Path, names: Iterable[str], target: Path) -> None:
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, target / name)
+
+
+def _move(source: Path, target: Path) -> None:
+    source.rename(target)
