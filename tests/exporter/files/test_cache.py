@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 import pytest
 
+from exporter.errors import EnvironmentProblem
 from exporter.files.cache import Cache, step_key
 
 
@@ -129,6 +131,48 @@ def test_what_is_being_made_is_not_pruned(cache):
         write("one")(folder)
 
     assert cache.get("trace", {}, make)[0].folder.exists()
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o2775, 0o1777])
+def test_what_is_made_is_as_open_to_others_as_the_folder(cache, mode):
+    cache.folder.mkdir()
+    cache.folder.chmod(mode)
+    entry, _ = cache.get("trace", {}, lambda folder: ((folder / "deep").mkdir(), write("one")(folder / "deep")))
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in cache.folder.rglob("*")}
+    assert {found for path, found in modes.items() if path.is_dir()} == {mode}
+    assert {found for path, found in modes.items() if path.is_file()} == {mode & 0o666}
+    assert entry.folder in modes
+
+
+def test_another_user_s_entry_is_taken_though_it_cannot_be_touched(cache, monkeypatch):
+    def refuse(path):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    first, _ = cache.get("trace", {}, write("one"))
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.get("trace", {}, write("two")) == (first, True)
+
+
+def test_where_nothing_can_be_added_it_is_told_before_the_work(cache, tmp_path, monkeypatch):
+    cache.get("trace", {}, write("one"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert cache.get("trace", {}, write("two"))[1]
+    with pytest.raises(EnvironmentProblem, match=r"cannot be written by this user; .*\$T3EXPORT_CACHE.*--no-cache"):
+        cache.get("trace", {"opset": 20}, lambda folder: pytest.fail("the work has begun"))
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentProblem, match=r"file/cache: cannot be made \(Not a directory\)"):
+        Cache(tmp_path / "file/cache").get("trace", {}, lambda folder: pytest.fail("the work has begun"))
+
+
+def test_a_damaged_entry_that_may_not_be_replaced_is_named(cache, monkeypatch):
+    def refuse(new, folder):
+        raise PermissionError(1, "Operation not permitted", str(folder))
+
+    entry, _ = cache.get("trace", {}, write("one"))
+    (entry.folder / "file.txt").write_text("0ne")
+    monkeypatch.setattr("exporter.files.cache.put", refuse)
+    with pytest.raises(EnvironmentProblem, match=f"{entry.key}: damaged, or not to be read by this user"):
+        cache.get("trace", {}, write("one"))
 
 
 def test_the_environment_says_where_it_is(monkeypatch, tmp_path):
