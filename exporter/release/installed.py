@@ -85,12 +85,12 @@ class Installed:
         """One line for each file that was not signed, for a folder of nothing else one altogether."""
         known = {RELEASE, SIGNATURE, *self.archive.files}
         shared = {parent for name in known for parent in PurePosixPath(name).parents}
-        found = {}
+        found = set()
         for path in self.folder.rglob("*"):
             name = PurePosixPath(path.relative_to(self.folder).as_posix())
             if not _is_folder(path) and str(name) not in known:
                 above = [parent for parent in name.parents if parent not in shared]
-                found[f"{above[-1]}/" if above else str(name)] = None
+                found.add(f"{above[-1]}/" if above else str(name))
         return [f"{name}: not in the release" for name in sorted(found)]
 
 

@@ -61,6 +61,29 @@ def test_the_command_line_as_a_module(planted, arguments):
     )
 
 
+POOL = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from t3export import cli
+
+def work(arguments):
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(int, "0").result()
+
+if __name__ == "__main__":
+    cli.run = work
+    cli.main([])
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no safe path")
+def test_a_process_of_a_pool(planted, tmp_path):
+    (planted / "pickle.py").write_text((planted / "statistics.py").read_text())
+    (tmp_path / "pool.py").write_text(POOL)
+    done = run([sys.executable, tmp_path / "pool.py"], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+
+
 def test_from_a_checkout_it_is_that_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(fresh_python, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "path", ["", str(tmp_path), "relative", *sys.path])
