@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -86,6 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     guard_streams()
     signal.signal(signal.SIGTERM, _interrupt)
+    # Python's own helpers of process pools too import nothing from the working directory (from Python 3.11 on).
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -222,7 +222,10 @@ def make_context(
 
 
 def reference_memory(manifest: Manifest, recipe: Recipe, reference: Generator) -> ObjectMemory:
-    """Where the reference's objects are kept: under its weights, sampler settings and source."""
+    """Where the reference's objects are kept: under its weights, sampler settings and source.
+
+    Raises EnvironmentProblem where nothing can be kept.
+    """
     family = inspect.getsourcefile(type(reference))
     identity = {
         "family": recipe.model.family,
@@ -230,7 +233,9 @@ def reference_memory(manifest: Manifest, recipe: Recipe, reference: Generator) -
         "sampler": recipe.sampler.model_dump(exclude={"unroll"}),
         "source": source_digest(*([Path(family)] if family else [])),
     }
-    return ObjectMemory(Cache(), identity)
+    cache = Cache()
+    cache.require_writable()
+    return ObjectMemory(cache, identity)
 
 
 def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,7 +105,8 @@ def without_initialisation() -> Iterator[None]:
 
 
 def _find_folder(weights: str) -> Path:
-    path = Path(weights).expanduser()
+    # pathlib's own raises RuntimeError for a user whom the system does not know.
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111
     if path.exists() or not _HUB_NAME.match(weights):
         return _existing(path, weights)
     return _download(weights)

@@ -12,6 +12,8 @@ import click
 from rich.markup import escape
 
 from exporter.files.cache import Cache
+from exporter.files.in_place import workplace
+from exporter.files.swap import recover
 from exporter.machine.meter import metered
 from exporter.machine.processor import this_processor
 from exporter.manifest import require_replaceable
@@ -93,12 +95,13 @@ def command(
     if chosen:
         print_note(_told(chosen))
     folder = output or ARTIFACTS / checked.name / target.name
+    recover(folder)
     require_replaceable(folder)
     # The build imports torch: only now, when the input is known to be good.
     quiet_libraries()
     from exporter.build.build import build
 
-    kept = Cache.none(folder.parent) if no_cache else nullcontext(Cache())
+    kept = Cache.none(workplace(folder)) if no_cache else nullcontext(Cache())
     with placed_rules(checked, recipe, overrides), StepLines() as progress, kept as cache:
         report = build(
             checked,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
+from exporter.manifest import read_manifest
 from t3export.commands.report import read_bench
+from t3export.opening import note_beside
 from t3export.output import print_json, print_note, results, table
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def command(a: Path, b: Path, bench: Path | None, html: Path | None, full: bool,
     from validate.page.diff_page import write_diff_page
 
     found = diff_bundles(a, b, read_bench(bench) if bench else None)
+    for folder in dict.fromkeys((a, b)):
+        note_beside(folder, read_manifest(folder))
     if html:
         write_diff_page(found, html)
     if as_json:

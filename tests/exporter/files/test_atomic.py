@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,49 @@ def test_a_folder_is_not_replaced(tmp_path):
     with pytest.raises(EnvironmentProblem, match="cannot be written"):
         write_atomically(tmp_path, b"x")
     assert tmp_path.is_dir() and not list(tmp_path.iterdir())
+
+
+def test_two_processes_of_the_same_number_write_one_file_each_whole(tmp_path, monkeypatch):
+    """In two containers both are number 1; here both are this one, and the second comes in between."""
+    replace = Path.replace
+
+    def interrupted(path, target):
+        monkeypatch.setattr(Path, "replace", replace)
+        write_atomically(tmp_path / "file", b"second")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    write_atomically(tmp_path / "file", b"first")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"first")]
+
+
+@pytest.fixture
+def mounted(tmp_path, monkeypatch):
+    """A file that is mounted by itself, as `docker run -v FILE:FILE` does."""
+
+    def refuse(source, target):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(target))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    (tmp_path / "file").write_bytes(b"former")
+    return tmp_path / "file"
+
+
+def test_what_cannot_be_renamed_is_written_in_place(mounted):
+    write_atomically(mounted, b"one")
+    assert mounted.read_bytes() == b"one" and [mounted] == list(mounted.parent.iterdir())
+
+
+def test_what_is_written_in_place_gets_its_former_content_back(mounted, monkeypatch):
+    write = Path.write_bytes
+
+    def full(path, content):
+        write(path, content[:3])
+        if (path, content) == (mounted, b"new content"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(EnvironmentProblem, match="No space left"):
+        write_atomically(mounted, b"new content")
+    assert mounted.read_bytes() == b"former"
