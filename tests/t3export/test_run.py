@@ -11,6 +11,9 @@ import pytest
 import trimesh
 from PIL import Image
 
+from exporter.runtime.assets import optional, postprocess
+from exporter.runtime.assets.meshfile import save_mesh
+from exporter.runtime.bundle import Bundle
 from t3export.cli import run
 from tests.toy_bundle import write_toy_bundle
 from validate.judge.prompts import shipped_prompts
@@ -18,11 +21,18 @@ from validate.judge.prompts import shipped_prompts
 ROOT = Path(__file__).parents[2]
 
 
+def welded(path: Path) -> trimesh.Trimesh:
+    """The mesh of a file without the seams of its texture."""
+    read = trimesh.load(path, force="mesh")
+    read.merge_vertices(merge_tex=True, merge_norm=True)
+    return read
+
+
 def test_a_mesh_a_turntable_and_a_picture(toy_bundle, tmp_path, capsys):
     mesh, gif, png = (tmp_path / name for name in ("ball.glb", "ball.gif", "ball.png"))
     arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(mesh)]
-    assert run([*arguments, "--turntable", str(gif), "--image", str(png), "--size", "24"]) == 0
-    assert trimesh.load(mesh, force="mesh").is_watertight
+    assert run([*arguments, "--turntable", str(gif), "--image", str(png), "--pixels", "24"]) == 0
+    assert welded(mesh).is_watertight
     assert Image.open(gif).n_frames > 1 and Image.open(gif).size == (24, 24)
     assert Image.open(png).size == (24, 24)
     assert "ball.glb" in capsys.readouterr().out
@@ -60,6 +70,40 @@ def test_prompts_of_a_json_file_and_of_the_shipped_ones(toy_bundle, tmp_path, ca
         output = str(tmp_path / "ball.ply")
         run(["run", str(toy_bundle), "--prompts", given, "-o", output, "--grid", "8", "--json"])
         assert [one["prompt"] for one in json.loads(capsys.readouterr().out)["objects"]] == made
+
+
+def test_a_texture_is_baked_by_default_and_told_with_its_cost(toy_bundle, tmp_path, capsys):
+    path = tmp_path / "ball.glb"
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "--seed", "3", "-o", str(path)]
+    assert run([*arguments, "--texture", "128"]) == 0
+    assert "texture 128²: " in capsys.readouterr().out
+    assert trimesh.load(path, force="mesh").visual.material.baseColorTexture.getpixel((64, 64)) == (255, 0, 0)
+    assert run([*arguments, "--triangles", "200", "--json"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["objects"]
+    assert made["triangles"] <= 200 < made["texture"]["of_triangles"] and made["texture"]["normal_map"]
+    assert made["texture"]["size"] == 512 and made["texture"]["field_points"] > 10_000
+
+
+def test_no_texture_is_the_file_of_the_mesh_as_it_is(toy_bundle, tmp_path):
+    path, same = tmp_path / "a.glb", tmp_path / "b.glb"
+    arguments = ["--prompt", "a red ball", "--seed", "3", "-o", str(path), "--texture", "none"]
+    assert run(["run", str(toy_bundle), *arguments]) == 0
+    save_mesh(Bundle.open(toy_bundle).generate("a red ball", seed=3), same)
+    assert path.read_bytes() == same.read_bytes()
+
+
+def test_without_the_extra_the_colours_go_to_the_vertices_and_one_line_says_so(
+    toy_bundle, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(optional, "is_installed", lambda *packages: False)
+    monkeypatch.setattr(postprocess, "is_installed", lambda *packages: False)
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / "x.glb")]
+    assert run(arguments) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "texture" in line]
+    assert line.endswith("`pip install 't3export[mesh]'`")
+    assert "COLOR_0" in str((tmp_path / "x.glb").read_bytes()[:4000])
+    assert run([*arguments, "--texture", "256"]) == 6
+    assert "t3export[mesh]" in capsys.readouterr().err
 
 
 def test_exact_and_coarse_to_fine_agree_here(toy_bundle, tmp_path):
@@ -119,6 +163,9 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "-o", "x.glb", "--seed", "-1"], "0<=x"),
         (["--prompt", "a ball", "-o", "x.glb", "--quality", "best"], "'draft', 'normal', 'fine'"),
         (["--prompt", "a ball", "-o", "x.glb", "--quality", "fine", "--grid", "64"], "not both"),
+        (["--prompt", "a ball", "-o", "x.ply", "--texture", "512"], "a '.ply' file carries no texture"),
+        (["--prompt", "a ball", "-o", "x.glb", "--texture", "9"], "neither 'none' nor from 64 to 4096 pixels"),
+        (["--prompt", "a ball", "-o", "x.glb", "--triangles", "3"], "x>=4"),
         (["--promt", "a ball"], "--prompt"),
     ],
 )
@@ -200,4 +247,4 @@ def test_an_interrupt_ends_with_130_and_whole_files_only(toy_bundle, tmp_path):
     assert "interrupted" in told and "Traceback" not in told
     assert not list(output.glob(".*"))
     for path in output.iterdir():
-        assert trimesh.load(path, force="mesh").is_watertight
+        assert welded(path).is_watertight

@@ -1,20 +1,22 @@
-"""Meshes to GLB, PLY and OBJ files."""
+"""Meshes to files, in the format of the suffix."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import trimesh
-from trimesh.exchange.gltf import export_glb
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.files.atomic import write_atomically
-from exporter.runtime.assets.mesh import Mesh, srgb_to_linear
+from exporter.runtime.assets.formats.glb import to_glb, to_textured_glb
+from exporter.runtime.assets.label import Label
+from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.texture.texture import Texture
 
 SUFFIXES = (".glb", ".obj", ".ply")
-MATERIAL = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
+TEXTURED = (".glb",)
 
 
 def save_mesh(mesh: Mesh, path: Path) -> None:
@@ -28,29 +30,23 @@ def save_mesh(mesh: Mesh, path: Path) -> None:
     write_atomically(path, to_glb(mesh) if suffix == ".glb" else _to_text_format(mesh, suffix))
 
 
+def save_textured(mesh: Mesh, texture: Texture, label: Label, path: Path) -> None:
+    """Writes a mesh with the texture that was baked for it. Raises RecipeError where the format carries none."""
+    require_mesh_suffix(path)
+    if not carries_texture(path):
+        raise RecipeError(f"{path}: a '{path.suffix}' file carries no texture; {', '.join(TEXTURED)} does")
+    write_atomically(path, to_textured_glb(mesh, texture, label))
+
+
+def carries_texture(path: Path) -> bool:
+    """Whether the format of the suffix has textures."""
+    return path.suffix.lower() in TEXTURED
+
+
 def require_mesh_suffix(path: Path) -> None:
     """Raises RecipeError that lists the formats when a path ends otherwise."""
     if path.suffix.lower() not in SUFFIXES:
         raise RecipeError(f"{path}: no mesh format ends in '{path.suffix}'; {did_you_mean(path.suffix, SUFFIXES)}")
-
-
-def to_glb(mesh: Mesh) -> bytes:
-    """A binary glTF with normals, float vertex colours and a matte material."""
-    upright = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
-    body = trimesh.Trimesh(
-        mesh.vertices @ upright, mesh.faces, vertex_normals=mesh.vertex_normals() @ upright, process=False
-    )
-    body.vertex_attributes["_linear_color"] = srgb_to_linear(mesh.colors).astype(np.float32)
-    glb = export_glb(trimesh.Scene(body), include_normals=True, tree_postprocessor=_name_colors)
-    return cast(bytes, glb)
-
-
-def _name_colors(tree: dict[str, Any]) -> None:
-    tree["materials"] = [MATERIAL]
-    for part in tree["meshes"]:
-        for primitive in part["primitives"]:
-            primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_linear_color")
-            primitive["material"] = 0
 
 
 def _to_text_format(mesh: Mesh, suffix: str) -> bytes:

@@ -144,11 +144,11 @@ import sys
 for name in {sorted(BLOCKED)}: sys.modules[name] = None
 import t3export
 from exporter.runtime.assets import cameras
-from exporter.runtime.assets import meshfile
+from exporter.runtime.assets.formats import glb
 from exporter.runtime.assets import pictures
 bundle = t3export.Bundle.open({str(toy_bundle)!r})
 mesh = bundle.generate("a red ball", seed=0)
-pictures.turntable_gif(mesh, 32, 2), meshfile.to_glb(mesh)
+pictures.turntable_gif(mesh, 32, 2), glb.to_glb(mesh)
 print(len(mesh.faces))
 """
     root = Path(__file__).parents[3]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ from torch import from_numpy
 
 from exporter.errors import RecipeError
 from exporter.runtime.assets.mesh import srgb_to_linear
-from exporter.runtime.assets.meshfile import save_mesh, to_glb
+from exporter.runtime.assets.meshfile import save_mesh, save_textured
 from exporter.runtime.assets.pictures import mesh_picture, png, turntable_gif
 from exporter.runtime.surface.extract import extract_mesh
+from tests.exporter.runtime.assets import textured
 from tests.exporter.runtime.fields import torus
 
 MESH = extract_mesh(torus, 24)
@@ -34,21 +34,6 @@ def test_a_mesh_written_and_read_again_is_the_same(tmp_path, suffix):
         assert np.allclose(read.visual.vertex_colors[:, :3] / 255, MESH.colors, atol=1 / 255)
 
 
-def test_glb_has_linear_colors_normals_and_a_matte_material():
-    glb = to_glb(MESH)
-    length = int.from_bytes(glb[12:16], "little")
-    tree = json.loads(glb[20 : 20 + length])
-    (primitive,) = tree["meshes"][0]["primitives"]
-    assert set(primitive["attributes"]) == {"POSITION", "NORMAL", "COLOR_0"}
-    assert tree["materials"][primitive["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
-    accessor = tree["accessors"][primitive["attributes"]["COLOR_0"]]
-    view = tree["bufferViews"][accessor["bufferView"]]
-    start = 20 + length + 8 + view["byteOffset"]
-    colors = np.frombuffer(glb[start : start + view["byteLength"]], np.float32).reshape(-1, 3)
-    assert np.allclose(colors, srgb_to_linear(MESH.colors), atol=1e-6)
-    assert glb == to_glb(MESH)
-
-
 def test_linear_light_is_that_of_diffusers():
     values = np.linspace(0, 1, 1001, dtype=np.float32)
     assert np.allclose(srgb_to_linear(values), _convert_srgb_to_linear(from_numpy(values)).numpy(), atol=1e-7)
@@ -57,6 +42,11 @@ def test_linear_light_is_that_of_diffusers():
 def test_another_suffix_is_refused_with_those_there_are():
     with pytest.raises(RecipeError, match=r"allowed: \.glb, \.obj, \.ply; did you mean '\.glb'"):
         save_mesh(MESH, Path("chair.gltf"))
+
+
+def test_a_texture_needs_a_format_that_carries_it(tmp_path):
+    with pytest.raises(RecipeError, match=r"a '.ply' file carries no texture; .*\.glb"):
+        save_textured(textured.MESH, textured.TEXTURE, textured.LABEL, tmp_path / "x.ply")
 
 
 def test_a_turntable_turns():
