@@ -6,30 +6,38 @@ import numpy as np
 
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.optional import optional
-from exporter.runtime.assets.solid.topology import Topology, topology
+from exporter.runtime.assets.solid.manifold import mesh_of_solid, solid_of
+from exporter.runtime.assets.solid.topology import topology
 from exporter.runtime.surface.extract import Colors, colors_at
 
-# How fast the error allowed grows; the package's own first. Another sometimes keeps a mesh closed that it does not.
-AGGRESSIVENESS = (7, 6, 8, 5)
+# How fast the error allowed grows; the package's own first. The other sometimes keeps a mesh closed that it does not.
+AGGRESSIVENESS = (7, 5)
 
 
 def simplify(mesh: Mesh, triangles: int, color: Colors) -> Mesh:
     """A mesh of at most `triangles`, or of a few more where there is no way; the same mesh where it has no more.
 
-    A closed mesh stays closed, with as many handles and parts, or is left as it is. New vertices are coloured by the
-    field. Raises EnvironmentProblem without fast-simplification.
+    A closed mesh stays closed. New vertices are coloured by the field. Raises EnvironmentProblem without
+    fast-simplification or, for a mesh that it cannot keep closed, manifold3d.
     """
     if len(mesh.faces) <= triangles:
         return mesh
-    package = optional("fast_simplification", "a mesh of fewer triangles")
-    before = topology(mesh)
+    attempts = []
+    must_close = topology(mesh).is_closed
     for aggressiveness in AGGRESSIVENESS:
-        vertices, faces = package.simplify(mesh.vertices, mesh.faces, target_count=triangles, agg=aggressiveness)
-        simpler = Mesh(vertices.astype(np.float32), faces.astype(np.int32), np.empty((0, 3), np.float32))
-        if not before.is_closed or _same_shape(before, topology(simpler)):
-            return Mesh(simpler.vertices, simpler.faces, colors_at(color, simpler.vertices))
-    return mesh
+        attempts.append(_simplified(mesh, triangles, aggressiveness))
+        if not must_close or topology(attempts[-1]).is_closed:
+            return _colored(attempts[-1], color)
+    # Edges where sheets of the surface have met: manifold3d gives each sheet its own.
+    solid = solid_of(attempts[0])
+    return _colored(mesh_of_solid(solid), color) if solid else mesh
 
 
-def _same_shape(before: Topology, after: Topology) -> bool:
-    return after.is_closed and (after.genus, after.components) == (before.genus, before.components)
+def _simplified(mesh: Mesh, triangles: int, aggressiveness: int) -> Mesh:
+    package = optional("fast_simplification", "a mesh of fewer triangles")
+    vertices, faces = package.simplify(mesh.vertices, mesh.faces, target_count=triangles, agg=aggressiveness)
+    return Mesh(vertices.astype(np.float32), faces.astype(np.int32), np.zeros((len(vertices), 3), np.float32))
+
+
+def _colored(mesh: Mesh, color: Colors) -> Mesh:
+    return Mesh(mesh.vertices, mesh.faces, colors_at(color, mesh.vertices))

@@ -10,7 +10,7 @@ from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.solid.simplify import simplify
 from exporter.runtime.assets.solid.topology import topology
 from exporter.runtime.surface.extract import extract_mesh
-from tests.exporter.runtime.fields import ball, torus, union
+from tests.exporter.runtime.fields import ball, of, torus, union
 
 MESH = extract_mesh(union(torus, ball(0.25, (0.1, -0.6, 0.4))), 64)
 
@@ -32,6 +32,16 @@ def test_new_vertices_have_the_colours_of_the_field():
 
 def test_a_mesh_that_is_small_enough_is_left_alone():
     assert simplify(MESH, len(MESH.faces), torus.color) is MESH
+
+
+def test_sheets_that_meet_are_taken_apart_again():
+    droplets = of(lambda p: np.sin(p[:, 0] * 12) * np.sin(p[:, 1] * 12 + 1) * np.sin(p[:, 2] * 12 + 2) - 0.3)
+    mesh = extract_mesh(droplets, 48, exact=True)
+    package = optional.optional("fast_simplification", "")
+    crude = Mesh(*package.simplify(mesh.vertices, mesh.faces, target_count=8000), mesh.colors)
+    assert topology(crude).crowded_edges > 0
+    made = simplify(mesh, 8000, torus.color)
+    assert topology(made).is_closed and 7000 < len(made.faces) <= 8000
 
 
 def test_a_mesh_that_would_fall_apart_is_left_alone(monkeypatch):
