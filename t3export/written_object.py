@@ -11,9 +11,11 @@ import numpy as np
 from exporter.files.atomic import write_atomically
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.assets.meshfile import save_mesh, save_textured
+from exporter.runtime.assets.meshfile import save_mesh
 from exporter.runtime.assets.pictures import field_picture, mesh_picture, png, turntable_gif
-from exporter.runtime.assets.postprocess import Dressing, dress
+from exporter.runtime.assets.placing import Up, metres_per_unit
+from exporter.runtime.assets.postprocess import Cleaning, Dressing, clean, dress
+from exporter.runtime.assets.solid.dimensions import dimensions
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.generator import decode_context, decoded_field
 from t3export.output import results
@@ -22,12 +24,25 @@ TURNTABLE_PIXELS = 256
 
 
 @dataclass(frozen=True)
+class MeshFileWanted:
+    """What becomes of a mesh on its way to its file.
+
+    size: the longest side of the object in metres; up: the axis that points up in the file.
+    """
+
+    cleaning: Cleaning
+    dressing: Dressing
+    size: float | None
+    up: Up | None
+
+
+@dataclass(frozen=True)
 class Wanted:
-    """What is made of each object: the grid of its mesh, the mesh file's dressing, the pixels of its pictures."""
+    """What is made of each object: the grid of its mesh, the mesh file, the pixels of its pictures."""
 
     grid: int | None
     exact: bool | None
-    dressing: Dressing
+    mesh_file: MeshFileWanted
     pixels: int | None
 
 
@@ -56,8 +71,10 @@ def write_object(
     mesh = bundle.mesh(latents, wanted.grid, wanted.exact, lambda sampling: record.update(sampled=sampling.to_dict()))
     record |= {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
     if not mesh.is_empty:
+        mesh, done = clean(mesh, wanted.mesh_file.cleaning)
+        record |= done
         if paths.mesh:
-            record |= _write_mesh(bundle, latents, mesh, paths.mesh, wanted.dressing, label)
+            record |= _write_mesh(bundle, latents, mesh, paths.mesh, wanted.mesh_file, label)
             written.append(paths.mesh)
         if paths.turntable:
             write_atomically(paths.turntable, turntable_gif(mesh, wanted.pixels or TURNTABLE_PIXELS))
@@ -69,29 +86,41 @@ def write_object(
 
 
 def print_record(record: dict[str, Any]) -> None:
-    """The record of an object for people: its files and what they cost."""
+    """The record of an object for people: its files, its mesh and what they cost."""
     counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
     if sampled := record.get("sampled"):
         counts += f"{sampled['share']:.1%} of {sampled['grid']}³ points asked, "
-    console = results()
-    console.print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False, soft_wrap=True)
+    lines = [f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)"]
+    if "closed" in record:
+        lines.append(f"  {_shape(record)}")
     if texture := record.get("texture"):
         detail = f", of {texture['of_triangles']} triangles by a normal map" if texture["normal_map"] else ""
-        console.print(
+        lines.append(
             f"  texture {texture['size']}²: {texture['charts']} charts{detail}; {texture['seconds']:.1f} s, and "
-            f"{texture['field_seconds']:.1f} s for {texture['field_points']} colours of the field",
-            markup=False,
-            soft_wrap=True,
+            f"{texture['field_seconds']:.1f} s for {texture['field_points']} colours of the field"
         )
+    for line in lines:
+        results().print(line, markup=False, soft_wrap=True)
+
+
+def _shape(record: dict[str, Any]) -> str:
+    edges = "closed" if record["closed"] else f"{record['open_edges']} open edges"
+    if record["crowded_edges"]:
+        edges += f", {record['crowded_edges']} edges with more than two triangles"
+    if closing := record.get("watertight"):
+        edges += f" ({closing['holes']} holes filled, {closing['crowded_edges']} edges taken apart)"
+    parts = f"{record['components']} component{'s' * (record['components'] != 1)}"
+    if "dropped_parts" in record:
+        parts += f" ({record['dropped_parts']} dropped)"
+    genus = "" if record["genus"] is None else f", genus {record['genus']}"
+    sides = " x ".join(f"{side:.4g}" for side in record["size_mm"])
+    return f"{edges}, {parts}{genus}, {record['volume_cm3']:.4g} cm³, {sides} mm"
 
 
 def _write_mesh(
-    bundle: Bundle, latents: np.ndarray, mesh: Mesh, path: Path, dressing: Dressing, label: Label
+    bundle: Bundle, latents: np.ndarray, mesh: Mesh, path: Path, wanted: MeshFileWanted, label: Label
 ) -> dict[str, Any]:
     field = decoded_field(bundle, decode_context(bundle, latents))
-    dressed = dress(mesh, field.color, dressing)
-    if dressed.texture:
-        save_textured(dressed.mesh, dressed.texture, label, path)
-    else:
-        save_mesh(dressed.mesh, path)
-    return dressed.to_dict()
+    dressed = dress(mesh, field.color, wanted.dressing)
+    save_mesh(dressed.mesh, path, dressed.texture, label, wanted.size, wanted.up)
+    return dressed.to_dict() | dimensions(dressed.mesh, metres_per_unit(dressed.mesh, wanted.size))

@@ -74,6 +74,7 @@ def command(
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a blue mug" --turntable mug.gif --image mug.png
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --up z --watertight -o chair.ply
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
@@ -83,6 +84,7 @@ def command(
         if grid:
             raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
         grid = grid_of(quality)
+    wanted = Wanted(grid, exact or None, mesh_file.wanted(output), pixels)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or prompt_set is not None
@@ -94,7 +96,6 @@ def command(
     if image and not opened.has_renderer:
         print_note("this bundle has no renderer: --image is a picture of the mesh")
 
-    wanted = Wanted(grid, exact or None, mesh_file.dressing(output), pixels)
     digest = bundle_digest(opened.manifest)
     records = []
     with progress_bar(quiet=as_json) as progress:

@@ -84,6 +84,19 @@ def test_a_texture_is_baked_by_default_and_told_with_its_cost(toy_bundle, tmp_pa
     assert made["texture"]["size"] == 512 and made["texture"]["field_points"] > 10_000
 
 
+def test_a_mesh_for_printing_is_told_with_its_shape_and_size(toy_bundle, tmp_path, capsys):
+    path = tmp_path / "ball.ply"
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "--seed", "3", "-o", str(path), "--size", "80mm"]
+    assert run([*arguments, "--watertight", "--drop-parts", "1%", "--triangles", "500"]) == 0
+    told = capsys.readouterr().out
+    assert "closed (0 holes filled, 0 edges taken apart), 1 component (0 dropped), genus 0, " in told
+    assert run([*arguments, "--json"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["objects"]
+    assert (made["open_edges"], made["components"], made["genus"], made["closed"]) == (0, 1, 0, True)
+    assert max(made["size_mm"]) == pytest.approx(80) and made["volume_cm3"] == pytest.approx(268, rel=0.03)
+    assert max(trimesh.load(path).extents) == pytest.approx(0.08, rel=1e-5)
+
+
 def test_no_texture_is_the_file_of_the_mesh_as_it_is(toy_bundle, tmp_path):
     path, same = tmp_path / "a.glb", tmp_path / "b.glb"
     arguments = ["--prompt", "a red ball", "--seed", "3", "-o", str(path), "--texture", "none"]
@@ -166,6 +179,12 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "-o", "x.ply", "--texture", "512"], "a '.ply' file carries no texture"),
         (["--prompt", "a ball", "-o", "x.glb", "--texture", "9"], "neither 'none' nor from 64 to 4096 pixels"),
         (["--prompt", "a ball", "-o", "x.glb", "--triangles", "3"], "x>=4"),
+        (["--prompt", "a ball", "-o", "x.glb", "--size", "80"], "as in 80mm; pictures have --pixels"),
+        (["--prompt", "a ball", "-o", "x.glb", "--size", "0mm"], "no length with a unit"),
+        (["--prompt", "a ball", "-o", "x.glb", "--size", "3 miles"], "(mm, cm, m, in)"),
+        (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "5"], "no share below the whole"),
+        (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "some"], "as in 1% or 0.01"),
+        (["--prompt", "a ball", "-o", "x.glb", "--up", "z"], "y is up, by its specification"),
         (["--promt", "a ball"], "--prompt"),
     ],
 )

@@ -1,4 +1,4 @@
-"""From the mesh of a field to the mesh of a file: how many triangles, and which picture on them."""
+"""From the mesh of a field to the mesh of a file: its parts, its triangles, and the picture on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.optional import is_installed
+from exporter.runtime.assets.solid.components import drop_small_components
 from exporter.runtime.assets.solid.simplify import simplify
+from exporter.runtime.assets.solid.watertight import make_watertight
 from exporter.runtime.assets.texture.bake import bake
 from exporter.runtime.assets.texture.texture import Texture
 from exporter.runtime.surface.extract import Colors
@@ -18,6 +20,28 @@ from exporter.runtime.surface.extract import Colors
 # xatlas takes longer than the triangles grow; the normal map keeps what is left out.
 TRIANGLES_UNDER_A_TEXTURE = 10_000
 NEEDED_BY_A_TEXTURE = ("xatlas", "fast_simplification", "manifold3d")
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """drop_parts: components with less than this share of the volume are left out; watertight: proved to be a solid."""
+
+    drop_parts: float = 0.0
+    watertight: bool = False
+
+
+def clean(mesh: Mesh, wanted: Cleaning) -> tuple[Mesh, dict[str, Any]]:
+    """A mesh that is not empty without what is not wanted, and what was done to it, as JSON data.
+
+    Raises T3Error where it cannot be made watertight, EnvironmentProblem that names the extra for that.
+    """
+    done: dict[str, Any] = {}
+    if wanted.drop_parts:
+        mesh, done["dropped_parts"] = drop_small_components(mesh, wanted.drop_parts)
+    if wanted.watertight:
+        mesh, closing = make_watertight(mesh)
+        done["watertight"] = closing.to_dict()
+    return mesh, done
 
 
 @dataclass(frozen=True)

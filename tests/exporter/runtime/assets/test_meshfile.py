@@ -12,7 +12,7 @@ from torch import from_numpy
 
 from exporter.errors import RecipeError
 from exporter.runtime.assets.mesh import srgb_to_linear
-from exporter.runtime.assets.meshfile import save_mesh, save_textured
+from exporter.runtime.assets.meshfile import save_mesh
 from exporter.runtime.assets.pictures import mesh_picture, png, turntable_gif
 from exporter.runtime.surface.extract import extract_mesh
 from tests.exporter.runtime.assets import textured
@@ -27,7 +27,7 @@ def test_a_mesh_written_and_read_again_is_the_same(tmp_path, suffix):
     save_mesh(MESH, path)
     read = trimesh.load(path, process=False, force="mesh")
     assert read.is_watertight and len(read.faces) == len(MESH.faces)
-    turned = MESH.vertices[:, [0, 2, 1]] * [1, 1, -1] if suffix.lower() == ".glb" else MESH.vertices
+    turned = MESH.vertices[:, [0, 2, 1]] * [1, 1, -1] if suffix.lower() in (".glb", ".obj") else MESH.vertices
     assert np.allclose(read.vertices, turned, atol=1e-6)
     assert read.volume > 0
     if suffix in (".ply", ".obj"):
@@ -46,7 +46,22 @@ def test_another_suffix_is_refused_with_those_there_are():
 
 def test_a_texture_needs_a_format_that_carries_it(tmp_path):
     with pytest.raises(RecipeError, match=r"a '.ply' file carries no texture; .*\.glb"):
-        save_textured(textured.MESH, textured.TEXTURE, textured.LABEL, tmp_path / "x.ply")
+        save_mesh(textured.MESH, tmp_path / "x.ply", textured.TEXTURE)
+
+
+def test_an_axis_against_the_specification_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"in a '.glb' file y is up, by its specification; free in: \.obj, \.ply"):
+        save_mesh(MESH, tmp_path / "x.glb", up="z")
+    save_mesh(MESH, tmp_path / "x.glb", up="y")
+
+
+@pytest.mark.parametrize(("suffix", "up"), [(".ply", None), (".ply", "y"), (".obj", "z"), (".obj", "y")])
+def test_size_and_axis_are_as_wanted(tmp_path, suffix, up):
+    path = tmp_path / f"ring{suffix}"
+    save_mesh(MESH, path, size=0.08, up=up)
+    sides = np.ptp(trimesh.load(path, process=False).vertices, axis=0)
+    assert sides.max() == pytest.approx(0.08, rel=1e-5)
+    assert sides.argmin() == (1 if up == "y" else 2)  # a ring lies flat
 
 
 def test_a_turntable_turns():

@@ -4,9 +4,9 @@ import pytest
 
 from exporter.errors import EnvironmentProblem
 from exporter.runtime.assets import optional
-from exporter.runtime.assets.postprocess import TRIANGLES_UNDER_A_TEXTURE, Dressing, can_texture, dress
+from exporter.runtime.assets.postprocess import TRIANGLES_UNDER_A_TEXTURE, Cleaning, Dressing, can_texture, clean, dress
 from exporter.runtime.surface.extract import extract_mesh
-from tests.exporter.runtime.fields import ball, torus
+from tests.exporter.runtime.fields import ball, torus, union
 
 DENSE = extract_mesh(torus, 128)
 
@@ -31,3 +31,11 @@ def test_a_texture_without_its_packages_is_refused_with_the_extra(monkeypatch):
     assert not can_texture()
     with pytest.raises(EnvironmentProblem, match=r"a texture needs xatlas: `pip install 't3export\[mesh\]'`"):
         dress(extract_mesh(ball(0.3), 16), torus.color, Dressing(size=64))
+
+
+def test_cleaning_drops_parts_and_proves_a_solid():
+    mesh = extract_mesh(union(torus, ball(0.1, (0.8, 0.8, 0.8))), 64)
+    made, told = clean(mesh, Cleaning(drop_parts=0.02, watertight=True))
+    assert told == {"dropped_parts": 1, "watertight": {"holes": 0, "open_edges": 0, "crowded_edges": 0}}
+    assert len(made.faces) < len(mesh.faces)
+    assert clean(mesh, Cleaning()) == (mesh, {})

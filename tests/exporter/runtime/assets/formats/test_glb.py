@@ -6,12 +6,12 @@ import json
 import numpy as np
 import trimesh
 
-from exporter.runtime.assets.formats.glb import to_glb, to_textured_glb
+from exporter.runtime.assets.formats.glb import to_glb
 from exporter.runtime.assets.mesh import srgb_to_linear
-from exporter.runtime.assets.placing import y_up
+from exporter.runtime.assets.placing import place, y_up
 from tests.exporter.runtime.assets.textured import LABEL, MESH, TEXTURE
 
-GLB = to_textured_glb(MESH, TEXTURE, LABEL)
+GLB = to_glb(place(MESH, TEXTURE, "y", 1.0), LABEL)
 
 
 def tree_and_arrays(glb):
@@ -32,12 +32,13 @@ def tree_and_arrays(glb):
 
 
 def test_vertex_colors_are_linear_with_normals_and_a_matte_material():
-    glb = to_glb(MESH)
+    placed = place(MESH, None, "y", 1.0)
+    glb = to_glb(placed, LABEL)
     tree, arrays = tree_and_arrays(glb)
     assert set(arrays) == {"POSITION", "NORMAL", "COLOR_0"}
     assert tree["materials"][0]["pbrMetallicRoughness"]["metallicFactor"] == 0
     assert np.allclose(arrays["COLOR_0"], srgb_to_linear(MESH.colors), atol=1e-6)
-    assert glb == to_glb(MESH)
+    assert glb == to_glb(placed, None)
 
 
 def test_a_textured_file_has_what_a_viewer_needs_and_the_vertex_colors_beside():
@@ -71,4 +72,4 @@ def test_the_pictures_are_those_of_the_texture():
 
 
 def test_the_same_mesh_makes_the_same_bytes():
-    assert to_textured_glb(MESH, TEXTURE, LABEL) == GLB
+    assert to_glb(place(MESH, TEXTURE, "y", 1.0), LABEL) == GLB
