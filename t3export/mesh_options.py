@@ -14,7 +14,7 @@ import click
 from exporter.errors import RecipeError
 from exporter.runtime.assets.meshfile import carries_texture, chosen_up, textured_suffixes
 from exporter.runtime.assets.placing import Up
-from exporter.runtime.assets.postprocess import Cleaning, Dressing, can_texture
+from exporter.runtime.assets.postprocess import Cleaning, Dressing, can_texture, require_packages
 from t3export.output import print_note
 from t3export.written_object import MeshFileWanted
 
@@ -34,10 +34,15 @@ class MeshOptions:
     up: Up | None
 
     def wanted(self, output: Path | None) -> MeshFileWanted:
-        """What becomes of a mesh on its way to `output`. Raises RecipeError for what its format does not have."""
+        """What becomes of a mesh on its way to `output`.
+
+        Raises RecipeError for what its format does not have, EnvironmentProblem where a package is missing.
+        """
         if output:
             chosen_up(output, self.up)
-        return MeshFileWanted(Cleaning(self.drop_parts, self.watertight), self._dressing(output), self.size, self.up)
+        cleaning, dressing = Cleaning(self.drop_parts, self.watertight), self._dressing(output)
+        require_packages(cleaning, dressing)
+        return MeshFileWanted(cleaning, dressing, self.size, self.up)
 
     def _dressing(self, output: Path | None) -> Dressing:
         """A texture only where the format has one and, unless it was asked for, where it can be baked here."""
@@ -132,7 +137,7 @@ def mesh_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--size",
         type=Length(),
         metavar="LENGTH",
-        help="Longest side of the object, as in 80mm.  [default: a unit of the model is a metre]",
+        help="Longest side of the object, as in 80mm.  [default: 100mm in .stl and .3mf, else 1m a unit of the model]",
     )
     @click.option("--up", type=click.Choice(["y", "z"]), help="The axis that points up, instead of the format's.")
     @wraps(function)

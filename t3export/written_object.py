@@ -11,9 +11,9 @@ import numpy as np
 from exporter.files.atomic import write_atomically
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.assets.meshfile import save_mesh
+from exporter.runtime.assets.meshfile import metres_per_unit, save_mesh
 from exporter.runtime.assets.pictures import field_picture, mesh_picture, png, turntable_gif
-from exporter.runtime.assets.placing import Up, metres_per_unit
+from exporter.runtime.assets.placing import Up
 from exporter.runtime.assets.postprocess import Cleaning, Dressing, clean, dress
 from exporter.runtime.assets.solid.dimensions import dimensions
 from exporter.runtime.bundle import Bundle
@@ -74,8 +74,9 @@ def write_object(
         mesh, done = clean(mesh, wanted.mesh_file.cleaning)
         record |= done
         if paths.mesh:
-            record |= _write_mesh(bundle, latents, mesh, paths.mesh, wanted.mesh_file, label)
-            written.append(paths.mesh)
+            files, told = _write_mesh(bundle, latents, mesh, paths.mesh, wanted.mesh_file, label)
+            record |= told
+            written += files
         if paths.turntable:
             write_atomically(paths.turntable, turntable_gif(mesh, wanted.pixels or TURNTABLE_PIXELS))
             written.append(paths.turntable)
@@ -119,8 +120,9 @@ def _shape(record: dict[str, Any]) -> str:
 
 def _write_mesh(
     bundle: Bundle, latents: np.ndarray, mesh: Mesh, path: Path, wanted: MeshFileWanted, label: Label
-) -> dict[str, Any]:
+) -> tuple[list[Path], dict[str, Any]]:
     field = decoded_field(bundle, decode_context(bundle, latents))
     dressed = dress(mesh, field.color, wanted.dressing)
-    save_mesh(dressed.mesh, path, dressed.texture, label, wanted.size, wanted.up)
-    return dressed.to_dict() | dimensions(dressed.mesh, metres_per_unit(dressed.mesh, wanted.size))
+    files = save_mesh(dressed.mesh, path, dressed.texture, label, wanted.size, wanted.up)
+    scale = metres_per_unit(path, dressed.mesh, wanted.size)
+    return files, dressed.to_dict() | dimensions(dressed.mesh, scale)

@@ -11,7 +11,7 @@ import click
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.manifest import bundle_digest
 from exporter.runtime.assets.label import Label
-from exporter.runtime.assets.meshfile import require_mesh_suffix
+from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.surface.clearance import SAFETY
@@ -31,7 +31,7 @@ from t3export.written_object import ObjectPaths, Wanted, print_record, write_obj
     "--prompts", "prompt_set", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own."
 )
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the noise.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}.")
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
 @click.option("--pixels", type=click.IntRange(8, 2048), help="Width and height of pictures.")
@@ -74,7 +74,7 @@ def command(
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a blue mug" --turntable mug.gif --image mug.png
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
-      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --up z --watertight -o chair.ply
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --watertight -o chair.3mf
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """

@@ -97,6 +97,25 @@ def test_a_mesh_for_printing_is_told_with_its_shape_and_size(toy_bundle, tmp_pat
     assert max(trimesh.load(path).extents) == pytest.approx(0.08, rel=1e-5)
 
 
+def test_every_file_of_a_format_is_listed_and_numbered(toy_bundle, tmp_path, capsys):
+    arguments = ["--prompt", "a red ball", "--prompt", "a blue ball", "-o", str(tmp_path / "x.obj"), "--texture", "64"]
+    assert run(["run", str(toy_bundle), *arguments, "--json"]) == 0
+    objects = json.loads(capsys.readouterr().out)["objects"]
+    for number, made in enumerate(objects):
+        names = [f"x_{number:04d}{end}" for end in (".obj", ".png", ".mtl")]
+        assert made["files"] == [str(tmp_path / name) for name in names]
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_what_lacks_a_package_is_refused_before_anything_runs(toy_bundle, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(optional, "is_installed", lambda *packages: False)
+    monkeypatch.setattr(Bundle, "open", lambda *given, **named: pytest.fail("the bundle was opened"))
+    for given in (["x.usdz"], ["x.3mf"], ["x.ply", "--triangles", "9"], ["x.stl", "--watertight"]):
+        name, *more = given
+        assert run(["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / name), *more]) == 6
+        assert "pip install 't3export[" in capsys.readouterr().err
+
+
 def test_no_texture_is_the_file_of_the_mesh_as_it_is(toy_bundle, tmp_path):
     path, same = tmp_path / "a.glb", tmp_path / "b.glb"
     arguments = ["--prompt", "a red ball", "--seed", "3", "-o", str(path), "--texture", "none"]
@@ -166,7 +185,7 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", " \t", "-o", "x.glb"], "--prompt is empty"),
         (["-o", "x.glb"], "give --prompt TEXT"),
         (["--prompt", "a ball"], "nothing to write"),
-        (["--prompt", "a ball", "-o", "x.gltf"], "did you mean '.glb'"),
+        (["--prompt", "a ball", "-o", "x.gltx"], "did you mean '.gltf'"),
         (["--prompt", "a ball", "--turntable", "x.mp4"], "written as a .gif"),
         (["--prompt", "a ball", "--image", "x.jpg"], "written as a .png"),
         (["--prompt", "a \udcff ball", "-o", "x.glb"], "not valid Unicode"),

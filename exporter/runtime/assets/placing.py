@@ -42,13 +42,6 @@ def place(mesh: Mesh, texture: Texture | None, up: Up, scale: float) -> Placed:
     return Placed(vertices * np.float32(scale), normals, mesh.faces, mesh.colors, texture, up)
 
 
-def metres_per_unit(mesh: Mesh, size: float | None) -> float:
-    """What makes the longest side of a mesh `size` metres long; without a size a unit of the model is a metre."""
-    if size is None or mesh.is_empty:
-        return 1.0
-    return size / float(extent(mesh).max())
-
-
 def extent(mesh: Mesh) -> np.ndarray:
     """The sides [3] of the box around a mesh that is not empty, in units of the model."""
     used = mesh.vertices[mesh.faces.reshape(-1)]

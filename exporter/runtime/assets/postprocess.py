@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.assets.optional import is_installed
+from exporter.runtime.assets.optional import is_installed, require
 from exporter.runtime.assets.solid.components import drop_small_components
 from exporter.runtime.assets.solid.simplify import simplify
 from exporter.runtime.assets.solid.watertight import make_watertight
@@ -106,6 +106,14 @@ def dress(mesh: Mesh, color: Colors, wanted: Dressing) -> Dressed:
     texture = bake(simpler, field, wanted.size, mesh if simpler is not mesh else None) if wanted.texture else None
     seconds = time.perf_counter() - started - field.seconds
     return Dressed(simpler, texture, len(mesh.faces), field.points, seconds, field.seconds)
+
+
+def require_packages(cleaning: Cleaning, dressing: Dressing) -> None:
+    """Raises EnvironmentProblem that names the extra where a package for these is missing."""
+    wanted = {"manifold3d": cleaning.watertight, "xatlas": dressing.texture, "fast_simplification": dressing.budget}
+    for package, needed in wanted.items():
+        if needed:
+            require(package)
 
 
 def can_texture() -> bool:

@@ -1,77 +1,17 @@
-"""Binary glTF: y up, metres."""
+"""Binary glTF, one file."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-import trimesh
-from PIL import Image
 from trimesh.exchange.gltf import export_glb
 
+from exporter.runtime.assets.formats.gltf_scene import gltf_scene
 from exporter.runtime.assets.label import Label
-from exporter.runtime.assets.mesh import srgb_to_linear
 from exporter.runtime.assets.placing import Placed
-from exporter.runtime.assets.texture.texture import Texture
-
-ROUGHNESS = 0.9
-MATERIAL = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}}
-NAME = "mesh"
 
 
-def to_glb(placed: Placed, label: Label | None) -> bytes:
-    """A binary glTF with normals and a matte material, its colours in a texture or else in the vertices."""
-    return _textured(placed, placed.texture, label) if placed.texture else _with_vertex_colors(placed)
-
-
-def _with_vertex_colors(placed: Placed) -> bytes:
-    body = trimesh.Trimesh(placed.vertices, placed.faces, vertex_normals=placed.normals, process=False)
-    body.vertex_attributes["_linear_color"] = srgb_to_linear(placed.colors).astype(np.float32)
-    glb = export_glb(trimesh.Scene(body), include_normals=True, tree_postprocessor=_color_by_vertex)
-    return cast(bytes, glb)
-
-
-def _color_by_vertex(tree: dict[str, Any]) -> None:
-    tree["materials"] = [MATERIAL]
-    for part in tree["meshes"]:
-        for primitive in part["primitives"]:
-            primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_linear_color")
-            primitive["material"] = 0
-
-
-def _textured(placed: Placed, texture: Texture, label: Label | None) -> bytes:
-    """Named by the prompt; `asset.extras` says what made it.
-
-    The vertex colours are the attribute `_COLOR_0`: a COLOR_0 would be multiplied with the base colour.
-    """
-    name = label.prompt if label else NAME
-    material = trimesh.visual.material.PBRMaterial(
-        name=name,
-        baseColorTexture=Image.fromarray(texture.base_color),
-        normalTexture=None if texture.normal_map is None else Image.fromarray(texture.normal_map),
-        metallicFactor=0.0,
-        roughnessFactor=ROUGHNESS,
-        doubleSided=False,
-    )
-    # trimesh counts v upwards.
-    places = texture.uv * [1, -1] + [0, 1]
-    body = trimesh.Trimesh(
-        placed.vertices[texture.vertices],
-        texture.faces,
-        vertex_normals=texture.normals,
-        visual=trimesh.visual.TextureVisuals(uv=places, material=material),
-        process=False,
-    )
-    colors = srgb_to_linear(placed.colors[texture.vertices])
-    body.vertex_attributes["_COLOR_0"] = colors.astype(np.float32)
-    body.vertex_attributes["_TANGENT"] = texture.tangents
-
-    def finish(tree: dict[str, Any]) -> None:
-        tree["asset"]["extras"] = (label.to_dict() if label else {}) | {"unit": "metre"}
-        for part in tree["meshes"]:
-            for primitive in part["primitives"]:
-                primitive["attributes"]["TANGENT"] = primitive["attributes"].pop("_TANGENT")
-
-    scene = trimesh.Scene()
-    scene.add_geometry(body, node_name=name, geom_name=name)
-    return cast(bytes, export_glb(scene, include_normals=True, tree_postprocessor=finish))
+def to_glb(placed: Placed, label: Label | None, name: str) -> dict[str, bytes]:
+    """The file, with its pictures inside."""
+    scene, finish = gltf_scene(placed, label)
+    return {name: cast(bytes, export_glb(scene, include_normals=True, tree_postprocessor=finish))}

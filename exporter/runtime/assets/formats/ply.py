@@ -9,6 +9,6 @@ from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.placing import Placed
 
 
-def to_ply(placed: Placed, label: Label | None) -> bytes:
+def to_ply(placed: Placed, label: Label | None, name: str) -> dict[str, bytes]:
     """A binary PLY with sRGB vertex colours in 8 bits."""
-    return cast(bytes, colored(placed).export(file_type="ply"))
+    return {name: cast(bytes, colored(placed).export(file_type="ply"))}

@@ -15,7 +15,8 @@ def dimensions(mesh: Mesh, metres_per_unit: float) -> dict[str, Any]:
 
     The sides are along x, y and z where z is up.
     """
-    found = asdict(topology(mesh))
+    shape = topology(mesh)
+    found = asdict(shape)
     volume = found.pop("volume") * (metres_per_unit * 100) ** 3
     sides = (extent(mesh).astype(float) * metres_per_unit * 1000).tolist()
-    return found | {"closed": topology(mesh).is_closed, "volume_cm3": volume, "size_mm": sides}
+    return found | {"closed": shape.is_closed, "volume_cm3": volume, "size_mm": sides}

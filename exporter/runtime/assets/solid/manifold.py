@@ -13,7 +13,7 @@ from exporter.runtime.assets.optional import optional
 def solid_of(mesh: Mesh) -> Any | None:
     """The manifold3d.Manifold of a mesh with its colours; None where some edge has not as many triangles in one
     direction as in the other. Raises EnvironmentProblem without manifold3d."""
-    package = optional("manifold3d", "a closed mesh")
+    package = optional("manifold3d")
     properties = np.hstack([mesh.vertices, mesh.colors]).astype(np.float32)
     solid = package.Manifold(package.Mesh(properties, mesh.faces.astype(np.uint32)))
     return solid if solid.status() == package.Error.NoError and not solid.is_empty() else None

@@ -34,7 +34,7 @@ def simplify(mesh: Mesh, triangles: int, color: Colors) -> Mesh:
 
 
 def _simplified(mesh: Mesh, triangles: int, aggressiveness: int) -> Mesh:
-    package = optional("fast_simplification", "a mesh of fewer triangles")
+    package = optional("fast_simplification")
     vertices, faces = package.simplify(mesh.vertices, mesh.faces, target_count=triangles, agg=aggressiveness)
     return Mesh(vertices.astype(np.float32), faces.astype(np.int32), np.zeros((len(vertices), 3), np.float32))
 

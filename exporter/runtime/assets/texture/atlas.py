@@ -27,7 +27,7 @@ def unwrap(mesh: Mesh, size: int) -> Unwrapped:
 
     Seconds: about 0.6 at 10,000 triangles, 2 at 20,000. Raises EnvironmentProblem without xatlas.
     """
-    xatlas = optional("xatlas", "a texture")
+    xatlas = optional("xatlas")
     atlas = xatlas.Atlas()
     atlas.add_mesh(mesh.vertices, mesh.faces.astype(np.uint32))
     packing = xatlas.PackOptions()

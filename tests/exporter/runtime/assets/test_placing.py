@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from exporter.runtime.assets.mesh import empty_mesh
-from exporter.runtime.assets.placing import extent, metres_per_unit, place
+from exporter.runtime.assets.placing import place
 from tests.exporter.runtime.assets.textured import MESH, TEXTURE
 
 
@@ -24,8 +22,3 @@ def test_y_up_turns_points_normals_and_tangents_alike():
     assert np.allclose(placed.texture.normals, turned(TEXTURE.normals))
     assert np.allclose(placed.texture.tangents[:, :3], turned(TEXTURE.tangents[:, :3]))
     assert np.array_equal(placed.texture.tangents[:, 3], TEXTURE.tangents[:, 3])
-
-
-def test_the_longest_side_is_as_long_as_wanted():
-    assert metres_per_unit(MESH, 0.08) * extent(MESH).max() == pytest.approx(0.08)
-    assert metres_per_unit(MESH, None) == 1.0 == metres_per_unit(empty_mesh(), 0.08)

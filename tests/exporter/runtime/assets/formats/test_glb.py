@@ -11,7 +11,12 @@ from exporter.runtime.assets.mesh import srgb_to_linear
 from exporter.runtime.assets.placing import place, y_up
 from tests.exporter.runtime.assets.textured import LABEL, MESH, TEXTURE
 
-GLB = to_glb(place(MESH, TEXTURE, "y", 1.0), LABEL)
+
+def glb_of(texture, label=LABEL):
+    return to_glb(place(MESH, texture, "y", 1.0), label, "ring.glb")["ring.glb"]
+
+
+GLB = glb_of(TEXTURE)
 
 
 def tree_and_arrays(glb):
@@ -32,13 +37,12 @@ def tree_and_arrays(glb):
 
 
 def test_vertex_colors_are_linear_with_normals_and_a_matte_material():
-    placed = place(MESH, None, "y", 1.0)
-    glb = to_glb(placed, LABEL)
+    glb = glb_of(None)
     tree, arrays = tree_and_arrays(glb)
     assert set(arrays) == {"POSITION", "NORMAL", "COLOR_0"}
     assert tree["materials"][0]["pbrMetallicRoughness"]["metallicFactor"] == 0
     assert np.allclose(arrays["COLOR_0"], srgb_to_linear(MESH.colors), atol=1e-6)
-    assert glb == to_glb(placed, None)
+    assert glb == glb_of(None, None)
 
 
 def test_a_textured_file_has_what_a_viewer_needs_and_the_vertex_colors_beside():
@@ -72,4 +76,4 @@ def test_the_pictures_are_those_of_the_texture():
 
 
 def test_the_same_mesh_makes_the_same_bytes():
-    assert to_glb(place(MESH, TEXTURE, "y", 1.0), LABEL) == GLB
+    assert glb_of(TEXTURE) == GLB

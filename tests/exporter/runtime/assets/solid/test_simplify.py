@@ -37,7 +37,7 @@ def test_a_mesh_that_is_small_enough_is_left_alone():
 def test_sheets_that_meet_are_taken_apart_again():
     droplets = of(lambda p: np.sin(p[:, 0] * 12) * np.sin(p[:, 1] * 12 + 1) * np.sin(p[:, 2] * 12 + 2) - 0.3)
     mesh = extract_mesh(droplets, 48, exact=True)
-    package = optional.optional("fast_simplification", "")
+    package = optional.optional("fast_simplification")
     crude = Mesh(*package.simplify(mesh.vertices, mesh.faces, target_count=8000), mesh.colors)
     assert topology(crude).crowded_edges > 0
     made = simplify(mesh, 8000, torus.color)
@@ -45,7 +45,7 @@ def test_sheets_that_meet_are_taken_apart_again():
 
 
 def test_a_mesh_that_would_fall_apart_is_left_alone(monkeypatch):
-    package = optional.optional("fast_simplification", "")
+    package = optional.optional("fast_simplification")
     whole = package.simplify
 
     def torn(*arguments, **options):
