@@ -36,10 +36,15 @@ class MeshOptions:
     def wanted(self, output: Path | None) -> MeshFileWanted:
         """What becomes of a mesh on its way to `output`.
 
-        Raises RecipeError for what its format does not have, EnvironmentProblem where a package is missing.
+        Raises RecipeError for what its format does not have, EnvironmentProblem where a package is missing, UsageError
+        where there is no mesh file.
         """
+        of_the_file = {"texture": self.texture, "triangles": self.triangles, "size": self.size, "up": self.up}
+        given = [f"--{name}" for name, value in of_the_file.items() if value is not None]
         if output:
             chosen_up(output, self.up)
+        elif given:
+            raise click.UsageError(f"{', '.join(given)} is for a mesh file: give -o mesh.glb")
         cleaning, dressing = Cleaning(self.drop_parts, self.watertight), self._dressing(output)
         require_packages(cleaning, dressing)
         return MeshFileWanted(cleaning, dressing, self.size, self.up)

@@ -203,6 +203,7 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "-o", "x.glb", "--size", "3 miles"], "(mm, cm, m, in)"),
         (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "5"], "no share below the whole"),
         (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "some"], "as in 1% or 0.01"),
+        (["--prompt", "a ball", "--image", "x.png", "--triangles", "9"], "--triangles is for a mesh file: give -o"),
         (["--prompt", "a ball", "-o", "x.glb", "--up", "z"], "y is up, by its specification"),
         (["--promt", "a ball"], "--prompt"),
     ],
