@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
-from exporter.files.atomic import write_atomically
-from exporter.runtime.assets.meshfile import require_mesh_suffix, save_mesh
-from exporter.runtime.assets.pictures import field_picture, mesh_picture, png, turntable_gif
+from exporter.manifest import bundle_digest
+from exporter.runtime.assets.label import Label
+from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
 from exporter.runtime.surface.clearance import SAFETY
+from t3export.mesh_options import MeshOptions, mesh_options
 from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
-from t3export.output import print_error, print_json, print_note, progress_bar, results
+from t3export.output import print_error, print_json, print_note, progress_bar
 from t3export.prompts import numbered, prompt_choice, read_prompts
+from t3export.written_object import ObjectPaths, Wanted, print_record, write_object
 
 VOLUME = 2
 """Width of the volume that a field fills."""
@@ -37,10 +38,10 @@ VOLUME = 2
     help="How many shipped prompts, or a file of your own: .txt with one a line ('# ' begins a comment), or .json.",
 )
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}.")
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
-@click.option("--size", type=click.IntRange(8, 2048), help="Width and height of pictures in pixels.")
+@click.option("--pixels", type=click.IntRange(8, 2048), help="Width and height of pictures.")
 @click.option(
     "--grid",
     type=click.IntRange(SMALLEST_GRID, LARGEST_GRID),
@@ -53,6 +54,7 @@ VOLUME = 2
 )
 @click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
 @click.option("--explain", is_flag=True, help="Say how the surface was found, and what can be missing from it.")
+@mesh_options
 @memory_limit_option
 @stand_in_option
 @click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
@@ -65,11 +67,12 @@ def command(
     output: Path | None,
     turntable: Path | None,
     image: Path | None,
-    size: int | None,
+    pixels: int | None,
     grid: int | None,
     quality: str | None,
     exact: bool,
     explain: bool,
+    mesh_file: MeshOptions,
     memory_limit: int | None,
     stand_in: str | None,
     no_verify: bool,
@@ -83,13 +86,14 @@ def command(
     Examples:
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a blue mug" --turntable mug.gif --image mug.png
-      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine -o chair.glb
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --watertight -o chair.3mf
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
     texts = read_prompts(prompts, prompt_choice(prompt_set))
     _check_paths(output, turntable, image)
-    grid = chosen_grid(grid, quality)
+    wanted = Wanted(chosen_grid(grid, quality), exact or None, mesh_file.wanted(output), pixels)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or prompt_set is not None
@@ -101,6 +105,7 @@ def command(
     if image and not opened.has_renderer:
         print_note("this bundle has no renderer: --image is a picture of the mesh")
 
+    digest = bundle_digest(opened.manifest)
     records = []
     with progress_bar(quiet=as_json) as progress:
         sampling = progress.add_task("sampling", total=len(texts) * opened.manifest.sampler.evaluations)
@@ -109,14 +114,15 @@ def command(
         for index, latents in sample_prompts(opened, texts, seed, lambda moved: progress.advance(sampling, moved)):
             paths = [path and (numbered(path, index) if several else path) for path in (output, turntable, image)]
             record = {"prompt": texts[index], "seed": seed, "cut_off": opened.tokenizer.cut_off(texts[index])}
-            record |= _write_object(opened, latents, paths, size, grid, exact or None)
+            label = Label(texts[index], seed, digest)
+            record |= write_object(opened, latents, ObjectPaths(*paths), wanted, label)
             records.append(record | {"seconds": round(time.perf_counter() - started, 3)})
             started = time.perf_counter()
             progress.advance(writing)
             if record["empty"] and several:
                 print_error(f"{texts[index]!r}, seed {seed}: the field is empty, there is no mesh to write")
             elif not as_json and not record["empty"]:
-                _print_record(records[-1])
+                print_record(records[-1])
     if as_json:
         print_json({"bundle": str(bundle), "objects": records})
     else:
@@ -139,47 +145,6 @@ def _check_paths(output: Path | None, turntable: Path | None, image: Path | None
     for path, suffix in ((turntable, ".gif"), (image, ".png")):
         if path and path.suffix.lower() != suffix:
             raise RecipeError(f"{path}: this is written as a {suffix} file; {did_you_mean(path.suffix, [suffix])}")
-
-
-def _write_object(
-    bundle: Bundle,
-    latents: np.ndarray,
-    paths: list[Path | None],
-    size: int | None,
-    grid: int | None,
-    exact: bool | None,
-) -> dict[str, Any]:
-    """Writes what was asked for of one object and tells what it is; of an empty field only a rendered picture."""
-    output, turntable, image = paths
-    from_field = image is not None and bundle.has_renderer
-    picture_size = size or bundle.manifest.render.size
-    written = []
-    if image and from_field:
-        write_atomically(image, png(field_picture(bundle, latents, picture_size)))
-        written.append(image)
-    if not output and not turntable and (from_field or not image):
-        return {"empty": False, "files": [str(path) for path in written]}
-    record: dict[str, Any] = {}
-    mesh = bundle.mesh(latents, grid, exact, lambda sampling: record.update(sampled=sampling.to_dict()))
-    record |= {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
-    if not mesh.is_empty:
-        if output:
-            save_mesh(mesh, output)
-            written.append(output)
-        if turntable:
-            write_atomically(turntable, turntable_gif(mesh, size or 256))
-            written.append(turntable)
-        if image and not from_field:
-            write_atomically(image, png(mesh_picture(mesh, picture_size)))
-            written.append(image)
-    return record | {"files": [str(path) for path in written]}
-
-
-def _print_record(record: dict[str, Any]) -> None:
-    counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
-    if sampled := record.get("sampled"):
-        counts += f"{sampled['share']:.1%} of {sampled['grid']}³ points asked, "
-    results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False, soft_wrap=True)
 
 
 def _print_certain(records: list[dict[str, Any]], explain: bool) -> None:

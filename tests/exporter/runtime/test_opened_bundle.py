@@ -164,18 +164,19 @@ def test_exactly_one_runtime_may_be_installed(monkeypatch, toy_bundle, installed
         open_session("onnxruntime", toy_bundle / "field.onnx", {})
 
 
-def test_the_runtime_never_imports_torch(toy_bundle):
+def test_the_runtime_never_imports_torch(toy_bundle, tmp_path):
     """Nor any other package of the build: the base install has none of them."""
     code = f"""
 import sys
 for name in {sorted(BLOCKED)}: sys.modules[name] = None
 import t3export
 from exporter.runtime.assets import cameras
+from pathlib import Path
 from exporter.runtime.assets import meshfile
 from exporter.runtime.assets import pictures
 bundle = t3export.Bundle.open({str(toy_bundle)!r})
 mesh = bundle.generate("a red ball", seed=0)
-pictures.turntable_gif(mesh, 32, 2), meshfile.to_glb(mesh)
+pictures.turntable_gif(mesh, 32, 2), meshfile.save_mesh(mesh, Path({str(tmp_path / "ball.glb")!r}))
 print(len(mesh.faces))
 """
     root = Path(__file__).parents[3]
