@@ -87,7 +87,8 @@ class SamplerSearch:
             "front": [candidate.to_dict() for candidate in self.front],
             "attempts": [
                 attempt.candidate.to_dict()
-                | {"passed": attempt.verdict.passed, "summary": attempt.verdict.summary, **attempt.verdict.figures}
+                | {"passed": attempt.verdict.passed, "proven": attempt.verdict.proven}
+                | {"summary": attempt.verdict.summary, **attempt.verdict.figures}
                 for attempt in self.attempts
             ],
             "chosen": self.chosen.to_dict() if self.chosen else None,

@@ -218,6 +218,8 @@ def test_a_quality_drop_beyond_the_limit_fails(goldens: dict[str, list[Path]], c
     swapped.stages = toy_pipeline("int8").stages
     lenient = by_name(climb(swapped, choose_rungs(["quality"])), "quality")
     assert lenient.status == "passed" and "drop 66.67 points (at most 70 points)" in lenient.summary
+    assert "6 pairs cannot show a loss under 100.0 points" in lenient.summary
+    assert lenient.details["smallest_loss_points"] == 100.0 and lenient.details["pairs"] == 6
 
 
 def test_unknown_rungs_are_refused_with_the_nearest_name() -> None:

@@ -8,8 +8,14 @@ Needs TensorRT 10.3 or newer for this Python. `bash build_engines.sh` does the s
 GPU and with the TensorRT that it was built with: build again after an upgrade.
 """
 
-import json
+import os
 import sys
+
+# This folder comes last, and once: a statistics.py or numpy.py that happens to lie in it is not meant.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+sys.path[:] = reversed(dict.fromkeys(reversed(sys.path)))
+
+import json
 from pathlib import Path
 
 try:
