@@ -19,7 +19,7 @@ from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
 from exporter.runtime.run import Arrays, OnStep, Request, Run, make, requests_of
-from exporter.runtime.sampling import sample
+from exporter.runtime.sampler_loop import sample
 from exporter.runtime.sessions.session import Session, open_session
 from exporter.runtime.surface.decoded import mesh_of
 from exporter.runtime.surface.extract import OnSampled

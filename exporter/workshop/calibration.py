@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter.errors import RecipeError
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.families.weights import ZOO
 from exporter.pipeline.sampling import PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe

@@ -19,7 +19,7 @@ from exporter.runtime.sessions.session import Session
 from exporter.workshop.parity import Parity, compare
 
 if TYPE_CHECKING:
-    from exporter.families.model import Model
+    from exporter.families.family import Model
     from exporter.families.original import Original
 
 OnEvaluation = Callable[[int, int], None]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import RecipeError
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe, SamplerSection

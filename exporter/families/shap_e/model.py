@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from exporter.errors import WeightsError, did_you_mean
 from exporter.families import stress
-from exporter.families.model import Model, ModuleMaker
+from exporter.families.family import Model, ModuleMaker
 from exporter.families.shap_e import shaped
 from exporter.families.shap_e.modules import (
     FieldNetwork,
@@ -27,9 +27,9 @@ from exporter.families.shap_e.modules import (
     TextEncoder,
     output_name,
 )
-from exporter.families.shap_e.original import Parts, ShapEOriginal
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
+from exporter.families.shap_e.shap_e_pipeline import Parts, ShapEOriginal
 from exporter.families.weights import (
     digest_parts,
     fill,

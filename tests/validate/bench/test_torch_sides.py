@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from exporter.families.registry import load_model
-from exporter.families.shap_e.original import ShapEOriginal
+from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal
 from exporter.runtime.run import Run
 from exporter.runtime.surface.decoded import mesh_of
 from tests.exporter.tiny import tiny_recipe, write_tiny_shap_e
