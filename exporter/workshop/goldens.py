@@ -123,10 +123,10 @@ def _record_sampler(
     sampler, latents = original.samplers[stage], original.pipeline.stages[stage].makes[0]
     unit = unit_noise(run.seeds, latents.shape[1:])
     kept = max(1, FILE_ELEMENTS // unit[0].size)
-    guided = sampler.guided_evaluations()
+    guided = [evaluation.guided for evaluation in sampler.evaluations()]
     count = total = len(guided)
     if recipe.sampler.unroll == "step":
-        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(guided.argmax())))
+        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(np.argmax(guided))))
     if count < total:
         unit, run = unit[:kept], run.first(kept)
     taken = run.taken_by(stage)

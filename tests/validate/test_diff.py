@@ -91,9 +91,7 @@ def test_speed_is_that_of_two_timed_bundles(two: tuple[Path, Path]) -> None:
     side = {"name": "a", "kind": "bundle", "p50": {"end_to_end": 2.0, "step": None}}
     other = {"name": "b", "kind": "bundle", "p50": {"end_to_end": 1.0, "step": None}}
     found = diff_bundles(*two, {"sides": [side, other]})
-    assert [(one.what, one.a, one.b) for one in found.changes] == [
-        ("end to end", "2000 ms", "1000 ms (A / B 2.00)")
-    ]
+    assert [(one.what, one.a, one.b) for one in found.changes] == [("end to end", "2000 ms", "1000 ms (A / B 2.00)")]
     assert not found.differ
     with pytest.raises(BundleError, match="--compare"):
         diff_bundles(*two, {"sides": [side]})
