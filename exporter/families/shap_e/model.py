@@ -30,17 +30,27 @@ from exporter.families.shap_e.modules import (
 from exporter.families.shap_e.original import Parts, ShapEReference
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
+from exporter.families.vocabulary import require_words_told_apart
 from exporter.families.weights import (
     digest_parts,
     fill,
     find_parts,
     read_json,
+    require_files,
     without_initialisation,
 )
 from exporter.pipeline.stage import Stage, TensorSpec
 
 ZOO_MODELS = {"shap-e-mini": ("shap_e_mini",), "shap-e-mini-4step": ("shap_e_mini_4step", "shap_e_mini")}
-PARTS = ("text_encoder", "tokenizer", "prior", "scheduler", "shap_e_renderer")
+NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "text_encoder": (("config.json",),),
+    "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
+    "prior": (("config.json",),),
+    "scheduler": (("scheduler_config.json",),),
+    "shap_e_renderer": (("config.json",),),
+}
+"""The files of each part's folder, one list or another; weights are looked for when they are read."""
+PARTS = tuple(NEEDED)
 RANDOM_SIZES = (*RANDOM_CONFIGS, "shap-e-mini")
 
 
@@ -58,6 +68,8 @@ def load(weights: str) -> ShapE:
     if weights.startswith("random:"):
         return _random(weights)
     folders = find_parts(weights, ZOO_MODELS, PARTS)
+    for part, alternatives in NEEDED.items():
+        require_files(folders[part], *alternatives)
     configs = _read_configs(folders)
     return ShapE(
         source=weights,
@@ -92,7 +104,10 @@ class ShapE(LoadedModel):
         _require_text_to_3d(configs["prior"], source)
         self.latent_shape = (configs["prior"]["num_embeddings"], configs["prior"]["embedding_dim"])
         self.embedding_width = configs["text_encoder"]["projection_dim"]
-        self.tokenizer = _tokenizer_data(self._tokenizer())
+        tokenizer = self._tokenizer()
+        known = configs["text_encoder"]["vocab_size"]
+        require_words_told_apart(lambda text: tokenizer(text).input_ids, known, tokenizer_folder)
+        self.tokenizer = _tokenizer_data(tokenizer)
 
     def unfilled(self) -> ShapE:
         """The same modules on the meta device: made in milliseconds, without a number in them."""
