@@ -47,6 +47,18 @@ def digest_parts(folders: Mapping[str, Path]) -> str:
     return digest.hexdigest()
 
 
+def require_files(folder: Path, *alternatives: tuple[str, ...]) -> None:
+    """Raises WeightsError unless a component's folder has every file of one of these lists."""
+    if any(all((folder / name).is_file() for name in names) for names in alternatives):
+        return
+    wanted = ", or ".join(" with ".join(names) for names in alternatives)
+    there = ", ".join(sorted(path.name for path in folder.iterdir())[:_SHOWN]) if folder.is_dir() else ""
+    has = f"it has {there}" if there else "there is nothing"
+    raise WeightsError(
+        f"{folder}: {wanted}: missing ({has}); the folder must have the hub's diffusers layout. {WAYS_ON}"
+    )
+
+
 def read_json(path: Path) -> Any:
     """The JSON in a file of the model's folder. Raises WeightsError."""
     try:

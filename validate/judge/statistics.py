@@ -45,6 +45,11 @@ def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
+def guessing_p(hits: int, total: int, share: float) -> float:
+    """How likely guessing has as many hits or more, each with a chance of `share`: the exact binomial test."""
+    return float(stats.binomtest(hits, total, share, alternative="greater").pvalue) if total else 1.0
+
+
 def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Two-sided exact McNemar p-value from the two discordant counts (binomial at one half).
 

@@ -144,7 +144,8 @@ def report_table(report: Report) -> RenderableType:
     for rung in report.rungs:
         worst = rung.worst
         verdict = Text(rung.status, style=STYLES[rung.status])
-        figure, limit, subject = (worst.words, worst.allowed, worst.subject) if worst else ("", "", rung.reason)
+        figure, limit, subject = (worst.words, worst.allowed, worst.subject) if worst else ("", "", "")
+        subject = rung.reason or subject
         table.add_row(rung.name, verdict, Text(figure), limit, Text(subject), f"{rung.seconds:.1f} s")
     quality = next((rung for rung in report.rungs if rung.name == "quality" and rung.figures), None)
     return Group(table, *(_quality(quality) if quality else ()))

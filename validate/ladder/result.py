@@ -76,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class RungResult:
-    """The outcome of one rung. `reason` says why a rung was refused, skipped, or could not finish."""
+    """The outcome of one rung. `reason` says why a rung was refused, skipped, could not finish, or proves nothing."""
 
     name: str
     title: str
@@ -94,9 +94,9 @@ class RungResult:
 
     @property
     def summary(self) -> str:
-        """One line: the deciding figure with what it was measured on, or the reason."""
+        """One line: the reason where there is one, else the deciding figure with what it was measured on."""
         worst = self.worst
-        return self.reason if worst is None else f"{worst.subject}: {worst}"
+        return self.reason if self.reason or worst is None else f"{worst.subject}: {worst}"
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -114,6 +114,7 @@ def _rung(rung: dict[str, Any]) -> dict[str, str]:
     measure, value = turned(worst["measure"], worst["value"])
     figure = f"{measure} {show(value, worst['unit'])}"
     where = f"{worst['stage']} {worst['tensor']}" + (f", {worst['where']}" if worst["where"] else "")
+    where = rung["reason"] or where
     return row | {"figure": figure, "limit": _limit(worst), "where": where}
 
 

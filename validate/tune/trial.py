@@ -92,7 +92,10 @@ class PairedTest:
         return self.judge(self.recipe.model_copy(update={"quantization": quantization}))
 
     def judge(self, recipe: Recipe) -> TrialVerdict:
-        """Build the bundle of a recipe and compare its objects with those of the reference of the first."""
+        """Build the bundle of a recipe and compare its objects with those of the reference of the first.
+
+        Raises ValidationFailed for a reference that is no better than chance, beside which nothing is good enough.
+        """
         with tempfile.TemporaryDirectory(prefix="t3export-tune-") as folder:
             try:
                 out = Path(folder) / "bundle"
@@ -101,6 +104,8 @@ class PairedTest:
                 return TrialVerdict(False, f"it cannot be built: {error}")
             with metered(COMPARE, self.progress, list[StepRecord]()):
                 outcome = self._compare(Bundle.open(Path(folder) / "bundle"), recipe)
+        if outcome.failed:
+            raise ValidationFailed(outcome.failed)
         drop = next(figure for figure in outcome.figures if figure.measure == "drop")
         figures = {"drop_points": drop.value, **{name: outcome.details[name] for name in _TOLD}}
         may_lose = max(0.0, -outcome.details["difference_points"]["low"])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from validate.judge.statistics import (
+    guessing_p,
     mcnemar_exact,
     paired_bootstrap,
     paired_rates_interval,
@@ -90,6 +91,11 @@ def test_too_few_prompts_have_no_bootstrap() -> None:
         found = paired_bootstrap(np.zeros(count), np.full(count, -0.0451))
         assert (found.mean, found.low, found.high) == (pytest.approx(-0.0451), -np.inf, np.inf)
     assert np.isfinite(paired_bootstrap(np.zeros(6), np.arange(6.0)).low)
+
+
+def test_guessing_is_the_exact_binomial() -> None:
+    assert guessing_p(4, 4, 0.25) == pytest.approx(0.25**4) and guessing_p(0, 4, 0.25) == 1
+    assert guessing_p(1, 4, 0.001) == pytest.approx(1 - 0.999**4) and guessing_p(0, 0, 0.5) == 1
 
 
 def test_bootstrap_is_seeded_and_holds_the_mean() -> None:

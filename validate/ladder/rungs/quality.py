@@ -11,7 +11,7 @@ import numpy as np
 from exporter.runtime.run import Programs
 from validate.judge.prompts import Prompt
 from validate.judge.rprecision import Retrieval, RunComparison, compare_runs
-from validate.judge.statistics import paired_bootstrap, permutation_test, wilson_interval
+from validate.judge.statistics import guessing_p, paired_bootstrap, permutation_test, wilson_interval
 from validate.ladder.context import Context, QualityPlan
 from validate.ladder.result import Figure, plain
 from validate.ladder.rungs.rung import Outcome, Rung
@@ -22,6 +22,8 @@ from validate.objects.memory import ObjectMemory
 from validate.objects.objects import Objects, Progress, make_objects
 
 SMALL_SET = 160
+GUESSED = 0.05
+"""A reference whose hits guessing has as often as this is no better than chance."""
 TIE_COSINE = 1e-3
 
 Maker = Callable[[Sequence[Prompt], int], Objects]
@@ -75,7 +77,24 @@ def run(context: Context) -> Outcome:
     ]
     comparisons = [_compare_rates(reference, bundle, comparison), *open_ended]
     details = _details(plan, comparison, reference, bundle)
-    return Outcome(figures, details=details | {"comparisons": [_plain(compared) for compared in comparisons]})
+    details |= {"comparisons": [_plain(compared) for compared in comparisons]}
+    return Outcome(figures, failed=_at_chance(reference.retrieval, plan), details=details)
+
+
+def _at_chance(reference: Retrieval, plan: QualityPlan) -> str:
+    """Why nothing is proved by a reference that is no better than guessing; empty where it is better.
+
+    Seeds of a prompt hit and miss together, so that prompts are counted, not objects.
+    """
+    prompts, captions = len(plan.prompts), len(plan.captions)
+    p = guessing_p(int(reference.rate * prompts + 1e-9), prompts, 1 / captions)
+    if p < GUESSED:
+        return ""
+    return (
+        f"the reference itself is no better than chance ({100 * reference.rate:.1f} % right, {100 / captions:.1f} % by "
+        f"guessing among {captions} captions, p = {p:.2g} on {prompts} prompts): what is compared says nothing. Give "
+        "more prompts, another judge (--evaluator), or weights that make what they are asked for"
+    )
 
 
 def _plain(compared: Compared) -> dict[str, Any]:
