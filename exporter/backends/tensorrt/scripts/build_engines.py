@@ -2,7 +2,7 @@
 
     pip install polygraphy
     python3 build_engines.py             all of them
-    python3 build_engines.py denoiser    only this one
+    python3 build_engines.py STAGE       only this one
 
 Needs TensorRT 10.3 or newer for this Python. `bash build_engines.sh` does the same with trtexec. An engine runs on the
 GPU and with the TensorRT that it was built with: build again after an upgrade.
