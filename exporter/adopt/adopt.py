@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,26 @@ from exporter.adopt.described import Described
 from exporter.adopt.float_bundle import float_bundle
 from exporter.adopt.recorded import record_programs
 from exporter.adopt.take_stage import take_stage
-from exporter.errors import BundleError, RecipeError
+from exporter.errors import RecipeError
 from exporter.files.swap import replacing
 from exporter.files.toolchain import versions
 from exporter.machine.meter import Progress, Silent, metered
-from exporter.manifest import ADOPTED, Manifest, WeightsPart, bundle_digest, list_files, require_replaceable, write_manifest
+from exporter.manifest import (
+    ADOPTED,
+    FilePart,
+    Manifest,
+    StagePart,
+    WeightsPart,
+    bundle_digest,
+    list_files,
+    require_replaceable,
+    write_manifest,
+)
+from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.pipeline.inputs import TextInput
-from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.targets.target import load_target
 from exporter.workshop.goldens import GOLDENS, GoldenParity, check, goldens_of, limit_db
 
@@ -75,13 +89,12 @@ def _manifest(described: Described, folder: Path) -> Manifest:
     inputs = {name: _take_input(described, name, folder) for name in content.inputs}
     stages = {name: take_stage(described, name, folder) for name in content.stages}
     files = list_files(folder)
-    reference = [file for one in stages.values() if one.float_program for file in _all_of(one.float_program)]
     recipe = _recipe(described)
     manifest = Manifest(
         name=f"{content.name}/{target.name}",
         recipe=recipe.data(),
         recipe_digest=recipe.digest,
-        weights=WeightsPart(source=ADOPTED, digest=_digest(files, reference), trained=content.trained),
+        weights=WeightsPart(source=ADOPTED, digest=_digest(files, stages), trained=content.trained),
         target=target.model_dump(mode="json"),
         toolchain=versions(),
         files=files,
@@ -95,3 +108,60 @@ def _manifest(described: Described, folder: Path) -> Manifest:
     except RecipeError as error:
         raise described.of_pipeline(error) from None
     return manifest
+
+
+def _take_input(described: Described, name: str, folder: Path) -> TextInput:
+    """An input whose file lies in the bundle."""
+    given = described.content.inputs[name]
+    source = described.file(given.file, "inputs", name, "file")
+    taken = given.model_copy(update={"file": f"{INPUTS}/{name}/{source.name}"})
+    (folder / taken.file).parent.mkdir(parents=True)
+    shutil.copyfile(source, folder / taken.file)
+    try:
+        PromptTokenizer(source.read_bytes(), given.length, given.pad_id)
+    # The library raises a bare Exception.
+    except Exception as error:
+        raise described.wrong(f"{source} is no `tokenizers` JSON ({error})", "inputs", name, "file") from None
+    return taken
+
+
+def _recipe(described: Described) -> Recipe:
+    """What of the description a recipe says too, for all that judges a bundle by its recipe."""
+    content = described.content
+    data: dict[str, Any] = {
+        "name": content.name,
+        "description": content.description,
+        "model": {"family": ADOPTED, "weights": ADOPTED},
+        "quantization": {"rules": []},
+        "goldens": content.goldens.model_dump(),
+        "validation": content.validation.model_dump(),
+    }
+    for sampling in list(content.samplings.values())[:1]:
+        data["sampler"] = sampling.model_dump(include=set(SamplerSection.model_fields))
+    for asset in content.assets.values():
+        if isinstance(asset, MeshAsset):
+            data["mesh"] = {"grid": asset.grid, "extraction": asset.extraction}
+        if isinstance(asset, ImageAsset):
+            data["render"] = {"size": asset.size}
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(f"{described.path}: {error}") from None
+
+
+def _digest(files: Mapping[str, FilePart], stages: Mapping[str, StagePart]) -> str:
+    """sha256 over all that decides what the reference makes: every file but the deployed programs."""
+    deployed = {file for stage in stages.values() for file in (stage.program, *stage.external_data)}
+    lines = [f"{name} {part.sha256}\n" for name, part in sorted(files.items()) if name not in deployed]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _parities(bundle: Bundle, recorded: Mapping[str, list[Path]]) -> list[GoldenParity]:
+    """The deployed programs on what the float programs were recorded on."""
+    tolerances = Recipe.model_validate(bundle.manifest.recipe).validation.tolerances
+    found: list[GoldenParity] = []
+    for name, files in recorded.items():
+        stage = bundle.manifest.stages[name]
+        limit = limit_db(stage.is_whole_sampler, tolerances[stage.precision])
+        found += check(name, bundle.session(name), files, stage.precision, limit)
+    return found

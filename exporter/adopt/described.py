@@ -57,7 +57,7 @@ class Described:
             for field, kind in (("sampling", "sample"), ("volume", "field")):
                 given = getattr(stage, field) is not None
                 if given and stage.kind != kind:
-                    raise self.wrong(f"only a stage of kind {kind} has it, this one is of kind {stage.kind}", *at, field)
+                    raise self.wrong(f"only a stage of kind {kind} has it, this is of kind {stage.kind}", *at, field)
             if stage.kind == "sample" and stage.sampling is None:
                 raise self.wrong("a stage of kind sample needs a section `sampling`", *at)
             if stage.sampling and (stage.sampling.table is None) == (stage.sampling.scheduler_config is None):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from exporter.pipeline.assets import Asset
@@ -82,5 +80,3 @@ class Description(Section):
     def samplings(self) -> dict[str, AdoptedSampling]:
         """By stage of kind sample, how it samples."""
         return {name: stage.sampling for name, stage in self.stages.items() if stage.sampling}
-
-

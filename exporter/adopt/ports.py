@@ -44,7 +44,7 @@ def ports_of(program: Path) -> tuple[list[Port], list[Port]]:
         try:
             np.dtype(port.dtype)
         except TypeError:
-            raise BundleError(f"{program}: '{port.name}' is a {port.dtype}, and only tensors of numbers go on") from None
+            raise BundleError(f"{program}: '{port.name}' is a {port.dtype}, and only tensors are taken") from None
     return inputs, outputs
 
 

@@ -15,7 +15,15 @@ from exporter.errors import BundleError, RecipeError
 from exporter.files.atomic import write_atomically
 from exporter.graphs.program_files import PROGRAM
 from exporter.manifest import ProgramPart, StagePart
-from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP, Sampling
+from exporter.pipeline.sampling import (
+    NEXT_SAMPLE,
+    PREDICTION,
+    PREVIOUS_PREDICTION,
+    PREVIOUS_SAMPLE,
+    SAMPLE,
+    STEP,
+    Sampling,
+)
 from exporter.pipeline.tensor import BATCH, POINTS, RAYS, TensorSpec
 from exporter.sampling.table import CoefficientTable
 
@@ -33,9 +41,10 @@ def take_stage(described: Described, name: str, folder: Path) -> StagePart:
     program = _taken(described, name, "program", folder / name)
     reference = _taken(described, name, "float_program", folder / FLOAT / name)
     inputs, outputs = _specs(described, name, program, "program")
-    if _specs(described, name, reference, "float_program") != (inputs, outputs):
+    others = _specs(described, name, reference, "float_program")
+    if others != (inputs, outputs):
         raise described.wrong(
-            f"its ports are not those of {stage.program}: {_told(*_specs(described, name, reference, 'float_program'))} "
+            f"its ports are not those of {stage.program}: {_told(*others)} "
             f"beside {_told(inputs, outputs)}",
             "stages", name, "float_program",
         )  # fmt: skip
@@ -67,9 +76,7 @@ def _part(program: Path, folder: Path) -> ProgramPart:
     return ProgramPart(program=main, external_data=others)
 
 
-def _specs(
-    described: Described, name: str, program: Path, field: Origin
-) -> tuple[list[TensorSpec], list[TensorSpec]]:
+def _specs(described: Described, name: str, program: Path, field: Origin) -> tuple[list[TensorSpec], list[TensorSpec]]:
     try:
         inputs, outputs = ports_of(program)
     except BundleError as error:

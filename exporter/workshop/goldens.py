@@ -73,7 +73,7 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
 
 
 def record_stage(run: Run, name: str, folder: Path, seed: int) -> None:
-    """Write what a stage that is not sampled takes and gives in a run; `seed`: of the places a field is evaluated at."""
+    """Write what a stage that is not sampled takes and gives in a run; `seed`: of the places where it is evaluated."""
     stage = run.pipeline.stages[name]
     arrays = run.taken_by(name)
     if stage.kind in EVALUATED:
