@@ -76,9 +76,7 @@ def _description(manifest: Manifest) -> dict[str, Any]:
     return {
         "name": "theirs",
         "trained": False,
-        "inputs": {
-            "prompt": {"tensor": "tokens", "file": "words.json", "length": source.length, "pad_id": source.pad_id}
-        },
+        "inputs": {"prompt": prompt},
         "stages": stages,
         "assets": assets,
         "goldens": recipe["goldens"],
