@@ -21,7 +21,7 @@ def take_program(source: Path, folder: Path, ports: Mapping[str, str]) -> Path:
     that is no ONNX, weights that do not lie beside it, and a port that it has not.
     """
     try:
-        model = onnx.load(source, load_external_data=False)
+        model = onnx.load(source, format="protobuf", load_external_data=False)
     except (DecodeError, ValueError) as error:
         raise BundleError(f"{source} is no ONNX program ({error})") from None
     _require_weights_beside(model, source)

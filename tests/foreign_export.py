@@ -9,7 +9,11 @@ import onnx
 import yaml
 
 from exporter.adopt.ports import rename_ports
+from exporter.build.build import build
+from exporter.files.cache import Cache
 from exporter.manifest import Manifest, read_manifest
+from exporter.targets.target import load_target
+from tests.exporter.build.test_build import INT8, in_int8, recipe_of
 
 # By our stage, what they call it, the folder of its files, and their ports by the name of the pipeline's tensor.
 THEIRS = {
@@ -27,6 +31,16 @@ THEIRS = {
 }  # fmt: skip
 # Our tensors that their pipeline calls something else.
 TENSORS = {"input_ids": "tokens", "embedding": "meaning", "latents": "code", "signed_distance": "inside"}
+
+
+def build_ours(folder: Path, weights: Path) -> tuple[Path, Path]:
+    """An INT8 bundle of a tiny model's weights in a folder, and its float twin."""
+    cache, target = Cache(folder / "cache"), load_target("cpu")
+    limits = INT8 | {"stage_snr_db": 15.0, "trajectory_snr_db": 15.0, "latents_relative_l2": 0.2}
+    quantized = recipe_of(weights, quantization=in_int8("denoiser/*blocks*"), int8=limits)
+    build(quantized, target, folder / "int8", cache=cache, need_gain=False)
+    build(recipe_of(weights), target, folder / "fp32", cache=cache)
+    return folder / "int8", folder / "fp32"
 
 
 def write_foreign(folder: Path, quantized: Path, exact: Path, **changes: Any) -> Path:
@@ -82,3 +96,26 @@ def _description(manifest: Manifest) -> dict[str, Any]:
         "goldens": recipe["goldens"],
         "validation": {"tolerances": recipe["validation"]["tolerances"]},
     }
+
+
+def edit(path: Path, *field: str, to: Any = None) -> Path:
+    """Write another value in the place of a description's field, or leave the field out; the description's path."""
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    section = data
+    for part in field[:-1]:
+        section = section[part]
+    if to is None:
+        del section[field[-1]]
+    else:
+        section[field[-1]] = to
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def scale_weight(program: Path, weight: str, factor: float) -> None:
+    """Multiply a stored tensor of a program, as a wrong export would."""
+    model = onnx.load(program)
+    tensor = next(one for one in model.graph.initializer if one.name == weight)
+    values = onnx.numpy_helper.to_array(tensor)
+    tensor.CopyFrom(onnx.numpy_helper.from_array((values * factor).astype(values.dtype), weight))
+    onnx.save(model, program)
