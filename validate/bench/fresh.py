@@ -40,8 +40,8 @@ class Order:
     Otherwise a bundle opens its programs as it comes to need them, as `t3export run` does.
 
     `grid`: of a mesh, the pipeline's own where it is None. `baseline` names a form of the PyTorch model that the bundle
-    was made from (of an adopted one its float programs), '' the bundle itself. `evaluations`: how many of a sampler's are run, all where it is None. `verify`:
-    compare the files with their digests first.
+    was made from, of an adopted one its float programs, '' the bundle itself. `evaluations`: how many of a sampler's
+    are run, all where it is None. `verify`: compare the files with their digests first.
     """
 
     folder: str

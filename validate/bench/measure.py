@@ -29,10 +29,11 @@ FLOAT = "float"
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What a person may choose. `baselines`: forms of the PyTorch model, or `FLOAT` of an adopted bundle. `grid` and `picture` None: the first bundle's own; `picture` 0: no image beside a mesh.
+    """What a person may choose. `baselines`: forms of the PyTorch model, or `FLOAT` of an adopted bundle.
 
-    `scheduler` and `steps` are the PyTorch baselines' own. A baseline whose sampler would take longer than `limit_seconds` is
-    composed of one measured evaluation.
+    `grid` and `picture` None: the first bundle's own; `picture` 0: no image beside a mesh. `scheduler` and `steps` are
+    the PyTorch baselines' own. A baseline whose sampler would take longer than `limit_seconds` is composed of one
+    measured evaluation.
     """
 
     baselines: tuple[str, ...] = ()
