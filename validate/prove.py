@@ -88,7 +88,7 @@ def validate_bundle(
     rungs = [rung for rung in choose_rungs(options.rungs) if options.quality or rung.name != "quality"]
     bundle = Bundle.open(folder, stand_in=options.stand_in)
     recipe = Recipe.model_validate(bundle.manifest.recipe)
-    refusal = _refusal(bundle.manifest, options)
+    refusal = quality_refusal(bundle.manifest, options)
     plan = None
     if not refusal and any(rung.name == "quality" for rung in rungs):
         plan = plan_quality(recipe, options)
@@ -118,7 +118,7 @@ def validate_bundle(
     )
 
 
-def _refusal(manifest: Manifest, options: Options) -> str:
+def quality_refusal(manifest: Manifest, options: Options) -> str:
     """Why nothing can be said of a bundle's quality; empty where something can."""
     if not manifest.weights.trained:
         return RANDOM_REFUSAL

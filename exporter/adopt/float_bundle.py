@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from exporter.errors import BundleError
-from exporter.manifest import Manifest, StagePart
+from exporter.files.swap import replacing
+from exporter.manifest import Manifest, StagePart, require_replaceable, write_manifest
 from exporter.runtime.bundle import Bundle
 from exporter.targets.target import load_target
 
@@ -25,6 +27,22 @@ def float_manifest(folder: Path, manifest: Manifest) -> Manifest:
     target = load_target(RUN_BY).model_dump(mode="json")
     name = f"{manifest.recipe['name']}/{FLOAT_NAME}"
     return manifest.model_copy(update={"name": name, "stages": stages, "target": target, "engines": None})
+
+
+def write_float_bundle(folder: Path, manifest: Manifest, out: Path) -> Manifest:
+    """The float programs of an adopted bundle as a bundle of their own in `out`, whose goldens they gave themselves.
+
+    Raises as `float_bundle`, and BundleError where `out` is something else than a bundle.
+    """
+    require_replaceable(out)
+    alone = float_manifest(folder, manifest).model_copy(update={"validation": None})
+    alone = alone.model_copy(update={"files": {name: manifest.files[name] for name in sorted(alone.used_files())}})
+    with replacing(out) as new:
+        for name in alone.files:
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, new / name)
+        write_manifest(new, alone)
+    return alone
 
 
 def _in_float(folder: Path, name: str, stage: StagePart) -> StagePart:
