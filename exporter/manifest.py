@@ -119,6 +119,11 @@ class Manifest(Pipeline):
         """Whether somebody else exported the programs, so that the reference is among the files."""
         return self.weights.source == ADOPTED
 
+    @property
+    def compared_with(self) -> str:
+        """The reference, in words."""
+        return "the float programs in it" if self.is_adopted else "the PyTorch model that it was made from"
+
     def used_files(self) -> set[str]:
         """Every file that the manifest itself names as part of something."""
         stages = self.stages.values()
