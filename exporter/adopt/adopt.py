@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from exporter.adopt.described import Described
 from exporter.adopt.float_bundle import float_bundle
-from exporter.adopt.recorded import record_programs
+from exporter.adopt.recorded import naming, record_programs
 from exporter.adopt.take_stage import take_stage
-from exporter.errors import RecipeError
+from exporter.errors import BundleError, RecipeError
 from exporter.files.swap import replacing
 from exporter.files.toolchain import versions
 from exporter.machine.meter import Progress, Silent, metered
@@ -57,22 +57,25 @@ def adopt(path: Path, out: Path, progress: Progress | None = None) -> Adopted:
     """Make the bundle of a described pipeline in `out`, replacing a bundle that is there only when all is well.
 
     Whether the programs are good enough decides nothing here. Raises RecipeError that names file, line and field of
-    what is wrong in the description or in a file that it names, BundleError where `out` is something else than a
-    bundle or the programs do not run one after the other.
+    what is wrong in the description, in a file that it names or in how the programs fit together, BundleError where
+    `out` is something else than a bundle.
     """
     described, progress = Described.read(path), progress or Silent()
     require_replaceable(out)
     with replacing(out) as folder:
         with metered("take programs", progress, []):
             manifest = _manifest(described, folder)
-        with metered("record goldens", progress, []):
-            (folder / GOLDENS).mkdir()
-            record_programs(float_bundle(folder, manifest), described.content.goldens, folder / GOLDENS, progress)
-        recorded = {name: goldens_of(folder, name) for name in manifest.stages}
-        goldens = {name: [f"{GOLDENS}/{file.name}" for file in files] for name, files in recorded.items()}
-        manifest = manifest.model_copy(update={"files": list_files(folder), "goldens": goldens})
-        with metered("check programs", progress, []):
-            parities = _parities(Bundle(folder, manifest), recorded)
+        try:
+            with metered("record goldens", progress, []):
+                (folder / GOLDENS).mkdir()
+                record_programs(float_bundle(folder, manifest), described.content.goldens, folder / GOLDENS, progress)
+            recorded = {name: goldens_of(folder, name) for name in manifest.stages}
+            goldens = {name: [f"{GOLDENS}/{file.name}" for file in files] for name, files in recorded.items()}
+            manifest = manifest.model_copy(update={"files": list_files(folder), "goldens": goldens})
+            with metered("check programs", progress, []):
+                parities = _parities(Bundle(folder, manifest), recorded)
+        except BundleError as error:
+            raise described.of_pipeline(error) from None
         write_manifest(folder, manifest)
     return Adopted(out, bundle_digest(manifest), manifest, parities)
 
@@ -163,5 +166,6 @@ def _parities(bundle: Bundle, recorded: Mapping[str, list[Path]]) -> list[Golden
     for name, files in recorded.items():
         stage = bundle.manifest.stages[name]
         limit = limit_db(stage.is_whole_sampler, tolerances[stage.precision])
-        found += check(name, bundle.session(name), files, stage.precision, limit)
+        with naming(name):
+            found += check(name, bundle.session(name), files, stage.precision, limit)
     return found

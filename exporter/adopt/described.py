@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.adopt.description import Description
-from exporter.errors import RecipeError, did_you_mean
+from exporter.errors import RecipeError, T3Error, did_you_mean
 from exporter.recipe.document import Document, read_yaml, validate
 
 # How a pipeline begins what is wrong with it.
@@ -34,8 +34,8 @@ class Described:
         """The error of a field: its line, its name and the problem."""
         return RecipeError(f"{self.document.place(field)}: {'.'.join(field)}: {problem}")
 
-    def of_pipeline(self, error: RecipeError) -> RecipeError:
-        """The pipeline's own error, with the line of the stage, asset or input that it names."""
+    def of_pipeline(self, error: T3Error) -> RecipeError:
+        """An error of the pipeline or of its programs, with the line of the stage, asset or input that it names."""
         subject = _SUBJECT.match(str(error))
         place = self.document.place((f"{subject[1]}s", subject[2]) if subject else ())
         return RecipeError(f"{place}: {error}")

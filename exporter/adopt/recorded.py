@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from exporter.errors import BundleError
 from exporter.machine.meter import Progress
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.pipeline.sampling import SAMPLE
@@ -18,16 +21,26 @@ from exporter.workshop.goldens import Seen, kept_evaluations, record_evaluations
 def record_programs(programs: Programs, goldens: GoldensSection, folder: Path, progress: Progress) -> None:
     """Write `<stage>_<k>.npz`, each holding a stage's inputs and outputs by tensor name.
 
-    Object k is made from the noise of the goldens' seed + k. Raises RecipeError and BundleError where a program does
-    not run on what the stages before it make.
+    Object k is made from the noise of the goldens' seed + k. Raises BundleError that begins with the stage whose program
+    does not run on what those before it make.
     """
     requests = requests_of(programs.pipeline, goldens.prompts)
     run = make(programs, requests, [goldens.seed + k for k in range(len(requests))])
     for name, stage in programs.pipeline.stages.items():
-        if stage.kind == "sample":
-            _record_sampler(run, name, stage, folder, progress)
-        else:
-            record_stage(run, name, folder, goldens.seed)
+        with naming(name):
+            if stage.kind == "sample":
+                _record_sampler(run, name, stage, folder, progress)
+            else:
+                record_stage(run, name, folder, goldens.seed)
+
+
+@contextmanager
+def naming(stage: str) -> Iterator[None]:
+    """What a program brings about begins with its stage."""
+    try:
+        yield
+    except BundleError as error:
+        raise BundleError(f"stage '{stage}' does not run: {error}") from None
 
 
 def _record_sampler(run: Run, name: str, stage: PipelineStage, folder: Path, progress: Progress) -> None:
