@@ -21,7 +21,7 @@ from exporter.workshop.goldens import Seen, kept_evaluations, record_evaluations
 def record_programs(programs: Programs, goldens: GoldensSection, folder: Path, progress: Progress) -> None:
     """Write `<stage>_<k>.npz`, each holding a stage's inputs and outputs by tensor name.
 
-    Object k is made from the noise of the goldens' seed + k. Raises BundleError that begins with the stage whose program
+    Object k is made from the noise of the goldens' seed + k. Raises BundleError that names the stage whose program
     does not run on what those before it make.
     """
     requests = requests_of(programs.pipeline, goldens.prompts)
