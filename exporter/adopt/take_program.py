@@ -14,11 +14,19 @@ from exporter.errors import BundleError, did_you_mean
 from exporter.graphs.program_files import PROGRAM, copy_weights, external_files
 
 
+class NoSuchPort(BundleError):
+    """`tensor`: what of the pipeline was to come from a port that is not there."""
+
+    def __init__(self, message: str, tensor: str) -> None:
+        super().__init__(message)
+        self.tensor = tensor
+
+
 def take_program(source: Path, folder: Path, ports: Mapping[str, str]) -> Path:
     """The program as `program.onnx` in a new folder, its external weights beside it; its path there.
 
     `ports`: by the new name, the program's own. Without any the bytes stay as they are. Raises BundleError for a file
-    that is no ONNX, weights that do not lie beside it, and a port that it has not.
+    that is no ONNX and for weights that do not lie beside it, NoSuchPort.
     """
     try:
         model = onnx.load(source, format="protobuf", load_external_data=False)
@@ -29,7 +37,7 @@ def take_program(source: Path, folder: Path, ports: Mapping[str, str]) -> Path:
     copy_weights(model, source.parent, folder)
     # A port whose old name is its new one needs nothing.
     names = {old: new for new, old in ports.items() if old != new}
-    _require_ports(model, list(names), source)
+    _require_ports(model, names, source)
     if not names:
         shutil.copyfile(source, folder / PROGRAM)
     else:
@@ -46,9 +54,9 @@ def _require_weights_beside(model: onnx.ModelProto, source: Path) -> None:
             raise BundleError(f"{source}: its weights are in '{name}', which is not beside it")
 
 
-def _require_ports(model: onnx.ModelProto, names: list[str], source: Path) -> None:
+def _require_ports(model: onnx.ModelProto, names: Mapping[str, str], source: Path) -> None:
     stored = {tensor.name for tensor in model.graph.initializer}
     present = [value.name for value in (*model.graph.input, *model.graph.output) if value.name not in stored]
-    for name in names:
+    for name, tensor in names.items():
         if name not in present:
-            raise BundleError(f"{source} has no port '{name}'; {did_you_mean(name, present)}")
+            raise NoSuchPort(f"{source} has no port '{name}'; {did_you_mean(name, present)}", tensor)

@@ -10,7 +10,7 @@ from exporter.adopt.described import Described
 from exporter.adopt.description import AdoptedSampling
 from exporter.adopt.ports import Port, Size, ports_of
 from exporter.adopt.scheduler_table import probed_table, read_table
-from exporter.adopt.take_program import take_program
+from exporter.adopt.take_program import NoSuchPort, take_program
 from exporter.errors import BundleError, RecipeError
 from exporter.files.atomic import write_atomically
 from exporter.graphs.program_files import PROGRAM
@@ -66,6 +66,8 @@ def _taken(described: Described, name: str, field: Origin, folder: Path) -> Path
     source = described.file(getattr(stage, field), "stages", name, field)
     try:
         return take_program(source, folder, stage.ports)
+    except NoSuchPort as error:
+        raise described.wrong(str(error), "stages", name, "ports", error.tensor) from None
     except BundleError as error:
         raise described.wrong(str(error), "stages", name, field) from None
 

@@ -69,7 +69,7 @@ WRONG = {
     "field": ((*PRIOR, "progam"), "x", "stages.prior.progam: unknown field; .*did you mean 'program'"),
     "file": ((*PRIOR, "program"), "deployed/p.onnx", "stages.prior.program: .* is no file"),
     "no onnx": ((*PRIOR, "program"), "words.json", "stages.prior.program: .*is no ONNX program"),
-    "port": ((*PRIOR, "ports", "step"), "j", "stages.prior.program: .* has no port 'j'; allowed: .*context"),
+    "port": ((*PRIOR, "ports", "step"), "j", "stages.prior.ports.step: .* has no port 'j'; allowed: .*context"),
     "unnamed port": ((*PRIOR, "ports", "step"), None, "stages.prior.ports: .*has a port 'step'.* `ports: {step: "),
     "other ports": ((*PRIOR, "float_program"), "reference/sdf.onnx", "stages.prior.float_program: "),
     "sampling": ((*PRIOR, "sampling"), None, "stages.prior: a stage of kind sample needs a section `sampling`"),
