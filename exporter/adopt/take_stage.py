@@ -66,10 +66,10 @@ def _taken(described: Described, name: str, field: Origin, folder: Path) -> Path
     source = described.file(getattr(stage, field), "stages", name, field)
     try:
         return take_program(source, folder, stage.ports)
-    except NoSuchPort as error:
-        raise described.wrong(str(error), "stages", name, "ports", error.tensor) from None
     except BundleError as error:
-        raise described.wrong(str(error), "stages", name, field) from None
+        # What the deployed program has is right, so that the float file is not of the same stage.
+        at = ("ports", error.tensor) if isinstance(error, NoSuchPort) and field == "program" else (field,)
+        raise described.wrong(str(error), "stages", name, *at) from None
 
 
 def _part(program: Path, folder: Path) -> ProgramPart:
