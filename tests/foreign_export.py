@@ -34,12 +34,13 @@ TENSORS = {"input_ids": "tokens", "embedding": "meaning", "latents": "code", "si
 
 
 def build_ours(folder: Path, weights: Path) -> tuple[Path, Path]:
-    """An INT8 bundle of a tiny model's weights in a folder, and its float twin."""
+    """An INT8 bundle of a tiny model's weights in a folder, and its float twin; both make a ring, whatever is asked."""
     cache, target = Cache(folder / "cache"), load_target("cpu")
+    ring = f"shaped:{weights}:ring"
     limits = INT8 | {"stage_snr_db": 15.0, "trajectory_snr_db": 15.0, "latents_relative_l2": 0.2}
-    quantized = recipe_of(weights, quantization=in_int8("denoiser/*blocks*"), int8=limits)
+    quantized = recipe_of(ring, quantization=in_int8("denoiser/*blocks*"), int8=limits)
     build(quantized, target, folder / "int8", cache=cache, need_gain=False)
-    build(recipe_of(weights), target, folder / "fp32", cache=cache)
+    build(recipe_of(ring), target, folder / "fp32", cache=cache)
     return folder / "int8", folder / "fp32"
 
 

@@ -47,6 +47,7 @@ def test_the_page_shows_every_verb_that_judges() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.recipes
 @pytest.mark.usefixtures("judge_that_guesses")
 def test_every_command_of_the_page_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
