@@ -128,7 +128,8 @@ class Manifest(Pipeline):
         """Every file that the manifest itself names as part of something."""
         stages = self.stages.values()
         engines = self.engines.stages.values() if self.engines else ()
-        programs = [*stages, *(stage.float_program for stage in stages if stage.float_program)]
+        programs: list[StagePart | ProgramPart] = [*stages]
+        programs += [stage.float_program for stage in stages if stage.float_program]
         return {
             *(file for one in programs for file in (one.program, *one.external_data)),
             *(file for files in self.goldens.values() for file in files),

@@ -11,7 +11,7 @@ import click
 from exporter.errors import EnvironmentProblem, RecipeError, did_you_mean
 from exporter.files.atomic import write_atomically
 from exporter.machine.processor import usable_processors
-from exporter.manifest import read_manifest
+from exporter.manifest import MANIFEST, read_manifest
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_json, print_note, results
 from t3export.quiet import quiet_libraries
@@ -111,7 +111,7 @@ def command(
     """
     _check(bundles, baseline, roofline, sweep, points, chart)
     scheduler, steps = _sampler(sampler)
-    adopted = read_manifest(bundles[0]).is_adopted
+    adopted = (bundles[0] / MANIFEST).is_file() and read_manifest(bundles[0]).is_adopted
     chosen = () if roofline or sweep else _baselines(baseline, compare, adopted)
     quiet_libraries()
     from validate.bench.measure import BenchSettings
