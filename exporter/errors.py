@@ -24,6 +24,10 @@ class WeightsError(T3Error):
     exit_code = 3
 
 
+class NoSuchWeights(WeightsError):
+    """Neither a folder nor a model of the hub has this name."""
+
+
 class HubUnreachable(WeightsError):
     """The model hub did not answer."""
 

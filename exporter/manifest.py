@@ -12,6 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from exporter.errors import BundleError, RecipeError, first_of
 from exporter.files.atomic import sha256_of, write_atomically
+from exporter.files.in_place import is_contents
+from exporter.files.left_behind import is_left_behind
 from exporter.pipeline.part import Part
 from exporter.pipeline.pipeline import Pipeline, PipelineStage
 from exporter.recipe.policy import Precision
@@ -130,8 +132,8 @@ def manifest_schema() -> dict[str, Any]:
 
 
 def list_files(folder: Path) -> dict[str, FilePart]:
-    """Digest and size of every file below a folder that a build has just written, the manifest and the reports left
-    out, by sorted relative path. Where people have been since, `file_parts` of known names."""
+    """Digest and size of every file below a folder that a build has just written, by sorted relative path: without the
+    manifest, the reports and what systems leave behind. Where people have been since, `file_parts` of known names."""
     return file_parts(folder, _contents(folder))
 
 
@@ -220,10 +222,16 @@ def require_files(folder: Path, manifest: Manifest) -> None:
 
 def require_replaceable(folder: Path) -> None:
     """Raises BundleError when `folder` holds something that is not a bundle and that a build would delete."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+    if folder.is_file() or (folder.is_dir() and _holds_something(folder) and not (folder / MANIFEST).is_file()):
         raise BundleError(
             f"{folder} is there and is not a bundle: a build would replace it. Give a new or an empty folder"
         )
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is more than what a new volume or a file manager has put there."""
+    names = {entry.name for entry in folder.iterdir() if is_contents(folder, entry.name)}
+    return bool(names - {".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 def _why_no_bundle(folder: Path) -> str:
@@ -237,7 +245,8 @@ def _why_no_bundle(folder: Path) -> str:
 def _contents(folder: Path) -> list[str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     names = [path.relative_to(folder).as_posix() for path in paths]
-    return [name for name in names if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+    own = [name for name in names if name != MANIFEST and not name.startswith(f"{REPORTS}/")]
+    return [name for name in own if not is_left_behind(name)]
 
 
 def _rendered(data: dict[str, Any]) -> bytes:

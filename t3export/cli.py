@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -13,6 +14,7 @@ from exporter.errors import did_you_mean
 from t3export.failures import INTERRUPTED, Failure, failure_of, resumption
 from t3export.machine import own_version
 from t3export.output import print_error, print_json, print_note
+from t3export.streams import READER_GONE, OutputLost, guard_streams
 
 COMMANDS = {
     "build": "Turn a recipe into a bundle for a target.",
@@ -76,18 +78,33 @@ def cli() -> None:
     \b
     Exit codes: 0 done, 1 failed, 2 wrong input, 3 weights,
     4 a bundle is missing, damaged or cannot be used like that,
-    5 validation failed, 6 something is missing on this machine, 130 interrupted.
+    5 validation failed, 6 something is missing on this machine, 130 interrupted,
+    141 nobody reads the output any more.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
+    guard_streams()
     signal.signal(signal.SIGTERM, _interrupt)
+    # Python's own helpers of process pools too import nothing from the working directory (from Python 3.11 on).
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
     """Runs the command line and gives its exit code."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except OutputLost as error:
+        if error.exit_code != READER_GONE:
+            print_error(str(error))
+        return error.exit_code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return cli.main(arguments, prog_name="t3export", standalone_mode=False) or 0
     except click.exceptions.Exit as left:
@@ -95,10 +112,6 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return _left(arguments, Failure(type(error).__name__, error.format_message(), error.exit_code))
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `t3export targets | head -1`.
-        sys.stdout = None
-        return 0
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
         if failure is None:
@@ -118,3 +131,7 @@ def _left(arguments: list[str], failure: Failure) -> int:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -63,8 +63,17 @@ def failure_of(error: BaseException) -> Failure | None:
 
 
 def resumption(arguments: Sequence[str]) -> str:
-    """What an interrupted command line has to say about going on."""
-    command = shlex.join(["t3export", *arguments])
+    """What an interrupted command line has to say about going on; the secrets of its URLs are left out."""
+    command = shlex.join(["t3export", *map(_without_secrets, arguments)])
     if KEEP_STEPS.intersection(arguments[:1]) and "--no-cache" not in arguments:
         return f"steps that were finished are kept; to go on:  {command}"
     return f"to start again:  {command}"
+
+
+def _without_secrets(argument: str) -> str:
+    if "://" not in argument:
+        return argument
+    from exporter.release.stores import shown
+
+    seen = shown(argument)
+    return seen if seen == argument else f"{seen} (and what is secret in it)"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from exporter.search.losses import Loss
 
 LEAST_CELL, HEIGHT = 60, 18
+CAPTION = "SNR in dB; stripes: thirds of the noise levels, the highest first, or a stage's outputs"
 FONT_SIZE = 11
 MARGIN = 8
 GROUND, INK = (255, 255, 255), (20, 20, 20)
@@ -32,7 +33,8 @@ def draw_heatmap(losses: Sequence[Loss]) -> Image.Image:
     left = 2 * MARGIN + math.ceil(max(font.getlength(name) for name in layers))
     width = max(LEAST_CELL, *(math.ceil(font.getlength(name)) + MARGIN for name in candidates))
     top = MARGIN + HEIGHT
-    size = left + width * len(candidates) + MARGIN, top + HEIGHT * (len(layers) + 1) + MARGIN
+    across = max(left + width * len(candidates), MARGIN + math.ceil(font.getlength(CAPTION)))
+    size = across + MARGIN, top + HEIGHT * (len(layers) + 1) + MARGIN
     picture = Image.new("RGB", size, GROUND)
     draw = ImageDraw.Draw(picture)
     for column, candidate in enumerate(candidates):
@@ -44,8 +46,7 @@ def draw_heatmap(losses: Sequence[Loss]) -> Image.Image:
             if loss := found.get((layer, candidate)):
                 x = left + width * column
                 _draw_cell(draw, (x, y, x + width - 2, y + HEIGHT - 2), loss, font)
-    told = "SNR in dB; stripes: thirds of the noise levels, the highest first, or a stage's outputs"
-    draw.text((left, top + HEIGHT * len(layers) + MARGIN / 2), told, INK, font)
+    draw.text((MARGIN, top + HEIGHT * len(layers) + MARGIN / 2), CAPTION, INK, font)
     return picture
 
 

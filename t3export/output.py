@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from t3export.streams import takes_every_letter
+
 PIPED_WIDTH = 120
 
 
@@ -27,7 +29,8 @@ def notes() -> Console:
 
 def print_json(data: Any) -> None:
     """One JSON document to stdout; JSON has no infinity and no NaN, they become null."""
-    sys.stdout.write(json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    escaped = not takes_every_letter(sys.stdout)
+    sys.stdout.write(json.dumps(_finite(data), indent=2, ensure_ascii=escaped, allow_nan=False) + "\n")
 
 
 def _finite(data: Any) -> Any:
@@ -59,7 +62,7 @@ def table(*columns: str) -> Table:
 def progress_bar(quiet: bool = False) -> Progress:
     """Progress with counts and elapsed time on stderr; it shows itself on a terminal only."""
     return Progress(
-        SpinnerColumn(),
+        SpinnerColumn("dots" if takes_every_letter(sys.stderr) else "line"),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from exporter.errors import RecipeError
+from exporter.errors import RecipeError, first_of
+from t3export.output import print_note
 
 
 def read_prompts(given: Sequence[str], choice: int | Path | None) -> list[str]:
@@ -32,7 +33,7 @@ def _chosen(choice: int | Path) -> list[str]:
     if isinstance(choice, int):
         return [prompt.text for prompt in shipped_prompts().first(choice)]
     own = load_prompts(choice)
-    return [prompt.text for prompt in (*own.captions, *own.under_specified)]
+    return [prompt.text for prompt in (*own.full, *own.held_out, *own.under_specified)]
 
 
 def numbered(path: Path, index: int) -> Path:
@@ -41,7 +42,7 @@ def numbered(path: Path, index: int) -> Path:
 
 
 def prompt_choice(text: str | None) -> int | Path | None:
-    """What --prompts N|FILE means: how many shipped prompts, a file, or the recipe's own number.
+    """What --prompts N|FILE means: how many shipped prompts, a file, or the recipe's own number (None).
 
     Raises UsageError for none at all.
     """
@@ -52,3 +53,17 @@ def prompt_choice(text: str | None) -> int | Path | None:
     if int(text) == 0:
         raise click.UsageError("--prompts needs at least 1 prompt")
     return int(text)
+
+
+def judged_choice(text: str | None, clean: bool = False) -> int | Path | None:
+    """The same where the prompts are judged; a note says which of a file's stand there more than once.
+
+    Raises UsageError as `prompt_choice`, PromptsError for a file that cannot be read.
+    """
+    from validate.judge.prompts import load_prompts
+
+    choice = prompt_choice(text)
+    if isinstance(choice, Path) and (repeated := load_prompts(choice, clean=clean).repeated):
+        which = ", ".join(first_of([repr(caption) for caption in repeated], 3))
+        print_note(f"{choice}: captions that stand there more than once are judged once: {which}")
+    return choice

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from exporter.search.losses import Sensitivity
     from exporter.search.search import LayerChoice
     from validate.tune.samplers import Candidate, SamplerAttempt, SamplerSearch
+    from validate.tune.trial import TrialVerdict
     from validate.tune.tune import Attempt, Tuning
 
 
 def print_sampler(attempt: SamplerAttempt) -> None:
     """A sampler that was just tried, on stderr."""
-    verdict = "[green]good enough[/]" if attempt.verdict.passed else "[yellow]not good enough[/]"
-    notes().print(f"{_sampler(attempt.candidate)}: {verdict}")
+    notes().print(f"{_sampler(attempt.candidate)}: {_colored(attempt.verdict)}")
     notes().print(f"  {escape(attempt.verdict.summary)}")
 
 
@@ -33,9 +33,10 @@ def _sampler(candidate: Candidate) -> str:
 
 def print_attempt(attempt: Attempt) -> None:
     """A policy that was just tried, on stderr."""
-    verdict = "[green]good enough[/]" if attempt.verdict.passed else "[yellow]not good enough[/]"
     told = _levels(attempt.choice.snr_db), _levels(attempt.measured_db)
-    notes().print(f"budget {attempt.budget_db:g} dB: foretold {told[0]}, measured {told[1]}; {verdict}")
+    notes().print(
+        f"budget {attempt.budget_db:g} dB: foretold {told[0]}, measured {told[1]}; {_colored(attempt.verdict)}"
+    )
     notes().print(f"  {escape(attempt.verdict.summary)}")
 
 
@@ -54,8 +55,7 @@ def _print_samplers(search: SamplerSearch) -> None:
         attempt = tried.get(id(candidate))
         share = f"{candidate.rows / search.rows:.1%}"
         drop = f"{-attempt.verdict.figures['drop_points']:+.1f} points" if attempt and attempt.verdict.figures else ""
-        passed = "[green]taken[/]" if candidate is search.chosen else "[green]good enough[/]"
-        told = "" if attempt is None else passed if attempt.verdict.passed else "[yellow]not good enough[/]"
+        told = "" if attempt is None else _taken(attempt.verdict, candidate is search.chosen)
         front.add_row(_sampler(candidate), str(candidate.rows), share, f"{candidate.error:.3f}", drop, told)
     results().print(front)
     results().print(
@@ -81,9 +81,17 @@ def _point(budget: float, choice: LayerChoice) -> list[str]:
 
 
 def _verdict(attempt: Attempt | None) -> str:
-    if attempt is None:
-        return ""
-    return "[green]taken[/]" if attempt.verdict.passed else "[yellow]not good enough[/]"
+    return "" if attempt is None else _taken(attempt.verdict, attempt.verdict.passed)
+
+
+def _taken(verdict: TrialVerdict, taken: bool) -> str:
+    if not taken:
+        return _colored(verdict)
+    return "[green]taken[/]" if verdict.proven else "[yellow]taken, not proven[/]"
+
+
+def _colored(verdict: TrialVerdict) -> str:
+    return f"[{'green' if verdict.passed and verdict.proven else 'yellow'}]{verdict.words}[/]"
 
 
 def _budget(choice: LayerChoice) -> float:

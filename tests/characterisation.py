@@ -41,7 +41,7 @@ def digests(recipe: Path, target: str, folder: Path) -> dict[str, str]:
     found = {name: part["sha256"] for name, part in files.items() if not name.startswith(MEASURED)}
     glb = folder / "object.glb"
     if target in ("cpu", "cpu-executorch"):
-        t3export("run", str(bundle), "--prompt", PROMPT, "--grid", "64", "-o", str(glb))
+        t3export("run", str(bundle), "--prompt", PROMPT, "--grid", "64", "--texture", "none", "-o", str(glb))
         found["object"] = sha256(glb)
     if target == "web":
         client = Path(__file__).parents[1] / "exporter/runtime/web/generate.js"

@@ -18,6 +18,12 @@ def toy_bundle(tmp_path_factory):
 
 
 @pytest.fixture
+def judge_that_guesses(monkeypatch):
+    """For tests whose judge is a random CLIP: a reference at chance fails no rung."""
+    monkeypatch.setattr("validate.ladder.rungs.quality.GUESSED", 1.1)
+
+
+@pytest.fixture
 def own_bundle(toy_bundle, tmp_path):
     """A copy of it that a test may damage."""
     return shutil.copytree(toy_bundle, tmp_path / "bundle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ def record(folder: Path, *rungs: RungResult) -> None:
 class _Server(ThreadingHTTPServer):
     """`requests`: path and range of each; `broken_after`: bytes of an archive until the connection breaks, once.
 
-    `token`: what is asked for, where it is not empty; `elsewhere`: a URL that archives are redirected to.
+    `token`: what is asked for, where it is not empty; `elsewhere`: a URL that archives are redirected to; `gzips`:
+    everything that is sent, and `has_page`: a page to log in stands for every file.
     """
 
     requests: list[tuple[str, str | None]]
@@ -64,6 +66,8 @@ class _Server(ThreadingHTTPServer):
     has_ranges = True
     token = ""
     elsewhere = ""
+    gzips = False
+    has_page = False
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -84,7 +88,9 @@ class _Handler(SimpleHTTPRequestHandler):
         if not path.is_file():
             self.send_error(404)
             return
-        content = path.read_bytes()
+        content = b"<html>Log in</html>" if self.server.has_page else path.read_bytes()
+        if self.server.gzips:
+            content = gzip.compress(content)
         start, end = 0, len(content)
         if asked and self.server.has_ranges:
             first, last = re.fullmatch(r"bytes=(\d+)-(\d*)", asked).groups()
@@ -94,6 +100,10 @@ class _Handler(SimpleHTTPRequestHandler):
         else:
             self.send_response(200)
         self.send_header("Content-Length", str(end - start))
+        if self.server.gzips:
+            self.send_header("Content-Encoding", "gzip")
+        if self.server.has_page:
+            self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()
         piece = content[start:end]
         if self.server.broken_after is not None and path.suffix == ".zst":

@@ -1,12 +1,12 @@
 """Makes the small model: `python -m training all` (hours on two CPU cores; goes on where it stopped)."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import click
 import torch
 
+from exporter.machine.fresh_python import module_command
 from training.config import Config
 
 WORK = Path(__file__).parent / "work"
@@ -168,7 +168,7 @@ def everything(work: Path) -> None:
 
 
 def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:
-    command = [sys.executable, "-m", "training", name, "--work", str(work)]
+    command = module_command("training", name, "--work", str(work))
     return subprocess.Popen(command + (["--threads", str(threads)] if threads > 1 else []))
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exporter.families.shap_e.model import ShapE
-from exporter.families.shap_e.original import ShapEOriginal
+from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal
 from exporter.recipe.recipe import SamplerSection
 from exporter.recipe.recipe_file import load_recipe
 

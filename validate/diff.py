@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ import numpy as np
 
 from exporter.errors import BundleError
 from exporter.manifest import MEASURED, FilePart, Manifest, bundle_digest, require_whole
-from validate.bench.latency import END_TO_END, NAMES
+from validate.bench.two_bundles import speed_rows
 from validate.judge.rprecision import compare_runs
 from validate.judge.statistics import paired_bootstrap
 from validate.ladder.report import read_report
-from validate.ladder.words import as_number, show, size
+from validate.ladder.words import as_number, show, size, turned
 
-# Parts of a recipe or target that say what it is called and how it is judged, not what it makes.
-TOLD_ONLY = ("name", "description", "validation")
+# Parts of a recipe or target that say what it is called, what is known of it and how it is judged, not what it makes.
+TOLD_ONLY = (
+    "name", "description", "validation.*", "goldens.*", "quantization.saves", "*.why",
+    "status", "why_planned", "precisions", "refused.*", "measured.*", "left_out.*", "needs.*", "stand_in",
+)  # fmt: skip
 SHORT = 16
 
 
@@ -35,7 +39,10 @@ class Change:
 
 @dataclass(frozen=True)
 class QualityChange:
-    """R-Precision of both bundles on the objects that both made: B less A in points, 95 % interval, McNemar's p."""
+    """R-Precision of both bundles on the objects that both made: B less A in points, 95 % interval, McNemar's p.
+
+    `smallest_loss`: in points, the smallest that so many objects can show; none where they can show none.
+    """
 
     objects: int
     a: float
@@ -46,6 +53,7 @@ class QualityChange:
     p: float
     only_a: int
     only_b: int
+    smallest_loss: float | None
     cosine_difference: float
     cosine_low: float
     cosine_high: float
@@ -53,13 +61,17 @@ class QualityChange:
 
 @dataclass(frozen=True)
 class Diff:
-    """All changes. `quality` is none where the reports cannot be paired; `quality_left_out` says why."""
+    """All changes. `quality` is none where the reports cannot be paired; `quality_left_out` says why.
+
+    `speed_told`: how the times were taken, or why there are none.
+    """
 
     a: str
     b: str
     changes: tuple[Change, ...]
     quality: QualityChange | None
     quality_left_out: str
+    speed_told: str
 
     @property
     def differ(self) -> bool:
@@ -79,8 +91,10 @@ def diff_bundles(a: Path, b: Path, bench: dict[str, Any] | None = None) -> Diff:
     first, second = require_whole(a), require_whole(b)
     reports = _report(a, first), _report(b, second)
     quality, left_out = _quality(*reports)
-    changes = [*_made_of(first, second), *_stored(first, second), *_rungs(*reports), *_speed(first, second, bench)]
-    return Diff(str(a), str(b), tuple(changes), quality, left_out)
+    rows, told = speed_rows((a, first), (b, second), bench)
+    speeds = [Change("speed", *row, matters=False) for row in rows if row[1] != row[2]]
+    changes = [*_made_of(first, second), *_stored(first, second), *_rungs(*reports), *speeds]
+    return Diff(str(a), str(b), tuple(changes), quality, left_out, told)
 
 
 def _made_of(a: Manifest, b: Manifest) -> Iterator[Change]:
@@ -96,7 +110,8 @@ def _stored(a: Manifest, b: Manifest) -> Iterator[Change]:
     for name in _names(a.files, b.files):
         mine, other = a.files.get(name), b.files.get(name)
         if mine != other:
-            yield Change("files", name, _digest(mine), _digest(other), matters=name not in MEASURED)
+            evidence = name in MEASURED or any(name in golden for m in (a, b) for golden in m.goldens.values())
+            yield Change("files", name, _digest(mine), _digest(other), matters=not evidence)
     for name in _names(a.stages, b.stages):
         sizes = [m.stages[name].size if name in m.stages else 0 for m in (a, b)]
         if sizes[0] != sizes[1]:
@@ -111,7 +126,7 @@ def _digest(part: FilePart | None) -> str:
 
 
 def _grown(before: int, after: int) -> str:
-    return size(after) + (f" ({100 * (after / before - 1):+.1f} %)".replace("-", "−") if before else "")
+    return size(after) + (f" ({100 * after / before:.0f} % of A)" if before else "")
 
 
 def _rungs(a: dict[str, Any] | None, b: dict[str, Any] | None) -> Iterator[Change]:
@@ -126,27 +141,8 @@ def _worst(rung: dict[str, Any]) -> str:
     worst = rung["worst"]
     if worst is None:
         return str(rung["status"])
-    return f"{rung['status']}: {worst['measure']} {show(worst['value'], worst['unit'])}"
-
-
-def _speed(a: Manifest, b: Manifest, bench: dict[str, Any] | None) -> Iterator[Change]:
-    if bench:
-        yield from _timed(bench)
-    if a.engines and b.engines:
-        times = [{n: f"{e.milliseconds:.2f} ms" for n, e in m.engines.stages.items()} for m in (a, b) if m.engines]
-        yield from _changes("speed", *times, matters=False)
-
-
-def _timed(bench: dict[str, Any]) -> Iterator[Change]:
-    sides = [side for side in bench["sides"] if side.get("kind") == "bundle" and side.get("p50")]
-    if len(sides) != 2:
-        raise BundleError(f"--bench: {len(sides)} bundles were timed; make it by `t3export bench A B --compare --json`")
-    for what, middle in sides[0]["p50"].items():
-        other = sides[1]["p50"].get(what)
-        if middle is not None and other is not None:
-            times = f" (A / B {middle / other:.2f})" if what == END_TO_END else ""
-            told = NAMES.get(what, what.replace("_", " "))
-            yield Change("speed", told, f"{1000 * middle:.4g} ms", f"{1000 * other:.4g} ms{times}", matters=False)
+    measure, value = turned(worst["measure"], worst["value"])
+    return f"{rung['status']}: {measure} {show(value, worst['unit'])}"
 
 
 def _report(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
@@ -193,6 +189,7 @@ def _quality(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Qualit
             p=compared.p_value,
             only_a=compared.only_a,
             only_b=compared.only_b,
+            smallest_loss=None if compared.smallest_loss_shown is None else 100 * compared.smallest_loss_shown,
             cosine_difference=cosine.mean,
             cosine_low=cosine.low,
             cosine_high=cosine.high,
@@ -217,7 +214,8 @@ def _changes(
     for name in _names(mine, other):
         left, right = mine.get(name, absent), other.get(name, absent)
         if left != right:
-            yield Change(section, name, left, right, matters and name.split(".")[0] not in TOLD_ONLY)
+            told_only = any(fnmatch(name, pattern) for pattern in TOLD_ONLY)
+            yield Change(section, name, left, right, matters and not (told_only and section in ("recipe", "target")))
 
 
 def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

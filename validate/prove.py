@@ -217,7 +217,10 @@ def make_context(
 
 
 def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) -> ObjectMemory:
-    """Where the reference's objects are kept: under its weights, sampler settings and source."""
+    """Where the reference's objects are kept: under its weights, sampler settings and source.
+
+    Raises EnvironmentProblem where nothing can be kept.
+    """
     family = inspect.getsourcefile(type(reference))
     identity = {
         "family": recipe.model.family,
@@ -225,7 +228,9 @@ def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) ->
         "sampler": recipe.sampler.model_dump(exclude={"unroll"}),
         "source": source_digest(*([Path(family)] if family else [])),
     }
-    return ObjectMemory(Cache(), identity)
+    cache = Cache()
+    cache.require_writable()
+    return ObjectMemory(cache, identity)
 
 
 def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
@@ -234,7 +239,7 @@ def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], S
         own = load_prompts(options.prompts, clean=options.clean_captions)
         if len(own.captions) < 2:
             raise PromptsError(f"prompts {options.prompts}: retrieval needs at least two full captions to choose from")
-        return own.captions, own.under_specified, own.captions
+        return own.captions, own.open_captions, own.captions
     return _take(shipped_prompts(), options.prompts or default)
 
 

@@ -43,6 +43,11 @@ class Gain:
     time_share: float | None = None
     spread: tuple[float, float] | None = None
 
+    @property
+    def times_as_fast(self) -> float | None:
+        """As its float program; None where the target does not run on this machine."""
+        return None if self.time_share is None else 1 / self.time_share
+
     def has(self, saving: Saving) -> bool:
         """Whether the stage saves what its recipe is for. Slower is what is so in three rounds of four."""
         if saving == "bytes":
@@ -96,8 +101,8 @@ def _weigh(backend: Backend, target: Target, folder: Path, one: MadeProgram) -> 
 
 def _told(gain: Gain, saving: Saving) -> str:
     if saving == "bytes":
-        return f"{gain.stage}: {gain.bytes_share:.2f} of its float program's bytes"
-    assert gain.time_share is not None and gain.spread is not None
+        return f"{gain.stage}: {gain.bytes_share:.0%} of its float program's bytes"
+    assert gain.times_as_fast is not None and gain.spread is not None
     low, high = gain.spread
-    share = f"{gain.time_share:.2f} of its float program's time of {gain.milliseconds:.1f} ms"
-    return f"{gain.stage}: {share} (the middle half of the rounds: {low:.2f} to {high:.2f})"
+    speed = f"x{gain.times_as_fast:.2f} as fast as its float program, which takes {gain.milliseconds:.1f} ms"
+    return f"{gain.stage}: {speed} (the middle half of the rounds: x{1 / high:.2f} to x{1 / low:.2f})"

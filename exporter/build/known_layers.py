@@ -9,7 +9,7 @@ from exporter.recipe.policy import Policy, no_match
 if TYPE_CHECKING:
     import torch
 
-    from exporter.families.model import Model
+    from exporter.families.family import Model
     from exporter.recipe.recipe import Recipe
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exporter.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
-    from exporter.families.model import Model
+    from exporter.families.family import Model
 
 Loader = Callable[[str], "Model"]
 

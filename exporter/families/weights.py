@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from exporter.errors import HubUnreachable, WeightsError
+from exporter.errors import HubUnreachable, NoSuchWeights, WeightsError
 from exporter.files.atomic import sha256_of
 
 ZOO = Path(__file__).parent.parent / "zoo"
@@ -31,7 +32,7 @@ def find_parts(weights: str, zoo: Mapping[str, tuple[str, ...]], parts: tuple[st
     (downloaded).
 
     `zoo`: the folders of each zoo model; a part is taken from the first that has it, so that a model with another
-    prior shares the rest. Raises WeightsError when there is none, HubUnreachable when the hub does not answer.
+    prior shares the rest. Raises NoSuchWeights when there is none, HubUnreachable when the hub does not answer.
     """
     folders = [_existing(ZOO / name, weights) for name in zoo.get(weights, ())] or [_find_folder(weights)]
     return {part: next((f / part for f in folders if (f / part).is_dir()), folders[-1] / part) for part in parts}
@@ -44,6 +45,18 @@ def digest_parts(folders: Mapping[str, Path]) -> str:
         for path in sorted(p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".txt"}):
             digest.update(f"{part}/{path.name}:{sha256_of(path)}\n".encode())
     return digest.hexdigest()
+
+
+def require_files(folder: Path, *alternatives: tuple[str, ...]) -> None:
+    """Raises WeightsError unless a component's folder has every file of one of these lists."""
+    if any(all((folder / name).is_file() for name in names) for names in alternatives):
+        return
+    wanted = ", or ".join(" with ".join(names) for names in alternatives)
+    there = ", ".join(sorted(path.name for path in folder.iterdir())[:_SHOWN]) if folder.is_dir() else ""
+    has = f"it has {there}" if there else "there is nothing"
+    raise WeightsError(
+        f"{folder}: {wanted}: missing ({has}); the folder must have the hub's diffusers layout. {WAYS_ON}"
+    )
 
 
 def read_json(path: Path) -> Any:
@@ -104,7 +117,8 @@ def without_initialisation() -> Iterator[None]:
 
 
 def _find_folder(weights: str) -> Path:
-    path = Path(weights).expanduser()
+    # pathlib's own raises RuntimeError for a user whom the system does not know.
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111
     if path.exists() or not _HUB_NAME.match(weights):
         return _existing(path, weights)
     return _download(weights)
@@ -112,7 +126,7 @@ def _find_folder(weights: str) -> Path:
 
 def _existing(folder: Path, weights: str) -> Path:
     if not folder.is_dir():
-        raise WeightsError(f"weights {weights!r}: no such folder. {WAYS_ON}")
+        raise NoSuchWeights(f"weights {weights!r}: no such folder. {WAYS_ON}")
     return folder
 
 
@@ -127,7 +141,7 @@ def _download(name: str) -> Path:
             f"weights {name!r}: gated on the hub; accept its terms there and log in. {WAYS_ON}"
         ) from None
     except RepositoryNotFoundError:
-        raise WeightsError(f"weights {name!r}: the hub has no such model. {WAYS_ON}") from None
+        raise NoSuchWeights(f"weights {name!r}: the hub has no such model. {WAYS_ON}") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = str(error).splitlines()[0][:200]
         raise HubUnreachable(f"weights {name!r}: the model hub cannot be reached ({reason}). {WAYS_ON}") from None

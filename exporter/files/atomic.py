@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
 from exporter.errors import EnvironmentProblem
+
+# A rename from one disk, or one layer of a container, to another; of what is mounted.
+CANNOT_MOVE = (errno.EXDEV, errno.EBUSY)
 
 
 def sha256_of(path: Path) -> str:
@@ -31,14 +36,37 @@ def require_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all. Raises EnvironmentProblem that says so when the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a file whole or not at all; what a link leads to is written, and a device or a pipe takes it as it comes.
+
+    What cannot be renamed, as a file that is mounted by itself, is written in place, and gets its former content back
+    where that fails. Raises EnvironmentProblem that says so when the disk is full.
+    """
+    place = Path(os.path.realpath(path))
+    # Any name that a file may have leaves no room for more, and processes of two containers have the same number.
+    temporary = place.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and not place.is_file():
+            path.write_bytes(content)
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
-        temporary.replace(path)
+        try:
+            temporary.replace(place)
+        except OSError as error:
+            if error.errno not in CANNOT_MOVE:
+                raise
+            _write_in_place(place, content)
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be written ({error.strerror}); nothing was left behind") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _write_in_place(path: Path, content: bytes) -> None:
+    former = path.read_bytes()
+    try:
+        path.write_bytes(content)
+    except OSError:
+        path.write_bytes(former)
+        raise

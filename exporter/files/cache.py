@@ -6,23 +6,27 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from exporter.errors import EnvironmentProblem
 from exporter.files.atomic import sha256_of
-from exporter.files.swap import exchange
+from exporter.files.home import own_folder
+from exporter.files.swap import put
+from exporter.files.temporary import delete_abandoned, temporary
 from exporter.files.toolchain import source_digest, versions
 
 ENVIRONMENT = "T3EXPORT_CACHE"
 _ENTRY = "entry.json"
 _KEY = "[0-9a-f]" * 64
+_LABEL, _MAKING = "t3export", "making"
+_WAYS_ON = f"name another folder in ${ENVIRONMENT}, or give --no-cache to a command that has it"
 # What comes of reading an entry.json that is missing, cut short or something else.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError)
 
@@ -39,27 +43,21 @@ class Entry:
 
 
 class Cache:
-    """A folder of step results. Safe to share between processes; a damaged entry is made again."""
+    """A folder of step results. Safe to share between processes, and between the users who may write into the folder:
+    what is put there is as open to them as the folder itself. A damaged entry is made again."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """None: the folder in $T3EXPORT_CACHE, else ~/.cache/t3export."""
-        default = os.environ.get(ENVIRONMENT) or Path.home() / ".cache" / "t3export"
-        self.folder = Path(folder or default)
+        """None: the folder in $T3EXPORT_CACHE, else ~/.cache/t3export. Raises EnvironmentProblem where neither is."""
+        self.folder = folder or own_folder(ENVIRONMENT, ".cache", "t3export")
 
     @classmethod
     @contextmanager
     def none(cls, beside: Path | None = None) -> Iterator[Cache]:
         """A cache that starts empty and is deleted at the end (`--no-cache`), in `beside` or the system's folder."""
         parent = beside or Path(tempfile.gettempdir())
-        parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(".t3export-*-cache"):
-            if not psutil.pid_exists(int(left.name.split("-")[1])):
-                shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".t3export-{os.getpid()}-", suffix="-cache", dir=parent))
-        try:
+        delete_abandoned(parent, _LABEL, "cache")
+        with temporary(parent, _LABEL, "cache") as folder:
             yield cls(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, step: str, inputs: Mapping[str, Any], make: Callable[[Path], object]) -> tuple[Entry, bool]:
         """The entry of a step, and whether it was there; `make(folder)` writes its files where it was not.
@@ -69,26 +67,55 @@ class Cache:
         key = step_key(step, inputs)
         folder = self.folder / key[:2] / key
         if _is_whole(folder):
-            os.utime(folder / _ENTRY)
+            # Another user's entry can be read, and not be touched.
+            with suppress(OSError):
+                os.utime(folder / _ENTRY)
             return _read(folder), True
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=self.folder))
-        try:
-            make(temporary)
-            entry = {"key": key, "step": step, "inputs": inputs, "files": _digests(temporary)}
-            (temporary / _ENTRY).write_text(json.dumps(entry, sort_keys=True), encoding="utf-8")
-            folder.parent.mkdir(exist_ok=True)
-            try:
-                temporary.rename(folder)
-            except OSError:
-                if not folder.exists():
-                    raise
-                # A whole one is another process's, made meanwhile; somebody may be reading it.
-                if not _is_whole(folder):
-                    exchange(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        self.require_writable(folder.parent)
+        with temporary(self.folder, _LABEL, _MAKING) as new:
+            make(new)
+            entry = {"key": key, "step": step, "inputs": inputs, "files": _digests(new)}
+            (new / _ENTRY).write_text(json.dumps(entry, sort_keys=True), encoding="utf-8")
+            self._share(new, *new.rglob("*"))
+            self._put(new, folder)
         return _read(folder), False
+
+    def require_writable(self, *more: Path) -> None:
+        """Raises EnvironmentProblem that says what to do where nothing can be added, or not to these folders of it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentProblem(f"{self.folder}: cannot be made ({error.strerror}); {_WAYS_ON}") from None
+        for place in (self.folder, *more):
+            if place.exists() and not os.access(place, os.W_OK | os.X_OK):
+                raise EnvironmentProblem(f"{place}: cannot be written by this user; {_WAYS_ON}")
+
+    def _put(self, new: Path, folder: Path) -> None:
+        if not folder.parent.exists():
+            folder.parent.mkdir(exist_ok=True)
+            self._share(folder.parent)
+        try:
+            new.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            # A whole one is another process's, made meanwhile; somebody may be reading it.
+            if _is_whole(folder):
+                return
+            try:
+                put(new, folder)
+            except PermissionError:
+                raise EnvironmentProblem(
+                    f"{folder}: damaged, or not to be read by this user, who may not replace it either; {_WAYS_ON}"
+                ) from None
+
+    def _share(self, *paths: Path) -> None:
+        """Gives what was made here the permissions of the cache's folder."""
+        mode = stat.S_IMODE(self.folder.stat().st_mode)
+        for path in paths:
+            # Some disks have no permissions.
+            with suppress(OSError):
+                path.chmod(mode if path.is_dir() else mode & 0o666)
 
     def entries(self) -> list[Entry]:
         """All entries that can be read, the latest used first."""
@@ -102,9 +129,7 @@ class Cache:
         builds left behind, is deleted besides.
         """
         now = time.time()
-        for path in self.folder.glob(".making-*"):
-            if now - path.stat().st_mtime > 86400:
-                shutil.rmtree(path, ignore_errors=True)
+        delete_abandoned(self.folder, _LABEL, _MAKING)
         for folder in self._folders():
             if _find(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)

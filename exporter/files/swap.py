@@ -1,57 +1,121 @@
-"""A folder put in the place of another in one step, so that a kill at any moment leaves one of the two."""
+"""A folder put in the place of another, so that a kill at any moment leaves one of the two.
+
+In one step where the system can; where a folder cannot be renamed, by copy. A link stays, and where it leads to is
+replaced.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
+from exporter.files.atomic import CANNOT_MOVE
+from exporter.files.copying import copy_contents
+from exporter.files.in_place import is_cut_short, is_fixed, put_back, refill, workplace
+from exporter.files.lock import in_turn
+from exporter.files.temporary import delete_abandoned, temporary
 
 _HERE = -100
 _EXCHANGE = 2
+_KIND = "building"
 
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` to write into; on a good end it takes the place of `folder` at once.
+    """A temporary folder to write into; on a good end it takes the place of `folder`, as `put` does.
 
-    After an error, or a kill, `folder` is as it was; what a killed process left behind is deleted by the next one.
+    After an error `folder` is as it was, after a kill too when `recover` or this has run; what a killed process left
+    behind is deleted by the next one. Raises EnvironmentProblem before the work where nothing can be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _delete_abandoned(folder)
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}.building"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        _put(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with building(folder) as new:
+        yield new
+        put(new, folder)
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """The temporary folder of `replacing`, for who calls `put` himself; deleted at the end."""
+    folder = _followed(folder)
+    delete_abandoned(workplace(folder), folder.name, _KIND)
+    with temporary(workplace(folder), folder.name, _KIND) as new:
+        recover(folder)
+        yield new
+
+
+def put(new: Path, folder: Path) -> None:
+    """`new` takes the place of `folder`, which may be missing. What `new` is afterwards is left open.
+
+    Raises OSError where that fails; `folder` is then as it was.
+    """
+    folder = _followed(folder)
+    with in_turn(_turn(folder)):
+        if not folder.exists():
+            new.rename(folder)
+        elif not _exchanged(new, folder):
+            refill(folder, new)
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Two folders that take each other's place, in one step where the system can."""
-    if not _exchange(one, other):
-        aside = other.with_name(f".{other.name}.{os.getpid()}.replaced")
+    """Two folders take each other's place. Raises OSError where that fails; both are then as they were."""
+    one, other = _followed(one), _followed(other)
+    with in_turn(_turn(other)):
+        if not is_fixed(one) and _exchanged(one, other):
+            return
+    with building(one) as first, building(one) as second:
+        copy_contents(one, first)
+        copy_contents(other, second)
+        put(second, one)
+        try:
+            put(first, other)
+        except BaseException:
+            put(first, one)
+            raise
+
+
+def recover(folder: Path) -> None:
+    """Puts back what a process had set aside when it was killed, before it put another in its place."""
+    folder = _followed(folder)
+    if not _aside(folder).exists() and not is_cut_short(folder):
+        return
+    with in_turn(_turn(folder)) as locked:
+        # Whose turn it is knows that no other process is at it.
+        if locked:
+            put_back(folder)
+            if _aside(folder).exists() and not folder.exists():
+                _aside(folder).rename(folder)
+            shutil.rmtree(_aside(folder), ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two folders could take each other's place by their names."""
+    if is_fixed(other):
+        return False
+    if _exchange_at_once(one, other):
+        return True
+    aside = _aside(other)
+    try:
         other.rename(aside)
+    except OSError as error:
+        if error.errno not in CANNOT_MOVE:
+            raise
+        return False
+    try:
         one.rename(other)
-        aside.rename(one)
+    except OSError as error:
+        aside.rename(other)
+        if error.errno not in CANNOT_MOVE:
+            raise
+        return False
+    aside.rename(one)
+    return True
 
 
-def _put(new: Path, old: Path) -> None:
-    if old.exists():
-        exchange(new, old)
-    else:
-        new.rename(old)
-
-
-def _exchange(one: Path, other: Path) -> bool:
+def _exchange_at_once(one: Path, other: Path) -> bool:
     """Swap two paths in one system call, where the system has it (Linux renameat2, macOS renamex_np)."""
     library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
     first, second = os.fsencode(one), os.fsencode(other)
@@ -62,12 +126,14 @@ def _exchange(one: Path, other: Path) -> bool:
     return False
 
 
-def _delete_abandoned(folder: Path) -> None:
-    made_here = re.compile(rf"\.{re.escape(folder.name)}\.([0-9]+)\.(building|replaced)")
-    for path in list(folder.parent.iterdir()):
-        found = made_here.fullmatch(path.name)
-        if found and not psutil.pid_exists(int(found[1])):
-            if found[2] == "replaced" and not folder.exists():
-                path.rename(folder)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
+def _followed(folder: Path) -> Path:
+    """Where links lead to, and a name for what is given without one, as `.` is."""
+    return Path(os.path.realpath(folder))
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _turn(folder: Path) -> Path:
+    return workplace(folder) / f".{folder.name}.swap.lock"

@@ -33,8 +33,10 @@ class ModelSection(Section):
 class SamplerSection(Section):
     """How the latents are sampled."""
 
-    scheduler: Literal["heun", "euler", "ddim", "dpmpp_2m"] = Field(
-        title="Scheduler", description="A deterministic solver whose update is linear in samples and predictions"
+    scheduler: Literal["heun", "euler", "ddim", "dpmpp_2m", "flow_euler"] = Field(
+        title="Scheduler",
+        description="A deterministic solver whose update is linear in samples and predictions; flow_euler is for "
+        "models trained by flow matching, the others are for diffusion",
     )
     steps: int = Field(
         title="Steps",
@@ -47,7 +49,8 @@ class SamplerSection(Section):
         default="karras",
         title="Spacing",
         description="How the noise levels of the steps are spaced. karras: as in arXiv 2206.00364, with rho 7; "
-        "exponential: evenly in their logarithm, which suits few steps. ddim is even in time",
+        "exponential: evenly in their logarithm, which suits few steps. ddim is even in time, "
+        "flow_euler as the model's own scheduler has it",
     )
     highest_noise: float | None = Field(
         default=None,
@@ -101,11 +104,13 @@ class SamplerSection(Section):
         return interval
 
     @model_validator(mode="after")
-    def _ddim_is_even_in_time(self) -> SamplerSection:
+    def _levels_go_with_schedulers_that_take_them(self) -> SamplerSection:
+        fixed = {"ddim": "even in time", "flow_euler": "the model's own"}.get(self.scheduler)
         bounded = self.highest_noise is not None or self.lowest_noise is not None
-        if self.scheduler == "ddim" and (self.spacing != "karras" or bounded):
+        if fixed and (self.spacing != "karras" or bounded):
             raise ValueError(
-                "ddim's steps are even in time; spacing, highest_noise and lowest_noise go with heun, euler, dpmpp_2m"
+                f"{self.scheduler}'s steps are {fixed}; spacing, highest_noise and lowest_noise go with heun, euler, "
+                "dpmpp_2m"
             )
         return self
 

@@ -110,7 +110,7 @@ def header(name: str, size: int, executable: bool) -> bytes:
 def _write_frame(path: Path, name: str, stream: BinaryIO, offset: int) -> ReleasedFile:
     if path.is_symlink() or not path.is_file():
         raise BundleError(f"{path}: not a plain file; a release holds no links")
-    size, executable = path.stat().st_size, bool(path.stat().st_mode & 0o100)
+    size, executable = path.stat().st_size, _is_script(path)
     content, frame, length, left = hashlib.sha256(), hashlib.sha256(), 0, size
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
 
@@ -130,6 +130,12 @@ def _write_frame(path: Path, name: str, stream: BinaryIO, offset: int) -> Releas
     put(compressor.compress(_padding(size)) + compressor.flush())
     place = Frame(offset=offset, size=length, sha256=frame.hexdigest())
     return ReleasedFile(sha256=content.hexdigest(), size=size, executable=executable, frame=place)
+
+
+def _is_script(path: Path) -> bool:
+    """By its content: the permissions of a checkout are those of its file system and of whoever made it."""
+    with path.open("rb") as source:
+        return source.read(2) == b"#!"
 
 
 def _padding(size: int) -> bytes:

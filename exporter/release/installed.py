@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from exporter.errors import BundleError, first_of
 from exporter.files.atomic import sha256_of
-from exporter.files.swap import exchange, replacing
-from exporter.manifest import REPORTS, bundle_digest, read_manifest
+from exporter.files.copying import copy_contents
+from exporter.files.left_behind import is_left_behind
+from exporter.files.lock import alone
+from exporter.files.swap import building, exchange
+from exporter.manifest import MANIFEST, REPORTS, bundle_digest, read_manifest
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX
 from exporter.release.release_errors import NoSuchRelease
 from exporter.release.signed import read_release
@@ -46,14 +50,17 @@ class Installed:
         return cls(folder, release, name) if name in release.bundles else None
 
     @classmethod
-    def verified(cls, folder: Path, keys: TrustedKeys) -> Installed:
-        """Every byte held to the signature. Raises KeyProblem, or BundleError that names each bad file."""
+    def verified(cls, folder: Path, keys: TrustedKeys, alone: bool = True) -> Installed:
+        """Every byte checked against the signature. `alone`: nothing may lie beside what was signed.
+
+        Raises KeyProblem, or BundleError that names each bad file.
+        """
         release = read_release(FolderStore(folder), REPORTS, keys)
         manifest = read_manifest(folder)
         if manifest.name not in release.bundles:
             raise BundleError(f"{folder}: '{manifest.name}' is no bundle of the release {release.folder} that it names")
         found = cls(folder, release, manifest.name)
-        if problems := found.problems():
+        if problems := found.damages() + (found.strangers() if alone else []):
             raise BundleError(
                 f"{folder}: not what was released\n  " + "\n  ".join(first_of(problems)) + "\nPull it again"
             )
@@ -61,21 +68,30 @@ class Installed:
             raise BundleError(f"{folder}: its manifest is of another bundle than the one released; pull it again")
         return found
 
-    def problems(self) -> list[str]:
-        """One line for each changed, missing or unlisted file."""
-        found = []
-        present = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if not _is_folder(p)}
-        for own in (RELEASE, SIGNATURE):
-            present.pop(own, None)
+    def damages(self) -> list[str]:
+        """One line for each changed or missing file."""
+        found = [] if (self.folder / SIGNATURE).is_file() else [f"{SIGNATURE}: missing"]
         for name, file in sorted(self.archive.files.items()):
-            path = present.pop(name, None)
-            if path is None:
+            path = self.folder / name
+            if not path.exists() and not path.is_symlink():
                 found.append(f"{name}: missing")
             elif path.is_symlink() or not path.is_file():
                 found.append(f"{name}: not a plain file")
             elif path.stat().st_size != file.size or sha256_of(path) != file.sha256:
                 found.append(f"{name}: changed (its sha256 is not the release's)")
-        return found + [f"{name}: not in the release" for name in sorted(present)]
+        return found
+
+    def strangers(self) -> list[str]:
+        """One line for each file that was not signed, for a folder of nothing else one altogether."""
+        known = {RELEASE, SIGNATURE, *self.archive.files}
+        shared = {parent for name in known for parent in PurePosixPath(name).parents}
+        found = set()
+        for path in self.folder.rglob("*"):
+            name = PurePosixPath(path.relative_to(self.folder).as_posix())
+            if not _is_folder(path) and str(name) not in known:
+                above = [parent for parent in name.parents if parent not in shared]
+                found.add(f"{above[-1]}/" if above else str(name))
+        return [f"{name}: not in the release" for name in sorted(found)]
 
 
 def kept_before(folder: Path) -> Path:
@@ -89,15 +105,35 @@ def pulled_into(into: Path) -> list[Path]:
     return sorted({folder.with_name(folder.name.removesuffix(_BEFORE)) for folder in found})
 
 
+def reports_in(folder: Path) -> list[str]:
+    """The plain files among a bundle's reports by relative path, without what systems leave behind."""
+    files = sorted(path for path in (folder / REPORTS).rglob("*") if path.is_file() and not path.is_symlink())
+    return [name for path in files if not is_left_behind(name := path.relative_to(folder).as_posix())]
+
+
 def is_worth_keeping(folder: Path, former: Installed | None) -> bool:
     """Whether what is in place may take the place of the version before: a release that is damaged is worth less."""
-    return folder.exists() and not (former and former.problems())
+    return (folder / MANIFEST).is_file() and not (former and former.damages())
 
 
-def keep_before(folder: Path) -> None:
-    """Keeps a copy of what is in place for `roll_back`; the one kept so far is replaced at once."""
-    with replacing(kept_before(folder)) as copy:
-        shutil.copytree(folder, copy, dirs_exist_ok=True, symlinks=True)
+@contextmanager
+def keeping_before(folder: Path, former: Installed | None) -> Iterator[None]:
+    """Keeps a copy of what is in place for `roll_back`, without what lies beside it, in place of the one kept so far,
+    which comes back where what follows fails. `former`: the release in place; None for a bundle that was built there.
+    """
+    before = kept_before(folder)
+    with building(before) as copy:
+        if former:
+            _copy_files(folder, [RELEASE, SIGNATURE, *former.archive.files], copy)
+        else:
+            copy_contents(folder, copy, is_left_behind)
+        swap = exchange if before.exists() else _move
+        swap(copy, before)
+        try:
+            yield
+        except BaseException:
+            swap(before, copy)
+            raise
 
 
 def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Installed]:
@@ -109,13 +145,23 @@ def roll_back(folder: Path, keys: TrustedKeys) -> tuple[Installed | None, Instal
     with alone(folder):
         if not before.is_dir():
             raise NoSuchRelease(f"{folder}: no version before it was kept; the first `t3export pull` over another does")
-        former = Installed.find(folder, Installed.verified(before, keys).name)
+        former = Installed.find(folder, Installed.verified(before, keys, alone=False).name)
         if folder.exists():
             exchange(before, folder)
         else:
             before.rename(folder)
-        return former, Installed.verified(folder, keys)
+        return former, Installed.verified(folder, keys, alone=False)
 
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
+
+
+def _copy_files(source: Path, names: Iterable[str], target: Path) -> None:
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, target / name)
+
+
+def _move(source: Path, target: Path) -> None:
+    source.rename(target)

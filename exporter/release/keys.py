@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from exporter.files.home import own_folder
 from exporter.release.minisign import PublicKey, Signature
 from exporter.release.release_errors import KeyProblem
 
@@ -130,8 +131,8 @@ def trust(public: PublicKey) -> Path:
 
 
 def trusted_folder() -> Path:
-    """$T3EXPORT_TRUSTED_KEYS, else ~/.config/t3export/trusted."""
-    return Path(os.environ.get(TRUSTED_FOLDER) or Path.home() / ".config" / "t3export" / "trusted")
+    """$T3EXPORT_TRUSTED_KEYS, else ~/.config/t3export/trusted. Raises EnvironmentProblem where there is neither."""
+    return own_folder(TRUSTED_FOLDER, ".config", "t3export", "trusted")
 
 
 def _password() -> bytes | None:

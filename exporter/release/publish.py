@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 import exporter
 from exporter.files.atomic import sha256_of, write_atomically
+from exporter.files.lock import alone
 from exporter.files.swap import replacing
-from exporter.manifest import MANIFEST, REPORTS, FilePart, bundle_digest
+from exporter.manifest import MANIFEST, FilePart, bundle_digest
 from exporter.release.archive import write_archive
 from exporter.release.card import WeightsCard, write_card
 from exporter.release.gate import Proved, require_releasable
-from exporter.release.installed import RELEASE, SIGNATURE
+from exporter.release.installed import RELEASE, SIGNATURE, reports_in
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.minisign import SUFFIX, PublicKey
 from exporter.release.names import split_folder
 from exporter.release.provenance import provenance
@@ -112,10 +112,10 @@ def _write(
 def _pack(bundle: Proved, folder: Path) -> Archive:
     path = folder / f"{bundle.name}{ARCHIVE_SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    reports = [p.relative_to(bundle.folder).as_posix() for p in (bundle.folder / REPORTS).rglob("[!.]*")]
     # A bundle that was pulled and is released again leaves its former release's papers behind.
-    papers = [name for name in reports if (bundle.folder / name).is_file() and name not in (RELEASE, SIGNATURE)]
-    names = [MANIFEST, *bundle.manifest.files, *papers]
+    papers = [name for name in reports_in(bundle.folder) if name not in (RELEASE, SIGNATURE)]
+    assert bundle.manifest.validation is not None
+    names = {MANIFEST, *bundle.manifest.files, bundle.manifest.validation.report, *papers}
     with path.open("wb") as stream:
         files = write_archive(bundle.folder, names, stream)
     return Archive(

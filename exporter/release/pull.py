@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import BundleError, RecipeError
 from exporter.files.atomic import write_atomically
-from exporter.files.swap import replacing
+from exporter.files.in_place import workplace
+from exporter.files.lock import alone
+from exporter.files.swap import building, put, recover
 from exporter.manifest import MANIFEST, require_replaceable
 from exporter.release.fetch import Fetched, OnBytes, Staging
-from exporter.release.installed import RELEASE, SIGNATURE, Installed, is_worth_keeping, keep_before, kept_before
+from exporter.release.installed import RELEASE, SIGNATURE, Installed, is_worth_keeping, keeping_before, kept_before
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.names import WantedRelease
 from exporter.release.release_errors import KeyProblem, StoreProblem
 from exporter.release.signed import parse_index, read_signed_release
@@ -54,6 +56,7 @@ def pull(
         raise BundleError(f"{path}/{RELEASE_FILE}: signed, but not the one that the index lists")
     name = release.bundle(bundle)
     folder = into / name
+    recover(folder)
     require_replaceable(folder)
     with alone(folder):
         former = Installed.find(folder, name)
@@ -62,7 +65,7 @@ def pull(
         here = [one for one in (former, Installed.find(kept_before(folder), name)) if one]
         archive = release.bundles[name]
         staging = Staging(
-            folder.with_name(f".{folder.name}.pulling"),
+            workplace(folder) / f".{folder.name}.pulling",
             store,
             f"{path}/{archive.file}",
             archive.files,
@@ -70,13 +73,13 @@ def pull(
         )
         keeps = not (former and former.release == release) and is_worth_keeping(folder, former)
         fetched = staging.fill(here, _size(folder) if keeps else 0)
-        with replacing(folder) as fresh:
+        with building(folder) as fresh:
             staging.give(fresh)
             write_atomically(fresh / RELEASE, rendered(release))
             write_atomically(fresh / SIGNATURE, signature)
             Installed.verified(fresh, keys)
-            if keeps:
-                keep_before(folder)
+            with keeping_before(folder, former) if keeps else nullcontext():
+                put(fresh, folder)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return Pulled(Installed(folder, release, name), former, fetched)
 

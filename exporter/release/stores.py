@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import os
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.release.archive import CHUNK
@@ -20,7 +22,9 @@ from exporter.release.statement import LARGEST_DOCUMENT
 SECONDS_TO_ANSWER = 30.0
 TOKEN = "T3EXPORT_STORE_TOKEN"
 # What a connection that breaks raises, whatever the store.
-BROKEN = (OSError, http.client.HTTPException)
+BROKEN = (OSError, http.client.HTTPException, EOFError, zlib.error)
+_IN_A_PATH = "/%:@!$&'()*+,;=~"
+_IN_A_QUERY = f"{_IN_A_PATH}?"
 
 
 class Store(Protocol):
@@ -38,6 +42,12 @@ def open_store(place: str) -> Store:
     if "://" in place:
         return FsspecStore(place)
     return FolderStore(Path(place))
+
+
+def shown(url: str) -> str:
+    """A URL as it may be printed: without password and query, which are secrets where they sign or log in."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def read_some(stream: BinaryIO, size: int, what: str) -> bytes:
@@ -81,15 +91,26 @@ class FolderStore:
 
 
 class WebStore:
-    """An HTTP(S) server; one that has no ranges is read from the start and what was not asked for skipped."""
+    """An HTTP(S) server; one that has no ranges is read from the start and what was not asked for skipped.
+
+    A query, such as the signature of a presigned URL, goes with every file's address and is never told.
+    """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = shown(url).rstrip("/")
+        self._parts = urllib.parse.urlsplit(url)
+        if "@" in self._parts.netloc:
+            raise StoreProblem(f"{self.url}: no name and password in the URL; the server's token goes into ${TOKEN}")
+
+    def _address(self, path: str) -> str:
+        place = urllib.parse.quote(self._parts.path.rstrip("/"), _IN_A_PATH) + f"/{urllib.parse.quote(path)}"
+        query = urllib.parse.quote(self._parts.query, _IN_A_QUERY)
+        return urllib.parse.urlunsplit((self._parts.scheme, self._parts.netloc, place, query, ""))
 
     @contextmanager
     def open(self, path: str, start: int = 0, end: int | None = None) -> Iterator[BinaryIO]:
-        url = f"{self.url}/{urllib.parse.quote(path)}"
-        request = urllib.request.Request(url, headers={"User-Agent": "t3export"})
+        url = f"{self.url}/{path}"
+        request = urllib.request.Request(self._address(path), headers={"User-Agent": "t3export"})
         if start or end is not None:
             request.add_header("Range", f"bytes={start}-{'' if end is None else end - 1}")
         if token := os.environ.get(TOKEN):
@@ -108,9 +129,10 @@ class WebStore:
         except BROKEN as error:
             raise StoreUnreachable(f"{url}: no answer ({getattr(error, 'reason', error)})") from None
         with answer:
+            content = _content(answer, url)
             if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
-                _skip(answer, start, url)
-            yield answer
+                _skip(content, start, url)
+            yield content
 
 
 class FsspecStore:
@@ -120,12 +142,12 @@ class FsspecStore:
         try:
             import fsspec
         except ModuleNotFoundError:
-            raise EnvironmentProblem(f"{url}: this needs fsspec: `pip install 't3export[release]'`") from None
+            raise EnvironmentProblem(f"{shown(url)}: this needs fsspec: `pip install 't3export[release]'`") from None
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise EnvironmentProblem(f"{url}: {error}") from None
-        self.url = url
+            raise EnvironmentProblem(f"{shown(url)}: {error}") from None
+        self.url = shown(url)
 
     @contextmanager
     def open(self, path: str, start: int = 0, end: int | None = None) -> Iterator[BinaryIO]:
@@ -138,6 +160,25 @@ class FsspecStore:
         with stream:
             stream.seek(start)
             yield stream
+
+
+def _content(answer: http.client.HTTPResponse, url: str) -> BinaryIO:
+    """The bytes that were stored. Raises StoreProblem for a page meant for people, or a part of compressed bytes."""
+    if answer.headers.get_content_type() == "text/html":
+        host = urllib.parse.urlsplit(answer.url).netloc
+        raise StoreProblem(
+            f"{url}: {host} answers with a web page, perhaps to log in, and not with the file; a server's token goes "
+            f"into ${TOKEN}"
+        )
+    encoding = answer.headers.get("Content-Encoding", "identity").lower()
+    if encoding == "identity":
+        return cast(BinaryIO, answer)
+    if encoding in ("gzip", "x-gzip") and answer.status == http.HTTPStatus.OK:
+        return cast(BinaryIO, gzip.GzipFile(fileobj=answer))
+    raise StoreProblem(
+        f"{url}: the server, or a proxy before it, compresses it on the way ({encoding}), which nobody asked for and "
+        "which hides the bytes that were signed; have that switched off for this address"
+    )
 
 
 def _skip(stream: BinaryIO, size: int, what: str) -> None:

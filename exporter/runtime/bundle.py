@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.errors import BundleError, RecipeError
+from exporter.errors import BundleError
 from exporter.manifest import Manifest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
+from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
 from exporter.runtime.run import Arrays, OnStep, Request, Run, make, requests_of
-from exporter.runtime.sampling import sample
+from exporter.runtime.sampler_loop import sample
 from exporter.runtime.sessions.session import Session, open_session
 from exporter.runtime.surface.decoded import mesh_of
-from exporter.runtime.surface.extract import OnSampled, grid_of
+from exporter.runtime.surface.extract import OnSampled
 
 
 class Bundle:
@@ -87,13 +88,11 @@ class Bundle:
         """The mesh of one prompt. The same prompt and seed give the same mesh; it is empty where the field is.
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
-        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for both or no such quality.
+        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for a value that
+        `inputs.values` does not take, before any program runs.
         """
-        if quality:
-            if grid:
-                raise RecipeError(f"quality '{quality}' stands for a grid: give 'grid' or 'quality', not both")
-            grid = grid_of(quality)
-        for cut_off in self.cut_off(prompt):
+        grid, exact = chosen_grid(grid, quality), require_exact(exact)
+        for cut_off in self.cut_off(require_prompt(prompt)):
             warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
         return self.mesh(make(self, requests_of(self.pipeline, [prompt]), [seed], on_step), grid, exact)
 
@@ -108,12 +107,17 @@ class Bundle:
     def mesh(
         self, run: Run, grid: int | None = None, exact: bool | None = None, on_sampled: OnSampled | None = None
     ) -> Mesh:
-        """The mesh of a run's only object; `on_sampled` gets what was evaluated of the field for it."""
+        """The mesh of a run's only object; `on_sampled` gets what was evaluated of the field for it.
+
+        Raises RecipeError as `generate`, BundleError for a bundle that makes no mesh.
+        """
         asset = self.pipeline.asset(MeshAsset)
         if asset is None:
             raise BundleError(f"{self.folder}: it makes no mesh; it makes {', '.join(self.pipeline.assets)}")
-        exact = asset.extraction == "exact" if exact is None else exact
-        return mesh_of(run, asset.grid if grid is None else grid, exact, on_sampled)
+        everywhere = require_exact(exact)
+        if everywhere is None:
+            everywhere = asset.extraction == "exact"
+        return mesh_of(run, chosen_grid(grid) or asset.grid, everywhere, on_sampled)
 
     @property
     def pipeline(self) -> Pipeline:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import EnvironmentProblem
+from exporter.machine.fresh_python import module_command
 from exporter.machine.meter import Silent, StepRecord, metered
 from exporter.manifest import StagePart
 from exporter.pipeline.sampling import STEP
@@ -40,8 +41,7 @@ def measure(folder: Path) -> dict[str, Any]:
     A stage is timed on the recorded inputs of one object, after one run that does not count; where that takes more than
     two seconds it is the one that counts. Raises EnvironmentProblem with the process's last words where it dies.
     """
-    command = [sys.executable, "-m", __name__, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(module_command(__name__, str(folder)), capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EnvironmentProblem(f"{folder}: the process that times it ended with {done.returncode}: {words}")

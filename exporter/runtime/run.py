@@ -11,6 +11,7 @@ from exporter.errors import RecipeError
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.tensor import POINTS, POINTS_AT_ONCE, RAYS, RAYS_AT_ONCE
 from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.values import require_seed
 
 Arrays = dict[str, np.ndarray]
 # By the name of an input, what is given for it: {"prompt": "a red chair"}.
@@ -40,7 +41,10 @@ class Programs(Protocol):
 
 
 class Run:
-    """The tensors of a batch of objects, one row each. `seeds`: what their noise is drawn from, one an object."""
+    """The tensors of a batch of objects, one row each. `seeds`: what their noise is drawn from, one an object.
+
+    Raises RecipeError for a seed that is no whole number from 0 to 2^64 - 1.
+    """
 
     def __init__(
         self, programs: Programs, given: Arrays, seeds: Sequence[int] = (), on_step: OnStep | None = None
@@ -48,7 +52,7 @@ class Run:
         self.programs = programs
         self.pipeline = programs.pipeline
         self.tensors = dict(given)
-        self.seeds = list(seeds)
+        self.seeds = [require_seed(seed) for seed in seeds]
         self.on_step = on_step
 
     def __getitem__(self, name: str) -> np.ndarray:

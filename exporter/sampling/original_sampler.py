@@ -8,12 +8,33 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from exporter.recipe.recipe import SamplerSection
 from exporter.runtime.guidance import guided_at
 from exporter.runtime.run import OnStep
-from exporter.sampling.levels import noise_levels, start, timesteps_for_model
+from exporter.sampling.levels import (
+    initial_sigma,
+    input_scales,
+    levels_for_model,
+    noise_levels,
+    scaled_input,
+    start,
+    timesteps_for_model,
+)
+from exporter.sampling.prediction import Factors, prediction_type, taking_x0, to_x0, x0_factors
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of the network, and of the prompt beside no prompt where it is `guided`.
+
+    The scheduler gets `timestep`, the network `model_timestep`; by the factors `x0` [2] its prediction becomes x0.
+    """
+
+    timestep: torch.Tensor
+    model_timestep: torch.Tensor
+    guided: bool
+    x0: Factors
 
 
 @dataclass(frozen=True)
@@ -21,7 +42,7 @@ class OriginalSampler:
     """Noise to latents as the authors' code makes them.
 
     `predict(sample [B,*latents], timestep, *conditions [B,...])`: the network's raw prediction for a scaled sample.
-    `scheduler`: of `schedule_of`. `clip`: the magnitude that predictions are clamped to where the order is OpenAI's.
+    `scheduler`: of `schedule_of`. `clip`: the magnitude that x0 is clamped to where the order is OpenAI's.
     """
 
     predict: Callable[..., torch.Tensor]
@@ -29,32 +50,29 @@ class OriginalSampler:
     clip: float
     settings: SamplerSection
 
-    def timesteps(self) -> torch.Tensor:
-        """The timestep [T] that the network gets at each evaluation."""
-        start(self.scheduler, self.settings.steps)
-        return timesteps_for_model(self.scheduler, self.settings.clamp)
-
-    def guided_evaluations(self) -> NDArray[np.bool_]:
-        """Which evaluations [T] are guided."""
-        start(self.scheduler, self.settings.steps)
-        levels = noise_levels(self.scheduler)
-        return guided_at(levels, self.settings.guidance_scale, self.settings.guidance_interval)
+    def evaluations(self) -> list[Evaluation]:
+        """What differs from evaluation to evaluation. The scheduler is at the beginning afterwards."""
+        settings, scheduler = self.settings, self.scheduler
+        start(scheduler, settings.steps)
+        model_timesteps = timesteps_for_model(scheduler, settings.clamp)
+        guided = guided_at(noise_levels(scheduler), settings.guidance_scale, settings.guidance_interval)
+        levels, scales = levels_for_model(scheduler, settings.clamp), input_scales(scheduler)
+        factors = x0_factors(prediction_type(scheduler), levels, scales)
+        rows = zip(scheduler.timesteps, model_timesteps, guided.tolist(), factors, strict=True)
+        return [Evaluation(*row) for row in rows]
 
     @torch.inference_mode()
-    def guided(self, sample: torch.Tensor, timestep: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
-        """The guided prediction for a scaled sample, clamped before mixing where the order is OpenAI's."""
-        scale = self.settings.guidance_scale
-        if scale <= 1.0:
-            return self.unguided(sample, timestep, *conditions)
+    def predicted(
+        self, evaluation: Evaluation, sample: torch.Tensor, scaled: torch.Tensor, conditions: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """What the scheduler is to get of an evaluation, guided: x0 in OpenAI's order, where each branch is clamped
+        before they are mixed; else the network's own prediction. `scaled`: the sample as the network gets it."""
+        if not evaluation.guided:
+            return self._clamped(evaluation, sample, self.predict(scaled, evaluation.model_timestep, *conditions))
         both = [torch.cat([torch.zeros_like(condition), condition]) for condition in conditions]
-        unconditional, conditional = self.unguided(torch.cat([sample, sample]), timestep, *both).chunk(2)
-        return unconditional + scale * (conditional - unconditional)
-
-    @torch.inference_mode()
-    def unguided(self, sample: torch.Tensor, timestep: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
-        """The prediction for the conditions alone, clamped where the order is OpenAI's."""
-        prediction = self.predict(sample, timestep, *conditions)
-        return prediction.clamp(-self.clip, self.clip) if self.settings.clamp == "openai" else prediction
+        raw = self.predict(torch.cat([scaled, scaled]), evaluation.model_timestep, *both)
+        unconditional, conditional = self._clamped(evaluation, torch.cat([sample, sample]), raw).chunk(2)
+        return unconditional + self.settings.guidance_scale * (conditional - unconditional)
 
     @torch.inference_mode()
     def sample(
@@ -66,21 +84,26 @@ class OriginalSampler:
     ) -> np.ndarray:
         """Conditions [B,...] and unit normal noise [B,*latents] to latents.
 
-        `on_step(i, sample, prediction)` gets the sample that went into evaluation i and the prediction made from it,
-        before the scheduler's clamp. The scheduler's own arithmetic runs in float64, so that its rounding is not
-        counted against a program. With `evaluations` the loop stops early.
+        `on_step(i, sample, prediction)` gets the sample that went into evaluation i and the guided prediction of x0
+        made from it, before the scheduler's clamp. The scheduler's own arithmetic runs in float64, so that its rounding
+        is not counted against a program. With `evaluations` the loop stops early.
         """
-        guided = self.guided_evaluations()
-        model_timesteps, timesteps = self.timesteps(), self.scheduler.timesteps
         given = [torch.from_numpy(condition) for condition in conditions]
-        sample = torch.from_numpy(noise) * float(self.scheduler.init_noise_sigma)
-        for i, (timestep, model_timestep) in enumerate(zip(timesteps, model_timesteps, strict=True)):
-            if i == evaluations:
-                break
-            scaled = self.scheduler.scale_model_input(sample.double(), timestep).float()
-            predict = self.guided if guided[i] else self.unguided
-            prediction = predict(scaled, model_timestep, *given)
+        rows = self.evaluations()
+        gets_x0 = self.settings.clamp == "openai"
+        scheduler = taking_x0(self.scheduler) if gets_x0 else self.scheduler
+        sample = torch.from_numpy(noise) * initial_sigma(scheduler)
+        for i, row in enumerate(rows[:evaluations]):
+            exact = sample.double()
+            scaled = scaled_input(scheduler, exact, row.timestep).float()
+            prediction = self.predicted(row, sample, scaled, given).double()
             if on_step:
-                on_step(i, sample.numpy(), prediction.numpy())
-            sample = self.scheduler.step(prediction.double(), timestep, sample.double()).prev_sample.float()
+                x0 = prediction if gets_x0 else to_x0(row.x0, exact, prediction)
+                on_step(i, sample.numpy(), x0.float().numpy())
+            sample = scheduler.step(prediction, row.timestep, exact).prev_sample.float()
         return sample.numpy()
+
+    def _clamped(self, evaluation: Evaluation, sample: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
+        if self.settings.clamp != "openai":
+            return raw
+        return to_x0(evaluation.x0, sample.double(), raw.double()).float().clamp(-self.clip, self.clip)

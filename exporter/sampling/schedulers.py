@@ -9,71 +9,98 @@ from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     HeunDiscreteScheduler,
 )
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe.recipe import SamplerSection
 from exporter.sampling.levels import trained_levels
+from exporter.sampling.prediction import FLOW, prediction_type
 
 STOCHASTIC = ("ddpm", "euler_ancestral", "k_dpm_2_ancestral", "dpm_sde", "sde_dpmpp_2m", "lcm", "tcd", "repaint", "sa")
 ADAPTIVE = ("dpm_adaptive", "rk45", "thresholding")
 
 
-def _heun(own: Any, betas: list[float], clip: bool) -> Any:
-    return HeunDiscreteScheduler.from_config(own.config, clip_sample=clip)
+def _trained(own: Any) -> dict[str, Any]:
+    """What a scheduler has to know of the model's training, from its `own` scheduler."""
+    betas = own.betas.tolist()
+    return {"num_train_timesteps": len(betas), "trained_betas": betas, "prediction_type": prediction_type(own)}
 
 
-def _euler(own: Any, betas: list[float], clip: bool) -> Any:
+def _heun(own: Any, clip: bool) -> Any:
+    return HeunDiscreteScheduler(
+        **_trained(own),
+        use_karras_sigmas=True,
+        clip_sample=clip,
+        clip_sample_range=clip_range(own),
+    )
+
+
+def _euler(own: Any, clip: bool) -> Any:
     return EulerDiscreteScheduler(
-        num_train_timesteps=len(betas),
-        trained_betas=betas,
-        prediction_type=own.config.prediction_type,
+        **_trained(own),
         use_karras_sigmas=True,
     )
 
 
-def _ddim(own: Any, betas: list[float], clip: bool) -> Any:
+def _ddim(own: Any, clip: bool) -> Any:
     return DDIMScheduler(
-        num_train_timesteps=len(betas),
-        trained_betas=betas,
-        prediction_type=own.config.prediction_type,
+        **_trained(own),
         timestep_spacing="trailing",
         clip_sample=clip,
         clip_sample_range=clip_range(own),
     )
 
 
-def _dpmpp_2m(own: Any, betas: list[float], clip: bool) -> Any:
+def _dpmpp_2m(own: Any, clip: bool) -> Any:
     return DPMSolverMultistepScheduler(
-        num_train_timesteps=len(betas),
-        trained_betas=betas,
-        prediction_type=own.config.prediction_type,
+        **_trained(own),
         use_karras_sigmas=True,
         algorithm_type="dpmsolver++",
         solver_order=2,
     )
 
 
-SCHEDULERS: dict[str, Callable[[Any, list[float], bool], Any]] = {
+def _flow_euler(own: Any, clip: bool) -> Any:
+    for setting in ("use_dynamic_shifting", "invert_sigmas"):
+        if own.config.get(setting):
+            raise RecipeError(
+                f"model.weights: the scheduler of these weights has {setting}, which depends on more than the steps; "
+                "supported is a fixed shift"
+            )
+    return FlowMatchEulerDiscreteScheduler.from_config(own.config)
+
+
+SCHEDULERS: dict[str, Callable[[Any, bool], Any]] = {
     "heun": _heun,
     "euler": _euler,
     "ddim": _ddim,
     "dpmpp_2m": _dpmpp_2m,
+    "flow_euler": _flow_euler,
 }
+OF_DIFFUSION = [name for name in SCHEDULERS if name != "flow_euler"]
 
 
 def make_scheduler(name: str, own: Any, clamp: str) -> Any:
-    """The diffusers scheduler called `name`, with the betas of the model's `own` scheduler.
+    """The diffusers scheduler called `name`, with the betas, or the flow's shift, of the model's `own` scheduler.
 
     With `clamp` "openai" the scheduler does not clip, since the predictions were clamped before guidance; with
     "diffusers" it clips where its class does (Heun and DDIM: yes; Euler and DPM-Solver++ never clip).
-    Raises RecipeError, by name, for a scheduler whose update is not linear.
+    Raises RecipeError, by name, for a scheduler whose update is not linear, for one that does not fit how the model was
+    trained, and for a model of an unknown prediction.
     """
     if name not in SCHEDULERS:
         raise RecipeError(_refusal(name))
+    is_flow = prediction_type(own) == FLOW
+    if is_flow != (name == "flow_euler"):
+        trained, takes = ("flow matching", ["flow_euler"]) if is_flow else ("diffusion", OF_DIFFUSION)
+        raise RecipeError(
+            f"sampler.scheduler: found {name!r}; the model was trained by {trained} ({type(own).__name__}), which "
+            f"takes {', '.join(takes)}"
+        )
     clip = bool(own.config.get("clip_sample", False)) and clamp == "diffusers"
-    return SCHEDULERS[name](own, own.betas.tolist(), clip)
+    return SCHEDULERS[name](own, clip)
 
 
 def schedule_of(settings: SamplerSection, own: Any) -> Any:

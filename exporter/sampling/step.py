@@ -17,12 +17,17 @@ from exporter.sampling.table import TERMS, CoefficientTable
 
 Conditions = Sequence[torch.Tensor]
 
+# From one object's rows to those of its branches of guidance, or the way back.
+Branches = Callable[[torch.Tensor], torch.Tensor]
+ToX0 = Callable[..., torch.Tensor]
+
 
 class SamplerStep(nn.Module):
-    """x_i, x_{i-1}, m_{i-1}, the conditions and i to x_{i+1} and the guided prediction m_i.
+    """x_i, x_{i-1}, m_{i-1}, the conditions and i to x_{i+1} and the guided prediction m_i of x0.
 
-    The network's time embeddings of all known timesteps, the input scaling and the coefficients are tables that `step`
-    gathers from; terms that the scheduler never uses are left out. Where guidance holds at some noise levels only,
+    What the network predicts becomes x0 before it is clamped and guided. The network's time embeddings of all known
+    timesteps, the input scaling and the coefficients are tables that `step` gathers from; terms that the scheduler
+    never uses are left out. Where guidance holds at some noise levels only,
     `step` decides too how many rows the network gets: no weight is stored twice, and hosts call all steps alike.
     """
 
@@ -48,9 +53,12 @@ class SamplerStep(nn.Module):
         self.guidance_scale = guidance_scale
         self.clamp = clamp
         self.clip = table.clip
+        ones = (1,) * rank
+        self.predicts_x0 = bool((table.x0 == [0.0, 1.0]).all())
+        if not self.predicts_x0:
+            self.x0_factors = nn.Buffer(torch.from_numpy(table.x0).float().reshape(-1, 2, *ones))
         self.used = [bool(abs(column).max() > 1e-12) for column in table.coefficients.T]
         self.time_table = nn.Buffer(denoiser.time_table(torch.from_numpy(table.timesteps).float()).clone())
-        ones = (1,) * rank
         self.input_scale = nn.Buffer(torch.from_numpy(table.input_scale).float().reshape(-1, *ones))
         self.coefficients = nn.Buffer(torch.from_numpy(table.coefficients).float().reshape(-1, len(TERMS), *ones))
 
@@ -66,35 +74,48 @@ class SamplerStep(nn.Module):
         row = step.reshape(1)
         scaled = sample * torch.index_select(self.input_scale, 0, row)
         time = torch.index_select(self.time_table, 0, row)
+
+        def x0(raw: torch.Tensor, in_branches: Branches = lambda tensor: tensor) -> torch.Tensor:
+            """From the network's prediction of it, of the noise or of the velocity."""
+            if self.predicts_x0:
+                return raw
+            of_sample, of_prediction = torch.index_select(self.x0_factors, 0, row).unbind(1)
+            return of_sample * in_branches(sample) + of_prediction * raw
+
         if self.never_guided:
-            prediction = self.unguided(scaled, time, conditions)
+            prediction = self.unguided(scaled, time, conditions, x0)
         elif self.always_guided:
-            prediction = self.guided(scaled, time, conditions)
+            prediction = self.guided(scaled, time, conditions, x0)
         else:
-            prediction = self.guided_at_times(scaled, time, conditions, torch.index_select(self.branches, 0, row))
+            branches = torch.index_select(self.branches, 0, row)
+            prediction = self.guided_at_times(scaled, time, conditions, x0, branches)
         terms = (sample, prediction, self.clipped(prediction), previous_sample, self.clipped(previous_prediction))
         factors = torch.index_select(self.coefficients, 0, row).unbind(1)
         used = [factor * term for factor, term, use in zip(factors, terms, self.used, strict=True) if use]
         return sum(used[1:], start=used[0]), prediction
 
-    def unguided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        return self.clamped(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), *conditions)))
+    def unguided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, x0: ToX0) -> torch.Tensor:
+        return self.clamped(x0(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), *conditions))))
 
-    def guided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+    def guided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, x0: ToX0) -> torch.Tensor:
         """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) with both halves in one batch.
 
         Where nothing is clamped between, the halves are mixed before the denoiser's head: it has half the work then,
         and the error of its input, should that be quantized, is not multiplied by the guidance scale.
         """
+
+        def in_branches(tensor: torch.Tensor) -> torch.Tensor:
+            return torch.cat([tensor, tensor])
+
         none = self.denoiser.unconditional(*conditions)
         both = [torch.cat(halves) for halves in zip(none, conditions, strict=True)]
-        doubled = torch.cat([scaled, scaled])
+        doubled = in_branches(scaled)
         hidden = self.denoiser(doubled, time.expand(doubled.shape[0], -1), *both)
         batch = scaled.shape[0]
-        return self.finished(hidden, lambda halves: self.mixed(halves[:batch], halves[batch:]))
+        return self.finished(hidden, x0, in_branches, lambda halves: self.mixed(halves[:batch], halves[batch:]))
 
     def guided_at_times(
-        self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, branches: torch.Tensor
+        self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, x0: ToX0, branches: torch.Tensor
     ) -> torch.Tensor:
         """Guidance where `branches` [1] is 2; the prompt's branch alone, half the batch, where it is 1.
 
@@ -106,23 +127,28 @@ class SamplerStep(nn.Module):
         batch = torch.arange(scaled.shape[0])
         rows = batch.repeat(count)
         conditional = rows.shape[0] - batch.shape[0]
-        given = [torch.index_select(condition, 0, rows) for condition in conditions]
-        is_conditional = torch.arange(rows.shape[0]) >= conditional
-        both = [
-            torch.where(is_conditional.reshape(-1, *(1,) * (one.dim() - 1)), one, none)
-            for one, none in zip(given, self.denoiser.unconditional(*given), strict=True)
-        ]
-        hidden = self.denoiser(torch.index_select(scaled, 0, rows), time.expand(rows.shape[0], -1), *both)
+
+        def in_branches(tensor: torch.Tensor) -> torch.Tensor:
+            return torch.index_select(tensor, 0, rows)
 
         def mixed(halves: torch.Tensor) -> torch.Tensor:
             first, last = (torch.index_select(halves, 0, batch + offset) for offset in (0, conditional))
             return self.mixed(first, last)
 
-        return self.finished(hidden, mixed)
+        given = [in_branches(condition) for condition in conditions]
+        is_conditional = torch.arange(rows.shape[0]) >= conditional
+        both = [
+            torch.where(is_conditional.reshape(-1, *(1,) * (one.dim() - 1)), one, none)
+            for one, none in zip(given, self.denoiser.unconditional(*given), strict=True)
+        ]
+        hidden = self.denoiser(in_branches(scaled), time.expand(rows.shape[0], -1), *both)
+        return self.finished(hidden, x0, in_branches, mixed)
 
-    def finished(self, hidden: torch.Tensor, mixed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """The head behind the mixing, or before it where its output is clamped first."""
-        return self.head(mixed(hidden)) if self.clamp is None else mixed(self.clamped(self.head(hidden)))
+    def finished(self, hidden: torch.Tensor, x0: ToX0, in_branches: Branches, mixed: Branches) -> torch.Tensor:
+        """x0 of the mixed branches, or of each of them where it is clamped before they are mixed."""
+        if self.clamp is None:
+            return x0(self.head(mixed(hidden)))
+        return mixed(self.clamped(x0(self.head(hidden), in_branches)))
 
     def mixed(self, unconditional: torch.Tensor, conditional: torch.Tensor) -> torch.Tensor:
         return unconditional + self.guidance_scale * (conditional - unconditional)

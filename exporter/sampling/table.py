@@ -1,7 +1,8 @@
 """A scheduler as a table of coefficients, found by probing its own `step`.
 
-Every deterministic solver of clamped x0 predictions is linear: x_next = a·x + b·m + c·clip(m) + d·x₋ + e·m₋, where x is
-the sample, m the guided prediction, x₋ and m₋ those of the evaluation before (m₋ clipped where the scheduler clips).
+Every deterministic solver is linear in predictions of x0: x_next = a·x + b·m + c·clip(m) + d·x₋ + e·m₋, where x is the
+sample, m the guided prediction of x0, x₋ and m₋ those of the evaluation before (m₋ clipped where the scheduler clips).
+What a network predicts instead of x0 becomes x0 by two more numbers a row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ import torch
 
 from exporter.errors import RecipeError
 from exporter.recipe.recipe import SamplerSection
-from exporter.sampling.levels import noise_levels, start, timesteps_for_model
+from exporter.sampling.levels import (
+    initial_sigma,
+    input_scales,
+    levels_for_model,
+    noise_levels,
+    scaled_input,
+    start,
+    timesteps_for_model,
+)
+from exporter.sampling.prediction import prediction_type, taking_x0, to_x0, x0_factors
 from exporter.sampling.schedulers import SCHEDULERS, clip_range, schedule_of
 
 TERMS = ("sample", "prediction", "clipped_prediction", "previous_sample", "previous_prediction")
@@ -30,13 +40,15 @@ class CoefficientTable:
     """One row for each evaluation of the network; float64.
 
     `timesteps` [T]: what the network is told. `input_scale` [T]: the sample is multiplied by it for the network.
-    `noise_levels` [T]: noise to signal of the sample. `coefficients` [T,5]: in the order of `TERMS`. `clip`: where the
-    scheduler clips, None where it does not. The sampler starts at unit noise times `init_noise_sigma`.
+    `noise_levels` [T]: noise to signal of the sample. `x0` [T,2]: what the sample and the network's prediction are
+    multiplied by to give x0 as their sum. `coefficients` [T,5]: in the order of `TERMS`. `clip`: where the scheduler
+    clips x0, None where it does not. The sampler starts at unit noise times `init_noise_sigma`.
     """
 
     timesteps: np.ndarray
     input_scale: np.ndarray
     noise_levels: np.ndarray
+    x0: np.ndarray
     coefficients: np.ndarray
     clip: float | None
     init_noise_sigma: float
@@ -49,7 +61,7 @@ class CoefficientTable:
     def next_sample(
         self, i: int, sample: np.ndarray, prediction: np.ndarray, previous: tuple[np.ndarray, np.ndarray]
     ) -> np.ndarray:
-        """The sample after evaluation i; `previous` holds sample and prediction of evaluation i - 1."""
+        """The sample after evaluation i; `prediction` is of x0, `previous` both of evaluation i - 1."""
         previous_sample, previous_prediction = previous
         a, b, c, d, e = self.coefficients[i]
         clipped, previous_prediction = self._clipped(prediction), self._clipped(previous_prediction)
@@ -63,6 +75,7 @@ class CoefficientTable:
             "timesteps": self.timesteps.tolist(),
             "input_scale": self.input_scale.tolist(),
             "noise_levels": self.noise_levels.tolist(),
+            "x0": self.x0.tolist(),
             "clip": self.clip,
             "init_noise_sigma": self.init_noise_sigma,
         }
@@ -88,48 +101,55 @@ def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTa
     own_clip = clip_range(scheduler)
     timesteps = start(scheduler, steps)
     _require_deterministic(scheduler, timesteps)
-    rows, scales = [], []
+    levels, scales, solver = noise_levels(scheduler), input_scales(scheduler), taking_x0(scheduler)
+    rows = []
     for i, timestep in enumerate(timesteps):
-        probed = copy.deepcopy(scheduler)
-        _skip(scheduler, timestep)
+        probed = copy.deepcopy(solver)
+        _skip(solver, timestep)
         if i == 0:
             before = probed
         rows.append(_row(before, timesteps, i, own_clip))
-        scales.append(probed.scale_model_input(torch.ones(1, dtype=torch.float64), timestep).item())
         before = probed
     coefficients = np.array(rows)
     clips = bool(np.abs(coefficients[:, 2]).max() > 0)
     table = CoefficientTable(
         timesteps=timesteps_for_model(scheduler, clamp).double().numpy(),
-        input_scale=np.array(scales),
-        noise_levels=noise_levels(scheduler),
+        input_scale=scales,
+        noise_levels=levels,
+        x0=x0_factors(prediction_type(scheduler), levels_for_model(scheduler, clamp), scales),
         coefficients=coefficients,
         clip=own_clip if clips else None,
-        init_noise_sigma=float(scheduler.init_noise_sigma),
+        init_noise_sigma=initial_sigma(scheduler),
     )
-    error = trajectory_error(table, scheduler, steps)
-    if not error <= TOLERANCE:
-        raise RecipeError(
-            f"sampler.scheduler: {type(scheduler).__name__} at {steps} steps is not linear in samples and predictions "
-            f"(relative error {error:.1e} of its table); {_SUPPORTED}"
-        )
+    # Where the scheduler makes x0 itself, in float32, large factors multiply its rounding.
+    for one, limit in ((taking_x0(scheduler), TOLERANCE), (scheduler, TOLERANCE * max(1.0, np.abs(table.x0).max()))):
+        error = trajectory_error(table, one, steps)
+        if not error <= limit:
+            raise RecipeError(
+                f"sampler.scheduler: {type(scheduler).__name__} at {steps} steps is not linear in samples and "
+                f"predictions (relative error {error:.1e} of its table); {_SUPPORTED}"
+            )
     return table
 
 
 def trajectory_error(table: CoefficientTable, scheduler: Any, steps: int) -> float:
-    """Largest relative L2 error of a step, over a free-running trajectory, against `scheduler.step` in float64."""
+    """Largest relative L2 error of a step, over a free-running trajectory, against `scheduler.step` in float64.
+
+    The scheduler gets predictions of its own kind, so that its way from them to x0 is compared too.
+    """
     rng = np.random.default_rng(0)
     sample = rng.standard_normal(512).astype(np.float32).astype(np.float64) * table.init_noise_sigma
     goal = rng.standard_normal(512)
     ours, previous = sample, (np.zeros(512), np.zeros(512))
     theirs = torch.from_numpy(sample)
+    factors = x0_factors(prediction_type(scheduler), table.noise_levels, table.input_scale)
     worst = 0.0
     for i, timestep in enumerate(start(scheduler, steps)):
-        prediction = _pretend(ours * table.input_scale[i], goal)
-        scaled = scheduler.scale_model_input(theirs, timestep).numpy()
+        x0 = to_x0(factors[i], ours, _pretend(ours * table.input_scale[i], goal))
+        scaled = scaled_input(scheduler, theirs, timestep).numpy()
         expected = _pretend(scaled, goal)
         theirs = scheduler.step(torch.from_numpy(expected), timestep, theirs).prev_sample.double()
-        ours, previous = table.next_sample(i, ours, prediction, previous), (ours, prediction)
+        ours, previous = table.next_sample(i, ours, x0, previous), (ours, x0)
         worst = max(worst, float(np.linalg.norm(ours - theirs.numpy()) / np.linalg.norm(theirs.numpy())))
     return worst
 
@@ -142,7 +162,7 @@ def _pretend(scaled: np.ndarray, goal: np.ndarray) -> np.ndarray:
 def _skip(scheduler: Any, timestep: torch.Tensor) -> None:
     """Take a step of zeros: the scheduler moves on, with a history of zeros."""
     zeros = torch.zeros(1, dtype=torch.float64)
-    scheduler.scale_model_input(zeros, timestep)
+    scaled_input(scheduler, zeros, timestep)
     scheduler.step(zeros, timestep, zeros)
 
 
@@ -160,7 +180,7 @@ def _row(before: Any, timesteps: torch.Tensor, i: int, clip: float) -> list[floa
     for (sample, prediction), timestep in zip(
         (earlier, now)[0 if i else 1 :], timesteps[max(i - 1, 0) : i + 1], strict=True
     ):
-        scheduler.scale_model_input(sample, timestep)
+        scaled_input(scheduler, sample, timestep)
         response = scheduler.step(prediction, timestep, sample).prev_sample.double()
     unit = (response / torch.tensor([1.0, _SMALL * clip, _LARGE * clip] * 2, dtype=torch.float64)).tolist()
     if abs(unit[2] - unit[1]) <= 1e-12 * max(abs(unit[1]), 1.0):
@@ -178,7 +198,7 @@ def _require_deterministic(scheduler: Any, timesteps: torch.Tensor) -> None:
     for seed in (0, 1):
         torch.manual_seed(seed)
         twin, ones = copy.deepcopy(scheduler), torch.ones(16, dtype=torch.float64)
-        twin.scale_model_input(ones, timesteps[0])
+        scaled_input(twin, ones, timesteps[0])
         results.append(twin.step(ones, timesteps[0], ones).prev_sample)
     torch.set_rng_state(generator_state)
     if not torch.equal(*results):

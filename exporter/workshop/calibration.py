@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter.errors import RecipeError
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.families.weights import ZOO
 from exporter.pipeline.sampling import PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe
@@ -104,7 +104,8 @@ class _Recorder:
         sampler = recipe.sampler
         if self.settings.steps < sampler.steps:
             # Solvers of higher order overshoot in few steps, to samples that the recipe's sampler never comes to.
-            sampler = sampler.model_copy(update={"scheduler": "euler", "steps": self.settings.steps})
+            euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
+            sampler = sampler.model_copy(update={"scheduler": euler, "steps": self.settings.steps})
         self.original = model.original(recipe.model_copy(update={"sampler": sampler}))
         self.trajectories = {
             stage: _Trajectory(table_of(sampler, own), table_of(recipe.sampler, own), self.settings.evaluations)

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exporter.errors import ValidationFailed
 from exporter.pipeline.pipeline import EVALUATED
 from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import Recipe, Tolerances
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.run import Arrays, Run, make, requests_of, unit_noise
 from exporter.runtime.sessions.session import Session
 from exporter.workshop.parity import Parity, compare
 
 if TYPE_CHECKING:
-    from exporter.families.model import Model
+    from exporter.families.family import Model
     from exporter.families.original import Original
 
 OnEvaluation = Callable[[int, int], None]
@@ -54,11 +56,13 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
     Object k is made from the noise of the goldens' seed + k. Where a whole trajectory would be too large (more than
     2^23 elements), it is recorded over its first evaluations, one with guidance among them, for as many objects as are
     kept of them, and later stages take its last prediction for latents, unless the recipe unrolls the sampler.
+    Raises ValidationFailed where a tokenizer that travels along reads a prompt in another way than the original.
     """
     original, goldens = model.original(recipe), recipe.goldens
     requests = requests_of(original.pipeline, goldens.prompts)
     seeds = [goldens.seed + k for k in range(len(requests))]
     run = make(original, requests, seeds)
+    _require_same_tokens(model, run, goldens.prompts)
     for name, stage in original.pipeline.stages.items():
         if stage.kind == "sample":
             run = _record_sampler(original, recipe, name, run, folder, on_evaluation)
@@ -67,6 +71,17 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
         if stage.kind in EVALUATED:
             arrays[stage.evaluated_at.name] = _places(stage.kind, run.count, goldens.seed)
         _save(folder, name, 0, arrays | original.run_program(name, arrays))
+
+
+def _require_same_tokens(model: Model, run: Run, prompts: list[str]) -> None:
+    for source in run.pipeline.texts.values():
+        tokenizer = PromptTokenizer(model.input_files()[source.file], source.length, source.pad_id)
+        for prompt, ours, theirs in zip(prompts, tokenizer.encode(prompts), run[source.tensor], strict=True):
+            if not np.array_equal(ours, theirs):
+                raise ValidationFailed(
+                    f"{source.file} reads {prompt!r} as the tokens {ours.tolist()}, the original as {theirs.tolist()}: "
+                    "the bundle would make another object. Mend the family's input_files or pad_id"
+                )
 
 
 def _places(kind: str, objects: int, seed: int) -> np.ndarray:
@@ -108,10 +123,10 @@ def _record_sampler(
     sampler, latents = original.samplers[stage], original.pipeline.stages[stage].makes[0]
     unit = unit_noise(run.seeds, latents.shape[1:])
     kept = max(1, FILE_ELEMENTS // unit[0].size)
-    guided = sampler.guided_evaluations()
+    guided = [evaluation.guided for evaluation in sampler.evaluations()]
     count = total = len(guided)
     if recipe.sampler.unroll == "step":
-        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(guided.argmax())))
+        count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(np.argmax(guided))))
     if count < total:
         unit, run = unit[:kept], run.first(kept)
     taken = run.taken_by(stage)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import onnx
 
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.files.cache import Entry
 from exporter.files.transform import Transform
 from exporter.graphs.graph_file import read_graph, save_graph

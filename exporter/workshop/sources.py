@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.files.cache import Entry
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.pipeline.pure_module import PureModule

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.families.registry import load_model
 from exporter.files.cache import Cache, Entry
 from exporter.files.transform import Transform

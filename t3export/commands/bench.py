@@ -53,7 +53,11 @@ SWEEPS = ("prompts", "steps", "grid", "weights")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="Threads of each runtime.  [default: all]")
 @click.option("--prompt", default="a red chair", show_default=True, help="What is made.")
 @click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
-@click.option("--size", type=click.IntRange(0, 2048), help="Pixels of the picture, instead of the recipe's; 0: none beside a mesh.")
+@click.option(
+    "--size",
+    type=click.IntRange(0, 2048),
+    help="Pixels of the picture, instead of the recipe's; 0: none beside a mesh.",
+)
 @click.option(
     "--no-fresh", is_flag=True, help="Leave out load time and peak memory, which need processes of their own."
 )

@@ -12,6 +12,8 @@ import click
 from rich.markup import escape
 
 from exporter.files.cache import Cache
+from exporter.files.in_place import workplace
+from exporter.files.swap import recover
 from exporter.machine.meter import metered
 from exporter.machine.processor import this_processor
 from exporter.manifest import require_replaceable
@@ -93,12 +95,13 @@ def command(
     if chosen:
         print_note(_told(chosen))
     folder = output or ARTIFACTS / checked.name / target.name
+    recover(folder)
     require_replaceable(folder)
     # The build imports torch: only now, when the input is known to be good.
     quiet_libraries()
     from exporter.build.build import build
 
-    kept = Cache.none(folder.parent) if no_cache else nullcontext(Cache())
+    kept = Cache.none(workplace(folder)) if no_cache else nullcontext(Cache())
     with placed_rules(checked, recipe, overrides), StepLines() as progress, kept as cache:
         report = build(
             checked,
@@ -143,7 +146,7 @@ def _prove(folder: Path, prompts: int, progress: StepLines, allow_worse: bool) -
 
 
 def _print(report: BuildReport) -> None:
-    programs = table("program", "precision", "size", "worst parity", "wanted", "bytes", "time")
+    programs = table("program", "precision", "size", "worst parity", "wanted", "of its fp32 bytes", "times as fast")
     gains = {gain.stage: gain for gain in report.gains}
     for name, stage in report.manifest.stages.items():
         worst = _worst(report, name)
@@ -179,7 +182,7 @@ def _shares(gain: Gain | None) -> tuple[str, str]:
     """Bytes and time against the float program."""
     if gain is None:
         return "–", "–"
-    return f"x{gain.bytes_share:.2f}", "not run here" if gain.time_share is None else f"x{gain.time_share:.2f}"
+    return f"{gain.bytes_share:.0%}", "not run here" if gain.times_as_fast is None else f"x{gain.times_as_fast:.2f}"
 
 
 def _worst(report: BuildReport, stage: str) -> Any:

@@ -15,7 +15,7 @@ from exporter.targets.accept import fitted
 from exporter.targets.target import load_target, require_complete
 from t3export.options import checked_recipe, engine_options
 from t3export.output import print_json, print_note, progress_bar, results, table
-from t3export.prompts import prompt_choice
+from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
@@ -104,7 +104,7 @@ def command(
     pairs = _pairs(recipes, targets, overrides, artifacts)
     workers = (os.cpu_count() or 1) // 2
     options = Options(
-        prompts=prompt_choice(prompts), seeds=seeds, evaluator=evaluator, workers=workers, objects=0, layers=False
+        prompts=judged_choice(prompts), seeds=seeds, evaluator=evaluator, workers=workers, objects=0, layers=False
     )
     checked = list(_checked([pair for _, pair in pairs], known, How(options, reuse), engine, worker_memory))
     findings = [finding for one in checked for finding in one.findings]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
+from exporter.manifest import read_manifest
 from t3export.commands.report import read_bench
+from t3export.opening import note_beside
 from t3export.output import print_json, print_note, results, table
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def command(a: Path, b: Path, bench: Path | None, html: Path | None, full: bool,
     from validate.page.diff_page import write_diff_page
 
     found = diff_bundles(a, b, read_bench(bench) if bench else None)
+    for folder in dict.fromkeys((a, b)):
+        note_beside(folder, read_manifest(folder))
     if html:
         write_diff_page(found, html)
     if as_json:
@@ -69,18 +73,21 @@ def _print(found: Diff, full: bool) -> None:
     console = results()
     if sections:
         console.print(shown)
+    console.print(escape(f"speed: {found.speed_told}"))
     console.print(escape(_quality(found)))
     if not found.differ:
         console.print("Nothing differs that can change what they make.")
 
 
 def _quality(found: Diff) -> str:
+    from validate.ladder.words import between, loss_shown
+
     quality = found.quality
     if quality is None:
         return f"quality: not compared: {found.quality_left_out}"
     return (
         f"quality: R-Precision {quality.a:.1f} % in A, {quality.b:.1f} % in B on {quality.objects} objects of both; "
         f"difference {quality.difference:+.1f} points ({quality.low:+.1f} to {quality.high:+.1f}, 95 %), McNemar p = "
-        f"{quality.p:.3g}; cosine {quality.cosine_difference:+.4f} ({quality.cosine_low:+.4f} to "
-        f"{quality.cosine_high:+.4f})"
+        f"{quality.p:.3g}; {loss_shown(quality.objects, quality.smallest_loss)}; cosine "
+        f"{quality.cosine_difference:+.4f} ({between(quality.cosine_low, quality.cosine_high, '+.4f')})"
     )

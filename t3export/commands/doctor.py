@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.markup import escape
 
@@ -17,7 +19,7 @@ from t3export.output import print_json, results, table
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(as_json: bool) -> None:
-    """Show what is installed and what each target lacks. Exit code 6 when bundles cannot run here.
+    """Show what is installed, and what each target lacks here and runs on. Exit code 6 when bundles cannot run here.
 
     \b
     Examples:
@@ -25,7 +27,6 @@ def command(as_json: bool) -> None:
       t3export doctor --json
     """
     targets = list_targets()
-    lacking = {target.name: _lacking(target) for target in targets}
     runtimes = installed_distributions()
     problem = {0: NONE_INSTALLED, 1: None}.get(len(runtimes), BOTH_INSTALLED)
     if as_json:
@@ -33,17 +34,17 @@ def command(as_json: bool) -> None:
             {
                 "machine": describe_machine(),
                 "packages": extras(),
-                "targets": {t.name: {"status": t.status, "lacks": lacking[t.name]} for t in targets},
+                "targets": {target.name: _data(target) for target in targets},
                 "problem": problem,
             }
         )
     else:
-        _print(targets, lacking)
+        _print(targets)
     if problem:
         raise EnvironmentProblem(problem)
 
 
-def _print(targets: list[Target], lacking: dict[str, list[str]]) -> None:
+def _print(targets: list[Target]) -> None:
     console = results()
     machine = table("machine", "")
     for name, value in describe_machine().items():
@@ -56,27 +57,29 @@ def _print(targets: list[Target], lacking: dict[str, list[str]]) -> None:
     console.print(packages)
     if not any(extras().values()):
         console.print("t3export runs from its source: what its extras need is not known. pip install -e . tells")
-    overview = table("\ntarget", "\nstate", "\nlacks")
+    overview = table("\ntarget", "\nstate", "\nlacks here", "\nruns on")
     for target in targets:
-        overview.add_row(target.name, _state(target), escape(", ".join(lacking[target.name])))
+        told = _data(target)
+        runs_on = ", ".join(told["runs_on"]) or "this machine"
+        overview.add_row(target.name, _state(target), escape(", ".join(told["lacks"])), escape(runs_on))
     console.print(overview)
 
 
-def _lacking(target: Target) -> list[str]:
-    not_looked_for = {need.name for need in target.needs if need.kind == "device"}
-    hardware = [
-        f"{name} ({'not looked for' if name in not_looked_for else 'to run'})" for name in hardware_elsewhere(target)
-    ]
-    return [f"{need.name} (to {need.side})" for need in target.missing()] + hardware
+def _data(target: Target) -> dict[str, Any]:
+    """`runs_on`: the hardware, where this machine is not known to be it."""
+    lacking = [f"{need.name} (to {need.side})" for need in target.missing()]
+    return {"status": target.status, "lacks": lacking, "runs_on": hardware_elsewhere(target)}
 
 
 def _state(target: Target) -> str:
     if target.status == "planned":
         return "planned: not built by this version"
     if target.missing("run") and target.backend == "tensorrt" and not target.missing("build"):
-        return "[green]builds a kit[/]; its engines are built on the device"
+        return "[green]ready[/] to build a kit, which is finished on the device"
     if target.missing("run"):
-        return "[yellow]cannot run[/]"
+        return "[yellow]cannot run here[/]"
+    elsewhere = bool(hardware_elsewhere(target))
     if target.missing("build"):
-        return "[green]runs[/], cannot build: pip install 't3export\\[build]'"
-    return "[green]ready[/] to build; runs on its own device" if hardware_elsewhere(target) else "[green]ready[/]"
+        cannot = "cannot build: pip install 't3export\\[build]'"
+        return f"[yellow]{cannot}[/]" if elsewhere else f"[green]runs[/], {cannot}"
+    return "[green]ready[/] to build" if elsewhere else "[green]ready[/]"

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from exporter.manifest import read_manifest
 from exporter.release.keys import read_key
 from exporter.release.names import CHANNEL
+from t3export.opening import note_beside
 from t3export.output import megabytes, print_json, print_note, progress_bar, results, table
 
 
@@ -82,6 +84,8 @@ def command(
         if hub:
             progress.update(task, description=f"push to {escape(hub)}")
             hub = push(published, hub, private)
+    for folder in bundles:
+        note_beside(folder, read_manifest(folder))
     release, index = published.release, published.index
     if as_json:
         print_json(

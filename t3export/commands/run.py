@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -9,42 +10,53 @@ from typing import Any
 import click
 
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
-from exporter.files.atomic import write_atomically
+from exporter.manifest import bundle_digest
 from exporter.pipeline.assets import ImageAsset
-from exporter.runtime.assets.meshfile import require_mesh_suffix, save_mesh
-from exporter.runtime.assets.pictures import mesh_picture, png, rendered_picture, turntable_gif
+from exporter.runtime.assets.label import Label
+from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.run import Run, requests_of
+from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
+from exporter.runtime.run import requests_of
 from exporter.runtime.surface.clearance import SAFETY
-from exporter.runtime.surface.extract import QUALITIES, grid_of
+from t3export.mesh_options import MeshOptions, mesh_options
 from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
-from t3export.output import print_error, print_json, print_note, progress_bar, results
+from t3export.output import print_error, print_json, print_note, progress_bar
 from t3export.prompts import numbered, prompt_choice, read_prompts
+from t3export.written_object import ObjectPaths, Wanted, print_record, write_object
 
-# Of a mesh whose pipeline has no renderer.
-PICTURE_SIZE = 128
+VOLUME = 2
+"""Width of the volume that a field fills."""
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--prompt", "prompts", multiple=True, help="What to make; may be repeated.")
 @click.option(
-    "--prompts", "prompt_set", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own."
+    "--prompts",
+    "prompt_set",
+    metavar="N|FILE",
+    help="How many shipped prompts, or a file of your own: .txt with one a line ('# ' begins a comment), or .json.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the noise.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Mesh file: .glb, .ply or .obj.")
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}.")
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
-@click.option("--size", type=click.IntRange(8, 2048), help="Width and height of pictures in pixels.")
-@click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
+@click.option("--pixels", type=click.IntRange(8, 2048), help="Width and height of pictures.")
+@click.option(
+    "--grid",
+    type=click.IntRange(SMALLEST_GRID, LARGEST_GRID),
+    help="Samples of the field per edge, instead of the recipe's.",
+)
 @click.option(
     "--quality",
     type=click.Choice(list(QUALITIES)),
     help="A grid by name: draft 64, normal 128, fine 256 samples per edge.",
 )
 @click.option("--exact", is_flag=True, help="Sample every point of the grid, not only those near the surface.")
+@click.option("--explain", is_flag=True, help="Say how the surface was found, and what can be missing from it.")
+@mesh_options
 @memory_limit_option
 @stand_in_option
 @click.option("--no-verify", is_flag=True, help="Open the bundle without comparing its files with their hashes.")
@@ -57,10 +69,12 @@ def command(
     output: Path | None,
     turntable: Path | None,
     image: Path | None,
-    size: int | None,
+    pixels: int | None,
     grid: int | None,
     quality: str | None,
     exact: bool,
+    explain: bool,
+    mesh_file: MeshOptions,
     memory_limit: int | None,
     stand_in: str | None,
     no_verify: bool,
@@ -74,16 +88,14 @@ def command(
     Examples:
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a blue mug" --turntable mug.gif --image mug.png
-      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine -o chair.glb
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --watertight -o chair.3mf
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
     texts = read_prompts(prompts, prompt_choice(prompt_set))
     _check_paths(output, turntable, image)
-    if quality:
-        if grid:
-            raise click.UsageError("--quality stands for a grid: give it or --grid, not both")
-        grid = grid_of(quality)
+    wanted = Wanted(chosen_grid(grid, quality), exact or None, mesh_file.wanted(output), pixels)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     several = len(texts) > 1 or prompt_set is not None
@@ -95,6 +107,7 @@ def command(
     if image and not opened.pipeline.asset(ImageAsset):
         print_note("this bundle has no renderer: --image is a picture of the mesh")
 
+    digest = bundle_digest(opened.manifest)
     records = []
     with progress_bar(quiet=as_json) as progress:
         evaluations = sum(sampling.evaluations for sampling in opened.pipeline.samplings.values())
@@ -111,18 +124,19 @@ def command(
         for index, run in enumerate(runs):
             paths = [path and (numbered(path, index) if several else path) for path in (output, turntable, image)]
             record = {"prompt": texts[index], "seed": seed, "cut_off": " … ".join(opened.cut_off(texts[index]))}
-            record |= _write_object(opened, run, paths, size, grid, exact or None)
+            label = Label(texts[index], seed, digest)
+            record |= write_object(opened, run, ObjectPaths(*paths), wanted, label)
             records.append(record | {"seconds": round(time.perf_counter() - started, 3)})
             started = time.perf_counter()
             progress.advance(writing)
             if record["empty"] and several:
                 print_error(f"{texts[index]!r}, seed {seed}: the field is empty, there is no mesh to write")
             elif not as_json and not record["empty"]:
-                _print_record(records[-1])
+                print_record(records[-1])
     if as_json:
         print_json({"bundle": str(bundle), "objects": records})
     else:
-        _print_certain(records)
+        _print_certain(records, explain)
     empty = sum(bool(record["empty"]) for record in records)
     if empty and not as_json:
         raise EmptyMesh(
@@ -143,53 +157,21 @@ def _check_paths(output: Path | None, turntable: Path | None, image: Path | None
             raise RecipeError(f"{path}: this is written as a {suffix} file; {did_you_mean(path.suffix, [suffix])}")
 
 
-def _write_object(
-    bundle: Bundle,
-    run: Run,
-    paths: list[Path | None],
-    size: int | None,
-    grid: int | None,
-    exact: bool | None,
-) -> dict[str, Any]:
-    """Writes what was asked for of one object and tells what it is; of an empty field only a rendered picture."""
-    output, turntable, image = paths
-    rendered = bundle.pipeline.asset(ImageAsset)
-    from_field = image is not None and rendered is not None
-    picture_size = size or (rendered.size if rendered else PICTURE_SIZE)
-    written = []
-    if image and from_field:
-        write_atomically(image, png(rendered_picture(run, picture_size)))
-        written.append(image)
-    if not output and not turntable and (from_field or not image):
-        return {"empty": False, "files": [str(path) for path in written]}
-    record: dict[str, Any] = {}
-    mesh = bundle.mesh(run, grid, exact, lambda sampling: record.update(sampled=sampling.to_dict()))
-    record |= {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
-    if not mesh.is_empty:
-        if output:
-            save_mesh(mesh, output)
-            written.append(output)
-        if turntable:
-            write_atomically(turntable, turntable_gif(mesh, size or 256))
-            written.append(turntable)
-        if image and not from_field:
-            write_atomically(image, png(mesh_picture(mesh, picture_size)))
-            written.append(image)
-    return record | {"files": [str(path) for path in written]}
-
-
-def _print_record(record: dict[str, Any]) -> None:
-    counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
-    if sampled := record.get("sampled"):
-        counts += f"{sampled['share']:.1%} of {sampled['grid']}³ points asked, "
-    results().print(f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)", markup=False, soft_wrap=True)
-
-
-def _print_certain(records: list[dict[str, Any]]) -> None:
-    """What cannot have been missed, of a mesh that was not asked for in every point."""
+def _print_certain(records: list[dict[str, Any]], explain: bool) -> None:
+    """What may have been missed of a mesh that was not looked for in every point; the reason with `explain`."""
     certain = max((record["sampled"]["certain"] for record in records if "sampled" in record), default=0.0)
-    if certain:
+    if not certain:
+        return
+    if not explain:
         print_note(
-            f"no part or hole with room for a ball of diameter {certain:.3f} (the volume is 2 wide) can have been "
-            f"missed; smaller ones only where the field is over {SAFETY:g} times as steep as around. --exact asks all"
+            "the surface was looked for where it is likely: only parts and holes under "
+            f"{math.ceil(100 * certain / VOLUME)} % of the volume's width can be missing. --exact looks everywhere; "
+            "--explain says more"
         )
+        return
+    print_note(
+        f"the field was sampled coarsely, then finely wherever its signed distances do not rule out a surface. No part "
+        f"and no hole with room for a ball of diameter {certain:.3f} (the volume is {VOLUME} wide) can have "
+        f"been missed, whatever the field. A smaller one is missed only where the field is over {SAFETY:g} times as "
+        f"steep as all around it, which a signed distance hardly is. --exact samples every point of the grid"
+    )

@@ -15,7 +15,7 @@ from t3export.commands.build import ARTIFACTS
 from t3export.machine import describe_machine
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import notes, print_json, print_note, results
-from t3export.prompts import prompt_choice
+from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
@@ -81,7 +81,7 @@ def command(
     settings = TableSettings(
         rows=tuple(name.strip() for name in rows.split(",") if name.strip()),
         peers=peers,
-        prompts=prompt_choice(prompts),
+        prompts=judged_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,

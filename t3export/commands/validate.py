@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ import click
 from rich.markup import escape
 from rich.progress import Progress
 
-from exporter.errors import ValidationFailed
+from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.files.atomic import require_writable
+from exporter.manifest import MANIFEST, REPORTS
 from t3export.opening import before_opening
 from t3export.options import engine_options, stand_in_option
-from t3export.output import print_json, print_note, progress_bar, results
-from t3export.prompts import prompt_choice
+from t3export.output import print_error, print_json, print_note, progress_bar, results
+from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -97,15 +99,18 @@ def command(
     if debug:
         _tell_gaps(bundle, output, as_json)
         return
-    from validate.ladder.report import record_in_bundle, report_table, write_report
+    from validate.ladder.report import REPORT_FILE, record_in_bundle, report_table, write_report
     from validate.objects.open_engine import LOCAL, open_engine
     from validate.prove import Options, validate_bundle
 
     before_opening(bundle, stand_in)
+    recorded = not output and not chosen
+    if recorded:
+        _require_place(bundle)
     options = Options(
         rungs=chosen,
         quality=not no_quality,
-        prompts=prompt_choice(prompts),
+        prompts=judged_choice(prompts, clean_captions),
         clean_captions=clean_captions,
         seeds=seeds,
         evaluator=evaluator,
@@ -122,11 +127,18 @@ def command(
         report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count, engine=far)
     if not as_json:
         results().print(report_table(report))
-    written, page = output, None
+    written, page, failure = output, None, None
     if output:
         write_report(report, output)
-    elif not options.rungs:
-        written, page = record_in_bundle(report, bundle), _write_page(bundle)
+    elif recorded:
+        try:
+            written = record_in_bundle(report, bundle)
+        except EnvironmentProblem as error:
+            failure, written = error, Path(tempfile.mkdtemp(prefix="t3export-")) / REPORT_FILE
+            write_report(report, written)
+            print_error(f"{error}. The bundle has no new verdict; the report went elsewhere")
+        else:
+            page = _write_page(bundle)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -135,9 +147,22 @@ def command(
         print_note(f"report: {written}" if written else "no report is kept of single rungs; name one with --output")
         if page:
             print_note(f"for people: {page}")
+    if failure:
+        raise click.exceptions.Exit(failure.exit_code)
     if as_json and not report.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
     report.require_passed()
+
+
+def _require_place(bundle: Path) -> None:
+    """Raises EnvironmentProblem where the report and the verdict would have no place in the bundle."""
+    from validate.ladder.report import REPORT_FILE
+
+    try:
+        for file in (bundle / MANIFEST, bundle / REPORTS / REPORT_FILE):
+            require_writable(file)
+    except EnvironmentProblem as error:
+        raise EnvironmentProblem(f"{error}: `--output FILE` keeps the report, and leaves the bundle as it is") from None
 
 
 def _chosen_rungs(text: str | None, no_quality: bool) -> tuple[str, ...]:
@@ -167,7 +192,10 @@ def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:
     from exporter.manifest import require_whole
     from validate.bisect.operators import gaps_data, gaps_table, operator_gaps, write_gaps
 
-    gaps = operator_gaps(bundle, require_whole(bundle))
+    manifest = require_whole(bundle)
+    if not output:
+        _require_place(bundle)
+    gaps = operator_gaps(bundle, manifest)
     written = write_gaps(gaps, bundle, output)
     if as_json:
         print_json(gaps_data(gaps))

@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler
 from tokenizers import Tokenizer as WordTokenizer
 from tokenizers import models, pre_tokenizers
 
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.families.original import Original
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.inputs import TextInput

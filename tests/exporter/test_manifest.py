@@ -17,6 +17,7 @@ from exporter.manifest import (
     RungVerdict,
     Verdict,
     bundle_digest,
+    list_files,
     manifest_schema,
     read_manifest,
     record_verdict,
@@ -91,6 +92,15 @@ def test_a_file_that_is_used_has_to_be_listed(own_bundle):
     assert verify_files(own_bundle, manifest.model_copy(update={"files": files})) == [
         "field.onnx: used, and not listed"
     ]
+
+
+def test_what_a_system_leaves_in_a_new_folder_is_not_listed(own_bundle):
+    """A disk of the network has files .nfs* as long as a deleted file is open; then they are gone."""
+    before = list_files(own_bundle)
+    for name in (".nfs0001", "._field.onnx", "tokenizer/.DS_Store", "Thumbs.db", "__pycache__/verify.pyc"):
+        (own_bundle / name).parent.mkdir(exist_ok=True)
+        (own_bundle / name).write_bytes(b"?")
+    assert list_files(own_bundle) == before
 
 
 def test_a_link_to_nothing_is_no_file(own_bundle):

@@ -11,9 +11,7 @@ from diffusers import ShapEPipeline
 
 import exporter
 from exporter.families.registry import load_model
-from exporter.recipe.recipe import RenderSection, SamplerSection
 from exporter.recipe.recipe_file import load_recipe
-from exporter.sampling.schedulers import start
 from training.scoring.truth import GroundTruth
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import shipped_prompts
@@ -68,9 +66,8 @@ def test_the_judge_finds_real_objects(judge, captions):
 def test_the_model_makes_what_is_asked(judge, captions):
     """A smoke test on eight steps; the model card has the figures."""
     prompts = list(captions.prompts[:12])
-    sampler = SamplerSection(scheduler="heun", steps=8, guidance_scale=3.0)
-    reference = load_model("shap-e", "shap-e-mini").reference(sampler, RenderSection())
-    objects, found = score(reference, prompts, captions, judge)
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_fp32.yaml", ["sampler.steps=8"])
+    objects, found = score(load_model("shap-e", "shap-e-mini").original(recipe), prompts, captions, judge)
     assert not objects.empty.any()
     assert found.hits.sum() >= 6
     assert np.median(found.ranks) <= 3
@@ -79,8 +76,8 @@ def test_the_model_makes_what_is_asked(judge, captions):
 def test_the_student_makes_what_is_asked_in_four_evaluations(judge, captions):
     prompts = list(captions.prompts[:12])
     recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_few.yaml")
-    reference = load_model("shap-e", recipe.model.weights).reference(recipe.sampler, recipe.render)
-    objects, found = score(reference, prompts, captions, judge)
-    assert len(start(reference.scheduler, recipe.sampler.steps)) == 4 and recipe.sampler.guidance_scale == 1.0
+    original = load_model("shap-e", recipe.model.weights).original(recipe)
+    objects, found = score(original, prompts, captions, judge)
+    assert len(original.samplers["denoiser"].evaluations()) == 4 and recipe.sampler.guidance_scale == 1.0
     assert not objects.empty.any()
     assert found.hits.sum() >= 9

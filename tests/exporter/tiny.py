@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.pipeline.pure_module import PureModule
 from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.sampling.table import table_of

@@ -50,7 +50,7 @@ def _build_on_small_disk(disk: Path, former: Path, size: int, read_only: bool, d
     finally:
         wrong = wrong_bundle(out, digests) or wrong_cache(cache)
         left = [path.name for path in disk.iterdir() if path.name not in ("out", "cache")]
-        left += [path.name for path in cache.glob(".making-*")]
+        left += [path.name for path in cache.glob(".t3export.*")]
         assert not wrong and not left, wrong or f"left behind: {left}"
 
 

@@ -42,7 +42,7 @@ def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
             again = run_child(action, folder / "words")
             if again.code != 0:
                 lost = lost or f"the next build failed: {again.words}"
-            lost = lost or wrong_bundle(out, {after_it}) or _left_behind(out)
+            lost = lost or wrong_bundle(out, {after_it}) or left_behind(out)
             before = after_it
             yield Attempt(_case(blow, end.code), lost)
 
@@ -52,7 +52,8 @@ def _case(blow: int, code: int) -> str:
     return f"{name} too late" if code == 0 else name
 
 
-def _left_behind(out: Path) -> str:
+def left_behind(out: Path) -> str:
+    """What a build has left beside its folder."""
     left = sorted(path.name for path in out.parent.glob(f".{out.name}.*"))
     return f"left behind: {', '.join(left)}" if left else ""
 

@@ -36,14 +36,14 @@ def test_a_recipe_is_built_and_proved_or_refused(
     bundle = t3export.folder / "artifacts" / pair.recipe.name / pair.target.name
     if pair.cell.state != "builds":
         said = " ".join(built.said.split())
-        assert built.exit_code == REFUSED, built
-        assert pair.target.name in said and not bundle.exists(), built
+        assert built.exit_code == REFUSED, str(built)
+        assert pair.target.name in said and not bundle.exists(), str(built)
         if pair.cell.state == "planned":
-            assert pair.target.why_planned in said, built
+            assert pair.target.why_planned in said, str(built)
         else:
-            assert pair.cell.reasons and all(reason in said for reason in pair.cell.reasons.values()), built
+            assert pair.cell.reasons and all(reason in said for reason in pair.cell.reasons.values()), str(built)
         return
-    assert built.exit_code == 0, built
+    assert built.exit_code == 0, str(built)
     manifest = read_manifest(bundle)
     assert manifest.weights.trained and manifest.target["name"] == pair.target.name
     record_property(PROOF, prove(bundle, manifest, pair.target, t3export, shared))

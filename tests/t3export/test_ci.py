@@ -115,7 +115,7 @@ def larger_programs(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "check"),
     [
-        (wrong_scheduler_table, "ladder: denoiser"),
+        (wrong_scheduler_table, "ladder: steps"),
         (swapped_tokenizer, "ladder: latents"),
         (flipped_weight, "bundle"),
         (larger_programs, "size"),

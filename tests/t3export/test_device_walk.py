@@ -94,7 +94,8 @@ def walk(device: FakeDevice, cpu: Path, tmp_path: Path) -> None:
     # prompts are 0.15 apart.
     limit = 2 * read_manifest(cpu).recipe["validation"]["tolerances"]["int8"]["chamfer"]
     assert chamfer_distance(*meshes) < limit
-    assert 0.9 < len(meshes[0].vertices) / len(meshes[1].vertices) < 1.1
+    # Not their vertices: a device without t3export[mesh] writes the mesh as it was extracted.
+    assert 0.9 < meshes[0].area / meshes[1].area < 1.1
 
 
 def test_from_the_recipe_to_a_mesh_on_the_device_with_this_python(bundles, tmp_path):

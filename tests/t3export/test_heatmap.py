@@ -28,11 +28,17 @@ def test_more_noise_is_redder_and_darker_at_the_ends() -> None:
 
 
 def test_the_picture_grows_with_layers_and_candidates() -> None:
-    small = draw_heatmap([loss("a", "int8", 0.1)])
-    wide = draw_heatmap([loss("a", "int8", 0.1), loss("a", "fp16", 0.1)])
-    tall = draw_heatmap([loss("a", "int8", 0.1), loss("b", "int8", 0.1)])
+    small = draw_heatmap([loss("a", f"int{bits}", 0.1) for bits in range(9)])
+    wide = draw_heatmap([loss("a", f"int{bits}", 0.1) for bits in range(10)])
+    tall = draw_heatmap([loss(layer, f"int{bits}", 0.1) for bits in range(9) for layer in "ab"])
     assert wide.width > small.width and wide.height == small.height and tall.height > small.height
 
 
 def test_a_precision_that_a_layer_cannot_have_is_left_blank() -> None:
     assert color_of(10.0) in colors_in([loss("a", "int8", 0.1), loss("b", "fp16", 1e-6)])
+
+
+def test_the_caption_is_whole_however_few_the_candidates() -> None:
+    pictures = [np.asarray(draw_heatmap([loss("a", f"int{bits}", 0.1) for bits in range(count)])) for count in (1, 12)]
+    few, many = ((picture[-20:] < 128).sum() for picture in pictures)
+    assert few == many > 0 and (pictures[0][-20:, -4:] == 255).all()

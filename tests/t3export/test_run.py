@@ -11,6 +11,9 @@ import pytest
 import trimesh
 from PIL import Image
 
+from exporter.runtime.assets import optional, postprocess
+from exporter.runtime.assets.meshfile import save_mesh
+from exporter.runtime.bundle import Bundle
 from t3export.cli import run
 from tests.toy_bundle import write_toy_bundle
 from validate.judge.prompts import shipped_prompts
@@ -18,11 +21,18 @@ from validate.judge.prompts import shipped_prompts
 ROOT = Path(__file__).parents[2]
 
 
+def welded(path: Path) -> trimesh.Trimesh:
+    """The mesh of a file without the seams of its texture."""
+    read = trimesh.load(path, force="mesh")
+    read.merge_vertices(merge_tex=True, merge_norm=True)
+    return read
+
+
 def test_a_mesh_a_turntable_and_a_picture(toy_bundle, tmp_path, capsys):
     mesh, gif, png = (tmp_path / name for name in ("ball.glb", "ball.gif", "ball.png"))
     arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(mesh)]
-    assert run([*arguments, "--turntable", str(gif), "--image", str(png), "--size", "24"]) == 0
-    assert trimesh.load(mesh, force="mesh").is_watertight
+    assert run([*arguments, "--turntable", str(gif), "--image", str(png), "--pixels", "24"]) == 0
+    assert welded(mesh).is_watertight
     assert Image.open(gif).n_frames > 1 and Image.open(gif).size == (24, 24)
     assert Image.open(png).size == (24, 24)
     assert "ball.glb" in capsys.readouterr().out
@@ -62,6 +72,81 @@ def test_prompts_of_a_json_file_and_of_the_shipped_ones(toy_bundle, tmp_path, ca
         assert [one["prompt"] for one in json.loads(capsys.readouterr().out)["objects"]] == made
 
 
+def test_every_line_of_a_file_is_an_object(toy_bundle, tmp_path, capsys):
+    (tmp_path / "p.txt").write_text("a red ball\n# a comment\n#1 ball\na red ball\n")
+    output = str(tmp_path / "ball.ply")
+    run(["run", str(toy_bundle), "--prompts", str(tmp_path / "p.txt"), "-o", output, "--grid", "8", "--json"])
+    made = json.loads(capsys.readouterr().out)["objects"]
+    assert [one["prompt"] for one in made] == ["a red ball", "#1 ball", "a red ball"]
+    assert made[2]["files"] == [str(tmp_path / "ball_0002.ply")]
+
+
+def test_a_texture_is_baked_by_default_and_told_with_its_cost(toy_bundle, tmp_path, capsys):
+    path = tmp_path / "ball.glb"
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "--seed", "3", "-o", str(path)]
+    assert run([*arguments, "--texture", "128"]) == 0
+    assert "texture 128²: " in capsys.readouterr().out
+    assert trimesh.load(path, force="mesh").visual.material.baseColorTexture.getpixel((64, 64)) == (255, 0, 0)
+    assert run([*arguments, "--triangles", "200", "--json"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["objects"]
+    assert made["triangles"] <= 200 < made["texture"]["of_triangles"] and made["texture"]["normal_map"]
+    assert made["texture"]["size"] == 512 and made["texture"]["field_points"] > 10_000
+
+
+def test_a_mesh_for_printing_is_told_with_its_shape_and_size(toy_bundle, tmp_path, capsys):
+    path = tmp_path / "ball.ply"
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "--seed", "3", "-o", str(path), "--size", "80mm"]
+    assert run([*arguments, "--watertight", "--drop-parts", "1%", "--triangles", "500"]) == 0
+    told = capsys.readouterr().out
+    assert "closed (0 holes filled, 0 edges taken apart), 1 component (0 dropped), genus 0, " in told
+    assert run([*arguments, "--json"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["objects"]
+    assert (made["open_edges"], made["components"], made["genus"], made["closed"]) == (0, 1, 0, True)
+    assert max(made["size_mm"]) == pytest.approx(80) and made["volume_cm3"] == pytest.approx(268, rel=0.03)
+    assert max(trimesh.load(path).extents) == pytest.approx(0.08, rel=1e-5)
+
+
+def test_every_file_of_a_format_is_listed_and_numbered(toy_bundle, tmp_path, capsys):
+    arguments = ["--prompt", "a red ball", "--prompt", "a blue ball", "-o", str(tmp_path / "x.obj"), "--texture", "64"]
+    assert run(["run", str(toy_bundle), *arguments, "--json"]) == 0
+    objects = json.loads(capsys.readouterr().out)["objects"]
+    for number, made in enumerate(objects):
+        names = [f"x_{number:04d}{end}" for end in (".obj", ".png", ".mtl")]
+        assert made["files"] == [str(tmp_path / name) for name in names]
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_what_lacks_a_package_is_refused_before_anything_runs(toy_bundle, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(optional, "is_installed", lambda *packages: False)
+    monkeypatch.setattr(Bundle, "open", lambda *given, **named: pytest.fail("the bundle was opened"))
+    for given in (["x.usdz"], ["x.3mf"], ["x.ply", "--triangles", "9"], ["x.stl", "--watertight"]):
+        name, *more = given
+        assert run(["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / name), *more]) == 6
+        assert "pip install 't3export[" in capsys.readouterr().err
+
+
+def test_no_texture_is_the_file_of_the_mesh_as_it_is(toy_bundle, tmp_path):
+    path, same = tmp_path / "a.glb", tmp_path / "b.glb"
+    arguments = ["--prompt", "a red ball", "--seed", "3", "-o", str(path), "--texture", "none"]
+    assert run(["run", str(toy_bundle), *arguments]) == 0
+    save_mesh(Bundle.open(toy_bundle).generate("a red ball", seed=3), same)
+    assert path.read_bytes() == same.read_bytes()
+
+
+def test_without_the_extra_the_colours_go_to_the_vertices_and_one_line_says_so(
+    toy_bundle, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(optional, "is_installed", lambda *packages: False)
+    monkeypatch.setattr(postprocess, "is_installed", lambda *packages: False)
+    arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / "x.glb")]
+    assert run(arguments) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "texture" in line]
+    assert line.endswith("`pip install 't3export[mesh]'`")
+    assert "COLOR_0" in str((tmp_path / "x.glb").read_bytes()[:4000])
+    assert run([*arguments, "--texture", "256"]) == 6
+    assert "t3export[mesh]" in capsys.readouterr().err
+
+
 def test_exact_and_coarse_to_fine_agree_here(toy_bundle, tmp_path):
     for name, more in (("a", []), ("b", ["--exact"])):
         run(
@@ -84,7 +169,10 @@ def test_the_share_of_points_and_what_cannot_be_missed_are_told(toy_bundle, tmp_
     arguments = ["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / "x.ply"), "--quality", "draft"]
     assert run(arguments) == 0
     told = capsys.readouterr()
-    assert "% of 64³ points asked" in told.out and "a ball of diameter 0.110" in told.err
+    assert "% of 64³ points asked" in told.out and told.err.count("under 6 % of the volume's width") == 1
+    assert "--exact looks everywhere" in told.err and "diameter" not in told.err and "steep" not in told.err
+    assert run([*arguments, "--explain"]) == 0
+    assert "a ball of diameter 0.110 (the volume is 2 wide)" in capsys.readouterr().err
     assert run([*arguments, "--json"]) == 0
     (made,) = json.loads(capsys.readouterr().out)["objects"]
     assert made["sampled"]["grid"] == 64 and made["sampled"]["certain"] == pytest.approx(0.11, abs=0.001)
@@ -109,7 +197,7 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", " \t", "-o", "x.glb"], "--prompt is empty"),
         (["-o", "x.glb"], "give --prompt TEXT"),
         (["--prompt", "a ball"], "nothing to write"),
-        (["--prompt", "a ball", "-o", "x.gltf"], "did you mean '.glb'"),
+        (["--prompt", "a ball", "-o", "x.gltx"], "did you mean '.gltf'"),
         (["--prompt", "a ball", "--turntable", "x.mp4"], "written as a .gif"),
         (["--prompt", "a ball", "--image", "x.jpg"], "written as a .png"),
         (["--prompt", "a \udcff ball", "-o", "x.glb"], "not valid Unicode"),
@@ -119,6 +207,16 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "-o", "x.glb", "--seed", "-1"], "0<=x"),
         (["--prompt", "a ball", "-o", "x.glb", "--quality", "best"], "'draft', 'normal', 'fine'"),
         (["--prompt", "a ball", "-o", "x.glb", "--quality", "fine", "--grid", "64"], "not both"),
+        (["--prompt", "a ball", "-o", "x.ply", "--texture", "512"], "a '.ply' file carries no texture"),
+        (["--prompt", "a ball", "-o", "x.glb", "--texture", "9"], "neither 'none' nor from 64 to 4096 pixels"),
+        (["--prompt", "a ball", "-o", "x.glb", "--triangles", "3"], "x>=4"),
+        (["--prompt", "a ball", "-o", "x.glb", "--size", "80"], "as in 80mm; pictures have --pixels"),
+        (["--prompt", "a ball", "-o", "x.glb", "--size", "0mm"], "no length with a unit"),
+        (["--prompt", "a ball", "-o", "x.glb", "--size", "3 miles"], "(mm, cm, m, in)"),
+        (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "5"], "no share below the whole"),
+        (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "some"], "as in 1% or 0.01"),
+        (["--prompt", "a ball", "--image", "x.png", "--triangles", "9"], "--triangles is for a mesh file: give -o"),
+        (["--prompt", "a ball", "-o", "x.glb", "--up", "z"], "y is up, by its specification"),
         (["--promt", "a ball"], "--prompt"),
     ],
 )
@@ -200,4 +298,4 @@ def test_an_interrupt_ends_with_130_and_whole_files_only(toy_bundle, tmp_path):
     assert "interrupted" in told and "Traceback" not in told
     assert not list(output.glob(".*"))
     for path in output.iterdir():
-        assert trimesh.load(path, force="mesh").is_watertight
+        assert welded(path).is_watertight

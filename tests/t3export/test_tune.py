@@ -82,6 +82,8 @@ def test_a_policy_that_was_written_can_be_used_and_says_why(place: Path) -> None
 
 def test_tune_by_the_objects_that_are_made(place: Path, capsys: pytest.CaptureFixture) -> None:
     judged = ["--prompts", "captions.txt", "--evaluator", "judge", "--workers", "0"]
+    assert tune("--max-drop", "20", *judged, "-o", "unproven.yaml") == 2
+    assert "2 pairs cannot prove it" in " ".join(capsys.readouterr().err.split())
     assert tune("--max-drop", "100", *judged, "-o", "judged.yaml", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["passed"] and (place / "judged.yaml").exists()
@@ -152,6 +154,7 @@ def test_a_goal_out_of_reach_exits_with_5_and_writes_nothing(place: Path, capsys
         (["tune", "recipe.yaml", "--objective", "speed"], "'speed' is not one of 'latency', 'size'"),
         (["tune", "recipe.yaml", "--candidates", "palette:4"], "add validation.tolerances.palette"),
         (["tune", "recipe.yaml", "--max-drop", "-1"], "--max-drop"),
+        (["tune", "recipe.yaml", "--min-snr", "20", "--search", "policy", "--unproven"], "--unproven is about"),
         (["tune", "recipe.yaml", "-o", "recipe.yaml"], "is the recipe itself"),
         (["tune", "recipe.yaml", "--prompts", "absent.txt"], "absent.txt"),
         (["tune", "recipe.yaml", "--target", "orin"], "runs on its own device"),

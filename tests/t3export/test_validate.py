@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -65,6 +68,51 @@ def test_a_miss_exits_with_5_and_names_rung_stage_and_tensor(
     err = " ".join(capsys.readouterr().err.split())
     assert "rungs missed" in err and "denoiser next_sample" in err
     assert not read_manifest(folder).validation.passed
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch, bundle: Path) -> None:
+    """The bundle lies on a disk that is mounted to be read."""
+    write, replace = tempfile.TemporaryFile, Path.replace
+
+    def refuse(dir: Path) -> IO[bytes]:
+        if dir.is_relative_to(bundle):
+            raise OSError(errno.EROFS, "Read-only file system", str(dir))
+        return write(dir=dir)
+
+    def keep(path: Path, target: Path) -> Path:
+        if target.is_relative_to(bundle):
+            raise OSError(errno.EROFS, "Read-only file system", str(target))
+        return replace(path, target)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(Path, "replace", keep)
+
+
+def test_a_bundle_that_cannot_be_written_is_told_before_the_first_rung(
+    proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fresh(proved, tmp_path)
+    read_only(monkeypatch, folder)
+    assert run(["validate", str(folder), "--no-quality"]) == EnvironmentProblem.exit_code
+    err = " ".join(capsys.readouterr().err.split())
+    assert "cannot be written (Read-only file system)" in err and "--output FILE" in err and "passed in" not in err
+    report = tmp_path / "report.json"
+    assert run(["validate", str(folder), "--no-quality", "--output", str(report)]) == 0
+    assert run(["validate", str(folder), "--rungs", "stages"]) == 0
+    assert json.loads(report.read_text())["passed"]
+
+
+def test_a_report_that_has_no_place_at_the_end_goes_elsewhere(
+    proved: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fresh(proved, tmp_path)
+    read_only(monkeypatch, folder)
+    monkeypatch.setattr("t3export.commands.validate.require_writable", lambda path: None)
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: str(tmp_path / prefix))
+    assert run(["validate", str(folder), "--no-quality", "--json"]) == EnvironmentProblem.exit_code
+    out, err = capsys.readouterr()
+    assert json.loads(out) == json.loads((tmp_path / "t3export-/report.json").read_text())
+    assert "the report went elsewhere" in " ".join(err.split()) and read_manifest(folder).validation is None
 
 
 def test_json_is_one_document_and_output_leaves_the_bundle_alone(

@@ -48,6 +48,12 @@ def test_no_verb_of_the_base_install_imports_what_it_does_not_have(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", ["t3export", "t3export.cli"])
+def test_as_a_module_it_is_the_command_line(module):
+    done = subprocess.run([sys.executable, "-m", module, "biuld"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "did you mean 'build'" in done.stderr
+
+
 def test_a_misspelt_verb(capsys):
     assert run(["biuld"]) == 2
     assert "did you mean 'build'" in capsys.readouterr().err
@@ -177,7 +183,7 @@ def test_the_doctor(capsys, monkeypatch):
     assert "ready" in capsys.readouterr().out
     assert run(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["targets"]["cpu"] == {"status": "complete", "lacks": []} and told["problem"] is None
+    assert told["targets"]["cpu"] == {"status": "complete", "lacks": [], "runs_on": []} and told["problem"] is None
 
 
 def test_doctor_and_targets_agree_on_what_runs_on_other_hardware(capsys, monkeypatch):
@@ -192,10 +198,24 @@ def test_doctor_and_targets_agree_on_what_runs_on_other_hardware(capsys, monkeyp
         return any(line.split()[: 1 + len(words)] == [name, *words] for line in lines)
 
     for name in ("android", "ios", "arm64", "web", "cpu-avx2", "t4"):
-        assert told(doctor, name, ["ready", "to", "build;"]) and told(targets, name, ["ready", "on:"])
+        assert told(doctor, name, ["ready", "to", "build"]) and told(targets, name, ["ready", "on:"])
     for name in ("cpu", "cpu-executorch"):
         assert told(doctor, name, ["ready"]) and not told(doctor, name, ["ready", "to"])
         assert told(targets, name, ["ready", "ready"])
+
+
+def test_without_the_build_packages_nothing_for_other_hardware_runs_here(capsys, monkeypatch):
+    monkeypatch.setattr("exporter.targets.stand_in._is_here", lambda processor: processor == "cpu")
+    monkeypatch.setattr("exporter.targets.target.Need.missing", lambda need: need.side == "build")
+    assert run(["doctor"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+    for name in ("android", "ios", "web", "arm64"):
+        assert "cannot build" in lines[name] and "runs" not in lines[name] and "not looked for" not in lines[name]
+    assert "runs, cannot build" in lines["cpu"]
+    assert run(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["targets"]
+    assert told["ios"]["runs_on"] == ["iPhone with the ExecuTorch Swift package"] and told["cpu"]["runs_on"] == []
+    assert not any("iPhone" in lacking for lacking in told["ios"]["lacks"])
 
 
 def test_the_doctor_on_two_onnxruntimes(capsys, monkeypatch):
@@ -260,6 +280,11 @@ def test_errors_become_messages_and_exit_codes(error, code, told):
         (["build", "my recipe.yaml", "--target", "cpu"], "to go on:  t3export build 'my recipe.yaml' --target cpu"),
         (["build", "x.yaml", "--no-cache"], "to start again:  t3export build x.yaml --no-cache"),
         (["run", "bundle"], "to start again:  t3export run bundle"),
+        (
+            ["pull", "x", "--from", "https://a/b?sig=s"],
+            "t3export pull x --from 'https://a/b (and what is secret in it)'",
+        ),
+        (["pull", "x", "--from", "https://a/b"], "t3export pull x --from https://a/b"),
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(arguments, told):

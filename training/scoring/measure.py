@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter.families.shap_e.model import load
-from exporter.families.shap_e.original import ShapEOriginal
+from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal
 from exporter.runtime.run import Programs
 from training.loop import TrainingReport
 from training.originals import original

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from exporter.families.shap_e.model import load
-from exporter.families.shap_e.original import ShapEOriginal
+from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal
 from training.config import Config
 from training.originals import original
 from training.package import STUDENT, ZOO

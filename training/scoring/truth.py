@@ -1,4 +1,4 @@
-"""The training distribution itself as a pipeline, so that the judge can be judged and the decoder's ceiling be known."""
+"""The training distribution itself as a pipeline, so that the judge can be judged, and the decoder's ceiling known."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import RecipeError
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.families.original import Original
 from exporter.graphs.program_files import PROGRAM
 from exporter.machine.timing import Speed, interleaved

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from exporter.errors import EnvironmentProblem
+from exporter.machine.fresh_python import module_command
 from exporter.machine.meter import Silent, StepRecord, metered
 from exporter.runtime.bundle import Bundle
 from validate.bench.sides import BundleSide, Side, Work
@@ -71,8 +72,8 @@ class Fresh:
 def fresh(order: Order) -> Fresh:
     """Carry an order out. Raises EnvironmentProblem with the last words of a process that dies, as it does where
     memory does not suffice."""
-    measured = [sys.executable, "-m", __name__, json.dumps(asdict(order))]
-    done = subprocess.run([sys.executable, "-c", LAUNCHER, *measured], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-I", "-c", LAUNCHER, *module_command(__name__, json.dumps(asdict(order)))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EnvironmentProblem(

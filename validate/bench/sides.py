@@ -25,7 +25,7 @@ from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_evaluations
 from exporter.runtime.run import Arrays, OnStep, Programs, Request, Run, make, requests_of, unit_noise
-from exporter.runtime.sampling import first_state, sample
+from exporter.runtime.sampler_loop import first_state, sample
 from validate.bench.timed_programs import TimedPrograms
 
 # What a pipeline without an asset ends in.

@@ -38,17 +38,17 @@ class TorchSide(Side):
         self.original.load()
 
     def evaluations(self, stage: str) -> int:
-        return len(self.original.samplers[stage].timesteps())
+        return len(self.original.samplers[stage].evaluations())
 
     def guided_evaluations(self, stage: str) -> NDArray[np.bool_]:
-        return self.original.samplers[stage].guided_evaluations()
+        return np.array([evaluation.guided for evaluation in self.original.samplers[stage].evaluations()])
 
     def evaluation(self, stage: str, conditions: Arrays) -> Action:
         sampler = self.original.samplers[stage]
-        timestep = sampler.timesteps()[self.guided_evaluations(stage).argmax()]
+        evaluation = sampler.evaluations()[self.guided_evaluations(stage).argmax()]
         sample = torch.from_numpy(unit_noise([0], self.pipeline.stages[stage].makes[0].shape[1:]))
         given = [torch.from_numpy(condition) for condition in self.original.conditions(stage, conditions)]
-        return lambda: sampler.guided(sample, timestep, *given)
+        return lambda: sampler.predicted(evaluation, sample, sample, given)
 
     def run_program(self, stage: str, arrays: Arrays) -> Arrays:
         return self.original.run_program(stage, arrays)

@@ -27,6 +27,7 @@ from exporter.targets.target import Target
 from exporter.workshop.onnx_program import OnnxProgram, onnx_programs
 from exporter.workshop.workshop import Workshop
 from validate.bisect.graphs import Arrays, computed, output_names
+from validate.objects.moved_weights import telling_where_they_were
 
 FLOAT_STEPS = ("trace", "unroll")
 
@@ -74,7 +75,8 @@ class Originals:
             raise BundleError(f"{folder}: this t3export cannot read its recipe or target: {error}") from None
         source = weights or manifest.weights.source
         recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": source})})
-        workshop = Workshop.open(recipe, target, cache, progress)
+        with telling_where_they_were(source, weights):
+            workshop = Workshop.open(recipe, target, cache, progress)
         if workshop.model.weights_digest != manifest.weights.digest:
             raise WeightsError(f"{source}: not the weights of this bundle; point --weights at its own")
         return cls(folder, manifest, workshop)

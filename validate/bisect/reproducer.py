@@ -19,10 +19,13 @@ _RUN = '''"""{told}
 Needs numpy and onnxruntime. Exit code 1 while the fault is there, 0 when it is mended.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 HERE = Path(__file__).parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Fully specified, under-specified and held-out captions; a plain list of captions is all `full`."""
+    """Fully specified, under-specified and held-out captions as they stand in the file, repeats and all.
+
+    A plain list of captions is all `full`.
+    """
 
     full: tuple[Prompt, ...]
     under_specified: tuple[Prompt, ...] = ()
@@ -34,7 +38,19 @@ class PromptSet:
     @property
     def captions(self) -> tuple[Prompt, ...]:
         """The large caption set retrieval chooses from: full and held-out captions, without repeats."""
-        return tuple({prompt.text: prompt for prompt in (*self.full, *self.held_out)}.values())
+        return _once((*self.full, *self.held_out))
+
+    @property
+    def open_captions(self) -> tuple[Prompt, ...]:
+        """The under-specified captions without repeats."""
+        return _once(self.under_specified)
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """Captions that stand more than once in one of the lists, where one is judged once."""
+        lists = (self.full, self.under_specified, self.held_out)
+        counts = [Counter(prompt.text for prompt in prompts) for prompts in lists]
+        return tuple(dict.fromkeys(text for count in counts for text, times in count.items() if times > 1))
 
     def first(self, count: int) -> tuple[Prompt, ...]:
         """The first `count` fully specified captions. Raises PromptsError where there are fewer."""
@@ -54,8 +70,10 @@ def shipped_prompts() -> PromptSet:
 
 
 def load_prompts(path: Path | str, *, clean: bool = False) -> PromptSet:
-    """Read a `.json` prompt set or a text file of one caption a line (blank lines and `#` comments are skipped).
+    """Read a `.json` prompt set or a text file of one caption a line.
 
+    In a text file blank lines are skipped, and comments: lines whose first word is made of `#` alone, so that
+    `#1 chair` is a caption.
     JSON is either a list of captions or an object with `full`, `under_specified` and `held_out`; an entry is a
     caption or `{"text": …, "attributes": {…}}`. `clean` applies `clean_caption` to every caption.
     Raises PromptsError naming the file and the entry.
@@ -77,8 +95,16 @@ def clean_caption(caption: str) -> str:
     return caption.lower().replace(" .", "").replace(",", "").strip().rstrip(".") + "."
 
 
+def _once(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.text, prompt)
+    return tuple(first.values())
+
+
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and line.split()[0].strip("#")]
 
 
 def _json_sections(path: Path, text: str) -> dict[str, Sequence[Any]]:
@@ -98,7 +124,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _entries(path: Path, section: str, entries: Sequence[Any], clean: bool) -> tuple[Prompt, ...]:
-    prompts: dict[str, Prompt] = {}
+    prompts = []
     for index, entry in enumerate(entries):
         prompt = _entry(entry)
         if prompt is None:
@@ -107,8 +133,8 @@ def _entries(path: Path, section: str, entries: Sequence[Any], clean: bool) -> t
                 '{"text": "…", "attributes": {"name": "value"}}'
             )
         prompt = Prompt(clean_caption(prompt.text), prompt.attributes) if clean else prompt
-        prompts.setdefault(prompt.text, prompt)
-    return tuple(prompts.values())
+        prompts.append(prompt)
+    return tuple(prompts)
 
 
 def _entry(entry: Any) -> Prompt | None:

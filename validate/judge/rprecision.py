@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from validate.judge.statistics import Difference, Interval, mcnemar_exact, paired_bootstrap, wilson_interval
+from validate.judge.statistics import (
+    Difference,
+    Interval,
+    mcnemar_exact,
+    paired_bootstrap,
+    paired_rates_interval,
+    smallest_loss_shown,
+    wilson_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,16 @@ class Retrieval:
 class RunComparison:
     """Run b against run a on the same prompts and seeds; the difference is b - a in rate."""
 
+    pairs: int
     only_a: int
     only_b: int
     p_value: float
     difference: Difference
+
+    @property
+    def smallest_loss_shown(self) -> float | None:
+        """The smallest loss in rate that so many pairs can show, None for too few to show any."""
+        return smallest_loss_shown(self.pairs)
 
 
 def object_embeddings(view_embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,9 +95,15 @@ def retrieve(
 def compare_runs(
     a_hits: ArrayLike, b_hits: ArrayLike, *, groups: Sequence[Hashable] | None = None, seed: int = 0
 ) -> RunComparison:
-    """McNemar's exact test and the paired bootstrap of the difference in rate; `groups` names each pair's prompt."""
+    """McNemar's exact test, and the difference in rate with its interval; `groups` names each pair's prompt.
+
+    The interval is the score interval of paired rates, and at least as wide as the bootstrap of whole prompts.
+    """
     a, b = np.asarray(a_hits, dtype=bool), np.asarray(b_hits, dtype=bool)
     only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
-    return RunComparison(
-        only_a, only_b, mcnemar_exact(only_a, only_b), paired_bootstrap(a, b, groups=groups, seed=seed)
-    )
+    resampled = paired_bootstrap(a, b, groups=groups, seed=seed)
+    scored = paired_rates_interval(only_a, only_b, len(a))
+    low = min(scored.low, resampled.low if math.isfinite(resampled.low) else scored.low)
+    high = max(scored.high, resampled.high if math.isfinite(resampled.high) else scored.high)
+    difference = Difference(resampled.mean, low, high)
+    return RunComparison(len(a), only_a, only_b, mcnemar_exact(only_a, only_b), difference)

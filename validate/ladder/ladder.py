@@ -58,7 +58,12 @@ def _result(rung: Rung, outcome: Outcome) -> RungResult:
     if outcome.refused or outcome.skipped:
         status: Status = "refused" if outcome.refused else "skipped"
         return RungResult(rung.name, rung.title, status=status, reason=outcome.refused or outcome.skipped)
-    passed = all(figure.passed for figure in outcome.figures)
+    passed = not outcome.failed and all(figure.passed for figure in outcome.figures)
     return RungResult(
-        rung.name, rung.title, tuple(outcome.figures), "passed" if passed else "failed", details=outcome.details
+        rung.name,
+        rung.title,
+        tuple(outcome.figures),
+        "passed" if passed else "failed",
+        reason=outcome.failed,
+        details=outcome.details,
     )

@@ -18,6 +18,7 @@ from exporter.errors import BundleError, ValidationFailed
 from exporter.files.atomic import sha256_of, write_atomically
 from exporter.manifest import REPORTS, RungVerdict, Verdict, record_verdict
 from validate.ladder.result import RungResult, show
+from validate.ladder.words import turned
 from validate.objects.exhibits import FILE as OBJECTS_FILE
 from validate.objects.exhibits import Exhibit, save_exhibits
 
@@ -143,9 +144,8 @@ def report_table(report: Report) -> RenderableType:
     for rung in report.rungs:
         worst = rung.worst
         verdict = Text(rung.status, style=STYLES[rung.status])
-        figure = f"{worst.measure} {show(worst.value, worst.unit)}" if worst else ""
-        limit = f"{worst.sense} {show(worst.limit, worst.unit)}" if worst and worst.limit is not None else ""
-        subject = worst.subject if worst else rung.reason
+        figure, limit, subject = (worst.words, worst.allowed, worst.subject) if worst else ("", "", "")
+        subject = rung.reason or subject
         table.add_row(rung.name, verdict, Text(figure), limit, Text(subject), f"{rung.seconds:.1f} s")
     quality = next((rung for rung in report.rungs if rung.name == "quality" and rung.figures), None)
     return Group(table, *(_quality(quality) if quality else ()))
@@ -166,8 +166,8 @@ def _quality(rung: RungResult) -> list[RenderableType]:
     for column in ("of", "measure", "value", ""):
         table.add_column(column, overflow="fold")
     for figure in rung.figures:
-        measure = f"{figure.tensor} {figure.measure}"
-        table.add_row(figure.stage, Text(measure), show(figure.value, figure.unit), Text(figure.where))
+        measure, value = turned(figure.measure, figure.value)
+        table.add_row(figure.stage, Text(f"{figure.tensor} {measure}"), show(value, figure.unit), Text(figure.where))
     return [table]
 
 

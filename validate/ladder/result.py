@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from validate.ladder.words import allowed, turned
+
 Sense = Literal["at least", "at most"]
 Status = Literal["passed", "failed", "refused", "skipped"]
 
@@ -45,8 +47,18 @@ class Figure:
         return f"{self.stage} {self.tensor}".strip() + (f", {self.where}" if self.where else "")
 
     def __str__(self) -> str:
-        text = f"{self.measure} {show(self.value, self.unit)}"
-        return text if self.limit is None else f"{text} ({self.sense} {show(self.limit, self.unit)})"
+        return f"{self.words} ({self.allowed})" if self.allowed else self.words
+
+    @property
+    def words(self) -> str:
+        """What was measured, for a person: `SNR 34.2 dB`."""
+        measure, value = turned(self.measure, self.value)
+        return f"{measure} {show(value, self.unit)}"
+
+    @property
+    def allowed(self) -> str:
+        """The limit, for a person: `at least 25 dB`; empty where there is none."""
+        return "" if self.limit is None else allowed(self.measure, self.value, self.sense, show(self.limit, self.unit))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -64,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class RungResult:
-    """The outcome of one rung. `reason` says why a rung was refused, skipped, or could not finish."""
+    """The outcome of one rung. `reason` says why a rung was refused, skipped, could not finish, or proves nothing."""
 
     name: str
     title: str
@@ -82,9 +94,9 @@ class RungResult:
 
     @property
     def summary(self) -> str:
-        """One line: the deciding figure with what it was measured on, or the reason."""
+        """One line: the reason where there is one, else the deciding figure with what it was measured on."""
         worst = self.worst
-        return self.reason if worst is None else f"{worst.subject}: {worst}"
+        return self.reason if self.reason or worst is None else f"{worst.subject}: {worst}"
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -7,12 +7,15 @@ from exporter.families.original import Original
 from exporter.families.registry import load_model
 from exporter.manifest import Manifest
 from exporter.recipe.recipe import Recipe
+from validate.objects.moved_weights import telling_where_they_were
 
 
 def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = None) -> Original:
-    """The PyTorch model that the bundle was made from. Raises WeightsError when its weights have changed since."""
+    """The PyTorch model that the bundle was made from. Raises WeightsError when its weights have changed since or
+    are not there any more."""
     source = weights or manifest.weights.source
-    model = load_model(recipe.model.family, source)
+    with telling_where_they_were(source, weights):
+        model = load_model(recipe.model.family, source)
     if model.weights_digest != manifest.weights.digest:
         raise WeightsError(
             f"{source}: these are not the weights that the bundle was built from (digest {model.weights_digest[:16]}, "

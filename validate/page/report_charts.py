@@ -17,10 +17,13 @@ def drift(rungs: dict[str, Any]) -> list[dict[str, Any]]:
     """How the error goes with the evaluations: each from the reference's own state, and free-running."""
     charts = []
     for stage, figures in _by_stage(rungs.get("steps", {}).get("figures", [])).items():
-        told = "Each evaluation starts from the reference's state."
-        charts.append({"plot": _teacher_forced(stage, figures), "told": told})
+        charts.append({"plot": _teacher_forced(stage, figures), "told": _told_of_forced(figures)})
     for stage, points in _by_stage(rungs.get("latents", {}).get("details", {}).get("drift", [])).items():
-        told = "The bundle runs by itself from the same noise; the last value is that of the latents."
+        told = (
+            "The bundle runs by itself from the same noise. Each value is that of the sample that goes into an "
+            "evaluation, of all prompts together; the last one is that of the latents, and the limit holds for the "
+            "latents of each prompt."
+        )
         charts.append({"plot": _free_running(stage, points, rungs["latents"]), "told": told})
     return charts
 
@@ -58,14 +61,32 @@ def _teacher_forced(stage: str, figures: list[dict[str, Any]]) -> Plot:
         labels = [f"{figure['where']}: {show(figure['value'], 'dB')}" for figure in own]
         series.append(Series({PREDICTION: "guided prediction"}.get(tensor, "updated sample"), places, values, labels))
         if own and own[0]["limit"] is not None and not limits:
-            limits.append(Limit(own[0]["limit"], f"at least {show(own[0]['limit'], 'dB')}"))
+            whose = "guided prediction: " if _update_informs(figures) else ""
+            limits.append(Limit(own[0]["limit"], f"{whose}at least {show(own[0]['limit'], 'dB')}"))
     return Plot(f"{stage} at each timestep", "evaluation", "SNR, dB (more is better)", series, limits)
+
+
+def _told_of_forced(figures: list[dict[str, Any]]) -> str:
+    told = "Each evaluation starts from the reference's state."
+    if _update_informs(figures):
+        told += (
+            " The line is the limit of the guided prediction alone. Of a quantized sampler the updated sample decides "
+            "nothing, for when steps are few an error grows in the update."
+        )
+    return told
+
+
+def _update_informs(figures: list[dict[str, Any]]) -> bool:
+    """Whether the updated sample has no limit of its own."""
+    updates = [f for f in figures if f["tensor"] == NEXT_SAMPLE and f["measure"] == "SNR"]
+    return bool(updates) and all(figure["limit"] is None for figure in updates)
 
 
 def _free_running(stage: str, points: list[dict[str, Any]], rung: dict[str, Any]) -> Plot:
     places = [point["evaluation"] for point in points]
     values = [_value(point["relative_l2"]) for point in points]
-    labels = [f"evaluation {place}: {show(value)}" for place, value in zip(places, values, strict=True)]
+    told = [*(f"evaluation {place}" for place in places[:-1]), "latents"]
+    labels = [f"{what}: {show(value)}" for what, value in zip(told, values, strict=True)]
     worst = rung["worst"]
     limits = [Limit(worst["limit"], f"latents: at most {show(worst['limit'])}")] if worst and worst["limit"] else []
     series = [Series("sample", places, values, labels)]

@@ -12,11 +12,11 @@ from exporter.files.atomic import write_atomically
 from exporter.manifest import REPORTS, Manifest, bundle_digest, read_manifest
 from validate.bench.latency import latency, memory
 from validate.ladder.report import PAGE_FILE, read_report
-from validate.ladder.words import as_number, show, signed, size
+from validate.ladder.words import allowed, as_number, show, signed, size, turned
 from validate.objects.exhibits import FILE as OBJECTS_FILE
 from validate.objects.exhibits import GRID, Exhibit, load_exhibits
 from validate.page import report_charts as charts
-from validate.page.report_quality import Row, exhibit_part, quality_part
+from validate.page.report_quality import Row, exhibit_part, loss_told, quality_part
 from validate.page.templating import render
 
 MARKS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "refused": ("⊘", "warn"), "skipped": ("–", "quiet")}
@@ -93,12 +93,12 @@ def _tiles(manifest: Manifest, rungs: dict[str, Any], timed: dict[str, str] | No
     if "difference_points" in details:
         mean = signed(details["difference_points"]["mean"])
         differing = details["only_reference_hits"] + details["only_bundle_hits"]
-        told = f"{differing} of {len(details['objects'])} objects judged differently"
+        told = f"{differing} of {len(details['objects'])} objects judged differently; {loss_told(details)}"
         tiles.append({"name": "R-Precision against PyTorch", "value": f"{mean} points", "told": told})
     for name, what in (("steps", "Sampler, worst timestep"), ("shape", "Shape, worst object")):
         if worst := rungs.get(name, {}).get("worst"):
             value = show(worst["value"], worst["unit"])
-            told = f"{worst['measure']}, {worst['sense']} {show(worst['limit'], worst['unit'])}"
+            told = f"{worst['measure']}, {_limit(worst)}"
             tiles.append({"name": what, "value": value, "told": told})
     programs = sum(stage.size for stage in manifest.stages.values())
     tiles.append({"name": "Programs on disk", "value": size(programs), "told": f"{len(manifest.stages)} programs"})
@@ -111,13 +111,17 @@ def _rung(rung: dict[str, Any]) -> dict[str, str]:
     worst = rung["worst"]
     if worst is None:
         return row | {"figure": "", "limit": "", "where": rung["reason"]}
-    figure = f"{worst['measure']} {show(worst['value'], worst['unit'])}"
+    measure, value = turned(worst["measure"], worst["value"])
+    figure = f"{measure} {show(value, worst['unit'])}"
     where = f"{worst['stage']} {worst['tensor']}" + (f", {worst['where']}" if worst["where"] else "")
+    where = rung["reason"] or where
     return row | {"figure": figure, "limit": _limit(worst), "where": where}
 
 
 def _limit(figure: dict[str, Any]) -> str:
-    return "" if figure["limit"] is None else f"{figure['sense']} {show(figure['limit'], figure['unit'])}"
+    if figure["limit"] is None:
+        return ""
+    return allowed(figure["measure"], figure["value"], figure["sense"], show(figure["limit"], figure["unit"]))
 
 
 def _measured(rung: dict[str, Any]) -> list[Row]:
@@ -132,6 +136,7 @@ def _measured(rung: dict[str, Any]) -> list[Row]:
         least_is_worst = first["sense"] == "at least" or first["unit"] == "dB" or measure == "cosine"
         worst = (min if least_is_worst else max)(values) if len(values) == len(figures) else float("nan")
         middle = show(median(values), first["unit"]) if len(values) > 1 else ""
+        measure, worst = turned(measure, worst)
         rows.append(
             (
                 rung["name"],

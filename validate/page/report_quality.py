@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from validate.ladder.words import show
+from validate.judge.statistics import smallest_loss_shown
+from validate.ladder.words import between, loss_shown, show
 from validate.objects.exhibits import Exhibit
 from validate.page.models import shown
 
@@ -29,8 +30,8 @@ def quality_part(rung: dict[str, Any]) -> dict[str, Any] | None:
         )
     if "may_hide_points" in details:
         told.append(
-            f"With this many objects, a loss of up to {details['may_hide_points']:.1f} points may still hide (upper "
-            "end of the 95 % interval of objects that only the reference gets right)."
+            f"{loss_told(details)} (McNemar's test, p < 0.05); a loss of up to {details['may_hide_points']:.1f} points "
+            "may still hide (upper end of the 95 % interval of objects that only the reference gets right)."
         )
     differing = [row for row in details["objects"] if (row["reference"]["rank"] == 1) != (row["bundle"]["rank"] == 1)]
     return {
@@ -44,12 +45,19 @@ def quality_part(rung: dict[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def loss_told(details: dict[str, Any]) -> str:
+    """The smallest loss that the objects of a quality rung can show; reports of former versions do not say it."""
+    pairs = len(details["objects"])
+    smallest = smallest_loss_shown(pairs)
+    return loss_shown(pairs, None if smallest is None else 100 * smallest)
+
+
 def _compared(one: dict[str, Any]) -> Row:
     sides = []
     for side in ("reference", "bundle"):
         text, interval = show(one[side], one["unit"]), one.get(f"{side}_interval")
         sides.append(f"{text} ({interval[0]:.1f} to {interval[1]:.1f})" if interval else text)
-    difference = f"{one['bundle'] - one['reference']:+.3g} ({one['low']:+.3g} to {one['high']:+.3g})"
+    difference = f"{one['bundle'] - one['reference']:+.3g} ({between(one['low'], one['high'])})"
     return one["measure"], *sides, difference.replace("-", "−"), f"{one['p']:.3g} ({one['test']})"
 
 

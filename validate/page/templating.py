@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from validate.ladder.words import show, signed, size
+from validate.ladder.words import between, loss_shown, show, signed, size
 from validate.page.plots import legend
 
 TEMPLATES = "templates"
@@ -36,6 +36,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"show": show, "signed": signed, "size": size, "legend": legend}
+    environment.filters |= {"between": between, "loss_shown": loss_shown}
     return environment
 
 

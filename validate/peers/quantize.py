@@ -17,7 +17,8 @@ from validate.peers.files import copy_program, files_of
 from validate.peers.peer import SCRIPTS, Peer
 
 SECONDS = 3600
-_QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OLIVE_DISABLE_TELEMETRY": "1"}
+_NO_TELEMETRY = ("HF_HUB_DISABLE_TELEMETRY", "OLIVE_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY")
+_QUIET = {"HF_HUB_OFFLINE": "1", **dict.fromkeys(_NO_TELEMETRY, "1")}
 
 
 class PeerFailed(T3Error):

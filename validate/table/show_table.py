@@ -76,7 +76,7 @@ def _size(table: Table, row: Result) -> list[str]:
     ratio = table.bytes_ratio(row)
     if row.stored_bytes is None or ratio is None:
         return [NOTHING]
-    return [f"{row.stored_bytes / 1e6:.2f}", f"x{ratio:.2f}"]
+    return [f"{row.stored_bytes / 1e6:.2f}", f"{ratio:.0%}"]
 
 
 def _speed(speed: Speed | None) -> list[str]:
@@ -94,6 +94,7 @@ def _words(table: Table) -> list[str]:
         f"{told['guidance_scale']:g}.",
         f"Guided SNR: mean and worst over {followed}, each from the original's own state; latent drift (relative L2) "
         "and Chamfer: medians of the same prompts, free-running.",
+        "MB: of the programs, and their share of the fp32 bundle's.",
         f"Times: how many times as fast as the fp32 bundle, run in turns, {told['threads']} threads; the middle half "
         "of the rounds in brackets. Peak memory of one object in a fresh process.",
     ]

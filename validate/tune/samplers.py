@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import RecipeError
-from exporter.families.model import Model
+from exporter.families.family import Model
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe, SamplerSection
@@ -87,7 +87,8 @@ class SamplerSearch:
             "front": [candidate.to_dict() for candidate in self.front],
             "attempts": [
                 attempt.candidate.to_dict()
-                | {"passed": attempt.verdict.passed, "summary": attempt.verdict.summary, **attempt.verdict.figures}
+                | {"passed": attempt.verdict.passed, "proven": attempt.verdict.proven}
+                | {"summary": attempt.verdict.summary, **attempt.verdict.figures}
                 for attempt in self.attempts
             ],
             "chosen": self.chosen.to_dict() if self.chosen else None,
@@ -113,34 +114,17 @@ def search_samplers(
 
 
 def screen(model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> list[Candidate]:
-    """Schedules first, each with one solver; under the two nearest all solvers; then intervals of guidance.
+    """Schedules first, each with one solver; under the two nearest all solvers; then intervals of guidance. A flow's
+    schedule is the model's own: fewer steps of it.
 
     `told(done, 0)` is told how many samplers were tried.
     """
     own = recipe.sampler
     screened = _Screen(model, recipe, told)
-    typical = min(TYPICAL, max(1, len(screened.levels) // 2))
-    schedules = screened(
-        own.model_copy(
-            update={
-                "scheduler": SOLVERS[0],
-                "steps": typical,
-                "spacing": spacing,
-                "highest_noise": highest,
-                "lowest_noise": None,
-            }
-        )
-        for spacing, highest in SCHEDULES
-        if highest is None or highest < screened.levels[0]
-    )
-    nearest = sorted(schedules, key=lambda candidate: candidate.error)[:2]
-    solvers = screened(
-        candidate.sampler.model_copy(update={"scheduler": solver, "steps": steps})
-        for candidate in nearest
-        for solver in SOLVERS
-        for steps in STEPS
-    )
-    found = schedules + solvers
+    if own.scheduler == "flow_euler":
+        found = screened(own.model_copy(update={"steps": steps}) for steps in STEPS)
+    else:
+        found = _screen_solvers(screened, own)
     if own.guidance_scale > 1.0 and not own.guidance_interval:
         found += screened(
             candidate.sampler.model_copy(update={"guidance_interval": list(interval)})
@@ -148,6 +132,23 @@ def screen(model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> li
             for interval in INTERVALS
         )
     return found
+
+
+def _screen_solvers(screened: _Screen, own: SamplerSection) -> list[Candidate]:
+    typical = min(TYPICAL, max(1, len(screened.levels) // 2))
+    base = own.model_copy(update={"scheduler": SOLVERS[0], "steps": typical, "lowest_noise": None})
+    schedules = screened(
+        base.model_copy(update={"spacing": spacing, "highest_noise": highest})
+        for spacing, highest in SCHEDULES
+        if highest is None or highest < screened.levels[0]
+    )
+    nearest = sorted(schedules, key=lambda candidate: candidate.error)[:2]
+    return schedules + screened(
+        candidate.sampler.model_copy(update={"scheduler": solver, "steps": steps})
+        for candidate in nearest
+        for solver in SOLVERS
+        for steps in STEPS
+    )
 
 
 class _Screen:

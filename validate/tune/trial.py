@@ -10,28 +10,40 @@ from pathlib import Path
 from typing import Any
 
 from exporter.build.build import build
-from exporter.errors import ValidationFailed
+from exporter.errors import RecipeError, ValidationFailed
 from exporter.files.cache import Cache
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.recipe.policy import Policy
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.targets.target import Target
+from validate.judge.statistics import paired_rates_interval, pairs_to_show
 from validate.ladder.rungs import quality
 from validate.ladder.rungs.rung import Outcome
 from validate.prove import Options, make_context, plan_quality, with_reference
 
 COMPARE = "compare objects"
-_TOLD = ("prompts", "seeds", "captions", "mcnemar_p", "difference_points", "evaluator", "views")
+_TOLD = (
+    "prompts", "seeds", "captions", "mcnemar_p", "difference_points", "smallest_loss_points", "evaluator", "views",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class TrialVerdict:
-    """What a trial says: whether the policy is good enough, why in one line, and the figures."""
+    """What a trial says: whether the policy is good enough, why in one line, and the figures.
+
+    `proven`: whether the interval of the loss keeps the goal too, not its estimate alone.
+    """
 
     passed: bool
     summary: str
     figures: dict[str, Any] = field(default_factory=dict)
+    proven: bool = True
+
+    @property
+    def words(self) -> str:
+        """The verdict for people."""
+        return ("good enough" if self.proven else "good enough, not proven") if self.passed else "not good enough"
 
 
 Decibels = dict[str, float]
@@ -55,19 +67,35 @@ class PairedTest:
     """
 
     def __init__(
-        self, recipe: Recipe, target: Target, max_drop: float, options: Options, cache: Cache, progress: Progress
+        self,
+        recipe: Recipe,
+        target: Target,
+        max_drop: float,
+        options: Options,
+        cache: Cache,
+        progress: Progress,
+        unproven: bool = False,
     ) -> None:
-        """`max_drop` in points of R-Precision. Raises PromptsError or EvaluatorError for options that do not fit."""
+        """`max_drop` in points of R-Precision: what the loss keeps under to the end of its 95 % interval, or by its
+        estimate alone where `unproven` will do.
+
+        Raises PromptsError or EvaluatorError for options that do not fit, RecipeError for too few prompts to prove it.
+        """
         self.recipe, self.target = recipe, target
-        self.options, self.cache, self.progress = options, cache, progress
+        self.options, self.cache, self.progress, self.unproven = options, cache, progress, unproven
         self.plan = replace(plan_quality(recipe, options), under_specified=(), max_drop_points=max_drop)
+        if not unproven:
+            _require_pairs(len(self.plan.prompts) * self.plan.seeds, max_drop)
 
     def __call__(self, policy: Policy, measured: Decibels) -> TrialVerdict:
         quantization = self.recipe.quantization.model_copy(update={"rules": policy.rules})
         return self.judge(self.recipe.model_copy(update={"quantization": quantization}))
 
     def judge(self, recipe: Recipe) -> TrialVerdict:
-        """Build the bundle of a recipe and compare its objects with those of the reference of the first."""
+        """Build the bundle of a recipe and compare its objects with those of the reference of the first.
+
+        Raises ValidationFailed for a reference that is no better than chance, beside which nothing is good enough.
+        """
         with tempfile.TemporaryDirectory(prefix="t3export-tune-") as folder:
             try:
                 out = Path(folder) / "bundle"
@@ -76,9 +104,16 @@ class PairedTest:
                 return TrialVerdict(False, f"it cannot be built: {error}")
             with metered(COMPARE, self.progress, list[StepRecord]()):
                 outcome = self._compare(Bundle.open(Path(folder) / "bundle"), recipe)
+        if outcome.failed:
+            raise ValidationFailed(outcome.failed)
         drop = next(figure for figure in outcome.figures if figure.measure == "drop")
         figures = {"drop_points": drop.value, **{name: outcome.details[name] for name in _TOLD}}
-        return TrialVerdict(drop.passed, f"{drop}, {drop.where}", figures)
+        may_lose = max(0.0, -outcome.details["difference_points"]["low"])
+        proven = may_lose <= self.plan.max_drop_points
+        doubt = "" if proven else f"; not proven: the loss may be as large as {may_lose:.1f} points"
+        return TrialVerdict(
+            drop.passed and (proven or self.unproven), f"{drop}, {drop.where}{doubt}", figures, drop.passed and proven
+        )
 
     def _compare(self, bundle: Bundle, recipe: Recipe) -> Outcome:
         if self.plan.reference is None:
@@ -88,3 +123,16 @@ class PairedTest:
 
     def _told(self, what: str, done: int, total: int) -> None:
         self.progress.advanced(COMPARE, done, total)
+
+
+def _require_pairs(pairs: int, max_drop: float) -> None:
+    """Raises RecipeError where so many pairs leave room for a larger loss even if not one of them differs."""
+    needed = pairs_to_show(max_drop / 100)
+    if pairs < needed:
+        hidden = 100 * paired_rates_interval(0, 0, pairs).high
+        takes = f"it takes {needed:,} pairs (prompts times seeds)" if math.isfinite(needed) else "no number does"
+        raise RecipeError(
+            f"--max-drop {max_drop:g}: {pairs} pairs cannot prove it, for even where none differs a loss of up to "
+            f"{hidden:.1f} points may hide; {takes}. Give more --prompts or --seeds, a larger --max-drop, or "
+            "--unproven to take what is good enough by the estimate alone"
+        )

@@ -35,11 +35,15 @@ FRONT_DB = tuple(range(6, 61, 3))
 
 @dataclass(frozen=True)
 class Goal:
-    """What to save, and what it may cost: points of R-Precision, or else the SNR in dB where noise is measured."""
+    """What to save, and what it may cost: points of R-Precision, or else the SNR in dB where noise is measured.
+
+    `unproven`: the estimate of the points will do, wherever its interval ends.
+    """
 
     objective: Objective
     max_drop: float | None = None
     min_snr_db: float | None = None
+    unproven: bool = False
 
 
 Searched = Literal["both", "sampler", "policy"]
@@ -106,7 +110,8 @@ class Tuning:
             "attempts": [
                 _told(attempt.choice)
                 | {"measured_db": attempt.measured_db}
-                | {"passed": attempt.verdict.passed, "summary": attempt.verdict.summary, **attempt.verdict.figures}
+                | {"passed": attempt.verdict.passed, "proven": attempt.verdict.proven}
+                | {"summary": attempt.verdict.summary, **attempt.verdict.figures}
                 for attempt in self.attempts
             ],
             "front": [_told(choice) for choice in self.front],
@@ -135,7 +140,8 @@ def tune(
     The policy: the recipe's own rules are left alone; its calibration, objective and smoothing hold. The sampler: the
     fastest under the recipe's own rules. With both the policy is searched under the sampler that was found; either is
     compared with what the recipe's own sampler makes.
-    Raises RecipeError for candidates that target or recipe lack, and for a drop asked of random weights.
+    Raises RecipeError for candidates that target or recipe lack, for a drop asked of random weights, and for one that
+    so few prompts cannot prove.
     """
     rules = choose_for(recipe, target, candidates)
     trial = _trial(recipe, target, goal, options, cache, progress)
@@ -233,7 +239,7 @@ def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: 
     assert goal.max_drop is not None
     if not load_model(recipe.model.family, recipe.model.weights).trained:
         raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
-    return PairedTest(recipe, target, goal.max_drop, options, cache, progress)
+    return PairedTest(recipe, target, goal.max_drop, options, cache, progress, goal.unproven)
 
 
 def _start(recipe: Recipe, candidates: Sequence[Rule]) -> float:

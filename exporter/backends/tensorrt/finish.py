@@ -142,6 +142,8 @@ def _run(command: Sequence[str], folder: Path, on_line: OnLine | None) -> None:
     lines: list[str] = []
     # A build lists what is in its new folder afterwards, and compiled modules are no part of a bundle.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    # Kits of former versions import the modules that lie beside their scripts.
+    environment.pop("PYTHONSAFEPATH", None)
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -15,7 +15,7 @@ from exporter.backends.tensorrt.finish import (
     find_builder,
 )
 from exporter.backends.tensorrt.kit import write_kit
-from exporter.backends.tensorrt.lint.run import require_clean
+from exporter.backends.tensorrt.lint.require_clean import require_clean
 from exporter.backends.tensorrt.memory import memory_warnings
 from exporter.graphs.program_files import copy_program
 from exporter.machine.meter import metered

@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from exporter.errors import WeightsError, did_you_mean
 from exporter.families import stress
-from exporter.families.model import Model, ModuleMaker
+from exporter.families.family import Model, ModuleMaker
 from exporter.families.shap_e import shaped
 from exporter.families.shap_e.modules import (
     FieldNetwork,
@@ -27,14 +27,16 @@ from exporter.families.shap_e.modules import (
     TextEncoder,
     output_name,
 )
-from exporter.families.shap_e.original import Parts, ShapEOriginal
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
+from exporter.families.shap_e.shap_e_pipeline import Parts, ShapEOriginal
+from exporter.families.vocabulary import require_words_told_apart
 from exporter.families.weights import (
     digest_parts,
     fill,
     find_parts,
     read_json,
+    require_files,
     without_initialisation,
 )
 from exporter.pipeline.assets import ImageAsset, MeshAsset
@@ -44,9 +46,17 @@ from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
 
 ZOO_MODELS = {"shap-e-mini": ("shap_e_mini",), "shap-e-mini-4step": ("shap_e_mini_4step", "shap_e_mini")}
-PARTS = ("text_encoder", "tokenizer", "prior", "scheduler", "shap_e_renderer")
 TOKENIZER = "tokenizer/tokenizer.json"
 PAD_ID = 0
+NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "text_encoder": (("config.json",),),
+    "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
+    "prior": (("config.json",),),
+    "scheduler": (("scheduler_config.json",),),
+    "shap_e_renderer": (("config.json",),),
+}
+"""The files of each part's folder, one list or another; weights are looked for when they are read."""
+PARTS = tuple(NEEDED)
 RANDOM_SIZES = (*RANDOM_CONFIGS, "shap-e-mini")
 
 
@@ -64,6 +74,8 @@ def load(weights: str) -> ShapE:
     if weights.startswith("random:"):
         return _random(weights)
     folders = find_parts(weights, ZOO_MODELS, PARTS)
+    for part, alternatives in NEEDED.items():
+        require_files(folders[part], *alternatives)
     configs = _read_configs(folders)
     return ShapE(
         source=weights,
@@ -97,6 +109,8 @@ class ShapE(Model):
         self.device = torch.device("cpu")
         _require_text_to_3d(configs["prior"], source)
         self.context_length = configs["text_encoder"]["max_position_embeddings"]
+        tokenizer, known = self.tokenizer(), configs["text_encoder"]["vocab_size"]
+        require_words_told_apart(lambda text: tokenizer(text).input_ids, known, tokenizer_folder)
 
     def unfilled(self) -> ShapE:
         """The same modules on the meta device: made in milliseconds, without a number in them."""

@@ -1,60 +1,117 @@
-"""Meshes to GLB, PLY and OBJ files."""
+"""Meshes to files, in the format of the suffix."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
-import trimesh
-from trimesh.exchange.gltf import export_glb
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.files.atomic import write_atomically
-from exporter.runtime.assets.mesh import Mesh, srgb_to_linear
+from exporter.runtime.assets.formats.glb import to_glb
+from exporter.runtime.assets.formats.gltf import to_gltf
+from exporter.runtime.assets.formats.obj import to_obj
+from exporter.runtime.assets.formats.ply import to_ply
+from exporter.runtime.assets.formats.stl import to_stl
+from exporter.runtime.assets.formats.threemf import to_3mf
+from exporter.runtime.assets.formats.usd import to_usda, to_usdz
+from exporter.runtime.assets.label import Label
+from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.optional import require
+from exporter.runtime.assets.placing import Placed, Up, extent, place
+from exporter.runtime.assets.texture.texture import Texture
 
-SUFFIXES = (".glb", ".obj", ".ply")
-MATERIAL = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
+METRE, MILLIMETRE = 1.0, 0.001
+# The longest side of what is printed; the model has no scale of its own.
+PRINTED = 0.1
 
 
-def save_mesh(mesh: Mesh, path: Path) -> None:
-    """Writes a mesh whole or not at all, in the format of the suffix.
+@dataclass(frozen=True)
+class Format:
+    """How a suffix is written: placed, labelled and named, as files by name, the one of the suffix last.
 
-    GLB is y-up with linear vertex colours, as glTF wants it; PLY and OBJ are z-up with sRGB vertex colours, as the
-    model has them. Raises RecipeError for another suffix, EnvironmentProblem when the disk is full.
+    up: the axis that points up by habit or, `up_is_fixed`, by the format's specification; unit in metres; size: the
+    longest side in metres where nothing else is wanted, None for a metre a unit of the model; package: what it needs.
+    """
+
+    write: Callable[[Placed, Label | None, str], dict[str, bytes]]
+    up: Up
+    up_is_fixed: bool = False
+    textured: bool = False
+    unit: float = METRE
+    size: float | None = None
+    package: str | None = None
+
+
+FORMATS = {
+    ".glb": Format(to_glb, up="y", up_is_fixed=True, textured=True),
+    ".gltf": Format(to_gltf, up="y", up_is_fixed=True, textured=True),
+    ".obj": Format(to_obj, up="y", textured=True),
+    ".ply": Format(to_ply, up="z"),
+    ".stl": Format(to_stl, up="z", unit=MILLIMETRE, size=PRINTED),
+    ".3mf": Format(to_3mf, up="z", up_is_fixed=True, unit=MILLIMETRE, size=PRINTED, package="lib3mf"),
+    ".usda": Format(to_usda, up="y", textured=True, package="pxr"),
+    ".usdz": Format(to_usdz, up="y", textured=True, package="pxr"),
+}
+
+
+def save_mesh(
+    mesh: Mesh,
+    path: Path,
+    texture: Texture | None = None,
+    label: Label | None = None,
+    size: float | None = None,
+    up: Up | None = None,
+) -> list[Path]:
+    """Writes a mesh that is not empty in the format of the suffix, each file whole or not at all; gives the files.
+
+    Axes and colours are what readers of the format expect: STL and 3MF are in millimetres, the others in metres;
+    vertex colours are linear in glTF and USD, sRGB elsewhere. `texture`: what was baked for this mesh. `size`: the
+    longest side in metres; without it 100 mm in STL and 3MF, and a metre a unit of the model elsewhere. `up`: another
+    axis than the format's. Raises RecipeError for another suffix, a texture or an axis that the format does not have;
+    EnvironmentProblem when the disk is full or the format's package is missing.
     """
     require_mesh_suffix(path)
-    suffix = path.suffix.lower()
-    write_atomically(path, to_glb(mesh) if suffix == ".glb" else _to_text_format(mesh, suffix))
+    form = FORMATS[path.suffix.lower()]
+    if texture and not form.textured:
+        raise RecipeError(f"{path}: a '{path.suffix}' file carries no texture; {', '.join(textured_suffixes())} do")
+    placed = place(mesh, texture, chosen_up(path, up), metres_per_unit(path, mesh, size) / form.unit)
+    files = {path.with_name(name): content for name, content in form.write(placed, label, path.name).items()}
+    for file, content in files.items():
+        write_atomically(file, content)
+    return [path, *(file for file in files if file != path)]
+
+
+def metres_per_unit(path: Path, mesh: Mesh, size: float | None) -> float:
+    """How long a unit of the model is in a file, its longest side `size` metres or what the format has for None."""
+    size = size or FORMATS[path.suffix.lower()].size
+    return 1.0 if size is None or mesh.is_empty else size / float(extent(mesh).max())
+
+
+def carries_texture(path: Path) -> bool:
+    """Whether the format of the suffix has textures."""
+    return path.suffix.lower() in textured_suffixes()
+
+
+def textured_suffixes() -> list[str]:
+    """The formats with textures."""
+    return [suffix for suffix, form in FORMATS.items() if form.textured]
+
+
+def chosen_up(path: Path, up: Up | None) -> Up:
+    """The axis that points up in a file. Raises RecipeError where the format's specification has another."""
+    form = FORMATS[path.suffix.lower()]
+    if up and up != form.up and form.up_is_fixed:
+        free = ", ".join(suffix for suffix, other in FORMATS.items() if not other.up_is_fixed)
+        raise RecipeError(f"{path}: in a '{path.suffix}' file {form.up} is up, by its specification; free in: {free}")
+    return up or form.up
 
 
 def require_mesh_suffix(path: Path) -> None:
-    """Raises RecipeError that lists the formats when a path ends otherwise."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise RecipeError(f"{path}: no mesh format ends in '{path.suffix}'; {did_you_mean(path.suffix, SUFFIXES)}")
-
-
-def to_glb(mesh: Mesh) -> bytes:
-    """A binary glTF with normals, float vertex colours and a matte material."""
-    upright = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
-    body = trimesh.Trimesh(
-        mesh.vertices @ upright, mesh.faces, vertex_normals=mesh.vertex_normals() @ upright, process=False
-    )
-    body.vertex_attributes["_linear_color"] = srgb_to_linear(mesh.colors).astype(np.float32)
-    glb = export_glb(trimesh.Scene(body), include_normals=True, tree_postprocessor=_name_colors)
-    return cast(bytes, glb)
-
-
-def _name_colors(tree: dict[str, Any]) -> None:
-    tree["materials"] = [MATERIAL]
-    for part in tree["meshes"]:
-        for primitive in part["primitives"]:
-            primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_linear_color")
-            primitive["material"] = 0
-
-
-def _to_text_format(mesh: Mesh, suffix: str) -> bytes:
-    colors = np.round(mesh.colors * 255.0).astype(np.uint8)
-    body = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
-    written = body.export(file_type=suffix[1:])
-    return written.encode() if isinstance(written, str) else cast(bytes, written)
+    """Raises RecipeError that lists the formats when a path ends otherwise, EnvironmentProblem that names the extra
+    where a package for the format is missing."""
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise RecipeError(f"{path}: no mesh format ends in '{path.suffix}'; {did_you_mean(suffix, FORMATS)}")
+    if package := FORMATS[suffix].package:
+        require(package)

@@ -5,10 +5,11 @@ Written here because embreex has no wheel for Linux on ARM64, and OpenGL needs a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from exporter.runtime.assets.barycentric import barycentric, boxed_samples
 from exporter.runtime.assets.cameras import FIELD_OF_VIEW, Camera, orbit_camera
 from exporter.runtime.assets.mesh import Mesh
 
@@ -16,7 +17,6 @@ DISTANCE = 3.2
 AMBIENT, DIFFUSE = 0.55, 0.45
 LIGHT = np.array([1.0, -1.5, 2.5]) / np.linalg.norm([1.0, -1.5, 2.5])
 SUPERSAMPLING = 2
-SAMPLES_AT_ONCE = 1 << 20
 
 
 def render_mesh(mesh: Mesh, azimuths_deg: Sequence[float], elevation_deg: float, size: int) -> np.ndarray:
@@ -75,44 +75,15 @@ def _visible(faces: np.ndarray, screen: np.ndarray, nearness: np.ndarray, size: 
     depth = np.zeros(size * size)
     triangle = np.full(size * size, -1, np.int64)
     weights = np.zeros((size * size, 3))
-    for face, pixel_x, pixel_y in _samples(screen[faces], size):
+    for face, pixel_x, pixel_y in boxed_samples(screen[faces], size):
         corners = screen[faces[face]]
-        inside, barycentric = _barycentric(corners, pixel_x, pixel_y)
-        face, barycentric = face[inside], barycentric[inside]
+        inside, weight = barycentric(corners, pixel_x, pixel_y)
+        face, weight = face[inside], weight[inside]
         pixel = pixel_y[inside] * size + pixel_x[inside]
-        scaled = barycentric * nearness[faces[face]]
+        scaled = weight * nearness[faces[face]]
         near = scaled[:, 0] + scaled[:, 1] + scaled[:, 2]
         np.maximum.at(depth, pixel, near)
         nearest = near == depth[pixel]
         triangle[pixel[nearest]] = face[nearest]
         weights[pixel[nearest]] = scaled[nearest] / near[nearest, None]
     return triangle, weights
-
-
-def _samples(corners: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Face index, x and y of every pixel centre in the bounding box of each triangle [F, 3, 2], in portions."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c)), 0, size).astype(np.int64)
-    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c)) + 1, 0, size).astype(np.int64)
-    width, height = np.maximum(high - low, 0).T
-    ends = np.cumsum(width * height)
-    if len(ends) == 0:
-        return
-    portion = ends // SAMPLES_AT_ONCE
-    for number in np.unique(portion):
-        chosen = np.flatnonzero((portion == number) & (width * height > 0))
-        counts = width[chosen] * height[chosen]
-        face = np.repeat(chosen, counts)
-        offset = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
-        row = offset // width[face]
-        yield face, low[face, 0] + offset - row * width[face], low[face, 1] + row
-
-
-def _barycentric(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether pixels lie in their triangles [P, 3, 2], and the screen-space weights [P, 3] of the corners."""
-    (ax, ay), (bx, by), (cx, cy) = corners[:, 0].T, corners[:, 1].T, corners[:, 2].T
-    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-    second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-    third = 1.0 - first - second
-    return (first >= 0) & (second >= 0) & (third >= 0), np.stack([first, second, third], axis=1)

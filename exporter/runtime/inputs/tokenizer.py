@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from tokenizers import Tokenizer
 
-from exporter.errors import BundleError, RecipeError
+from exporter.errors import BundleError
+from exporter.runtime.inputs.values import require_text
 
 
 class PromptTokenizer:
@@ -26,7 +27,7 @@ class PromptTokenizer:
         if not prompts:
             return np.zeros((0, self.context_length), np.int64)
         for prompt in prompts:
-            _require_text(prompt)
+            require_text(prompt)
         return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(prompts)], np.int64)
 
     def cut_off(self, prompt: str) -> str:
@@ -34,20 +35,9 @@ class PromptTokenizer:
 
         Raises RecipeError for a prompt that is no Unicode text.
         """
-        _require_text(prompt)
+        require_text(prompt)
         for overflow in self._tokenizer.encode(prompt).overflowing:
             for (start, _), special in zip(overflow.offsets, overflow.special_tokens_mask, strict=True):
                 if not special:
                     return prompt[start:].strip()
         return ""
-
-
-def _require_text(prompt: str) -> None:
-    """Half a surrogate pair, which Python keeps of bytes that are not UTF-8, is no character."""
-    try:
-        prompt.encode()
-    except UnicodeEncodeError as error:
-        raise RecipeError(
-            f"prompt {prompt!r}: character {error.start + 1} is half of a surrogate pair, not text; was the prompt "
-            "cut, or is it not in UTF-8?"
-        ) from None

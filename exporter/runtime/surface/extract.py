@@ -9,20 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from skimage.measure import marching_cubes
 
-from exporter.errors import RecipeError, did_you_mean
 from exporter.runtime.assets.mesh import Mesh, empty_mesh
 from exporter.runtime.surface.near_surface import certain_size, sample_near_surface
 
-QUALITIES = {"draft": 64, "normal": 128, "fine": 256}
 # Marching cubes makes degenerate triangles of samples that are exactly on the surface.
 OFF_SURFACE = 1e-5
+
+
+Colors = Callable[[np.ndarray], np.ndarray]
 
 
 class Field(NamedTuple):
     """Points [P, 3] to signed distances [P], positive inside, and points to sRGB colours [P, 3]."""
 
     distance: Callable[[np.ndarray], np.ndarray]
-    color: Callable[[np.ndarray], np.ndarray]
+    color: Colors
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,6 @@ class FieldSamples:
 OnSampled = Callable[[FieldSamples], None]
 
 
-def grid_of(quality: str) -> int:
-    """The grid of 'draft', 'normal' or 'fine'. Raises RecipeError for another word."""
-    if quality not in QUALITIES:
-        raise RecipeError(f"no quality '{quality}'; {did_you_mean(quality, QUALITIES)}")
-    return QUALITIES[quality]
-
-
 def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled: OnSampled | None = None) -> Mesh:
     """The zero surface of `field` on a grid³ lattice over [-1, 1]³, closed at the border.
 
@@ -77,8 +71,12 @@ def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled:
     indices, faces, _, _ = marching_cubes(np.pad(values, 1, constant_values=-1.0), 0.0, gradient_direction="ascent")
     indices += np.array([side.start - 1 for side in box], indices.dtype)
     vertices = (indices * (2.0 / (grid - 1)) - 1.0).astype(np.float32)
-    colors = field.color(np.clip(vertices, -1.0, 1.0))
-    return Mesh(vertices, faces.astype(np.int32), np.clip(colors, 0.0, 1.0).astype(np.float32))
+    return Mesh(vertices, faces.astype(np.int32), colors_at(field.color, vertices))
+
+
+def colors_at(color: Colors, points: np.ndarray) -> np.ndarray:
+    """sRGB float32 [P, 3] in [0, 1] of a field's colours; a point [P, 3] past the volume takes those of its border."""
+    return np.clip(color(np.clip(points, -1.0, 1.0)), 0.0, 1.0).astype(np.float32)
 
 
 def sample(distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool) -> tuple[np.ndarray, FieldSamples]:

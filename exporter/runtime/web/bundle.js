@@ -4,12 +4,12 @@ import * as ort from "onnxruntime-web";
 
 import { BundleError, namesOf } from "./errors.js";
 import { BundleFiles } from "./files.js";
-import { QUALITIES } from "./grid.js";
 import { meshOf } from "./mesh.js";
 import { Pipeline } from "./pipeline.js";
 import { Run } from "./run.js";
 import { sample } from "./sampling.js";
 import { PromptTokenizer } from "./tokenizer.js";
+import { chosenGrid, requireExact, requirePrompt, requireSeed } from "./values.js";
 
 export class WebBundle {
   constructor(files, tokenizers) {
@@ -40,19 +40,22 @@ export class WebBundle {
   /**
    * The mesh of one prompt, which every input gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the
    * field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
-   * 64, 128 or 256. `onStep(done, total, stage)` is called after each evaluation of a sampler.
+   * 64, 128 or 256. `onStep(done, total, stage)` is called after each evaluation of a sampler. Throws RangeError for a
+   * value that values.js does not take, before any program runs.
    */
   async generate(prompt, { seed, grid, quality, exact, onStep } = {}) {
+    const chosen = { grid: chosenGrid(grid, quality), exact: requireExact(exact) };
+    requirePrompt(prompt);
     const request = Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, prompt]));
-    return meshOf(this.make(request, { seed, onStep }), { grid: quality ? QUALITIES[quality] : grid, exact });
+    return meshOf(this.make(request, { seed, onStep }), chosen);
   }
 
   /**
    * A Run of one object, from what is given by the name of an input: {prompt: "a red chair"}. Throws BundleError for an
    * input that is missing, is no text, or that the bundle does not have.
    */
-  make(request, { seed, onStep } = {}) {
-    return new Run(this, this.read(request), { seed, onStep });
+  make(request, { seed = 0, onStep } = {}) {
+    return new Run(this, this.read(request), { seed: requireSeed(seed), onStep });
   }
 
   /** What is asked for to the pipeline's input tensors [1, ...]. */

@@ -5,12 +5,12 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { QUALITIES } from "./grid.js";
 import { toGlb, WebBundle } from "./index.js";
+import { chosenGrid, requirePrompt, requireSeed } from "./values.js";
 
 const HELP = `Usage: node generate.js PROMPT [options]
 
-  -o, --output FILE   Where the mesh goes.  [default: mesh.glb]
+  -o, --output FILE   Where the mesh goes, a .glb.  [default: mesh.glb]
   --bundle FOLDER     The bundle.  [default: the one that this client came in]
   --seed N            Seed of the noise.  [default: 0]
   --grid N            Samples of the field along each edge.  [default: the recipe's]
@@ -27,19 +27,25 @@ async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   if (values.help) return console.log(HELP);
   if (positionals.length !== 1) throw new Error(`one PROMPT is expected\n\n${HELP}`);
-  const { quality } = values;
-  if (quality && !(quality in QUALITIES)) throw new Error(`no quality ${quality}; one of ${Object.keys(QUALITIES)}`);
+  const prompt = requirePrompt(positionals[0]);
+  const seed = requireSeed(number(values.seed ?? "0", BigInt));
+  const grid = chosenGrid(values.grid && number(values.grid, Number), values.quality);
+  const output = values.output ?? "mesh.glb";
+  if (!output.toLowerCase().endsWith(".glb")) throw new RangeError(`${output}: this writes .glb files only`);
   const bundle = await WebBundle.open(values.bundle ?? fileURLToPath(new URL("..", import.meta.url)));
-  const mesh = await bundle.generate(positionals[0], {
-    seed: BigInt(values.seed ?? 0),
-    grid: values.grid && Number(values.grid),
-    quality,
+  const mesh = await bundle.generate(prompt, {
+    seed,
+    grid,
     onStep: (done, total, stage) =>
       process.stderr.isTTY && process.stderr.write(`\r\x1b[K${stage}: ${done} of ${total} `),
   });
-  const output = values.output ?? "mesh.glb";
   await writeFile(output, toGlb(mesh));
   console.log(`${output}  (${mesh.vertices.length / 3} vertices, ${mesh.faces.length / 3} triangles)`);
+}
+
+/** Digits as a number; anything else as it is, for it is refused by that name. */
+function number(digits, kind) {
+  return /^\d+$/.test(digits) ? kind(digits) : digits;
 }
 
 main().catch((error) => {

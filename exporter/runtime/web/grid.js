@@ -2,8 +2,6 @@
 
 import { sampleNearSurface } from "./near_surface.js";
 
-export const QUALITIES = { draft: 64, normal: 128, fine: 256 };
-
 /**
  * {values Float32Array [grid³], x slowest, points}: signed distances, and how many of them were asked.
  * `distances(points [P * 3])` gives [P]. `exact` asks for every point, otherwise for those near the surface.

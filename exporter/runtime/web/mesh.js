@@ -2,6 +2,7 @@
 
 import { sampleGrid } from "./grid.js";
 import { marchingCubes } from "./marching_cubes.js";
+import { chosenGrid, requireExact } from "./values.js";
 
 /**
  * The field that the pipeline's mesh is taken from: {distances(points [P * 3]) to [P], positive inside, colors(points)
@@ -21,7 +22,8 @@ export function fieldOf(run) {
 export async function meshOf(run, given = {}) {
   const field = fieldOf(run);
   const asset = run.pipeline.asset("mesh");
-  const { grid = asset.grid, exact = asset.extraction === "exact" } = given;
+  const grid = chosenGrid(given.grid) ?? asset.grid;
+  const exact = requireExact(given.exact) ?? asset.extraction === "exact";
   const { values } = await sampleGrid(field.distances, grid, exact);
   const { vertices, faces } = marchingCubes(values, grid);
   const colors = await field.colors(vertices.map((value) => Math.min(1, Math.max(-1, value))));

@@ -1,5 +1,7 @@
 /** The noise of exporter/runtime/inputs/noise.py: Philox4x64-10 (Salmon et al., SC 2011), then Box and Muller in float64. */
 
+import { requireSeed } from "./values.js";
+
 const MASK = (1n << 64n) - 1n;
 const MULTIPLIERS = [0xd2e7470ee14c6c93n, 0xca5a826395121157n];
 const WEYL = [0x9e3779b97f4a7c15n, 0xbb67ae8584caa73bn];
@@ -7,11 +9,10 @@ const ROUNDS = 10;
 
 /**
  * Unit normal noise, `count` numbers as a Float32Array. `seed`: a whole number from 0 to 2^64 - 1, above 2^53 as a
- * BigInt. Throws RangeError for another seed.
+ * BigInt. Throws RangeError for another one.
  */
 export function noise(seed, count) {
-  const key = BigInt(seed);
-  if (key < 0n || key > MASK) throw new RangeError(`seed ${seed}: a whole number from 0 to 2^64 - 1 is expected`);
+  const key = requireSeed(seed);
   const normals = new Float32Array(count);
   const uniform = uniforms(key);
   for (let i = 0; i < count; i += 2) {

@@ -1,4 +1,4 @@
-/** The loop of a sampler around the program of one evaluation, as exporter/runtime/sampling.py runs it. */
+/** The loop of a sampler around the program of one evaluation, as exporter/runtime/sampler_loop.py runs it. */
 
 import * as ort from "onnxruntime-web";
 

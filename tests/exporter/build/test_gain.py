@@ -18,7 +18,7 @@ INT8 = {"rules": [{"layers": "text_encoder/*", "precision": "int8_dynamic"}]}
 
 def test_what_is_slower_in_most_rounds_did_not_help():
     require_gain([FASTER], "time")
-    with pytest.raises(ValidationFailed, match=r"denoiser: 1.40 of its float program's time of 20.0 ms .*1.20 to 1.60"):
+    with pytest.raises(ValidationFailed, match=r"denoiser: x0.71 as fast as its .* 20.0 ms .*x0.62 to x0.83"):
         require_gain([FASTER, SLOWER], "time")
 
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_told_is_not_held_against_a_stage(gain):
 
 def test_a_recipe_for_small_downloads_is_asked_for_bytes():
     require_gain([SLOWER], "bytes")
-    with pytest.raises(ValidationFailed, match=r"text_encoder: 1.10 of its float program's bytes"):
+    with pytest.raises(ValidationFailed, match=r"text_encoder: 110% of its float program's bytes"):
         require_gain([Gain("text_encoder", 1.1, 20.0, 0.5, (0.4, 0.6))], "bytes")
 
 
@@ -48,7 +48,7 @@ def timed(share):
 def test_a_build_is_stopped_by_a_slower_stage_unless_that_is_allowed(tiny_folder, tmp_path, monkeypatch):
     recipe, cpu, cache = recipe_of(tiny_folder, quantization=INT8), load_target("cpu"), Cache(tmp_path / "cache")
     monkeypatch.setattr(exporter.build.gain, "interleaved", timed(1.5))
-    with pytest.raises(ValidationFailed, match=r"quantizing did not help .*saves: time.*\n  text_encoder: 1.50"):
+    with pytest.raises(ValidationFailed, match=r"did not help .*saves: time.*\n  text_encoder: x0.67 as fast"):
         build(recipe, cpu, tmp_path / "out", cache=cache)
     assert not (tmp_path / "out").exists()
     report = build(recipe, cpu, tmp_path / "out", cache=cache, need_gain=False)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 import pytest
 
+from exporter.errors import EnvironmentProblem
 from exporter.files.cache import Cache, step_key
 
 
@@ -64,7 +66,7 @@ def test_what_another_process_made_meanwhile_stays(cache):
     entry, hit = cache.get("trace", {}, make)
     # `used` is the time of its file: it is the first one's.
     assert not hit and entry == first[0]
-    assert not list(cache.folder.glob(".making-*"))
+    assert not list(cache.folder.glob(".t3export.*"))
 
 
 def test_a_failed_step_leaves_nothing(cache):
@@ -102,6 +104,75 @@ def test_no_cache_is_deleted_at_the_end(tmp_path):
         entry, _ = cache.get("trace", {}, write("one"))
         assert entry.folder.is_relative_to(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_caches_of_processes_of_the_same_number_are_two(tmp_path):
+    """In two containers both are number 1; here both are this one."""
+    with Cache.none(tmp_path) as first:
+        entry, _ = first.get("trace", {}, write("one"))
+        with Cache.none(tmp_path) as second:
+            assert second.entries() == []
+        assert first.entries() == [entry]
+
+
+def test_what_killed_processes_left_is_deleted_whoever_has_their_number_now(cache, tmp_path):
+    left = [cache.folder / ".t3export.1.making", tmp_path / ".t3export.1.cache"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    cache.prune()
+    with Cache.none(tmp_path):
+        pass
+    assert not any(folder.exists() for folder in left)
+
+
+def test_what_is_being_made_is_not_pruned(cache):
+    def make(folder):
+        cache.prune()
+        write("one")(folder)
+
+    assert cache.get("trace", {}, make)[0].folder.exists()
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o2775, 0o1777])
+def test_what_is_made_is_as_open_to_others_as_the_folder(cache, mode):
+    cache.folder.mkdir()
+    cache.folder.chmod(mode)
+    entry, _ = cache.get("trace", {}, lambda folder: ((folder / "deep").mkdir(), write("one")(folder / "deep")))
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in cache.folder.rglob("*")}
+    assert {found for path, found in modes.items() if path.is_dir()} == {mode}
+    assert {found for path, found in modes.items() if path.is_file()} == {mode & 0o666}
+    assert entry.folder in modes
+
+
+def test_another_user_s_entry_is_taken_though_it_cannot_be_touched(cache, monkeypatch):
+    def refuse(path):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    first, _ = cache.get("trace", {}, write("one"))
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.get("trace", {}, write("two")) == (first, True)
+
+
+def test_where_nothing_can_be_added_it_is_told_before_the_work(cache, tmp_path, monkeypatch):
+    cache.get("trace", {}, write("one"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert cache.get("trace", {}, write("two"))[1]
+    with pytest.raises(EnvironmentProblem, match=r"cannot be written by this user; .*\$T3EXPORT_CACHE.*--no-cache"):
+        cache.get("trace", {"opset": 20}, lambda folder: pytest.fail("the work has begun"))
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentProblem, match=r"file/cache: cannot be made \(Not a directory\)"):
+        Cache(tmp_path / "file/cache").get("trace", {}, lambda folder: pytest.fail("the work has begun"))
+
+
+def test_a_damaged_entry_that_may_not_be_replaced_is_named(cache, monkeypatch):
+    def refuse(new, folder):
+        raise PermissionError(1, "Operation not permitted", str(folder))
+
+    entry, _ = cache.get("trace", {}, write("one"))
+    (entry.folder / "file.txt").write_text("0ne")
+    monkeypatch.setattr("exporter.files.cache.put", refuse)
+    with pytest.raises(EnvironmentProblem, match=f"{entry.key}: damaged, or not to be read by this user"):
+        cache.get("trace", {}, write("one"))
 
 
 def test_the_environment_says_where_it_is(monkeypatch, tmp_path):

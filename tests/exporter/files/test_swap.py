@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from exporter.files import swap
+from exporter.errors import EnvironmentProblem
+from exporter.files import lock, swap
 from exporter.files.swap import replacing
 
 
@@ -13,7 +17,7 @@ def content(folder):
 @pytest.mark.parametrize("exchange", [True, False])
 def test_the_new_folder_takes_the_place_of_the_old(tmp_path, monkeypatch, exchange):
     if not exchange:
-        monkeypatch.setattr(swap, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(swap, "_exchange_at_once", lambda one, other: False)
     for name in ("first", "second"):
         with replacing(tmp_path / "out") as folder:
             (folder / name).touch()
@@ -29,12 +33,50 @@ def test_an_error_leaves_the_old_folder(tmp_path):
     assert content(tmp_path) == ["first", "out"]
 
 
-def test_what_a_killed_process_left_is_deleted(tmp_path):
-    left = tmp_path / ".out.999999999.building"
-    left.mkdir()
+@pytest.mark.parametrize("number", [1, 999999999])
+def test_what_a_killed_process_left_is_deleted_whoever_has_its_number_now(tmp_path, number):
+    (tmp_path / f".out.{number}.building").mkdir()
     with replacing(tmp_path / "out"):
         pass
     assert content(tmp_path) == ["out"]
+
+
+def test_a_process_that_was_killed_holds_nothing(tmp_path):
+    kill = "import os, pathlib, sys\nfrom exporter.files.swap import replacing\n"
+    kill += "with replacing(pathlib.Path(sys.argv[1])) as folder: (folder / 'half').touch(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", kill, tmp_path / "out"])
+    assert "half" in content(tmp_path) and "out" not in content(tmp_path)
+    with replacing(tmp_path / "out"):
+        pass
+    assert content(tmp_path) == ["out"]
+
+
+def test_two_processes_of_the_same_number_do_not_touch_each_other_s(tmp_path):
+    """In two containers both are number 1; here both are this one."""
+    with replacing(tmp_path / "out") as first:
+        (first / "first").touch()
+        with replacing(tmp_path / "out") as second:
+            (second / "second").touch()
+        assert content(tmp_path / "out") == ["second"]
+    assert content(tmp_path) == ["first", "out"]
+
+
+def test_without_locks_all_works_and_nothing_is_taken_for_abandoned(tmp_path, monkeypatch):
+    def refuse(handle):
+        raise OSError(38, "Function not implemented")
+
+    left = tmp_path / ".out.999999999.building"
+    left.mkdir()
+    monkeypatch.setattr(lock, "_claim", refuse)
+    with replacing(tmp_path / "out") as folder:
+        (folder / "first").touch()
+    assert content(tmp_path / "out") == ["first"] and left.exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentProblem, match="file: cannot be written"), replacing(tmp_path / "file/out"):
+        pytest.fail("the work has begun")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +101,7 @@ def test_a_name_means_itself_alone(tmp_path, name):
 
 def test_a_folder_set_aside_by_a_killed_process_comes_back(tmp_path):
     """Where the system cannot exchange two folders, a kill can come between the two renames."""
-    aside = tmp_path / ".out.999999999.replaced"
+    aside = tmp_path / ".out.replaced"
     aside.mkdir()
     (aside / "first").touch()
     with pytest.raises(RuntimeError), replacing(tmp_path / "out"):

@@ -17,8 +17,7 @@ def folder(tmp_path):
     (tmp_path / "files/a.txt").write_bytes(b"a" * 1000)
     (tmp_path / "files/empty").write_bytes(b"")
     (tmp_path / "files/deep" / ("long" * 40)).write_bytes(bytes(range(256)) * 20)
-    (tmp_path / "files/deep/run.sh").write_text("echo")
-    (tmp_path / "files/deep/run.sh").chmod(0o755)
+    (tmp_path / "files/deep/run.sh").write_text("#!/bin/sh\necho")
     return tmp_path / "files"
 
 
@@ -35,6 +34,14 @@ def test_the_same_files_give_the_same_bytes_whatever_their_order_and_times(folde
     first, one = packed(folder)
     (folder / "a.txt").touch()
     second, other = packed(folder, lambda found: found[::-1])
+    assert first == second and one.getvalue() == other.getvalue()
+
+
+def test_permissions_on_this_disk_change_nothing(folder):
+    first, one = packed(folder)
+    (folder / "a.txt").chmod(0o777)
+    (folder / "deep/run.sh").chmod(0o600)
+    second, other = packed(folder)
     assert first == second and one.getvalue() == other.getvalue()
 
 

@@ -38,10 +38,12 @@ def test_the_same_release_built_twice_is_identical_byte_for_byte(store, tmp_path
 
 def test_what_lies_beside_a_bundle_is_not_packed(store, tmp_path):
     bundle = write_releasable(tmp_path / "cpu")
-    for name in (".DS_Store", "reports/.DS_Store", "__pycache__/verify.pyc", "client/node_modules/a.js"):
+    reports = ("reports/.DS_Store", "reports/Thumbs.db", "reports/.ipynb_checkpoints/report-checkpoint.json")
+    for name in (".DS_Store", "__pycache__/verify.pyc", "client/node_modules/a.js", *reports):
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
         (bundle / name).write_bytes(b"?")
-    (bundle / "client/link").symlink_to("/etc/hostname")
+    for name in ("client/link", "reports/link"):
+        (bundle / name).symlink_to("/etc/hostname")
     publish([bundle], tmp_path / "again/toy-1.0.0", KEY, "stable", "mit")
     assert contents(tmp_path / "again/toy-1.0.0") == contents(store / "toy-1.0.0")
 

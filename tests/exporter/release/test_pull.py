@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import sys
 from collections import namedtuple
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.files import swap
+from exporter.files.lock import alone
 from exporter.release import fetch
+from exporter.release import pull as pulling
 from exporter.release.archive import unpack
 from exporter.release.installed import Installed, roll_back
 from exporter.release.keys import TrustedKeys
-from exporter.release.lock import alone
 from exporter.release.minisign import PublicKey, sign
 from exporter.release.names import WantedRelease
 from exporter.release.publish import publish
@@ -55,6 +59,13 @@ def same(one, other):
         }
 
     return contents(one) == contents(other)
+
+
+def litter(folder):
+    """What following the documents and opening a folder in a file manager leaves in a bundle."""
+    for name in ("client/node_modules/a/a.js", "client/node_modules/b.js", "reports/.DS_Store"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"?")
 
 
 def test_from_a_folder_it_is_the_bundle_that_was_released_and_it_runs(store, releasable, tmp_path):
@@ -120,6 +131,33 @@ def test_a_token_is_for_the_server_and_not_for_where_it_redirects_to(store, tmp_
         monkeypatch.setenv("T3EXPORT_STORE_TOKEN", "secret")
         assert get(url, tmp_path).fetched
     assert [path for path, _ in other.requests] == ["/toy-1.0.0/toy/cpu.tar.zst"]
+
+
+def test_a_signed_query_goes_with_every_file_and_is_never_told(store, tmp_path):
+    signed = "?X-Sig=SE%2FCRET&valid=a b"
+    with served(store) as (url, server):
+        assert get(f"{url}/{signed}", tmp_path).fetched
+        assert {path.partition("?")[2] for path, _ in server.requests} == {"X-Sig=SE%2FCRET&valid=a%20b"}
+        for place in (f"{url}/nowhere{signed}", f"http://me:SE%2FCRET@{url[7:]}", f"http://localhost:1/{signed}"):
+            with pytest.raises(StoreProblem) as raised:
+                get(place, tmp_path / "other")
+            assert "CRET" not in str(raised.value) and "http://" in str(raised.value)
+
+
+def test_what_a_server_compresses_on_the_way_is_opened_or_told(store, tmp_path):
+    with served(store) as (url, server):
+        server.gzips, server.has_ranges = True, False
+        assert get(url, tmp_path).fetched
+        server.has_ranges = True
+        with pytest.raises(StoreProblem, match=r"toy-1\.1\.0/.*compresses it on the way \(gzip\)"):
+            get(url, tmp_path, "toy@1.1.0")
+
+
+def test_a_page_to_log_in_is_no_damage(store, tmp_path):
+    with served(store) as (url, server):
+        server.has_page = True
+        with pytest.raises(StoreProblem, match=r"index\.json: 127\.0\.0\.1:\d+ answers with a web page, perhaps"):
+            get(url, tmp_path)
 
 
 def test_any_fsspec_store(store, tmp_path):
@@ -218,6 +256,49 @@ def test_a_pull_that_fails_late_keeps_the_version_before(store, tmp_path):
     assert get(own, tmp_path, "toy@next").installed.release == third
 
 
+def test_a_pull_that_cannot_be_put_in_place_keeps_the_version_before(store, releasable, tmp_path, monkeypatch):
+    own = shutil.copytree(store, tmp_path / "store")
+    publish([write_releasable(tmp_path / "third", steps=5)], own / "toy-1.2.0", KEY, "next", "mit")
+    get(own, tmp_path)
+
+    def refuse(new, folder):
+        raise OSError(errno.EACCES, "Permission denied", str(folder))
+
+    for wanted, before in (("toy@candidate", None), ("toy@next", "1.0.0")):
+        with monkeypatch.context() as patch, pytest.raises(PermissionError):
+            patch.setattr(pulling, "put", refuse)
+            get(own, tmp_path, wanted)
+        kept = Installed.find(tmp_path / "toy/cpu.before", "toy/cpu")
+        assert (kept and kept.release.version) == before
+        get(own, tmp_path, "toy@candidate")
+    assert sorted(path.name for path in (tmp_path / "toy").iterdir()) == [".cpu.pulling", "cpu", "cpu.before"]
+
+
+def test_a_folder_that_cannot_be_renamed_is_pulled_into_and_rolled_back(store, tmp_path, monkeypatch):
+    """It lies in a lower layer of a container."""
+    folder, rename = get(store, tmp_path).installed.folder, os.rename
+
+    def refuse(source, target):
+        if Path(source) == folder:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(source))
+        return rename(source, target)
+
+    monkeypatch.setattr(swap, "_exchange_at_once", lambda one, other: False)
+    monkeypatch.setattr(os, "rename", refuse)
+    get(store, tmp_path, "toy@candidate")
+    for version in ("1.0.0", "1.1.0"):
+        assert roll_back(folder, TRUSTED)[1].release.version == version
+    assert Installed.verified(folder.with_name("cpu.before"), TRUSTED).release.version == "1.0.0"
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["cpu", "cpu.before"]
+
+
+def test_what_a_killed_pull_had_emptied_comes_back_first(store, tmp_path):
+    folder = get(store, tmp_path).installed.folder
+    folder.rename(folder.with_name(".cpu.former"))
+    (folder / "text_encoder").mkdir(parents=True)
+    assert get(store, tmp_path, "toy@candidate").former.release.version == "1.0.0"
+
+
 def test_a_signature_is_fetched_once(store, tmp_path):
     with served(store) as (url, server):
         get(url, tmp_path)
@@ -228,6 +309,29 @@ def test_a_bundle_that_was_built_here_is_kept_as_the_one_before(store, releasabl
     shutil.copytree(releasable, tmp_path / "toy/cpu")
     get(store, tmp_path)
     assert same(tmp_path / "toy/cpu.before", releasable)
+
+
+def test_what_lies_beside_a_pulled_bundle_costs_no_version(store, tmp_path):
+    folder = get(store, tmp_path).installed.folder
+    litter(folder)
+    get(store, tmp_path, "toy@candidate")
+    assert verify(folder.with_name("cpu.before"), TRUSTED)
+    litter(folder)
+    for version in ("1.0.0", "1.1.0"):
+        assert roll_back(folder, TRUSTED)[1].release.version == version
+    with pytest.raises(BundleError) as refusal:
+        verify(folder, TRUSTED)
+    named = [line.strip() for line in str(refusal.value).splitlines() if line.startswith("  ")]
+    assert named == [f"{name}: not in the release" for name in ("client/", "reports/.DS_Store")]
+
+
+def test_an_empty_folder_does_not_take_the_place_of_the_version_before(store, tmp_path):
+    get(store, tmp_path)
+    folder = get(store, tmp_path, "toy@candidate").installed.folder
+    shutil.rmtree(folder)
+    folder.mkdir()
+    get(store, tmp_path, "toy@candidate")
+    assert Installed.verified(folder.with_name("cpu.before"), TRUSTED).release.version == "1.0.0"
 
 
 def test_a_tampered_version_before_is_not_put_in_place(store, tmp_path):

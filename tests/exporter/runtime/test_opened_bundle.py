@@ -43,8 +43,35 @@ def test_a_quality_stands_for_a_grid(toy_bundle):
     bundle = Bundle.open(toy_bundle)
     named, given = bundle.generate("a red ball", quality="draft"), bundle.generate("a red ball", grid=64)
     assert np.array_equal(named.vertices, given.vertices)
-    with pytest.raises(RecipeError, match="'grid' or 'quality'"):
-        bundle.generate("a red ball", grid=64, quality="draft")
+    for grid in (np.int64(64), np.uint8(64)):
+        assert np.array_equal(bundle.generate("a red ball", grid=grid).vertices, given.vertices)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": ""},
+        {"prompt": None},
+        {"seed": 1.5},
+        {"seed": 2**64},
+        {"seed": None},
+        {"grid": 24.5},
+        {"grid": 1},
+        {"quality": "ultra"},
+        {"grid": 64, "quality": "draft"},
+        {"exact": "no"},
+    ],
+)
+def test_what_is_not_taken_is_refused_by_name_before_anything_runs(toy_bundle, monkeypatch, given):
+    monkeypatch.setattr(Bundle, "session", lambda *_: pytest.fail("a program was opened"))
+    with pytest.raises(RecipeError, match=f"^{list(given)[-1]}: "):
+        Bundle.open(toy_bundle).generate(**{"prompt": "a red ball", **given})
+
+
+def test_a_mesh_of_given_latents_is_refused_the_same_grids(toy_bundle):
+    bundle = Bundle.open(toy_bundle)
+    with pytest.raises(RecipeError, match="grid: a whole number from 8 to 512 is expected, not 7"):
+        bundle.mesh(np.zeros((1, 2, 4), np.float32), grid=7)
 
 
 def test_steps_are_told_as_they_went_in(toy_bundle):
@@ -159,18 +186,19 @@ def test_exactly_one_runtime_may_be_installed(monkeypatch, toy_bundle, installed
         open_session("onnxruntime", toy_bundle / "field.onnx", {})
 
 
-def test_the_runtime_never_imports_torch(toy_bundle):
+def test_the_runtime_never_imports_torch(toy_bundle, tmp_path):
     """Nor any other package of the build: the base install has none of them."""
     code = f"""
 import sys
 for name in {sorted(BLOCKED)}: sys.modules[name] = None
 import t3export
 from exporter.runtime.assets import cameras
+from pathlib import Path
 from exporter.runtime.assets import meshfile
 from exporter.runtime.assets import pictures
 bundle = t3export.Bundle.open({str(toy_bundle)!r})
 mesh = bundle.generate("a red ball", seed=0)
-pictures.turntable_gif(mesh, 32, 2), meshfile.to_glb(mesh)
+pictures.turntable_gif(mesh, 32, 2), meshfile.save_mesh(mesh, Path({str(tmp_path / "ball.glb")!r}))
 pictures.rendered_picture(bundle.make({{"prompt": "a red ball"}}), 8)
 print(len(mesh.faces))
 """

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exporter.sampling.loop import loop
-from exporter.sampling.schedulers import SCHEDULERS
+from exporter.sampling.schedulers import OF_DIFFUSION
 from exporter.sampling.table import table_of
 from exporter.sampling.unrolled import unrolled
 from exporter.trace.onnx import trace
@@ -60,7 +60,7 @@ def step_program(tiny, tmp_path_factory):
 
 
 @pytest.mark.parametrize("clamp", ["diffusers", "openai"])
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", OF_DIFFUSION)
 def test_step_equals_the_original(tiny, scheduler, clamp):
     recipe = tiny_recipe(scheduler=scheduler, steps=STEPS, clamp=clamp)
     step, table = make_step(tiny, recipe)

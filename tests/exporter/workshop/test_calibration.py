@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 
 from exporter.errors import RecipeError
 from exporter.recipe.recipe import CalibrationSection, Recipe
@@ -180,3 +181,11 @@ def test_the_text_encoder_sees_more_of_the_shipped_prompts_than_there_are_trajec
     texts = [prompt for shard in shards["text_encoder"] for prompt in shard["prompts"]]
     trajectories = [prompt for shard in shards["projector"] for prompt in shard["prompts"]]
     assert len(trajectories) == 2 and texts[:2] == trajectories and len(set(texts)) == len(texts) >= ENCODED_PROMPTS
+
+
+def test_a_flows_trajectories_are_its_own_euler(tiny, tmp_path, monkeypatch):
+    """Where calibration takes fewer steps than the recipe."""
+    monkeypatch.setattr(type(tiny), "scheduler", lambda self, stage: FlowMatchEulerDiscreteScheduler(shift=3.0))
+    shards, _ = recorded(tiny, tmp_path, recipe_of(scheduler="flow_euler"), steps=4, evaluations=100)
+    assert len(shards["denoiser"]) == 4
+    assert [int(shard["step"]) for shard in shards["denoiser"]] == [0, 4, 7, 11]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from exporter.errors import ValidationFailed
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.sampling.table import table_of
@@ -73,6 +74,15 @@ def test_of_a_sampler_in_one_program_the_ends_are_recorded_under_its_stage(recor
     whole = files["denoiser_000"]
     assert whole.keys() == {"sample", "embedding", "latents"}
     assert np.array_equal(whole["latents"], recorded(tmp_path / "steps")[0]["denoiser_006"]["next_sample"])
+
+
+def test_a_tokenizer_that_reads_in_another_way_than_the_original_is_refused(recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr("exporter.families.shap_e.model.PAD_ID", 1)
+    with pytest.raises(
+        ValidationFailed, match=r"tokenizer\.json reads 'a red chair' as the tokens .*, 1\], the original"
+    ):
+        recorded(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_tokens_that_are_recorded_are_those_of_the_file_that_travels_along(recorded, recipe, tiny, tmp_path):

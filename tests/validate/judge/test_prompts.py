@@ -31,10 +31,20 @@ def test_the_shipped_form_keeps_sections_and_attributes(tmp_path: Path) -> None:
     assert [prompt.text for prompt in prompts.captions] == ["a red ball", "a blue box"]
 
 
-def test_text_files_skip_blank_lines_comments_and_repeats(tmp_path: Path) -> None:
+def test_text_files_skip_blank_lines_and_comments(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
-    path.write_text("\ufeffein grüner Würfel\n\n# note\r\n  a 红色 ball \na 红色 ball\n", encoding="utf-8")
-    assert [prompt.text for prompt in load_prompts(path).full] == ["ein grüner Würfel", "a 红色 ball"]
+    path.write_text("\ufeffein grüner Würfel\n\n# note\r\n#\n## more\n#1 chair\n  a 红色 ball \n", encoding="utf-8")
+    assert [prompt.text for prompt in load_prompts(path).full] == ["ein grüner Würfel", "#1 chair", "a 红色 ball"]
+
+
+def test_repeats_are_kept_in_the_lists_named_and_judged_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"full": ["a", "b", "a"], "under_specified": ["c", "c"], "held_out": ["b"]}))
+    prompts = load_prompts(path)
+    assert [prompt.text for prompt in prompts.full] == ["a", "b", "a"]
+    assert prompts.repeated == ("a", "c")
+    assert [prompt.text for prompt in prompts.captions] == ["a", "b"]
+    assert [prompt.text for prompt in prompts.open_captions] == ["c"]
 
 
 def test_captions_are_cleaned_only_when_asked(tmp_path: Path) -> None:

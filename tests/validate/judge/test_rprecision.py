@@ -48,4 +48,14 @@ def test_runs_are_compared_pair_by_pair() -> None:
     assert result.p_value == pytest.approx(2 / 2**8)
     assert result.difference.mean == pytest.approx(-0.16) and result.difference.high < 0
     same = compare_runs(a, a)
-    assert same.p_value == 1 and same.difference.low == same.difference.high == 0
+    assert same.p_value == 1 and -same.difference.low == pytest.approx(same.difference.high) == pytest.approx(
+        0.0713, abs=1e-4
+    )
+    assert (same.pairs, same.smallest_loss_shown) == (50, 6 / 50)
+
+
+def test_the_interval_is_as_wide_as_whole_prompts_make_it() -> None:
+    a, b = np.repeat(np.arange(20) % 2, 8), np.repeat(np.arange(20) % 4 == 1, 8)
+    apart, together = compare_runs(a, b), compare_runs(a, b, groups=list(np.repeat(np.arange(20), 8)))
+    assert together.difference.low < apart.difference.low and together.difference.high > apart.difference.high
+    assert compare_runs([1], [1]).difference.high > 0.7 and compare_runs([1], [1]).smallest_loss_shown is None

@@ -75,8 +75,8 @@ def by_name(results: list[RungResult], name: str) -> RungResult:
     return next(result for result in results if result.name == name)
 
 
-def test_an_equal_bundle_passes_every_rung(goldens: dict[str, list[Path]], evaluator: Evaluator) -> None:
-    results = climb(context(ToyModel(), goldens, evaluator))
+def test_an_equal_bundle_passes_every_rung(goldens: dict[str, list[Path]], clip_folder: Path) -> None:
+    results = climb(context(ToyModel(), goldens, MatchedJudge.load(clip_folder)))
     assert [result.name for result in results] == ["stages", "steps", "latents", "shape", "renders", "quality"]
     assert {result.status for result in results} == {"passed"}
     quality = by_name(results, "quality")
@@ -218,6 +218,17 @@ def test_a_quality_drop_beyond_the_limit_fails(goldens: dict[str, list[Path]], c
     swapped.stages = toy_pipeline("int8").stages
     lenient = by_name(climb(swapped, choose_rungs(["quality"])), "quality")
     assert lenient.status == "passed" and "drop 66.67 points (at most 70 points)" in lenient.summary
+    assert "6 pairs cannot show a loss under 100.0 points" in lenient.summary
+    assert lenient.details["smallest_loss_points"] == 100.0 and lenient.details["pairs"] == 6
+
+
+def test_a_reference_that_is_no_better_than_chance_proves_nothing(
+    goldens: dict[str, list[Path]], evaluator: Evaluator
+) -> None:
+    quality = by_name(climb(context(ToyModel(), goldens, evaluator), choose_rungs(["quality"])), "quality")
+    assert quality.status == "failed" and all(figure.passed for figure in quality.figures)
+    assert quality.summary.startswith("the reference itself is no better than chance (")
+    assert "what is compared says nothing" in quality.summary and quality.details["mcnemar_p"] == 1
 
 
 def test_unknown_rungs_are_refused_with_the_nearest_name() -> None:

@@ -44,3 +44,10 @@ def test_equal_and_infinite_figures_keep_their_limits() -> None:
     assert Figure("a", "b", "SNR", math.inf, limit=90.0).passed
     assert not Figure("a", "b", "Chamfer distance", math.inf, limit=0.1, sense="at most").passed
     assert Figure("a", "b", "SNR", -math.inf, "dB").to_dict()["value"] == "-inf"
+
+
+def test_a_drop_below_nothing_is_a_gain() -> None:
+    drop, gain = (Figure("bundle", "R-Precision", "drop", value, "points", 2.0, "at most") for value in (1.5, -10.0))
+    assert str(drop) == "drop 1.5 points (at most 2 points)" and drop.passed
+    assert str(gain) == "gain 10 points (a drop of at most 2 points)" and gain.passed
+    assert gain.to_dict()["value"] == -10.0 and gain.to_dict()["measure"] == "drop"

@@ -12,6 +12,7 @@ from exporter.manifest import read_manifest, write_manifest
 from tests.validate.page.pages import HOSTILE, report_of
 from validate.bench.latency import require_bench
 from validate.ladder.report import record_in_bundle
+from validate.ladder.result import Figure
 from validate.objects.exhibits import load_exhibits
 from validate.page.report_page import report_page, write_page
 
@@ -43,9 +44,22 @@ def test_the_verdict_comes_first_and_every_part_is_there(toy_bundle: Path) -> No
                  "Size and memory", "Latency", "Versions and digests"):  # fmt: skip
         assert f"<h2>{part}</h2>" in html
     for figure in ("SNR 29 dB", "at least 30 dB", "66.7% (20.8 to 93.9)", "−33.3 points", "a loss of up to 79.2 points",
+                   "3 pairs cannot show any loss (McNemar", "judged differently; 3 pairs cannot show any loss",
                    "the bundle has no renderer stage"):  # fmt: skip
         assert figure in told
     assert "Latency Not measured." in told and "Peak memory was not measured" in told
+
+
+def test_an_interval_that_is_none_and_a_gain_are_told_as_such(toy_bundle: Path) -> None:
+    report = report_of(toy_bundle).to_dict()
+    quality = next(rung for rung in report["rungs"] if rung["name"] == "quality")
+    quality["details"]["comparisons"][0] |= {"low": "-inf", "high": "inf"}
+    drop = Figure("bundle", "R-Precision", "drop", -10.0, "points", 2.0, "at most").to_dict()
+    quality |= {"figures": [drop], "worst": drop}
+    told = words(report_page(report, read_manifest(toy_bundle), []))
+    assert "too few prompts for an interval" in told
+    assert told.count("gain 10 points a drop of at most 2 points") == 2  # in the ladder and in all that was measured
+    assert "−10 points" not in told
 
 
 def test_a_failure_says_which_rung_and_why(toy_bundle: Path) -> None:

@@ -29,7 +29,7 @@ def test_markdown_shows_each_figure_with_its_uncertainty():
     row = next(line for line in markdown(results.table()).splitlines() if "naive" in line)
     assert row == (
         "| INT8 \\| naive | 71.9 p 0.0012 (66.7–76.5) | 50.0 p 0.5 (44.5–55.5) | 11.5 worst 7.2 | 0.33 | inf "
-        "| 2.60 x0.26 | x2.35 (2.20–2.40) | x2.35 (2.20–2.40) | 123 |"
+        "| 2.60 26% | x2.35 (2.20–2.40) | x2.35 (2.20–2.40) | 123 |"
     )
 
 
@@ -58,6 +58,6 @@ def test_synthetic_and_random_weights_are_called_so():
 
 def test_the_terminal_gets_every_figure_whole():
     told = printed(results.table())
-    for figure in ("93.1", "71.9 p 0.0012", "(66.7–76.5)", "worst 7.2", "x0.26", "x2.35", "(2.20–2.40)", "123", "–"):
+    for figure in ("93.1", "71.9 p 0.0012", "(66.7–76.5)", "worst 7.2", "26%", "x2.35", "(2.20–2.40)", "123", "–"):
         assert figure in told
     assert max(map(len, told.splitlines())) <= 120

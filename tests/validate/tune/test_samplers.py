@@ -92,3 +92,10 @@ def test_without_guidance_there_is_no_interval_of_it(tiny, monkeypatch):
         tiny.model, recipe, lambda sampler: TrialVerdict(False, "no"), Silent(), lambda attempt: None
     )
     assert found.screened == 3 and found.chosen is None
+
+
+def test_of_a_flow_fewer_steps_are_tried_and_no_other_solver(monkeypatch):
+    own = SamplerSection(scheduler="flow_euler", steps=20, guidance_scale=1.0)
+    monkeypatch.setattr(samplers, "_Screen", lambda *given: lambda tried: [Candidate(one, 1, 0.5) for one in tried])
+    found = samplers.screen(None, SimpleNamespace(sampler=own), None)
+    assert [one.sampler for one in found] == [own.model_copy(update={"steps": steps}) for steps in samplers.STEPS]

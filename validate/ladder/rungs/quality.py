@@ -11,16 +11,19 @@ import numpy as np
 from exporter.runtime.run import Programs
 from validate.judge.prompts import Prompt
 from validate.judge.rprecision import Retrieval, RunComparison, compare_runs
-from validate.judge.statistics import paired_bootstrap, permutation_test, wilson_interval
+from validate.judge.statistics import guessing_p, paired_bootstrap, permutation_test, wilson_interval
 from validate.ladder.context import Context, QualityPlan
 from validate.ladder.result import Figure, plain
 from validate.ladder.rungs.rung import Outcome, Rung
+from validate.ladder.words import between, loss_shown
 from validate.objects.elsewhere import SideName
 from validate.objects.judged import CaptionSet, UnderSpecified, measure_under_specified, retrieve_captions
 from validate.objects.memory import ObjectMemory
 from validate.objects.objects import Objects, Progress, make_objects
 
 SMALL_SET = 160
+GUESSED = 0.05
+"""A reference whose hits guessing has as often as this is no better than chance."""
 TIE_COSINE = 1e-3
 
 Maker = Callable[[Sequence[Prompt], int], Objects]
@@ -74,7 +77,29 @@ def run(context: Context) -> Outcome:
     ]
     comparisons = [_compare_rates(reference, bundle, comparison), *open_ended]
     details = _details(plan, comparison, reference, bundle)
-    return Outcome(figures, details=details | {"comparisons": [asdict(compared) for compared in comparisons]})
+    details |= {"comparisons": [_plain(compared) for compared in comparisons]}
+    return Outcome(figures, failed=_at_chance(reference.retrieval, plan), details=details)
+
+
+def _at_chance(reference: Retrieval, plan: QualityPlan) -> str:
+    """Why nothing is proved by a reference that is no better than guessing; empty where it is better.
+
+    Seeds of a prompt hit and miss together, so that prompts are counted, not objects.
+    """
+    prompts, captions = len(plan.prompts), len(plan.captions)
+    p = guessing_p(int(reference.rate * prompts + 1e-9), prompts, 1 / captions)
+    if p < GUESSED:
+        return ""
+    return (
+        f"the reference itself is no better than chance ({100 * reference.rate:.1f} % right, {100 / captions:.1f} % by "
+        f"guessing among {captions} captions, p = {p:.2g} on {prompts} prompts): what is compared says nothing. Give "
+        "more prompts, another judge (--evaluator), or weights that make what they are asked for"
+    )
+
+
+def _plain(compared: Compared) -> dict[str, Any]:
+    """As JSON data, which has no infinity."""
+    return asdict(compared) | {"low": plain(compared.low), "high": plain(compared.high)}
 
 
 def _sides(context: Context, plan: QualityPlan) -> list[tuple[SideName, Programs, ObjectMemory | None]]:
@@ -134,7 +159,15 @@ def _drop(reference: JudgedSide, bundle: JudgedSide, comparison: RunComparison, 
 
 def _paired(comparison: RunComparison) -> str:
     low, high = (100 * value for value in (comparison.difference.low, comparison.difference.high))
-    return f"paired difference {low:+.1f} to {high:+.1f} points (95 %), McNemar p = {comparison.p_value:.3g}"
+    return (
+        f"paired difference {between(low, high, '+.1f')} points (95 %), McNemar p = {comparison.p_value:.3g}; "
+        f"{loss_shown(comparison.pairs, _smallest(comparison))}"
+    )
+
+
+def _smallest(comparison: RunComparison) -> float | None:
+    """In points."""
+    return None if comparison.smallest_loss_shown is None else 100 * comparison.smallest_loss_shown
 
 
 def _beyond_ties(context: Context, reference: JudgedSide, bundle: JudgedSide, plan: QualityPlan) -> list[Figure]:
@@ -195,7 +228,7 @@ def _compare_open_ended(reference: JudgedSide, bundle: JudgedSide) -> list[Compa
 
 def _open_ended_figure(compared: Compared) -> Figure:
     where = (
-        f"reference {compared.reference:.4g}, paired difference {compared.low:+.3g} to {compared.high:+.3g} (95 %), "
+        f"reference {compared.reference:.4g}, paired difference {between(compared.low, compared.high)} (95 %), "
         f"{compared.test} p = {compared.p:.3g}"
     )
     return Figure("bundle", "under-specified prompts", compared.measure, compared.bundle, where=where)
@@ -211,6 +244,8 @@ def _details(plan: QualityPlan, comparison: RunComparison, reference: JudgedSide
         "captions": len(plan.captions),
         "under_specified_prompts": len(plan.under_specified),
         "under_specified_seeds": plan.under_specified_seeds,
+        "pairs": comparison.pairs,
+        "smallest_loss_points": _smallest(comparison),
         "only_reference_hits": comparison.only_a,
         "only_bundle_hits": comparison.only_b,
         "mcnemar_p": comparison.p_value,

@@ -12,11 +12,15 @@ from validate.ladder.result import Figure
 
 @dataclass(frozen=True)
 class Outcome:
-    """Figures of a rung, or why it was not climbed (`skipped`: not observable here; `refused`: not honest here)."""
+    """Figures of a rung, or why it was not climbed (`skipped`: not observable here; `refused`: not honest here).
+
+    `failed`: what makes the figures worthless, however well they keep their limits.
+    """
 
     figures: list[Figure] = field(default_factory=list)
     skipped: str = ""
     refused: str = ""
+    failed: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
 

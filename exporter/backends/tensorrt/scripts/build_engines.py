@@ -2,14 +2,20 @@
 
     pip install polygraphy
     python3 build_engines.py             all of them
-    python3 build_engines.py denoiser    only this one
+    python3 build_engines.py STAGE       only this one
 
 Needs TensorRT 10.3 or newer for this Python. `bash build_engines.sh` does the same with trtexec. An engine runs on the
 GPU and with the TensorRT that it was built with: build again after an upgrade.
 """
 
-import json
+import os
 import sys
+
+# This folder comes last, and once: a statistics.py or numpy.py that happens to lie in it is not meant.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+sys.path[:] = reversed(dict.fromkeys(reversed(sys.path)))
+
+import json
 from pathlib import Path
 
 try:

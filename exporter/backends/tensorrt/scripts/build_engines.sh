@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the TensorRT engines of this bundle with trtexec, on the device that is to run them. TensorRT 10.3 or newer.
 #   bash build_engines.sh             all of them
-#   bash build_engines.sh denoiser    only this one
+#   bash build_engines.sh STAGE       only this one
 # An engine runs on the GPU and with the TensorRT that it was built with: build again after an upgrade.
 set -euo pipefail
 cd "$(dirname "$0")"

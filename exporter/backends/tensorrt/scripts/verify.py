@@ -7,10 +7,16 @@ layers must run in INT8; each stage is timed. Needs numpy and TensorRT 10.3 or n
 Writes reports/device.json. Exit codes: 0 all is well, 5 a tolerance was missed, 6 something is missing here.
 """
 
+import os
+import sys
+
+# This folder comes last, and once: a statistics.py or numpy.py that happens to lie in it is not meant.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+sys.path[:] = reversed(dict.fromkeys(reversed(sys.path)))
+
 import json
 import platform
 import statistics
-import sys
 from pathlib import Path
 
 try:

@@ -67,7 +67,7 @@ def test_run_goes_on_in_the_python_that_has_tensorrt(finished, tmp_path):
         f"import exporter.backends.tensorrt.device as device; device.SYSTEM_PYTHON = {system!r}\n"
         "from t3export.cli import main; main()"
     )
-    command = ["run", str(finished), "--prompt", "a ball", "--image", "ball.png", "--size", "8"]
+    command = ["run", str(finished), "--prompt", "a ball", "--image", "ball.png", "--pixels", "8"]
     done = subprocess.run(
         [sys.executable, "-c", program, *command],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,

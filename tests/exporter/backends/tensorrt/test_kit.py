@@ -145,6 +145,16 @@ def test_a_script_names_the_package_it_lacks_and_how_to_install_it(orin, kit, tm
     assert f"no package '{package}'" in told.stderr and f"/usr/bin/python3 {script}" in told.stderr
 
 
+@pytest.mark.parametrize("safe_path", ["", "1"])
+def test_no_module_that_happens_to_lie_in_the_folder_is_taken(orin, kit, safe_path):
+    for name in ("statistics", "numpy", "json", "platform"):
+        (kit / f"{name}.py").write_text("raise SystemExit('planted')")
+    assert orin.run(kit, "bash", "build_engines.sh").returncode == 0
+    for script in ("build_engines.py", "verify.py"):
+        done = orin.run(kit, "python", script, PYTHONSAFEPATH=safe_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_page_says_what_it_takes_and_ends_in_a_mesh(built_kit):
     page = (built_kit.out / "README.md").read_text()
     megabytes = int(re.search(r"Disk: (\d+) MB", page)[1])

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from exporter.backends.tensorrt.lint.run import RULES, lint, require_clean
+from exporter.backends.tensorrt.lint.require_clean import RULES, lint, require_clean
 from exporter.errors import ValidationFailed
 
 LAYER = """layer (float[batch, 8] x) => (float[batch, 4] y) {

@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import ShapEPipeline
 from diffusers.pipelines.shap_e.camera import create_pan_cameras
+from transformers import CLIPTokenizer
 
 from exporter.errors import HubUnreachable, RecipeError, WeightsError
 from exporter.families.registry import load_model, stage_names
@@ -137,6 +138,49 @@ def test_weights_of_another_architecture_name_the_first_tensors(tiny_folder, tmp
     (folder / "prior" / "config.json").write_text(json.dumps(config | {"num_layers": 3, "time_embed_dim": 64}))
     with pytest.raises(WeightsError, match=r"time_embedding.linear_1.bias is \[48\], the configuration wants \[64\]"):
         load_model("shap-e", str(folder)).prior()
+
+
+def test_a_tokenizer_without_its_files_is_refused_by_their_names(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "bare")
+    for path in (folder / "tokenizer").iterdir():
+        if path.name != "tokenizer_config.json":
+            path.unlink()
+    with pytest.raises(
+        WeightsError,
+        match=r"tokenizer: tokenizer.json, or vocab.json with merges.txt: missing \(it has tokenizer_config",
+    ):
+        load_model("shap-e", str(folder))
+    shutil.rmtree(folder / "scheduler")
+    shutil.rmtree(folder / "tokenizer")
+    with pytest.raises(WeightsError, match=r"tokenizer.json.*there is nothing"):
+        load_model("shap-e", str(folder))
+
+
+def test_vocab_and_merges_are_a_tokenizer_too(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "slow")
+    model = json.loads((folder / "tokenizer/tokenizer.json").read_text())["model"]
+    (folder / "tokenizer/tokenizer.json").unlink()
+    (folder / "tokenizer/vocab.json").write_text(json.dumps(model["vocab"]))
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    (folder / "tokenizer/merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    plain, found = (load_model("shap-e", str(place)).tokenizer() for place in (tiny_folder, folder))
+    assert found("a tall red chair").input_ids == plain("a tall red chair").input_ids
+
+
+def test_a_vocabulary_that_tells_no_words_apart_is_refused(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "invented")
+    shutil.rmtree(folder / "tokenizer")
+    CLIPTokenizer(vocab={"<|startoftext|>": 0, "<|endoftext|>": 1}, merges=[]).save_pretrained(folder / "tokenizer")
+    with pytest.raises(WeightsError, match=r"tokenizer: 'green' and 'chair' get the same ids"):
+        load_model("shap-e", str(folder))
+
+
+def test_ids_that_the_text_encoder_does_not_know_are_refused(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "other")
+    path = folder / "text_encoder/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocab_size": 50}))
+    with pytest.raises(WeightsError, match=r"the text encoder knows 50 .*different models"):
+        load_model("shap-e", str(folder))
 
 
 def test_missing_weights_say_the_ways_on(tmp_path):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,25 @@ from diffusers.pipelines.shap_e.renderer import _convert_srgb_to_linear
 from PIL import Image
 from torch import from_numpy
 
-from exporter.errors import RecipeError
+from exporter.errors import EnvironmentProblem, RecipeError
+from exporter.runtime.assets import optional
 from exporter.runtime.assets.mesh import srgb_to_linear
-from exporter.runtime.assets.meshfile import save_mesh, to_glb
+from exporter.runtime.assets.meshfile import metres_per_unit, save_mesh
 from exporter.runtime.assets.pictures import mesh_picture, png, turntable_gif
 from exporter.runtime.surface.extract import extract_mesh
+from tests.exporter.runtime.assets import textured
 from tests.exporter.runtime.fields import torus
 
 MESH = extract_mesh(torus, 24)
+
+
+def from_y_up(points):
+    """What Blender makes of a file whose forward axis is -z and whose up axis is y."""
+    return points[:, [0, 2, 1]] * [1, -1, 1]
+
+
+# Blender's axes (forward y, up z) of each format's, as its importers take them by default.
+IMPORTED = {".glb": from_y_up, ".obj": from_y_up, ".ply": lambda points: points}
 
 
 @pytest.mark.parametrize("suffix", [".glb", ".ply", ".obj", ".GLB"])
@@ -27,26 +37,17 @@ def test_a_mesh_written_and_read_again_is_the_same(tmp_path, suffix):
     save_mesh(MESH, path)
     read = trimesh.load(path, process=False, force="mesh")
     assert read.is_watertight and len(read.faces) == len(MESH.faces)
-    turned = MESH.vertices[:, [0, 2, 1]] * [1, 1, -1] if suffix.lower() == ".glb" else MESH.vertices
-    assert np.allclose(read.vertices, turned, atol=1e-6)
+    assert np.allclose(IMPORTED[suffix.lower()](read.vertices), MESH.vertices, atol=1e-6)
     assert read.volume > 0
-    if suffix in (".ply", ".obj"):
-        assert np.allclose(read.visual.vertex_colors[:, :3] / 255, MESH.colors, atol=1 / 255)
+    colors = srgb_to_linear(MESH.colors) if suffix.lower() == ".glb" else MESH.colors
+    assert np.allclose(read.visual.vertex_colors[:, :3] / 255, colors, atol=1 / 255)
 
 
-def test_glb_has_linear_colors_normals_and_a_matte_material():
-    glb = to_glb(MESH)
-    length = int.from_bytes(glb[12:16], "little")
-    tree = json.loads(glb[20 : 20 + length])
-    (primitive,) = tree["meshes"][0]["primitives"]
-    assert set(primitive["attributes"]) == {"POSITION", "NORMAL", "COLOR_0"}
-    assert tree["materials"][primitive["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
-    accessor = tree["accessors"][primitive["attributes"]["COLOR_0"]]
-    view = tree["bufferViews"][accessor["bufferView"]]
-    start = 20 + length + 8 + view["byteOffset"]
-    colors = np.frombuffer(glb[start : start + view["byteLength"]], np.float32).reshape(-1, 3)
-    assert np.allclose(colors, srgb_to_linear(MESH.colors), atol=1e-6)
-    assert glb == to_glb(MESH)
+def test_a_converter_keeps_the_colors_of_a_glb(tmp_path):
+    save_mesh(MESH, tmp_path / "ring.glb")
+    trimesh.load(tmp_path / "ring.glb", process=False, force="mesh").export(tmp_path / "converted.ply")
+    converted = trimesh.load(tmp_path / "converted.ply", process=False, force="mesh")
+    assert np.allclose(converted.visual.vertex_colors[:, :3] / 255, srgb_to_linear(MESH.colors), atol=1 / 255)
 
 
 def test_linear_light_is_that_of_diffusers():
@@ -54,9 +55,44 @@ def test_linear_light_is_that_of_diffusers():
     assert np.allclose(srgb_to_linear(values), _convert_srgb_to_linear(from_numpy(values)).numpy(), atol=1e-7)
 
 
+@pytest.mark.parametrize(("suffix", "size"), [(".glb", None), (".stl", 0.1), (".3mf", 0.1)])
+def test_what_a_unit_of_the_model_is_where_no_size_is_wanted(suffix, size):
+    longest = float(np.ptp(MESH.vertices, axis=0).max())
+    expected = 1.0 if size is None else size / longest
+    assert metres_per_unit(Path(f"x{suffix}"), MESH, None) == pytest.approx(expected)
+    assert metres_per_unit(Path(f"x{suffix}"), MESH, 0.08) * longest == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize(("suffix", "extra"), [(".3mf", "mesh"), (".usda", "usd"), (".usdz", "usd")])
+def test_a_format_without_its_package_is_refused_with_the_extra(tmp_path, monkeypatch, suffix, extra):
+    monkeypatch.setattr(optional, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentProblem, match=rf"pip install 't3export\[{extra}\]'"):
+        save_mesh(MESH, tmp_path / f"x{suffix}")
+
+
 def test_another_suffix_is_refused_with_those_there_are():
-    with pytest.raises(RecipeError, match=r"allowed: \.glb, \.obj, \.ply; did you mean '\.glb'"):
-        save_mesh(MESH, Path("chair.gltf"))
+    with pytest.raises(RecipeError, match=r"allowed: \.3mf, \.glb, .*; did you mean '\.obj'"):
+        save_mesh(MESH, Path("chair.ob"))
+
+
+def test_a_texture_needs_a_format_that_carries_it(tmp_path):
+    with pytest.raises(RecipeError, match=r"a '.ply' file carries no texture; \.glb, .* do"):
+        save_mesh(textured.MESH, tmp_path / "x.ply", textured.TEXTURE)
+
+
+def test_an_axis_against_the_specification_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"in a '.glb' file y is up, by its specification; free in: \.obj, \.ply, "):
+        save_mesh(MESH, tmp_path / "x.glb", up="z")
+    save_mesh(MESH, tmp_path / "x.glb", up="y")
+
+
+@pytest.mark.parametrize(("suffix", "up"), [(".ply", None), (".ply", "y"), (".obj", "z"), (".obj", "y")])
+def test_size_and_axis_are_as_wanted(tmp_path, suffix, up):
+    path = tmp_path / f"ring{suffix}"
+    save_mesh(MESH, path, size=0.08, up=up)
+    sides = np.ptp(trimesh.load(path, process=False).vertices, axis=0)
+    assert sides.max() == pytest.approx(0.08, rel=1e-5)
+    assert sides.argmin() == (1 if up == "y" else 2)  # a ring lies flat
 
 
 def test_a_turntable_turns():

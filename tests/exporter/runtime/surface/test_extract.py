@@ -8,8 +8,7 @@ from diffusers.pipelines.shap_e.renderer import BoundingBoxVolume, volume_query_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.errors import RecipeError
-from exporter.runtime.surface.extract import Field, FieldSamples, extract_mesh, grid_of, grid_points, sample
+from exporter.runtime.surface.extract import Field, FieldSamples, extract_mesh, grid_points, sample
 from tests.exporter.runtime.fields import ball, cube, everything, nothing, of, torus, union
 
 FIELDS = {
@@ -55,12 +54,6 @@ def test_what_was_asked_is_told_and_colours_only_at_the_vertices():
     assert colored == [len(mesh.vertices)]
     extract_mesh(field, 16, exact=True, on_sampled=told.append)
     assert told[1] == FieldSamples(grid=16, points=16**3, certain=0.0) and told[1].share == 1.0
-
-
-def test_qualities_are_grids():
-    assert [grid_of(quality) for quality in ("draft", "normal", "fine")] == [64, 128, 256]
-    with pytest.raises(RecipeError, match="did you mean 'fine'"):
-        grid_of("fein")
 
 
 def test_the_lattice_is_that_of_diffusers():

@@ -23,6 +23,8 @@ BLOB = TensorSpec("blob", "float32", ("batch", 2, 4))
 CLOUD = TensorSpec("cloud", "float32", ("batch", 3, 2, 2))
 KINDS = {"words": "encode", "mood": "encode", "coarse": "sample", "fine": "sample", "bend": "map", "shape": "field",
          "eye": "render"}  # fmt: skip
+# A renderer that takes nothing but rays.
+GLOW = {"glow": "render"}
 UNROLL = {"coarse": ("step", BLOB), "fine": ("full", CLOUD)}
 
 PROGRAMS = {
@@ -99,11 +101,16 @@ PROGRAMS = {
         mixed = Add(strength, tint)
         seen = Sigmoid(mixed)
     }""",
+    "glow": """glow (float[batch, rays, 2, 3] lines) => (float[batch, rays, 3] seen) {
+        axis = Constant<value_ints: ints = [2]>()
+        strength = ReduceSum<keepdims: int = 0>(lines, axis)
+        seen = Sigmoid(strength)
+    }""",
 }
 
 
 def write_foreign_bundle(folder: Path, stages: Sequence[str] = tuple(KINDS)) -> Path:
-    """Writes the bundle, of these stages alone, and gives its folder."""
+    """Writes the bundle, of these stages alone, the last of them a renderer, and gives its folder."""
     folder.mkdir(exist_ok=True)
     (folder / TOKENIZER).write_text(_tokenizer().to_str())
     inputs = {
@@ -112,7 +119,7 @@ def write_foreign_bundle(folder: Path, stages: Sequence[str] = tuple(KINDS)) -> 
     }
     assets = {
         "mesh": MeshAsset(stage="shape", grid=20, extraction="coarse_to_fine"),
-        "image": ImageAsset(stage="eye", size=16),
+        "image": ImageAsset(stage=stages[-1], size=16),
     }
     parts = {name: _write_program(folder, name) for name in stages}
     manifest = Manifest(
@@ -138,7 +145,7 @@ def _write_program(folder: Path, name: str) -> StagePart:
     path = folder / f"{name}.onnx"
     onnx.save(model, path)
     return StagePart(
-        kind=KINDS[name],
+        kind=(KINDS | GLOW)[name],
         program=path.name,
         inputs=[_spec(tensor) for tensor in model.graph.input],
         outputs=[_spec(tensor) for tensor in model.graph.output],

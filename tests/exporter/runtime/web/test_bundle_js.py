@@ -143,7 +143,7 @@ def test_the_client_in_the_bundle_makes_the_mesh_that_python_makes(web_bundles, 
     made = trimesh.load(output, force="mesh", process=False)
     expected = Bundle.open(folder).generate(PROMPT, SEED)
     upright = expected.vertices @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
-    assert made.is_watertight and made.volume > 0
+    assert made.is_watertight and made.volume > 0 and made.visual.kind == "vertex"
     distance = np.linalg.norm(np.asarray(made.vertices)[:, None] - upright[None], axis=2)
     assert distance.min(axis=1).max() < 1e-3 and distance.min(axis=0).max() < 1e-3
 
@@ -159,6 +159,45 @@ def test_the_lines_in_the_readme_of_bundles_make_what_generate_makes(web_bundles
     (shipped / "made.mjs").write_text(lines + check)
     done = subprocess.run([node(), "made.mjs"], cwd=shipped, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["3", "true", "0"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ('{ grid: "24" }', "grid: "),
+        ("{ grid: 24.5 }", "grid: "),
+        ('{ quality: "ultra" }', "quality: "),
+        ("{ seed: 1.5 }", "seed: "),
+        ('{ exact: "no" }', "exact: "),
+    ],
+)
+def test_what_is_not_taken_is_refused_before_anything_runs(web_bundles, options, refused):
+    script = (
+        OPEN
+        + f"""
+    bundle.session = () => {{ throw new Error("a program was opened"); }};
+    tell(await bundle.generate("a red chair", {options}).catch((error) => [error.name, error.message]));
+    """
+    )
+    kind, told = run_node(script, {"bundle": str(web_bundles["fp32"].out)})
+    assert kind == "RangeError" and told.startswith(refused)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a chair", "-o", "z.obj"], "z.obj: this writes .glb files only"),
+        (["a chair", "--grid", "24.5"], 'grid: a whole number from 8 to 512 is expected, not "24.5"'),
+        (["a chair", "--grid", ""], 'grid: a whole number from 8 to 512 is expected, not ""'),
+        (["a chair", "--quality", "ultra"], 'quality: no "ultra"'),
+        (["a chair", "--seed", "x"], 'seed: a whole number from 0 to 2^64 - 1 is expected, not "x"'),
+        ([" "], "prompt: words"),
+    ],
+)
+def test_the_command_refuses_before_it_opens_a_bundle(tmp_path, arguments, told):
+    command = [node(), str(CLIENT / "generate.js"), *arguments, "--bundle", str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {told}") and not list(tmp_path.iterdir())
 
 
 def test_a_bundle_on_a_server_is_opened_by_its_address(web_bundles):

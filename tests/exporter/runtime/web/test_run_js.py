@@ -15,7 +15,7 @@ from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, STATE, Sampling
 from exporter.pipeline.tensor import WORDS
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.rendering import render_rays
-from tests.exporter.runtime.web.foreign_bundle import write_foreign_bundle
+from tests.exporter.runtime.web.foreign_bundle import GLOW, write_foreign_bundle
 from tests.exporter.tiny import tiny_recipe
 from tests.node import CLIENT, run_node
 
@@ -115,14 +115,12 @@ def test_a_run_from_given_tensors_makes_nothing_before_them(foreign, found):
     assert made["error"] == "'word_ids' is read from the input 'text', which this run was not given"
 
 
-def test_a_pipeline_of_a_map_and_a_renderer_needs_neither_input_nor_sampler(tmp_path, foreign, found, rays):
-    bundle = write_foreign_bundle(tmp_path / "bundle", ["eye"])
-    script = OPEN + """
-    const run = new Run(bundle, { tint: floats(given.tint.data, given.tint.dims) });
-    tell([...(await run.at("eye", Float32Array.from(given.rays), "seen")).seen]);
-    """  # fmt: skip
-    given = {"bundle": str(bundle), "tint": found["made"]["tint"], "rays": rays[:5].ravel().tolist()}
-    assert run_node(script, given) == found["seen"][: 5 * 3]
+def test_a_pipeline_of_a_renderer_alone_needs_neither_input_nor_sampler(tmp_path, rays):
+    bundle = write_foreign_bundle(tmp_path / "bundle", list(GLOW))
+    script = OPEN + 'tell([...(await bundle.make({}).at("glow", Float32Array.from(given.rays), "seen")).seen]);'
+    seen = run_node(script, {"bundle": str(bundle), "rays": rays[:5].ravel().tolist()})
+    expected = render_rays(Bundle.open(bundle).make({}), rays[:5])
+    assert np.allclose(np.reshape(seen, (-1, 3)), expected, atol=1e-6)
     assert failure(bundle, "bundle.generate('round')") == "this bundle makes no mesh; it makes image"
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import EnvironmentProblem
-from exporter.release import lock
-from exporter.release.lock import alone
+from exporter.files import lock
+from exporter.files.lock import alone
 
-HOLD = "import sys, pathlib, exporter.release.lock as l\nwith l.alone(pathlib.Path(sys.argv[1])): print(); input()"
+HOLD = "import sys, pathlib, exporter.files.lock as l\nwith l.alone(pathlib.Path(sys.argv[1])): print(); input()"
 
 
 def test_it_is_gone_afterwards(tmp_path):

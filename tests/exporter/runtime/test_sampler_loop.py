@@ -8,7 +8,7 @@ import torch
 
 from exporter.pipeline.sampling import PREDICTION, SAMPLE, STATE, Sampling
 from exporter.pipeline.tensor import TensorSpec
-from exporter.runtime.sampling import first_state, next_state, sample
+from exporter.runtime.sampler_loop import first_state, next_state, sample
 from exporter.sampling.whole import WholeSampler
 from tests.exporter.sampling.test_whole import Step
 

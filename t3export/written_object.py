@@ -1,0 +1,128 @@
+"""One object of `t3export run`: its files, and what is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.files.atomic import write_atomically
+from exporter.pipeline.assets import ImageAsset
+from exporter.runtime.assets.label import Label
+from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.meshfile import metres_per_unit, save_mesh
+from exporter.runtime.assets.pictures import mesh_picture, png, rendered_picture, turntable_gif
+from exporter.runtime.assets.placing import Up
+from exporter.runtime.assets.postprocess import Cleaning, Dressing, clean, dress
+from exporter.runtime.assets.solid.dimensions import dimensions
+from exporter.runtime.bundle import Bundle
+from exporter.runtime.run import Run
+from exporter.runtime.surface.decoded import field_of
+from t3export.output import results
+
+TURNTABLE_PIXELS = 256
+# Of a mesh whose pipeline has no renderer.
+PICTURE_PIXELS = 128
+
+
+@dataclass(frozen=True)
+class MeshFileWanted:
+    """What becomes of a mesh on its way to its file.
+
+    size: the longest side of the object in metres; up: the axis that points up in the file.
+    """
+
+    cleaning: Cleaning
+    dressing: Dressing
+    size: float | None
+    up: Up | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is made of each object: the grid of its mesh, the mesh file, the pixels of its pictures."""
+
+    grid: int | None
+    exact: bool | None
+    mesh_file: MeshFileWanted
+    pixels: int | None
+
+
+@dataclass(frozen=True)
+class ObjectPaths:
+    """Where the files of one object go; None where one is not wanted."""
+
+    mesh: Path | None
+    turntable: Path | None
+    image: Path | None
+
+
+def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, label: Label) -> dict[str, Any]:
+    """Writes what is wanted of one object and gives its record; of an empty field only a rendered picture."""
+    rendered = bundle.pipeline.asset(ImageAsset)
+    from_field = paths.image is not None and rendered is not None
+    picture_pixels = wanted.pixels or (rendered.size if rendered else PICTURE_PIXELS)
+    written = []
+    if paths.image and from_field:
+        write_atomically(paths.image, png(rendered_picture(run, picture_pixels)))
+        written.append(paths.image)
+    if not paths.mesh and not paths.turntable and (from_field or not paths.image):
+        return {"empty": False, "files": [str(path) for path in written]}
+    record: dict[str, Any] = {}
+    mesh = bundle.mesh(run, wanted.grid, wanted.exact, lambda sampling: record.update(sampled=sampling.to_dict()))
+    record |= {"empty": mesh.is_empty, "vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
+    if not mesh.is_empty:
+        mesh, done = clean(mesh, wanted.mesh_file.cleaning)
+        record |= done
+        if paths.mesh:
+            files, told = _write_mesh(run, mesh, paths.mesh, wanted.mesh_file, label)
+            record |= told
+            written += files
+        if paths.turntable:
+            write_atomically(paths.turntable, turntable_gif(mesh, wanted.pixels or TURNTABLE_PIXELS))
+            written.append(paths.turntable)
+        if paths.image and not from_field:
+            write_atomically(paths.image, png(mesh_picture(mesh, picture_pixels)))
+            written.append(paths.image)
+    return record | {"files": [str(path) for path in written]}
+
+
+def print_record(record: dict[str, Any]) -> None:
+    """The record of an object for people: its files, its mesh and what they cost."""
+    counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
+    if sampled := record.get("sampled"):
+        counts += f"{sampled['share']:.1%} of {sampled['grid']}³ points asked, "
+    lines = [f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)"]
+    if "closed" in record:
+        lines.append(f"  {_shape(record)}")
+    if texture := record.get("texture"):
+        detail = f", of {texture['of_triangles']} triangles by a normal map" if texture["normal_map"] else ""
+        lines.append(
+            f"  texture {texture['size']}²: {texture['charts']} charts{detail}; {texture['seconds']:.1f} s, and "
+            f"{texture['field_seconds']:.1f} s for {texture['field_points']} colours of the field"
+        )
+    for line in lines:
+        results().print(line, markup=False, soft_wrap=True)
+
+
+def _shape(record: dict[str, Any]) -> str:
+    edges = "closed" if record["closed"] else f"{record['open_edges']} open edges"
+    if record["crowded_edges"]:
+        edges += f", {record['crowded_edges']} edges with more than two triangles"
+    if closing := record.get("watertight"):
+        edges += f" ({closing['holes']} holes filled, {closing['crowded_edges']} edges taken apart)"
+    parts = f"{record['components']} component{'s' * (record['components'] != 1)}"
+    if "dropped_parts" in record:
+        parts += f" ({record['dropped_parts']} dropped)"
+    genus = "" if record["genus"] is None else f", genus {record['genus']}"
+    sides = " x ".join(f"{side:.4g}" for side in record["size_mm"])
+    return f"{edges}, {parts}{genus}, {record['volume_cm3']:.4g} cm³, {sides} mm"
+
+
+def _write_mesh(
+    run: Run, mesh: Mesh, path: Path, wanted: MeshFileWanted, label: Label
+) -> tuple[list[Path], dict[str, Any]]:
+    dressed = dress(mesh, field_of(run).color, wanted.dressing)
+    files = save_mesh(dressed.mesh, path, dressed.texture, label, wanted.size, wanted.up)
+    scale = metres_per_unit(path, dressed.mesh, wanted.size)
+    return files, dressed.to_dict() | dimensions(dressed.mesh, scale)
