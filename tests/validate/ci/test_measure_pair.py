@@ -37,6 +37,8 @@ def test_without_a_sampler_or_where_the_target_does_not_run_there_is_no_step(pai
     stages = read_manifest(pair.folder).stages
     with_changes(pair.folder, engines=EnginesPart(state="to be built on the device", run=["./build.sh"]))
     assert time_step(pair, Silent()) is None
-    plain = {name: stage.model_copy(update={"sampling": None}) for name, stage in stages.items()}
-    with_changes(pair.folder, engines=None, stages=plain)
+    sampler = stages["denoiser"]
+    once = {"kind": "map", "sampling": None, "inputs": sampler.takes, "outputs": sampler.makes}
+    mapped = sampler.model_copy(update=once)
+    with_changes(pair.folder, engines=None, stages=stages | {"denoiser": mapped})
     assert time_step(pair, Silent()) is None
