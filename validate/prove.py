@@ -225,7 +225,7 @@ def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) ->
     identity = {
         "family": recipe.model.family,
         "weights": manifest.weights.digest,
-        "sampler": recipe.sampler.model_dump(exclude={"unroll"}),
+        "sampler": recipe.sampler and recipe.sampler.model_dump(exclude={"unroll"}),
         "source": source_digest(*([Path(family)] if family else [])),
     }
     cache = Cache()

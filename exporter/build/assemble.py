@@ -13,6 +13,7 @@ from exporter.files.toolchain import versions
 from exporter.machine.describe import describe
 from exporter.manifest import Manifest, StagePart, WeightsPart, list_files
 from exporter.pipeline.sampling import Sampling
+from exporter.recipe.fit import fitted_data
 from exporter.runtime.measure import measure
 from exporter.targets.stand_in import runs_here, stand_in
 from exporter.workshop.goldens import GOLDENS, GoldenParity, goldens_of
@@ -62,7 +63,7 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         )
     return Manifest(
         name=f"{recipe.name}/{workshop.target.name}",
-        recipe=recipe.data(),
+        recipe=fitted_data(recipe, pipeline),
         recipe_digest=recipe.digest,
         weights=WeightsPart(source=model.weights_source, digest=model.weights_digest, trained=model.trained),
         target=workshop.target.model_dump(mode="json"),
@@ -81,7 +82,7 @@ def _sampling(workshop: Workshop, stage: str) -> Sampling | None:
         return None
     table = workshop.tables[stage]
     return Sampling(
-        **workshop.recipe.sampler.model_dump(),
+        **workshop.recipe.sampler_of(stage).model_dump(),
         evaluations=table.evaluations,
         init_noise_sigma=table.init_noise_sigma,
         latents=workshop.pipeline.stages[stage].makes[0],

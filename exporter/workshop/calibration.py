@@ -102,13 +102,17 @@ class _Recorder:
     def __init__(self, model: Model, recipe: Recipe, folder: Path) -> None:
         self.settings = recipe.quantization.calibration
         sampler = recipe.sampler
-        if self.settings.steps < sampler.steps:
+        if sampler and self.settings.steps < sampler.steps:
             # Solvers of higher order overshoot in few steps, to samples that the recipe's sampler never comes to.
             euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
             sampler = sampler.model_copy(update={"scheduler": euler, "steps": self.settings.steps})
         self.original = model.original(recipe.model_copy(update={"sampler": sampler}))
         self.trajectories = {
-            stage: _Trajectory(table_of(sampler, own), table_of(recipe.sampler, own), self.settings.evaluations)
+            stage: _Trajectory(
+                table_of(self.original.recipe.sampler_of(stage), own),
+                table_of(recipe.sampler_of(stage), own),
+                self.settings.evaluations,
+            )
             for stage in self.original.pipeline.of_kind("sample")
             for own in [model.scheduler(stage)]
         }

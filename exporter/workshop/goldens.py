@@ -113,7 +113,7 @@ def limit_db(is_whole_sampler: bool, tolerances: Tolerances) -> float:
     """A stage's least SNR; a sampler in one program strays as far as free-running latents may."""
     if not is_whole_sampler:
         return tolerances.stage_snr_db
-    return min(tolerances.stage_snr_db, -20 * math.log10(max(tolerances.latents_relative_l2, 1e-12)))
+    return min(tolerances.stage_snr_db, -20 * math.log10(max(tolerances.latents_relative_l2 or 0.0, 1e-12)))
 
 
 def _record_sampler(
@@ -125,7 +125,7 @@ def _record_sampler(
     kept = max(1, FILE_ELEMENTS // unit[0].size)
     guided = [evaluation.guided for evaluation in sampler.evaluations()]
     count = total = len(guided)
-    if recipe.sampler.unroll == "step":
+    if recipe.sampler_of(stage).unroll == "step":
         count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(np.argmax(guided))))
     if count < total:
         unit, run = unit[:kept], run.first(kept)
@@ -138,7 +138,7 @@ def _record_sampler(
 
     end = sampler.sample(original.conditions(stage, taken), unit, remember, count)
     run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-sampler.clip, sampler.clip)
-    if recipe.sampler.unroll != "step":
+    if recipe.sampler_of(stage).unroll != "step":
         _save(folder, stage, 0, taken | {SAMPLE: seen[0][0], latents.name: end})
         return run
     samples = [sample for sample, _ in seen] + [end]

@@ -17,6 +17,7 @@ from exporter.files.cache import Cache, Entry
 from exporter.files.transform import Transform
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.pipeline.pipeline import Pipeline
+from exporter.recipe.fit import parts_of, require_fit
 from exporter.recipe.policy import Precision
 from exporter.recipe.recipe import Recipe
 from exporter.sampling.table import table_of
@@ -42,13 +43,14 @@ class Workshop:
 
     @classmethod
     def open(cls, recipe: Recipe, target: Target, cache: Cache, progress: Progress) -> Workshop:
-        """With the weights of the recipe's model loaded. Raises WeightsError, and RecipeError for a pipeline that does
-        not hang together."""
+        """With the weights of the recipe's model loaded. Raises WeightsError, RecipeError for a pipeline that does not
+        hang together, and Misfit for a recipe that is not for such a pipeline."""
         steps: list[StepRecord] = []
         with metered("load weights", progress, steps):
             model = load_model(recipe.model.family, recipe.model.weights)
         workshop = cls(recipe, target, model, cache, progress, steps)
         workshop.pipeline.require_sound()
+        require_fit(recipe, parts_of(workshop.pipeline))
         return workshop
 
     @property
@@ -84,7 +86,7 @@ class Workshop:
     @cached_property
     def tables(self) -> Tables:
         """By stage of kind sample, the coefficients of the recipe's scheduler on the model's own noise levels."""
-        return {stage: table_of(self.recipe.sampler, self.model.scheduler(stage)) for stage in self._sampled}
+        return {stage: table_of(self.recipe.sampler_of(stage), self.model.scheduler(stage)) for stage in self._sampled}
 
     def goldens(self) -> Entry:
         """The recorded inputs and outputs that travel with the bundle."""
@@ -97,7 +99,7 @@ class Workshop:
         """The inputs that quantization takes its ranges from."""
         recipe, settings = self.recipe, self.recipe.quantization.calibration
         recorded = settings.model_dump(exclude={"observer", "grid", "percentile"})
-        inputs = {"sampler": recipe.sampler.model_dump(), "calibration": recorded}
+        inputs = {"sampler": self._sampler, "calibration": recorded}
         name = "record calibration"
         return self.step(
             name, inputs, lambda folder: record_calibration(self.model, recipe, folder, self._advances(name))
@@ -105,7 +107,7 @@ class Workshop:
 
     def limit_db(self, stage: str, precision: Precision) -> float:
         """The least SNR of a stage's program on its goldens."""
-        is_whole_sampler = stage in self._sampled and self.recipe.sampler.unroll != "step"
+        is_whole_sampler = stage in self._sampled and self.recipe.sampler_of(stage).unroll != "step"
         return limit_db(is_whole_sampler, self.recipe.validation.tolerances[precision])
 
     @property
@@ -114,7 +116,11 @@ class Workshop:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {"sampler": self.recipe.sampler.model_dump(), "render": self.recipe.render.model_dump(exclude={"size"})}
+        return {"sampler": self._sampler, "render": self.recipe.render.model_dump(exclude={"size"})}
+
+    @property
+    def _sampler(self) -> dict[str, Any] | None:
+        return self.recipe.sampler.model_dump() if self.recipe.sampler else None
 
     def _advances(self, name: str) -> OnAdvance:
         return lambda done, total: self.progress.advanced(name, done, total)

@@ -89,15 +89,15 @@ class Bench:
 
     def _order(self, bundle: Bundle, baseline: str = "") -> Order:
         sampler = self.recipe.sampler
+        own = {"scheduler": sampler.scheduler, "steps": sampler.steps} if sampler else {}
         return Order(
             folder=str(bundle.folder),
             prompt=self.prompts[0],
             grid=self.recipe.mesh.grid,
             threads=self.threads,
             baseline=baseline,
-            scheduler=sampler.scheduler,
-            steps=sampler.steps,
             verify=False,
+            **own,
         )
 
     @contextmanager

@@ -115,7 +115,9 @@ def _student(data: RowData, teacher: str, recipe: Recipe, path: Path, target: Ta
     student = load_recipe(path.parent / str(data.recipe))
     own = recipe.model_copy(update={"model": student.model, "sampler": student.sampler})
     sampler = student.sampler
-    note = f"{student.model.weights}; {sampler.scheduler}, {sampler.steps} steps, guidance {sampler.guidance_scale:g}"
+    note = student.model.weights
+    if sampler:
+        note += f"; {sampler.scheduler}, {sampler.steps} steps, guidance {sampler.guidance_scale:g}"
     quantization = student.quantization.model_dump(mode="json")
     return TableRow(data.name, data.title, _variant(own, data.name, quantization), target, note)
 

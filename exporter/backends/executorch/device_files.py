@@ -83,7 +83,7 @@ def _steps(workshop: Workshop) -> Iterator[str]:
             table, latents = workshop.tables[name], stage.makes[0]
             shape = [1, *latents.shape[1:]]
             yield NOISE.format(shape=shape, sigma=table.init_noise_sigma)
-            loop = HOST_LOOP if recipe.sampler.unroll == "step" else WHOLE
+            loop = HOST_LOOP if recipe.sampler_of(name).unroll == "step" else WHOLE
             yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name)
         elif stage.volume:
             volume = stage.volume
