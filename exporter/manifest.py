@@ -108,7 +108,7 @@ class Manifest(Pipeline):
             *(file for stage in stages for file in (stage.program, *stage.external_data)),
             *(file for files in self.goldens.values() for file in files),
             *(engine.file for engine in engines),
-            *(source.file for source in self.inputs.values()),
+            *(source.file for source in self.texts.values()),
             *(stage.sampling.table for stage in stages if stage.sampling),
         }
 

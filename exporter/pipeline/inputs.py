@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,3 +17,28 @@ class TextInput(Part):
     file: str = Field(description="Path of the tokenizer inside the bundle, a `tokenizers` JSON")
     length: int = Field(ge=2, description="Tokens, begin and end included")
     pad_id: int = Field(ge=0)
+
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class PictureInput(Part):
+    """A picture, made float32 [B, 3, size, size], red first: resized as bytes, then (bytes / 255 - mean) / std."""
+
+    kind: Literal["picture"] = "picture"
+    tensor: str = Field(description="Name of the picture's tensor")
+    size: int = Field(ge=1, description="Pixels along each edge")
+    shorter_edge: int | None = Field(
+        default=None,
+        ge=1,
+        description="The shorter edge is resized to it and the middle cut out; none: both edges are resized to `size`",
+    )
+    resampling: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(description="Pillow's filter of that name")
+    mean: tuple[float, float, float] = Field(description="Of each channel, from 0 to 1")
+    std: tuple[float, float, float] = Field(description="Of each channel")
+    background: tuple[Byte, Byte, Byte] = Field(
+        default=(255, 255, 255), description="sRGB, what shines through where a picture is transparent"
+    )
+
+
+Input = Annotated[TextInput | PictureInput, Field(discriminator="kind")]
