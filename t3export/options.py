@@ -77,7 +77,7 @@ memory_limit_option = click.option(
 def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
     """The recipe of these options. Raises RecipeError with the line of what is wrong, unknown names included."""
     document = read_recipe(path, overrides, weights)
-    recipe = validate(Recipe, document)
+    recipe = validate(Recipe, document).in_folder(path.parent)
     _require_known_family(recipe, document)
     _require_known_stages(recipe, document)
     parts = known_parts(recipe.model.family)

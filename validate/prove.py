@@ -25,6 +25,7 @@ from validate.ladder.context import Context, QualityPlan
 from validate.ladder.ladder import OnRung, choose_rungs, climb
 from validate.ladder.no_reference import NoReference
 from validate.ladder.report import Report
+from validate.ladder.rungs.quality import not_judged
 from validate.ladder.rungs.rung import Rung
 from validate.objects.elsewhere import Elsewhere, JudgeFolder, SideFolder, SideName
 from validate.objects.engine import TaskEngine
@@ -84,7 +85,8 @@ def validate_bundle(
     bundle = Bundle.open(folder, stand_in=options.stand_in)
     recipe = Recipe.model_validate(bundle.manifest.recipe)
     plan = None
-    if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
+    judged = bundle.manifest.weights.trained and not not_judged(bundle.pipeline)
+    if judged and any(rung.name == "quality" for rung in rungs):
         plan = plan_quality(recipe, options)
     reference = _reference(bundle, recipe, options, rungs)
     if plan:
@@ -208,7 +210,8 @@ def make_context(
         stages=manifest.stages,
         goldens={stage: [bundle.folder / name for name in names] for stage, names in manifest.goldens.items()},
         tolerances={str(name): tolerances for name, tolerances in recipe.validation.tolerances.items()},
-        prompts=recipe.goldens.prompts,
+        prompts=recipe.goldens.prompts or [recipe.name],
+        folder=bundle.folder,
         seed=recipe.goldens.seed,
         quality=plan,
         quality_refusal=RANDOM_REFUSAL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from exporter.backends.backend import Addition, MadeProgram
 from exporter.files.atomic import write_atomically
@@ -36,6 +37,8 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
     (folder / GOLDENS).mkdir()
     for path in sorted(goldens.folder.glob("*.npz")):
         shutil.copyfile(path, folder / GOLDENS / path.name)
+    for name, path in _pictures(workshop).items():
+        shutil.copyfile(path, folder / name)
     for one in made:
         (folder / one.name).mkdir()
         for file in one.program.files(one.entry.folder):
@@ -63,7 +66,7 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         )
     return Manifest(
         name=f"{recipe.name}/{workshop.target.name}",
-        recipe=fitted_data(recipe, pipeline),
+        recipe=_recipe_data(workshop),
         recipe_digest=recipe.digest,
         weights=WeightsPart(source=model.weights_source, digest=model.weights_digest, trained=model.trained),
         target=workshop.target.model_dump(mode="json"),
@@ -75,6 +78,21 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         goldens={one.name: [f"{GOLDENS}/{path.name}" for path in goldens_of(folder, one.name)] for one in made},
         engines=addition.engines,
     )
+
+
+def _pictures(workshop: Workshop) -> dict[str, Path]:
+    """The pictures that goldens are recorded of, by the path that each gets inside the bundle."""
+    if not workshop.pipeline.pictures:
+        return {}
+    paths = [workshop.recipe.folder / prompt for prompt in workshop.recipe.goldens.prompts]
+    return {f"{GOLDENS}/picture_{k:03d}{path.suffix.lower()}": path for k, path in enumerate(paths)}
+
+
+def _recipe_data(workshop: Workshop) -> dict[str, Any]:
+    """The resolved recipe; its pictures are those in the bundle."""
+    data = fitted_data(workshop.recipe, workshop.pipeline)
+    pictures = list(_pictures(workshop))
+    return data | ({"goldens": data["goldens"] | {"prompts": pictures}} if pictures else {})
 
 
 def _sampling(workshop: Workshop, stage: str) -> Sampling | None:

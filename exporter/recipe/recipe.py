@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from exporter.errors import RecipeError
 from exporter.recipe.policy import Policy, Precision, Rule
@@ -179,7 +180,8 @@ class CalibrationSection(Section):
     prompts: int | list[str] = Field(
         default=32,
         title="Prompts",
-        description="How many of the shipped prompts (those that validation reaches last), or your own",
+        description="How many of the shipped prompts (those that validation reaches last), or your own; for a model "
+        "that takes pictures their paths relative to this file, in place of a number those of `goldens`",
     )
     steps: int = Field(
         default=8,
@@ -380,6 +382,7 @@ class ValidationSection(Section):
 class Recipe(Section):
     """A whole recipe, with `extends` already resolved when it comes from `load_recipe`."""
 
+    _folder: Path = PrivateAttr(default_factory=Path)
     name: str = Field(
         title="Name", description="Names the bundle's folder: letters, digits, '_' and '-'", pattern=r"^[A-Za-z0-9_-]+$"
     )
@@ -394,8 +397,8 @@ class Recipe(Section):
     sampler: SamplerSection | None = Field(
         default=None,
         title="Sampler",
-        description="How the latents are sampled, where the model samples any. `sampler: {as: openai, guidance_scale: 15.0}` is the published "
-        "sampling of Shap-E's text model, with fields to differ in written beside `as`",
+        description="How the latents are sampled, where the model samples any. "
+        "`sampler: {as: openai, guidance_scale: 15.0}` is the published sampling of Shap-E's text model, with fields to differ in written beside `as`",
     )
     mesh: MeshSection = Field(
         default_factory=MeshSection, title="Mesh", description="How a mesh is taken from the field"
@@ -426,6 +429,17 @@ class Recipe(Section):
                 f"validation.tolerances lacks {', '.join(sorted(missing))}, a precision that this recipe's stages have"
             )
         return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths in it begin: the folder of its file, the current one where it comes from none."""
+        return self._folder
+
+    def in_folder(self, folder: Path) -> Recipe:
+        """The same recipe whose paths begin there."""
+        placed = self.model_copy()
+        placed._folder = folder
+        return placed
 
     def sampler_of(self, stage: str) -> SamplerSection:
         """How a stage of kind sample is sampled. Raises RecipeError where the recipe does not say."""

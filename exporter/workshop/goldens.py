@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,12 @@ from exporter.errors import ValidationFailed
 from exporter.pipeline.pipeline import EVALUATED
 from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import Recipe, Tolerances
-from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
+from exporter.runtime.inputs.picture import PictureReader
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
-from exporter.runtime.run import Arrays, Run, make, requests_of, unit_noise
+from exporter.runtime.run import Arrays, Request, Run, in_own_units, make, requests_of, unit_noise
 from exporter.runtime.sessions.session import Session
 from exporter.workshop.parity import Parity, compare
+from exporter.workshop.places import many_places
 
 if TYPE_CHECKING:
     from exporter.families.family import Model
@@ -30,8 +31,6 @@ GOLDENS = "goldens"
 TRAJECTORY_ELEMENTS = 2**23
 FILE_ELEMENTS = 2**18
 EVALUATIONS_KEPT = 6
-POINTS = 4096
-PICTURE = 24
 
 
 @dataclass(frozen=True)
@@ -56,20 +55,23 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
     Object k is made from the noise of the goldens' seed + k. Where a whole trajectory would be too large (more than
     2^23 elements), it is recorded over its first evaluations, one with guidance among them, for as many objects as are
     kept of them, and later stages take its last prediction for latents, unless the recipe unrolls the sampler.
-    Raises ValidationFailed where a tokenizer that travels along reads a prompt in another way than the original.
+    Raises ValidationFailed where a tokenizer that travels along, or what is known of a picture input, reads a prompt or
+    a picture in another way than the original.
     """
     original, goldens = model.original(recipe), recipe.goldens
-    requests = requests_of(original.pipeline, goldens.prompts)
+    requests = requests_of(original.pipeline, goldens.prompts, recipe.folder)
     seeds = [goldens.seed + k for k in range(len(requests))]
     run = make(original, requests, seeds)
     _require_same_tokens(model, run, goldens.prompts)
+    _require_same_pictures(run, requests)
     for name, stage in original.pipeline.stages.items():
         if stage.kind == "sample":
             run = _record_sampler(original, recipe, name, run, folder, on_evaluation)
             continue
         arrays = run.taken_by(name)
         if stage.kind in EVALUATED:
-            arrays[stage.evaluated_at.name] = _places(stage.kind, run.count, goldens.seed)
+            places = many_places(stage.kind, run.count, goldens.seed)
+            arrays[stage.evaluated_at.name] = in_own_units(run.pipeline, name, places)
         _save(folder, name, 0, arrays | original.run_program(name, arrays))
 
 
@@ -84,13 +86,16 @@ def _require_same_tokens(model: Model, run: Run, prompts: list[str]) -> None:
                 )
 
 
-def _places(kind: str, objects: int, seed: int) -> np.ndarray:
-    """Points [B, P, 3] all over the volume, or rays [B, R, 2, 3] around it."""
-    if kind == "field":
-        points = np.random.Generator(np.random.Philox(seed)).uniform(-1, 1, (objects, POINTS, 3))
-        return points.astype(np.float32)
-    views = [camera_rays(orbit_camera(45.0 + 90 * i, PAN_ELEVATION, 4.0), PICTURE) for i in range(objects)]
-    return np.stack(views)
+def _require_same_pictures(run: Run, requests: Sequence[Request]) -> None:
+    for name, source in run.pipeline.pictures.items():
+        given = [request[name] for request in requests]
+        for picture, ours, theirs in zip(given, PictureReader(source).encode(given), run[source.tensor], strict=True):
+            if not np.array_equal(ours, theirs):
+                raise ValidationFailed(
+                    f"input '{name}' reads {picture} in another way than the original (up to "
+                    f"{np.abs(ours - theirs).max():.3g} apart): the bundle would make another object. Mend its size, "
+                    "resampling, mean, std or background"
+                )
 
 
 def goldens_of(folder: Path, stage: str) -> list[Path]:

@@ -20,6 +20,7 @@ from validate.bench.sides import TENSORS, BundleSide, Side, Work
 from validate.bench.timings import BenchResult, SideResult
 
 LOADS = 3
+PROMPT = "a red chair"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class BenchSettings:
     baselines: tuple[str, ...] = ()
     threads: int = 1
     rounds: int = 5
-    prompt: str = "a red chair"
+    prompt: str = PROMPT
     grid: int | None = None
     picture: int | None = None
     scheduler: str = "heun"
@@ -52,7 +53,7 @@ class BenchSettings:
         mesh, image = bundle.pipeline.asset(MeshAsset), bundle.pipeline.asset(ImageAsset)
         grid = (self.grid or mesh.grid) if mesh else None
         picture = (image.size if self.picture is None else self.picture) if image else None
-        return Work(self.prompt, grid, picture)
+        return Work(_given(bundle, self.prompt), grid, picture)
 
     def order(self, bundle: Bundle, work: Work) -> Order:
         """What a fresh process is to make of it: one object."""
@@ -67,6 +68,15 @@ class _Entry:
     result: SideResult
     order: Order
     side: Side
+
+
+def _given(bundle: Bundle, prompt: str) -> str:
+    """What an object is made of; in place of the usual prompt the first picture that a bundle brings along."""
+    if not bundle.pipeline.inputs:
+        return ""
+    if bundle.pipeline.pictures and prompt == PROMPT:
+        return str(bundle.folder / bundle.manifest.recipe["goldens"]["prompts"][0])
+    return prompt
 
 
 def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress) -> BenchResult:
@@ -122,7 +132,10 @@ def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | Side
     from validate.bench.torch_sides import BASELINES, torch_side
 
     result = SideResult(
-        order.baseline, BASELINES[order.baseline].title, "baseline", f"{order.scheduler}, {order.steps} steps"
+        order.baseline,
+        BASELINES[order.baseline].title,
+        "baseline",
+        f"{order.scheduler}, {order.steps} steps" if bundle.pipeline.of_kind("sample") else "",
     )
     try:
         with metered(f"make {order.baseline} ready", progress, []):

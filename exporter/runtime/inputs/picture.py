@@ -13,7 +13,6 @@ from exporter.pipeline.inputs import PictureInput
 
 # A file, or what was read of one: bytes [H, W, 3], with transparency [H, W, 4].
 Picture = str | Path | Image.Image | np.ndarray
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
