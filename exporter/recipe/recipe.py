@@ -398,7 +398,8 @@ class Recipe(Section):
         default=None,
         title="Sampler",
         description="How the latents are sampled, where the model samples any. "
-        "`sampler: {as: openai, guidance_scale: 15.0}` is the published sampling of Shap-E's text model, with fields to differ in written beside `as`",
+        "`sampler: {as: openai, guidance_scale: 15.0}` is the published sampling of Shap-E's text model, with fields "
+        "to differ in written beside `as`",
     )
     mesh: MeshSection = Field(
         default_factory=MeshSection, title="Mesh", description="How a mesh is taken from the field"

@@ -52,8 +52,8 @@ class QualityPlan:
 class Context:
     """Both sides with the settings of one validation; what several rungs need is computed once.
 
-    `prompts`: what is made, of a pipeline that takes pictures their paths from `folder` on. `goldens` maps a stage to its
-    recorded files. `trajectories`: by stage of kind sample, some of the reference's way.
+    `prompts`: what is made, of a pipeline that takes pictures their paths from `folder` on. `goldens` maps a stage to
+    its recorded files. `trajectories`: by stage of kind sample, some of the reference's way.
     """
 
     bundle: Programs

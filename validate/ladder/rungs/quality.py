@@ -86,7 +86,7 @@ def run(context: Context) -> Outcome:
 
 
 def not_judged(pipeline: Pipeline) -> str:
-    """Why the judge, who compares pictures of meshes with words, has nothing to say of a pipeline; empty where he has."""
+    """Why the judge, who compares meshes with words, has nothing to say of a pipeline; empty where it has."""
     if not pipeline.texts:
         return "the judge compares with words, and the pipeline takes none"
     return "" if pipeline.asset(MeshAsset) else "the judge looks at meshes, and the pipeline makes none"
