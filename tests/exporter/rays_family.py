@@ -35,7 +35,10 @@ class LightField(torch.nn.Module):
     def forward(self, beams):
         origin, direction = beams[:, :, 0], beams[:, :, 1]
         moment = torch.stack(
-            [origin[..., i] * direction[..., j] - origin[..., j] * direction[..., i] for i, j in ((1, 2), (2, 0), (0, 1))],
+            [
+                origin[..., i] * direction[..., j] - origin[..., j] * direction[..., i]
+                for i, j in ((1, 2), (2, 0), (0, 1))
+            ],
             dim=-1,
         )
         hidden = torch.relu(self.first(torch.cat([direction, moment], dim=-1)))
