@@ -57,8 +57,8 @@ WHOLE = "`{stage}/program.pte`, once: it holds all {evaluations} evaluations, wi
 ONCE = "`{stage}/program.pte`: {takes} to {makes}."
 FIELD = (
     "`{stage}/program.pte`: points in [-{half_width:g}, {half_width:g}]³ to {distance} (positive inside) and {color}. "
-    "Evaluate it on a grid of {grid}³ points and take its zero surface by marching cubes; every fourth point first, and "
-    "then the points near a change of sign, are far fewer. Colours are the field's at the vertices."
+    "Evaluate it on a grid of {grid}³ points and take its zero surface by marching cubes; every fourth point first, "
+    "and then the points near a change of sign, are far fewer. Colours are the field's at the vertices."
 )
 RENDERER = "`{stage}/program.pte` draws rays (origin, direction) without a mesh."
 

@@ -63,7 +63,7 @@ def test_what_is_no_picture_names_its_file(tmp_path, content, told):
 
 
 def test_other_arrays_and_16_bits_are_refused():
-    with pytest.raises(RecipeError, match="bytes .* are expected, not float32"):
+    with pytest.raises(RecipeError, match=r"bytes .* are expected, not float32"):
         reader().encode([np.zeros((4, 4, 3), np.float32)])
     with pytest.raises(RecipeError, match="8 bits a channel"):
         reader().encode([Image.fromarray(np.zeros((4, 4), np.uint16))])
