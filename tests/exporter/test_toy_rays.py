@@ -14,6 +14,7 @@ from exporter.build.build import build
 from exporter.families import registry
 from exporter.families.registry import register
 from exporter.files.cache import Cache
+from exporter.machine.meter import Silent
 from exporter.manifest import read_manifest
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.pictures import rendered_picture, view_rays
@@ -25,8 +26,6 @@ from tests.exporter.rays_family import RECIPE, LightFieldOriginal, LightFields
 from tests.node import run_node
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
-
-from exporter.machine.meter import Silent
 
 INT8 = {"rules": [{"layers": "light_field/*", "precision": "int8"}]}
 RENDER = """
