@@ -62,10 +62,10 @@ class Context:
     goldens: Mapping[str, list[Path]]
     tolerances: Mapping[str, Tolerances]
     prompts: list[str]
-    folder: Path
     seed: int
     quality: QualityPlan | None
     quality_refusal: str = ""
+    folder: Path = field(default_factory=Path)
     grid: int = 64
     picture_size: int = 48
     progress: Progress | None = None
