@@ -1,4 +1,4 @@
-"""A recipe says what its pipeline needs, nothing about what it has not, and every refusal names a field and its line."""
+"""A recipe says what its pipeline needs and nothing else; every refusal names a field and its line."""
 
 from __future__ import annotations
 
