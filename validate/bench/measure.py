@@ -16,7 +16,7 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Arrays
 from validate.bench.fresh import Order, fresh
 from validate.bench.machine import describe
-from validate.bench.sides import TENSORS, BundleSide, Side, Work
+from validate.bench.sides import TENSORS, BundleSide, Side, Work, first_object
 from validate.bench.timings import BenchResult, SideResult
 
 LOADS = 3
@@ -53,7 +53,12 @@ class BenchSettings:
         mesh, image = bundle.pipeline.asset(MeshAsset), bundle.pipeline.asset(ImageAsset)
         grid = (self.grid or mesh.grid) if mesh else None
         picture = (image.size if self.picture is None else self.picture) if image else None
-        return Work(_given(bundle, self.prompt), grid, picture)
+        return Work(self._given(bundle), grid, picture)
+
+    def _given(self, bundle: Bundle) -> str:
+        """What an object is made of; in place of the usual prompt the first picture that a bundle brings along."""
+        usual = self.prompt == PROMPT and not bundle.pipeline.texts
+        return first_object(bundle) if usual else self.prompt
 
     def order(self, bundle: Bundle, work: Work) -> Order:
         """What a fresh process is to make of it: one object."""
@@ -68,15 +73,6 @@ class _Entry:
     result: SideResult
     order: Order
     side: Side
-
-
-def _given(bundle: Bundle, prompt: str) -> str:
-    """What an object is made of; in place of the usual prompt the first picture that a bundle brings along."""
-    if not bundle.pipeline.inputs:
-        return ""
-    if bundle.pipeline.pictures and prompt == PROMPT:
-        return str(bundle.folder / bundle.manifest.recipe["goldens"]["prompts"][0])
-    return prompt
 
 
 def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress) -> BenchResult:

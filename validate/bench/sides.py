@@ -235,3 +235,10 @@ def _with_threads(manifest: Manifest, threads: int) -> Manifest:
     return manifest.model_copy(
         update={"target": manifest.target | {"session": session | ({"threads": threads} if threads else {})}}
     )
+
+
+def first_object(bundle: Bundle) -> str:
+    """What the first golden of a bundle is made of: a text, the path of a picture, or nothing."""
+    prompts: list[str] = bundle.manifest.recipe["goldens"]["prompts"]
+    given = requests_of(bundle.pipeline, prompts[:1], bundle.folder)[0]
+    return str(next(iter(given.values()), ""))
