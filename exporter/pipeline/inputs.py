@@ -15,11 +15,12 @@ class TextInput(Part):
     kind: Literal["text"] = "text"
     tensor: str = Field(description="Name of the token ids")
     file: str = Field(description="Path of the tokenizer inside the bundle, a `tokenizers` JSON")
-    length: int = Field(ge=2, description="Tokens, begin and end included")
-    pad_id: int = Field(ge=0)
+    length: int = Field(ge=2, le=2**16, description="Tokens, begin and end included")
+    pad_id: int = Field(ge=0, lt=2**32)
 
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class PictureInput(Part):
@@ -27,15 +28,16 @@ class PictureInput(Part):
 
     kind: Literal["picture"] = "picture"
     tensor: str = Field(description="Name of the picture's tensor")
-    size: int = Field(ge=1, description="Pixels along each edge")
+    size: int = Field(ge=1, le=2**14, description="Pixels along each edge")
     shorter_edge: int | None = Field(
         default=None,
         ge=1,
+        le=2**14,
         description="The shorter edge is resized to it and the middle cut out; none: both edges are resized to `size`",
     )
     resampling: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(description="Pillow's filter of that name")
     mean: tuple[float, float, float] = Field(description="Of each channel, from 0 to 1")
-    std: tuple[float, float, float] = Field(description="Of each channel")
+    std: tuple[Positive, Positive, Positive] = Field(description="Of each channel")
     background: tuple[Byte, Byte, Byte] = Field(
         default=(255, 255, 255), description="sRGB, what shines through where a picture is transparent"
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from exporter.errors import WeightsError
-from exporter.families.original import Original
 from exporter.families.registry import load_model
 from exporter.manifest import Manifest
 from exporter.recipe.recipe import Recipe
 from validate.objects.moved_weights import telling_where_they_were
+
+if TYPE_CHECKING:
+    from exporter.families.original import Original
 
 
 def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = None) -> Original:
