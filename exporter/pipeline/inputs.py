@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.pipeline.part import Part
 
@@ -41,6 +41,14 @@ class PictureInput(Part):
     background: tuple[Byte, Byte, Byte] = Field(
         default=(255, 255, 255), description="sRGB, what shines through where a picture is transparent"
     )
+
+    @model_validator(mode="after")
+    def _cut_out_of_something_larger(self) -> PictureInput:
+        if self.shorter_edge is not None and self.shorter_edge < self.size:
+            raise ValueError(
+                f"shorter_edge {self.shorter_edge} is less than the size {self.size} that is cut out of it"
+            )
+        return self
 
 
 Input = Annotated[TextInput | PictureInput, Field(discriminator="kind")]

@@ -34,7 +34,7 @@ export function readPicture(picture, name, { size, shorter_edge: shorter, resamp
     const [middle, spread] = [Math.fround(mean[channel]), Math.fround(std[channel])];
     for (let y = 0; y < size; y++) {
       for (let x = 0; x < size; x++) {
-        const byte = pixels[3 * ((y + top) * across + x + left) + channel] ?? 0;
+        const byte = pixels[3 * ((y + top) * across + x + left) + channel];
         const value = Math.fround(Math.fround(byte * (1 / 255)) - middle);
         found[(channel * size + y) * size + x] = Math.fround(value / spread);
       }

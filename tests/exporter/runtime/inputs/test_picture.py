@@ -67,3 +67,8 @@ def test_other_arrays_and_16_bits_are_refused():
         reader().encode([np.zeros((4, 4, 3), np.float32)])
     with pytest.raises(RecipeError, match="8 bits a channel"):
         reader().encode([Image.fromarray(np.zeros((4, 4), np.uint16))])
+
+
+def test_nothing_is_cut_out_of_less_than_it():
+    with pytest.raises(ValueError, match="shorter_edge 12 is less than the size 16"):
+        reader(shorter_edge=12)
