@@ -442,6 +442,13 @@ class Recipe(Section):
         placed._folder = folder
         return placed
 
+    def __eq__(self, other: object) -> bool:
+        """By what it says, wherever its paths begin."""
+        return isinstance(other, Recipe) and self.data() == other.data()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     def sampler_of(self, stage: str) -> SamplerSection:
         """How a stage of kind sample is sampled. Raises RecipeError where the recipe does not say."""
         if self.sampler is None:
