@@ -45,8 +45,8 @@ class Tokenizer:
 class Denoiser(torch.nn.Module, ABC):
     """The network inside the sampler, with the timestep already embedded.
 
-    Called as `denoiser(sample [B,N,D], time [B,*], embedding [B,E])` with the scaled sample and rows of `time_table`;
-    gives what `head` makes the raw prediction [B,N,D] of.
+    Called as `denoiser(sample [B,*latents], time [B,*], embedding [B,...])` with the scaled sample and rows of
+    `time_table`; gives what `head` makes the raw prediction [B,*latents] of.
     """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from exporter.sampling.step_graph import StepGraph, identity, sampler_model, zer
 
 
 def loop(step_program: Path, evaluations: int, folder: Path) -> Path:
-    """Write the program sample [B,N,D], embedding [B,E] -> latents [B,N,D] into `folder`; its path.
+    """Write the program sample [B,*latents], embedding [B,...] -> latents [B,*latents] into `folder`; its path.
 
     The weights are the body's own, stored once: ONNX Runtime fuses no dequantized weight from outside a body.
     """

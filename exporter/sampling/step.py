@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -32,10 +33,12 @@ class SamplerStep(nn.Module):
         guidance_scale: float,
         clamp: float | None,
         interval: Sequence[float] | None = None,
+        latent_rank: int = 2,
     ) -> None:
-        """`denoiser`: a family's `Denoiser`. `clamp`: magnitude that predictions are clamped to before guidance.
+        """`denoiser`: a family's `Denoiser`. `clamp`: magnitude that x0 is clamped to before guidance.
 
-        `interval`: the noise levels that guidance holds at, all of them for none.
+        `interval`: the noise levels that guidance holds at, all of them for none. `latent_rank`: how many dimensions
+        one object's latents have.
         """
         super().__init__()
         guided = guided_at(table.noise_levels, guidance_scale, interval)
@@ -48,12 +51,12 @@ class SamplerStep(nn.Module):
         self.clip = table.clip
         self.predicts_x0 = bool((table.x0 == [0.0, 1.0]).all())
         if not self.predicts_x0:
-            self.x0_factors = nn.Buffer(torch.from_numpy(table.x0).float()[:, :, None, None])
+            self.x0_factors = nn.Buffer(_of_rank(table.x0, latent_rank))
         self.used = [bool(abs(column).max() > 1e-12) for column in table.coefficients.T]
         time_table: Callable[[torch.Tensor], torch.Tensor] = denoiser.time_table  # type: ignore[assignment]
         self.time_table = nn.Buffer(time_table(torch.from_numpy(table.timesteps).float()).clone())
-        self.input_scale = nn.Buffer(torch.from_numpy(table.input_scale).float().reshape(-1, 1, 1))
-        self.coefficients = nn.Buffer(torch.from_numpy(table.coefficients).float()[:, :, None, None])
+        self.input_scale = nn.Buffer(_of_rank(table.input_scale, latent_rank))
+        self.coefficients = nn.Buffer(_of_rank(table.coefficients, latent_rank))
 
     def forward(
         self,
@@ -126,7 +129,8 @@ class SamplerStep(nn.Module):
             return self.mixed(first, last)
 
         both = in_branches(embedding)
-        has_prompt = torch.arange(rows.shape[0])[:, None] >= conditional
+        each_row = (slice(None), *[None] * (embedding.dim() - 1))
+        has_prompt = torch.arange(rows.shape[0])[each_row] >= conditional
         both = torch.where(has_prompt, both, self.denoiser.unconditional(both))  # type: ignore[operator]
         hidden = self.denoiser(in_branches(scaled), time.expand(rows.shape[0], -1), both)
         return self.finished(hidden, x0, in_branches, mixed)
@@ -151,13 +155,18 @@ class SamplerStep(nn.Module):
         return prediction if self.clip is None else prediction.clamp(-self.clip, self.clip)
 
 
-def step_stage(module: SamplerStep, latent_shape: tuple[int, int], embedding_width: int) -> Stage:
-    """The `denoiser` program of a bundle."""
+def _of_rank(table: np.ndarray, rank: int) -> torch.Tensor:
+    """A table whose rows multiply latents of `rank` dimensions and a batch."""
+    return torch.from_numpy(table).float().reshape(*table.shape, *[1] * rank)
+
+
+def step_stage(module: SamplerStep, latent_shape: Sequence[int], *condition_shape: int) -> Stage:
+    """The `denoiser` program of a bundle; both shapes are of one object."""
     latents = ("batch", *latent_shape)
     names = ("sample", "previous_sample", "previous_prediction")
     inputs = (
         *(TensorSpec(name, "float32", latents) for name in names),
-        TensorSpec("embedding", "float32", ("batch", embedding_width)),
+        TensorSpec("embedding", "float32", ("batch", *condition_shape)),
         TensorSpec("step", "int64", ()),
     )
     outputs = (TensorSpec("next_sample", "float32", latents), TensorSpec("prediction", "float32", latents))

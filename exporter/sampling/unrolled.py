@@ -8,7 +8,7 @@ from exporter.sampling.step_graph import StepGraph, identity, sampler_model, zer
 
 
 def unrolled(step_program: Path, evaluations: int, folder: Path) -> Path:
-    """Write the program sample [B,N,D], embedding [B,E] -> latents [B,N,D] into `folder`; its path.
+    """Write the program sample [B,*latents], embedding [B,...] -> latents [B,*latents] into `folder`; its path.
 
     What depends on the step alone (its rows of the tables) is folded into constants.
     """

@@ -11,7 +11,7 @@ from exporter.pipeline.stage import Stage, TensorSpec
 
 
 class WholeSampler(nn.Module):
-    """Noise [B,N,D] times the initial sigma, and embeddings [B,E], to latents [B,N,D]."""
+    """Noise [B,*latents] times the initial sigma, and embeddings [B,...], to latents [B,*latents]."""
 
     def __init__(self, step: Callable[..., tuple[torch.Tensor, torch.Tensor]], evaluations: int) -> None:
         """`step`: a `SamplerStep`, or a graph that was made from one."""

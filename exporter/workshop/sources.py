@@ -63,5 +63,7 @@ def program_sources(
 def _step_stage(model: LoadedModel, recipe: Recipe, table: CoefficientTable) -> Stage:
     clamp = clip_range(model.scheduler()) if recipe.sampler.clamp == "openai" else None
     sampler = recipe.sampler
-    module = SamplerStep(model.denoiser(), table, sampler.guidance_scale, clamp, sampler.guidance_interval)
+    module = SamplerStep(
+        model.denoiser(), table, sampler.guidance_scale, clamp, sampler.guidance_interval, len(model.latent_shape)
+    )
     return step_stage(module.eval(), model.latent_shape, model.embedding_width)
