@@ -162,7 +162,7 @@ def _of_rank(table: np.ndarray, rank: int) -> torch.Tensor:
 
 def step_stage(module: SamplerStep, latent_shape: Sequence[int], *condition_shape: int) -> Stage:
     """The `denoiser` program of a bundle; both shapes are of one object."""
-    latents = ("batch", *latent_shape)
+    latents: tuple[int | str, ...] = ("batch", *latent_shape)
     names = ("sample", "previous_sample", "previous_prediction")
     inputs = (
         *(TensorSpec(name, "float32", latents) for name in names),
