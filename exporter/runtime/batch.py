@@ -28,7 +28,8 @@ def sample_prompts(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The index and the latents [1, N, D] of each prompt, in order.
 
-    Every prompt starts from the noise of `seed`, so that a prompt gives the same object alone as among others.
+    Every prompt starts from the noise of `seed`, so that a prompt gives the same object alone as among others: each is
+    the first object of its seed, where recorded and scored prompts are the objects of consecutive seeds.
     `on_evaluation(objects)` is told after every denoiser evaluation how many objects it moved on.
     """
     size = batch_size(generator.latent_shape)

@@ -17,7 +17,7 @@ from exporter.families.family import LoadedModel
 from exporter.families.weights import ZOO
 from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection
 from exporter.runtime.batch import batch_size
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.noise import object_seeds, unit_noise
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.sampling.schedulers import schedule_of
 from exporter.sampling.table import CoefficientTable, probe
@@ -56,13 +56,13 @@ def record(
     recorder = _Recorder(model, recipe, settings, folder)
     size = min(settings.batch, batch_size(model.latent_shape))
     total = -(-len(prompts) // size) * recorder.table.evaluations
+    seeds = object_seeds(settings.seed, len(prompts))
     for number, start in enumerate(range(0, len(prompts), size)):
 
         def told(i: int, before: int = number * recorder.table.evaluations) -> None:
             on_evaluation(before + i, total)
 
-        seeds = [settings.seed + i for i in range(start, min(start + size, len(prompts)))]
-        recorder.record(number, prompts[start : start + size], seeds, told)
+        recorder.record(number, prompts[start : start + size], seeds[start : start + size], told)
     if more := [prompt for prompt in _text_prompts(settings) if prompt not in prompts]:
         recorder.record_text(number + 1, more)
 
@@ -130,7 +130,7 @@ class _Recorder:
                 self._save("denoiser", index, prompts, self._step_inputs(i, sample) | {"embedding": embedding})
             told(i + 1)
 
-        unit = np.stack([noise(seed, self.reference.latent_shape) for seed in seeds])
+        unit = unit_noise(seeds, self.reference.latent_shape)
         latents = self.reference.sample(embedding, unit, keep)
         if self.has_projector:
             self._save("projector", number, prompts, {"latents": latents})

@@ -12,7 +12,7 @@ import numpy as np
 
 from exporter.recipe.recipe import Recipe, Tolerances
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.noise import object_seeds, unit_noise
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.sessions.session import Session
 from exporter.workshop.parity import Parity, compare
@@ -50,6 +50,7 @@ class GoldenParity:
 def record(model: LoadedModel, recipe: Recipe, folder: Path, on_evaluation: OnEvaluation) -> None:
     """Write `<stage>_<k>.npz`, each holding a stage's inputs and outputs by tensor name.
 
+    Prompt k starts from the noise of the recipe's seed + k, as `t3export run --seed` does from that of its seed.
     A model whose whole trajectory would be too large (more than 2^23 latent elements) is recorded over its first
     evaluations, one with guidance among them, for as many prompts as are kept of them, and decoded from the last
     prediction, unless the recipe unrolls the sampler.
@@ -105,7 +106,7 @@ def _record_sampler(
     reference: Reference, recipe: Recipe, embedding: np.ndarray, folder: Path, on_evaluation: OnEvaluation
 ) -> np.ndarray:
     """Record the denoiser at some evaluations (or the whole sampler); the latents."""
-    unit = noise(recipe.goldens.seed, (len(embedding), *reference.latent_shape))
+    unit = unit_noise(object_seeds(recipe.goldens.seed, len(embedding)), reference.latent_shape)
     kept = max(1, FILE_ELEMENTS // unit[0].size)
     guided = [evaluation.guided for evaluation in reference.sampler.evaluations()]
     count = total = len(guided)

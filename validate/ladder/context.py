@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from exporter.errors import RecipeError
 from exporter.recipe.recipe import Tolerances
 from exporter.runtime.generator import Generator, OnStep
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.noise import object_seeds, unit_noise
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import Prompt
 from validate.ladder.no_reference import NoReference
@@ -103,8 +103,7 @@ class Context:
     @property
     def noise(self) -> NDArray[np.float32]:
         """Unit normal noise [B, N, D], a seed of its own for every prompt."""
-        shape = (1, *self.reference.latent_shape)
-        return np.concatenate([noise(self.seed + index, shape) for index in range(len(self.prompts))])
+        return unit_noise(object_seeds(self.seed, len(self.prompts)), self.reference.latent_shape)
 
     def sample_reference(self, on_step: OnStep | None = None) -> NDArray[np.float32]:
         """The reference's latents [B, N, D], kept with some of its way; runs again only for an observer."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.rasterize import render_mesh
 from exporter.runtime.generator import Generator, decode_context, decode_mesh
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.noise import unit_noise
 from validate.judge.clip import Evaluator
 from validate.judge.rprecision import object_embeddings
 from validate.judge.under_specified import sharpness
@@ -67,7 +67,8 @@ class MadeChunk:
 
 
 def object_seed(prompt: int, repetition: int) -> int:
-    """The noise seed of an object: every prompt has noise of its own, so that no single noise sways a whole score."""
+    """The noise seed of an object: prompt k of a repetition has the repetition's first seed + k. Every prompt has noise
+    of its own, so that no single noise sways a whole score."""
     return repetition * SEED_STRIDE + prompt
 
 
@@ -130,7 +131,7 @@ def gather(chunks: Sequence[Chunk], made: Sequence[MadeChunk]) -> Objects:
 
 def sample_latents(generator: Generator, prompts: Sequence[str], seeds: Iterable[int]) -> NDArray[np.float32]:
     """Latents [n, N, D] of n prompts, each from its own seed's portable noise."""
-    drawn = np.concatenate([noise(int(seed), (1, *generator.latent_shape)) for seed in seeds])
+    drawn = unit_noise(map(int, seeds), generator.latent_shape)
     distinct = list(dict.fromkeys(prompts))
     rows = generator.encode(distinct)
     return generator.sample(rows[[distinct.index(prompt) for prompt in prompts]], drawn)

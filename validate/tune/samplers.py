@@ -17,7 +17,7 @@ from exporter.families.family import LoadedModel
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.runtime.guidance import guided_at
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.noise import object_seeds, unit_noise
 from exporter.sampling.levels import noise_levels, start
 from exporter.sampling.schedulers import schedule_of
 from exporter.workshop.calibration import choose_prompts
@@ -155,7 +155,7 @@ class _Screen:
         self.model, self.recipe, self.told = model, recipe, told
         prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
         self.embedding = model.reference(recipe.sampler, recipe.render).encode(prompts)
-        self.unit = np.stack([noise(seed, model.latent_shape) for seed in range(len(prompts))])
+        self.unit = unit_noise(object_seeds(0, len(prompts)), model.latent_shape)
         self.goal = self._latents(recipe.sampler)
         self.most = count_rows(model, recipe.sampler)
         self.levels = levels_of(model, recipe.sampler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -21,3 +22,13 @@ def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     angle = 2.0 * np.pi * uniform[1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     return pairs.reshape(-1)[:count].reshape(shape).astype(np.float32)
+
+
+def object_seeds(seed: int, count: int) -> list[int]:
+    """The seeds of `count` objects from `seed` on: object k has seed + k, and that alone makes it again."""
+    return [(seed + k) % 2**64 for k in range(count)]
+
+
+def unit_noise(seeds: Iterable[int], shape: tuple[int, ...]) -> np.ndarray:
+    """Unit normal noise [B, *shape], each object's from its own seed."""
+    return np.stack([noise(seed, shape) for seed in seeds])

@@ -19,6 +19,7 @@ from exporter.machine.meter import Silent
 from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, require_whole
 from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe.recipe import Recipe
+from exporter.runtime.batch import sample_prompts
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.targets.target import load_target
@@ -89,6 +90,15 @@ def test_the_bundle_equals_the_reference(tiny, recipe, built):
     points = np.random.default_rng(0).uniform(-1, 1, (2, 50, 3)).astype(np.float32)
     expected, found = reference.field(points, context), bundle.field(points, own)
     assert all(compare(expected[name], found[name]).snr_db > 90 for name in expected)
+
+
+def test_golden_k_is_what_run_makes_of_seed_plus_k(recipe, built):
+    bundle = Bundle.open(built.out)
+    with np.load(built.out / "goldens/projector_000.npz") as golden:
+        recorded = golden["latents"]
+    for k, prompt in enumerate(recipe.goldens.prompts):
+        [(_, latents)] = sample_prompts(bundle, [prompt], seed=recipe.goldens.seed + k)
+        assert compare(recorded[k : k + 1], latents).relative_l2 < 1e-4
 
 
 def test_every_output_of_every_program_is_held_to_its_golden(built):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.inputs.noise import noise, object_seeds, unit_noise
 
 GOLDEN = json.loads((Path(__file__).parent / "noise_golden.json").read_text())
 
@@ -56,3 +56,11 @@ def test_it_is_unit_normal():
     assert abs(drawn.mean()) < 0.01 and abs(drawn.std() - 1) < 0.01
     assert abs((drawn**4).mean() - 3) < 0.05
     assert np.abs(np.corrcoef(drawn[:8])[np.triu_indices(8, 1)]).max() < 0.06
+
+
+def test_object_k_has_the_seed_after_k_others():
+    seeds = object_seeds(2**64 - 2, 4)
+    assert seeds == [2**64 - 2, 2**64 - 1, 0, 1]
+    drawn = unit_noise(seeds, (2, 3))
+    assert drawn.shape == (4, 2, 3)
+    assert all(np.array_equal(drawn[k], noise(seed, (2, 3))) for k, seed in enumerate(seeds))
