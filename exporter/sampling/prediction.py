@@ -45,7 +45,7 @@ def prediction_type(scheduler: Any) -> str:
 
 
 def taking_x0(scheduler: Any) -> Any:
-    """A copy of a scheduler at the beginning of its steps, whose `step` takes x0: no rounding of its own on the way."""
+    """A copy of a scheduler that was just started, whose `step` takes x0: no rounding of its own on the way there."""
     if prediction_type(scheduler) == FLOW:
         flow = FlowOfX0.from_config(scheduler.config)
         start(flow, len(scheduler.timesteps))

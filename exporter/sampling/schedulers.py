@@ -30,35 +30,23 @@ def _trained(own: Any) -> dict[str, Any]:
 
 def _heun(own: Any, clip: bool) -> Any:
     return HeunDiscreteScheduler(
-        **_trained(own),
-        use_karras_sigmas=True,
-        clip_sample=clip,
-        clip_sample_range=clip_range(own),
+        **_trained(own), use_karras_sigmas=True, clip_sample=clip, clip_sample_range=clip_range(own)
     )
 
 
 def _euler(own: Any, clip: bool) -> Any:
-    return EulerDiscreteScheduler(
-        **_trained(own),
-        use_karras_sigmas=True,
-    )
+    return EulerDiscreteScheduler(**_trained(own), use_karras_sigmas=True)
 
 
 def _ddim(own: Any, clip: bool) -> Any:
     return DDIMScheduler(
-        **_trained(own),
-        timestep_spacing="trailing",
-        clip_sample=clip,
-        clip_sample_range=clip_range(own),
+        **_trained(own), timestep_spacing="trailing", clip_sample=clip, clip_sample_range=clip_range(own)
     )
 
 
 def _dpmpp_2m(own: Any, clip: bool) -> Any:
     return DPMSolverMultistepScheduler(
-        **_trained(own),
-        use_karras_sigmas=True,
-        algorithm_type="dpmsolver++",
-        solver_order=2,
+        **_trained(own), use_karras_sigmas=True, algorithm_type="dpmsolver++", solver_order=2
     )
 
 
@@ -66,8 +54,8 @@ def _flow_euler(own: Any, clip: bool) -> Any:
     for setting in ("use_dynamic_shifting", "invert_sigmas"):
         if own.config.get(setting):
             raise RecipeError(
-                f"model.weights: the scheduler of these weights has {setting}, which depends on more than the steps; "
-                "supported is a fixed shift"
+                f"model.weights: the {type(own).__name__} of these weights has {setting}; supported are sigmas of a "
+                "fixed shift that fall"
             )
     return FlowMatchEulerDiscreteScheduler.from_config(own.config)
 

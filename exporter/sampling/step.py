@@ -22,8 +22,8 @@ class SamplerStep(nn.Module):
 
     What the network predicts becomes x0 before it is clamped and guided. The network's time embeddings of all known
     timesteps, the input scaling and the coefficients are tables that `step` gathers from; terms that the scheduler
-    never uses are left out. Where guidance holds at some noise levels only,
-    `step` decides too how many rows the network gets: no weight is stored twice, and hosts call all steps alike.
+    never uses are left out. Where guidance holds at some noise levels only, `step` decides too how many rows the
+    network gets: no weight is stored twice, and hosts call all steps alike.
     """
 
     def __init__(
