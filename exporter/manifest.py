@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from exporter.errors import BundleError, first_of
+from exporter.errors import BundleError, RecipeError, first_of
 from exporter.files.atomic import sha256_of, write_atomically
 from exporter.files.in_place import is_contents
 from exporter.files.left_behind import is_left_behind
@@ -62,6 +62,12 @@ class StagePart(PipelineStage):
         default_factory=dict, description="Precision of every layer that is not fp32, by its name"
     )
     size: int = Field(ge=0, description="Bytes of the program with its external data")
+
+    @model_validator(mode="after")
+    def _sampled_as_its_kind_says(self) -> StagePart:
+        if (self.kind == "sample") != (self.sampling is not None):
+            raise ValueError(f"of kind {self.kind}, and it has {'a' if self.sampling else 'no'} sampling")
+        return self
 
 
 class EnginePart(Part):
@@ -194,9 +200,11 @@ def read_manifest(folder: Path) -> Manifest:
     if not whole:
         raise BundleError(f"{path}: damaged or edited: its checksum does not fit; build the bundle again")
     try:
-        return Manifest.model_validate(data)
-    except ValidationError as error:
+        manifest = Manifest.model_validate(data)
+        manifest.require_sound()
+    except (ValidationError, RecipeError) as error:
         raise BundleError(f"{path}: not a manifest this t3export can read:\n{error}") from None
+    return manifest
 
 
 def record_verdict(folder: Path, verdict: Verdict | None) -> None:

@@ -15,5 +15,5 @@ class TextInput(Part):
     kind: Literal["text"] = "text"
     tensor: str = Field(description="Name of the token ids")
     file: str = Field(description="Path of the tokenizer inside the bundle, a `tokenizers` JSON")
-    length: int = Field(ge=2, description="Tokens, begin and end included")
-    pad_id: int = Field(ge=0)
+    length: int = Field(ge=2, le=2**16, description="Tokens, begin and end included")
+    pad_id: int = Field(ge=0, lt=2**32)

@@ -120,14 +120,15 @@ class Pipeline(Part):
         return [self.stages[stage].makes[0].name for stage in self.of_kind("sample")]
 
     def require_sound(self) -> None:
-        """Raises RecipeError for a tensor that is taken before it is made, or made twice, an unknown word in a shape,
-        a field or renderer that is evaluated nowhere, a volume of tensors that its field does not make, or an asset of
-        a stage that cannot give it."""
+        """Raises RecipeError for a tensor that is taken before it is made, or made twice, a stage that takes or makes
+        nothing, an unknown word in a shape, a field or renderer that is evaluated nowhere, a volume of tensors that its
+        field does not make, or an asset of a stage that cannot give it."""
         known: dict[str, str] = {}
         for name, source in self.inputs.items():
             _add(known, source.tensor, name, f"input '{name}'")
         for name, stage in self.stages.items():
-            _require_words(name, [*stage.inputs, *stage.outputs])
+            _require_ends(name, stage)
+            _require_words(name, [*stage.inputs, *stage.outputs, *stage.makes])
             _require_evaluated(name, stage)
             _require_volume(name, stage)
             for spec in stage.takes:
@@ -147,6 +148,13 @@ def _add(known: dict[str, str], tensor: str, maker: str, described: str) -> None
     if tensor in known:
         raise RecipeError(f"{described} makes '{tensor}', which '{known[tensor]}' makes already")
     known[tensor] = maker
+
+
+def _require_ends(name: str, stage: PipelineStage) -> None:
+    if not stage.outputs:
+        raise RecipeError(f"stage '{name}' makes nothing")
+    if stage.kind in ("encode", "map") and not stage.takes:
+        raise RecipeError(f"stage '{name}' of kind {stage.kind} takes nothing")
 
 
 def _require_evaluated(name: str, stage: PipelineStage) -> None:

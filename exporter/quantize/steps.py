@@ -9,6 +9,7 @@ from pathlib import Path
 
 from exporter.errors import RecipeError
 from exporter.files.cache import Entry
+from exporter.files.recorded import recorded_of
 from exporter.files.transform import Transform
 from exporter.graphs.program_files import PROGRAM, copy_program
 from exporter.quantize.prepared import prepared
@@ -59,7 +60,7 @@ class Quantization:
     @property
     def shards(self) -> list[Path]:
         """The recorded inputs of this stage, in order."""
-        return sorted(self.calibration.folder.glob(f"{self.stage}_[0-9]*.npz")) if self.calibration else []
+        return recorded_of(self.calibration.folder, self.stage) if self.calibration else []
 
     def _smooth(self, before: Path | None, folder: Path) -> None:
         assert before is not None

@@ -15,6 +15,7 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from exporter.backends.onnxruntime.onnxruntime_backend import compile_program
 from exporter.files.cache import Cache, Entry
+from exporter.files.recorded import recorded_of
 from exporter.graphs.program_files import PROGRAM
 from exporter.machine.meter import Progress, Silent
 from exporter.pipeline.pipeline import EVALUATED, Pipeline
@@ -216,7 +217,7 @@ class Workbench:
         return open_session(self.target.backend, program, self.target.session.model_dump())
 
     def _shards(self, stage: str) -> list[Path]:
-        return sorted(self._calibration.folder.glob(f"{stage}_[0-9]*.npz"))
+        return recorded_of(self._calibration.folder, stage)
 
 
 def stored_bytes(program: Path) -> int:

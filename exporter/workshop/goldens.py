@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exporter.errors import ValidationFailed
+from exporter.files.recorded import recorded_of
 from exporter.pipeline.pipeline import EVALUATED
 from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import Recipe, Tolerances
@@ -103,7 +104,7 @@ def _places(kind: str, objects: int, seed: int) -> np.ndarray:
 
 def goldens_of(folder: Path, stage: str) -> list[Path]:
     """The recorded files of a stage, in order."""
-    return sorted((folder / GOLDENS).glob(f"{stage}_[0-9]*.npz"))
+    return recorded_of(folder / GOLDENS, stage)
 
 
 def check(stage: str, session: Session, goldens: list[Path], precision: str, limit: float) -> list[GoldenParity]:

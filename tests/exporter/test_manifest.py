@@ -25,6 +25,7 @@ from exporter.manifest import (
     verify_files,
     write_manifest,
 )
+from exporter.pipeline.tensor import TensorSpec
 from tests.toy_bundle import write_toy_bundle
 
 PUBLISHED = Path(__file__).parents[2] / "docs/manifest.schema.json"
@@ -147,6 +148,36 @@ def test_a_bundle_of_another_schema_version_says_so(own_bundle, version):
     told = f"schema version {version}; this t3export reads version 2. Build the bundle again"
     with pytest.raises(BundleError, match=told):
         read_manifest(own_bundle)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "told"),
+    [
+        ("denoiser", {"sampling": None}, "of kind sample, and it has no sampling"),
+        ("projector", {"kind": "sample"}, "of kind sample, and it has no sampling"),
+        ("denoiser", {"kind": "map"}, "of kind map, and it has a sampling"),
+        ("projector", {"inputs": []}, "stage 'projector' of kind map takes nothing"),
+        ("projector", {"outputs": []}, "stage 'projector' makes nothing"),
+        ("renderer", {"inputs": []}, "stage 'renderer' of kind render has no input with a size 'rays'"),
+        ("field", {"volume": None}, "asset 'mesh' is of stage 'field', which declares no volume"),
+        ("text_encoder", {"inputs": [TensorSpec("ids", "int64", ("batch", 6))]}, "'text_encoder' takes 'ids'"),
+    ],
+)
+def test_a_pipeline_that_cannot_run_is_no_manifest(own_bundle, stage, changes, told):
+    manifest = read_manifest(own_bundle)
+    changed = manifest.stages[stage].model_copy(update=changes)
+    write_manifest(own_bundle, manifest.model_copy(update={"stages": manifest.stages | {stage: changed}}))
+    with pytest.raises(BundleError, match=f"(?s)manifest.json: not a manifest this t3export can read.*{told}"):
+        read_manifest(own_bundle)
+
+
+def test_numbers_of_an_input_that_no_tokenizer_takes_are_refused(own_bundle):
+    manifest = read_manifest(own_bundle)
+    for wrong in ({"length": 2**31}, {"pad_id": 2**32}):
+        source = manifest.inputs["prompt"].model_copy(update=wrong)
+        write_manifest(own_bundle, manifest.model_copy(update={"inputs": {"prompt": source}}))
+        with pytest.raises(BundleError, match=f"(?s)inputs.prompt.*{next(iter(wrong))}"):
+            read_manifest(own_bundle)
 
 
 def test_a_folder_that_is_no_bundle(tmp_path):

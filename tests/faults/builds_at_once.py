@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exporter.machine.torch_threads import one_torch_thread
 from tests.faults.builds import ball_family, build_balls, wrong_bundle, wrong_cache
-from tests.faults.children import HANG_SECONDS, End, run_child
+from tests.faults.children import End, run_child
 from tests.faults.fault import Attempt, Fault
 
 
@@ -23,28 +23,18 @@ def attempts(folder: Path, count: int, rng: random.Random) -> Iterator[Attempt]:
         for _ in range(count):
             shutil.rmtree(cache, ignore_errors=True)
             same = rng.random() < 0.5
-            ends = build_both(folder, out, cache, (3, 3) if same else (3, 4), rng.uniform(0, 0.5))
+            ends = _both(folder, out, cache, (3, 3) if same else (3, 4), rng.uniform(0, 0.5))
             failed = [end.lost or end.words for end in ends if end.code != 0]
             lost = "; ".join(failed) or wrong_bundle(out, digests) or wrong_cache(cache)
             yield Attempt("the same bundle" if same else "two bundles", lost)
 
 
-def build_both(
-    folder: Path,
-    out: Path,
-    cache: Path,
-    steps: tuple[int, int],
-    apart: float,
-    number_one: bool = False,
-    killed_after: float | None = None,
-) -> list[End]:
-    """How both builds ended. `killed_after`: seconds until the first is killed."""
-    ends = [End(0, "", 0.0)] * 2
+def _both(folder: Path, out: Path, cache: Path, steps: tuple[int, int], apart: float) -> list[End]:
+    ends: list[End] = []
 
     def one(number: int) -> None:
         action = partial(build_balls, out, cache, steps[number])
-        after = killed_after if number == 0 and killed_after is not None else HANG_SECONDS
-        ends[number] = run_child(action, folder / f"words-{number}", after=after, number_one=number_one)
+        ends.append(run_child(action, folder / f"words-{number}"))
 
     threads = [threading.Thread(target=one, args=(number,)) for number in (0, 1)]
     threads[0].start()

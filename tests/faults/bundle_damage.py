@@ -12,6 +12,7 @@ from exporter.runtime.bundle import Bundle
 from tests.faults.damage import Damage, damaged, outcome
 from tests.faults.fault import Attempt
 from tests.releasable import QUALITY, record, write_releasable
+from tests.toy_bundle import TABLE, TOKENIZER
 from tests.validate.proved_bundle import prove
 
 CLASSES = {
@@ -19,8 +20,8 @@ CLASSES = {
     "graph": "denoiser.onnx",
     "external data": "text_encoder.data",
     "graph with external data": "text_encoder.onnx",
-    "tokenizer": "tokenizer/tokenizer.json",
-    "sampler's table": "sampler.json",
+    "tokenizer": TOKENIZER,
+    "sampler's table": TABLE,
     "goldens": "goldens/denoiser.npz",
     "report": "reports/report.json",
 }

@@ -20,6 +20,7 @@ from tests.validate.proved_bundle import RECIPE, TOLERANCES, break_program, prov
 from tests.validate.tiny_clip import write_clip
 from validate.ci import measure_pair as measure
 from validate.ci.measurement import MeasuredSpeed
+from validate.ladder.rungs import quality
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,8 @@ def place(pristine: Path, measured: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def arrange(patched: pytest.MonkeyPatch, place: Path) -> None:
     patched.setenv("T3EXPORT_CACHE", str(place / "cache"))
     patched.chdir(place)
+    # The judge is a random CLIP.
+    patched.setattr(quality, "GUESSED", 1.1)
     patched.setattr(measure, "time_step", lambda pair, progress: MeasuredSpeed(ratio=2, low=2, high=2, processor="p"))
 
 
@@ -115,7 +118,7 @@ def larger_programs(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "check"),
     [
-        (wrong_scheduler_table, "ladder: denoiser"),
+        (wrong_scheduler_table, "ladder: steps"),
         (swapped_tokenizer, "ladder: latents"),
         (flipped_weight, "bundle"),
         (larger_programs, "size"),

@@ -48,6 +48,7 @@ def test_defaults(asked):
 
 
 def test_a_file_of_prompts(asked, tmp_path):
+    (tmp_path / "mine.txt").write_text("a red ball\na blue ball\n")
     assert run(["table", FP32, "--prompts", str(tmp_path / "mine.txt")]) == 0
     assert asked["settings"].prompts == tmp_path / "mine.txt"
 
@@ -55,7 +56,7 @@ def test_a_file_of_prompts(asked, tmp_path):
 def test_the_table_is_printed_and_each_row_told_as_it_is_done(asked, capsys):
     assert run(["table", FP32]) == 0
     out, err = capsys.readouterr()
-    assert "71.9 p 0.0012" in out and "x0.26" in out
+    assert "71.9 p 0.0012" in out and "26%" in out
     assert "PyTorch measured" in err and "smallest not measured: no such file:" in err
 
 

@@ -22,6 +22,8 @@ from tests.validate.tiny_clip import write_clip
 if TYPE_CHECKING:
     from validate.tune.tune import Tuning
 
+pytestmark = pytest.mark.usefixtures("judge_that_guesses")
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import break_program, fresh, prove, toy_family
 from tests.validate.tiny_clip import write_clip
 
+pytestmark = pytest.mark.usefixtures("judge_that_guesses")
+
 
 @pytest.fixture(scope="module")
 def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,6 +16,8 @@ from validate.judge.judge_errors import EvaluatorError, PromptsError
 from validate.ladder.report import record_in_bundle
 from validate.prove import RANDOM_REFUSAL, Options, validate_bundle
 
+pytestmark = pytest.mark.usefixtures("judge_that_guesses")
+
 CHEAP = Options(quality=False)
 
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from exporter.machine.meter import Progress, metered
 from exporter.pipeline.pipeline import EVALUATED
 from exporter.runtime.bundle import Bundle
@@ -21,7 +23,6 @@ from validate.bench.machine import in_words
 from validate.bench.measure import BenchSettings, measure
 from validate.bench.products import Counted, ProductShape, count_products
 from validate.bench.sides import BundleSide
-from validate.bench.timings import percentile
 
 Ceilings = dict[ProductShape, dict[Kind, Ceiling]]
 
@@ -60,19 +61,19 @@ def measure_roofline(folder: Path, settings: BenchSettings, progress: Progress) 
     """Measure a bundle, then the machine at the bundle's own shapes. Raises BundleError, WeightsError."""
     bundle = settings.open(folder)
     result = measure([folder], replace(settings, baselines=(), picture=0, fresh=False), progress)
-    counted = count_products(bundle.manifest)
+    [side] = result.sides
+    taken = {**side.seconds, **side.step_seconds}
+    counted = {name: products for name, products in count_products(bundle.manifest).items() if name in taken}
     ceilings: Ceilings = {}
     for shape in heaviest([stage.linear for stage in counted.values()]):
         with metered(f"product {shape}", progress, []):
             ceilings[shape] = product_ceilings(shape, settings.threads)
     with metered("memory", progress, []):
         bandwidth = read_bandwidth()
-    [side], runs = result.sides, _runs(bundle, settings)
-    roofs = []
-    for name, part in bundle.manifest.stages.items():
-        taken = percentile({**side.seconds, **side.step_seconds}.get(name, []), 50)
-        if name in counted and taken:
-            roofs.append(_roof(name, part.precision, taken, counted[name], runs[name], ceilings, part.size / bandwidth))
+    runs, roofs = _runs(bundle, settings), []
+    for name, products in counted.items():
+        part, median = bundle.manifest.stages[name], float(np.median(taken[name]))
+        roofs.append(_roof(name, part.precision, median, products, runs[name], ceilings, part.size / bandwidth))
     return Roofline(result.machine, result.settings, ceilings, bandwidth, roofs)
 
 

@@ -49,7 +49,8 @@ class SideResult:
 
     def percentile(self, what: str, percent: float) -> float | None:
         """Of the rounds; None for what the side does not have."""
-        return percentile(self.rounds(what), percent)
+        rounds = self.rounds(what)
+        return float(np.percentile(rounds, percent)) if rounds else None
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,6 @@ class BenchResult:
 def both(side: SideResult, other: SideResult, what: str) -> bool:
     """Whether both sides have it."""
     return bool(side.rounds(what) and other.rounds(what))
-
-
-def percentile(seconds: list[float], percent: float) -> float | None:
-    """Of the seconds of all rounds; None of no rounds."""
-    return float(np.percentile(seconds, percent)) if seconds else None
 
 
 def _sums(parts: dict[str, list[float]]) -> list[float]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from exporter.families.registry import load_model
 from exporter.files.cache import Cache
+from exporter.files.recorded import recorded_of
 from exporter.machine.meter import Progress
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
@@ -46,7 +47,7 @@ def peer_bundle(peer: Peer, fp32: Bundle, shards: Path, out: Path, cache: Cache)
     """
     programs, failed = {}, {}
     for stage, part in fp32.manifest.stages.items():
-        if recorded := sorted(shards.glob(f"{stage}_[0-9]*.npz")):
+        if recorded := recorded_of(shards, stage):
             try:
                 programs[stage] = quantize(peer, fp32.folder / part.program, recorded, cache)
                 _require_running(programs[stage], recorded[0], fp32)

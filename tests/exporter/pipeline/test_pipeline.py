@@ -152,7 +152,7 @@ def test_a_tensor_that_no_stage_makes_has_no_maker(tensor):
             r"stage 'backbone' takes 'fein'; allowed: .*tokens; did you mean 'fine'",
         ),
         ({"base": stage("sample", [FINE], [COARSE])}, r"stage 'base' takes 'fine'; allowed: embedding, tokens"),
-        ({"renderer": stage("render", [RAYS, spec("tints", 3)], [])}, r"'renderer' takes 'tints'.*mean 'tint'"),
+        ({"renderer": stage("render", [RAYS, spec("tints", 3)], VALUES)}, r"'renderer' takes 'tints'.*mean 'tint'"),
         ({"field": stage("field", [POINTS, spec("plane", 3)], VALUES)}, r"'field' takes 'plane'.*mean 'planes'"),
         ({"again": stage("map", [FINE], [TINT])}, r"stage 'again' makes 'tint', which 'tinter' makes already"),
         ({"again": stage("sample", [TINT], [FINE])}, r"stage 'again' makes 'fine', which 'upsampler' makes already"),

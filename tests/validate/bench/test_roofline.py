@@ -110,7 +110,7 @@ def test_a_roofline_of_a_bundle(toy_bundle, monkeypatch):
     told = tell_roofline(measure_roofline(toy_bundle, settings, Silent()))
     stages = {stage["name"]: stage for stage in json.loads(json.dumps(told.data))["stages"]}
     # No picture is made.
-    assert list(stages) == ["text_encoder", "denoiser", "field"]
+    assert list(stages) == ["text_encoder", "denoiser", "field"] and "16x8x8" not in told.data["products"]
     assert stages["text_encoder"]["share"]["fp32"] > 0 and "share of int8" in told.markdown()
     # Of the sampler one evaluation, of the field as many points as the object's mesh needs.
     assert stages["denoiser"]["operations"] == 2 * 2 * 8 * 8 * 8

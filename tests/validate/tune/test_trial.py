@@ -100,6 +100,18 @@ def test_a_loss_that_may_be_larger_than_allowed_is_no_proof(
     assert ("not proven: the loss may be as large as" in verdict.summary) == bool(lost)
 
 
+def test_beside_a_reference_at_chance_nothing_is_good_enough(
+    paired: PairedTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "build", lambda *_, **__: None)
+    monkeypatch.setattr(trial.Bundle, "open", lambda *_: None)
+    monkeypatch.setattr(
+        PairedTest, "_compare", lambda *_: Outcome(failed="the reference itself is no better than chance")
+    )
+    with pytest.raises(ValidationFailed, match="no better than chance"):
+        paired.judge(paired.recipe)
+
+
 def test_wrong_prompts_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(PromptsError, match=r"absent\.txt"):
         PairedTest(

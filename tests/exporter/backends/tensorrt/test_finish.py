@@ -12,7 +12,7 @@ from exporter.errors import BundleError, EnvironmentProblem, ValidationFailed
 from exporter.files.atomic import sha256_of
 from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, record_verdict, require_whole
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.inputs.noise import noise
+from exporter.runtime.run import make, requests_of
 from exporter.workshop.measured import read_measured
 from tests.exporter.backends.tensorrt.conftest import Device
 from tests.exporter.test_manifest import verdict
@@ -140,10 +140,9 @@ def test_unfinished_it_is_refused_and_finish_is_named(kit):
 def test_finished_it_generates_on_its_engines(fake_tensorrt, finished):
     folder, _ = finished
     bundle, programs = Bundle.open(folder), Bundle.open(folder, stand_in="onnxruntime")
-    start = noise(0, (3, 64, 20))
-    prompts = ["a red chair", "a table", "a tall mug"]
-    latents = bundle.sample(bundle.encode(prompts), start)
-    assert np.allclose(latents, programs.sample(programs.encode(prompts), start), atol=1e-3)
+    requests = requests_of(bundle.pipeline, ["a red chair", "a table", "a tall mug"])
+    run, other = (make(side, requests, [0, 1, 2]) for side in (bundle, programs))
+    assert np.allclose(run["latents"], other["latents"], atol=1e-3)
     points = np.random.default_rng(0).uniform(-1, 1, (3, 40, 3)).astype(np.float32)
-    found = bundle.field(points, bundle.project(latents))
+    found = bundle.run_program("field", run.taken_by("field") | {"points": points})
     assert found["color"].shape == (3, 40, 3), "the field's engine takes one object: three run in parts"
