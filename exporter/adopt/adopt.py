@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from exporter.adopt.described import Described
 from exporter.adopt.float_bundle import float_bundle
-from exporter.adopt.recorded import naming, record_programs
+from exporter.adopt.record_programs import naming, record_programs
 from exporter.adopt.take_stage import take_stage
 from exporter.errors import BundleError, RecipeError
 from exporter.files.swap import replacing
