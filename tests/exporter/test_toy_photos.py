@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
 from PIL import Image
 
 from exporter.build.build import build
@@ -21,9 +20,9 @@ from exporter.runtime.run import Run
 from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import extract_mesh
 from exporter.targets.target import load_target
-from t3export.cli import cli
 from tests.exporter.photos_family import RECIPE, STEEPNESS, Photos
 from tests.node import run_node
+from tests.told import told
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
@@ -106,8 +105,11 @@ def test_the_web_client_makes_the_same_mesh(made, folder, quantized):
     found = run_node(MESH, given | {"bundle": str(made("web", quantized))})
     expected = Bundle.open(made("cpu", quantized)).generate(folder / "pictures" / "red.png")
     assert found["verified"]
-    assert np.allclose(np.reshape(found["vertices"], (-1, 3)), expected.vertices, atol=1e-3)
-    assert np.allclose(np.reshape(found["colors"], (-1, 3)), expected.colors, atol=0.02)
+    vertices, colors = (np.reshape(found[name], (-1, 3)) for name in ("vertices", "colors"))
+    # The two marching cubes number the vertices in another order.
+    apart = np.linalg.norm(vertices[:, None] - expected.vertices, axis=2)
+    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 1e-3
+    assert np.allclose(colors, expected.colors[apart.argmin(axis=1)], atol=0.02)
 
 
 def test_without_a_tanh_nothing_is_undone(made, folder):
@@ -118,21 +120,21 @@ def test_without_a_tanh_nothing_is_undone(made, folder):
     near = extract_mesh(field, 64, on_sampled=seen.append)
     extract_mesh(field._replace(squashed=True), 64, on_sampled=seen.append)
     assert not field.squashed and np.array_equal(near.vertices, exact.vertices)
-    assert seen[0].points < 0.7 * seen[1].points
+    assert seen[0].points < 0.8 * seen[1].points
     middle = field.distance(np.zeros((1, 3), np.float32))
     assert middle == pytest.approx(0.3 * STEEPNESS, rel=0.02)
 
 
-def test_the_command_line_takes_photos(made, folder, tmp_path):
-    bundle, photo = str(made("cpu")), str(folder / "pictures" / "green.png")
-    done = CliRunner().invoke(cli, ["run", bundle, "--image-in", photo, "-o", str(tmp_path / "ball.glb"), "--json"])
-    assert done.exit_code == 0, done.output
-    assert (tmp_path / "ball.glb").is_file() and photo in done.output
-    nothing = CliRunner().invoke(cli, ["run", bundle, "-o", str(tmp_path / "ball.glb")])
-    assert nothing.exit_code == 2 and "give --image-in photo.png" in nothing.output
-    text = CliRunner().invoke(cli, ["run", bundle, "--prompt", "a ball", "-o", str(tmp_path / "ball.glb")])
-    assert text.exit_code == 2 and "takes no text, it takes a picture" in text.output
-    assert "photo: picture, 16 pixels" in CliRunner().invoke(cli, ["inspect", bundle], terminal_width=200).output
+def test_the_command_line_takes_photos(made, folder, tmp_path, capsys):
+    bundle, photo, ball = made("cpu"), folder / "pictures" / "green.png", tmp_path / "ball.glb"
+    code, said = told(capsys, "run", bundle, "--image-in", photo, "-o", ball, "--json")
+    assert code == 0 and ball.is_file() and str(photo) in said
+    code, said = told(capsys, "run", bundle, "-o", ball)
+    assert code == 2 and "give --image-in photo.png" in said
+    code, said = told(capsys, "run", bundle, "--prompt", "a ball", "-o", ball)
+    assert code == 2 and "takes no text, it takes a picture" in said
+    code, said = told(capsys, "inspect", bundle)
+    assert code == 0 and "photo: picture, 16 pixels" in said
 
 
 def test_it_is_benched_on_a_picture_that_it_brings_along(made):
@@ -155,12 +157,11 @@ def test_other_bits_than_the_originals_are_refused(folder, tmp_path, monkeypatch
         build(recipe, load_target("cpu"), tmp_path / "out", cache=Cache(tmp_path / "cache"))
 
 
-def test_a_missing_picture_is_told_at_its_line(folder, tmp_path):
+def test_a_missing_picture_is_told_at_its_line(folder, tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     path.write_text(f"extends: {folder / 'photos.yaml'}\ngoldens:\n  prompts:\n    - nowhere.png\n")
-    done = CliRunner().invoke(cli, ["build", str(path), "--target", "cpu", "-o", str(tmp_path / "out")])
-    assert done.exit_code == 2
-    assert "mine.yaml:4: goldens.prompts.0: there is no picture" in done.output.replace("\n", "")
+    code, said = told(capsys, "build", path, "--target", "cpu", "-o", tmp_path / "out")
+    assert code == 2 and "mine.yaml:4: goldens.prompts.0: there is no picture" in said
 
 
 def test_pictures_are_relative_to_the_recipe_that_names_them(folder, tmp_path):
