@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def _given(pipeline: Pipeline, texts: list[str], pictures: tuple[Path, ...]) -> 
     return (texts or read_prompts([], None)) if takes else [""]
 
 
-def _listed(takes: set[str]) -> str:
+def _listed(takes: Collection[str]) -> str:
     return " and ".join(f"a {kind}" for kind in sorted(takes)) or "nothing at all"
 
 

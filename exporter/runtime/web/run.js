@@ -61,7 +61,7 @@ export class Run {
     return found;
   }
 
-  /** Points, or origins of rays, in the cube that a stage's field or renderer has. */
+  /** Points, or origins of rays, in the cube that a stage has. */
   inOwnUnits(stage, places) {
     const { halfWidth } = this.pipeline;
     if (halfWidth === 1) return places;
