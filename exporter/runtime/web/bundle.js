@@ -74,6 +74,9 @@ export class WebBundle {
         ]);
         continue;
       }
+      if (kind !== "text") {
+        throw new BundleError(`input '${name}' is a ${kind}, and this client reads texts and pictures only`);
+      }
       if (typeof request[name] !== "string") {
         throw new BundleError(`input '${name}' has to be a text, and is ${JSON.stringify(request[name]) ?? "missing"}`);
       }
