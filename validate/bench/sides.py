@@ -239,6 +239,7 @@ def _with_threads(manifest: Manifest, threads: int) -> Manifest:
 
 def first_object(bundle: Bundle) -> str:
     """What the first golden of a bundle is made of: a text, the path of a picture, or nothing."""
-    prompts: list[str] = bundle.manifest.recipe["goldens"]["prompts"]
-    given = requests_of(bundle.pipeline, prompts[:1], bundle.folder)[0]
-    return str(next(iter(given.values()), ""))
+    if not bundle.pipeline.inputs:
+        return ""
+    first: str = bundle.manifest.recipe["goldens"]["prompts"][0]
+    return str(bundle.folder / first) if bundle.pipeline.pictures else first
