@@ -114,6 +114,13 @@ def write_toy_bundle(folder: Path, unroll: str = "step", steps: int = 3) -> Path
     return folder
 
 
+def without_sampler(stages: dict[str, StagePart]) -> dict[str, StagePart]:
+    """The stages of the toy as those of a pipeline that samples nothing: its sampler is called a map."""
+    sampler = stages["denoiser"]
+    once = {"kind": "map", "sampling": None, "inputs": sampler.takes, "outputs": sampler.makes}
+    return stages | {"denoiser": sampler.model_copy(update=once)}
+
+
 def _write_program(folder: Path, name: str, steps: int, unroll: str) -> StagePart:
     is_whole = name == "denoiser" and unroll != "step"
     model = onnx.parser.parse_model(HEADER + PROGRAMS["whole" if is_whole else name])

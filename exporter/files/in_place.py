@@ -22,9 +22,15 @@ def is_fixed(folder: Path) -> bool:
     return os.path.ismount(folder) or (folder.exists() and folder.samefile(os.curdir))
 
 
+def followed(folder: Path) -> Path:
+    """Where links lead to, and a name for what is given without one, as `.` is."""
+    return Path(os.path.realpath(folder))
+
+
 def workplace(folder: Path) -> Path:
     """Where what is to replace a folder is made, on the same disk: beside it, or in it where a volume is mounted."""
-    return folder if os.path.ismount(folder) else folder.parent
+    place = followed(folder)
+    return place if os.path.ismount(place) else place.parent
 
 
 def is_contents(folder: Path, name: str) -> bool:

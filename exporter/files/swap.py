@@ -16,7 +16,7 @@ from pathlib import Path
 
 from exporter.files.atomic import CANNOT_MOVE
 from exporter.files.copying import copy_contents
-from exporter.files.in_place import is_cut_short, is_fixed, put_back, refill, workplace
+from exporter.files.in_place import followed, is_cut_short, is_fixed, put_back, refill, workplace
 from exporter.files.lock import in_turn
 from exporter.files.temporary import delete_abandoned, temporary
 
@@ -40,7 +40,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 @contextmanager
 def building(folder: Path) -> Iterator[Path]:
     """The temporary folder of `replacing`, for who calls `put` himself; deleted at the end."""
-    folder = _followed(folder)
+    folder = followed(folder)
     delete_abandoned(workplace(folder), folder.name, _KIND)
     with temporary(workplace(folder), folder.name, _KIND) as new:
         recover(folder)
@@ -52,7 +52,7 @@ def put(new: Path, folder: Path) -> None:
 
     Raises OSError where that fails; `folder` is then as it was.
     """
-    folder = _followed(folder)
+    folder = followed(folder)
     with in_turn(_turn(folder)):
         if not folder.exists():
             new.rename(folder)
@@ -62,7 +62,7 @@ def put(new: Path, folder: Path) -> None:
 
 def exchange(one: Path, other: Path) -> None:
     """Two folders take each other's place. Raises OSError where that fails; both are then as they were."""
-    one, other = _followed(one), _followed(other)
+    one, other = followed(one), followed(other)
     with in_turn(_turn(other)):
         if not is_fixed(one) and _exchanged(one, other):
             return
@@ -79,7 +79,7 @@ def exchange(one: Path, other: Path) -> None:
 
 def recover(folder: Path) -> None:
     """Puts back what a process had set aside when it was killed, before it put another in its place."""
-    folder = _followed(folder)
+    folder = followed(folder)
     if not _aside(folder).exists() and not is_cut_short(folder):
         return
     with in_turn(_turn(folder)) as locked:
@@ -124,11 +124,6 @@ def _exchange_at_once(one: Path, other: Path) -> bool:
     if sys.platform == "darwin" and hasattr(library, "renamex_np"):
         return bool(library.renamex_np(first, second, _EXCHANGE) == 0)
     return False
-
-
-def _followed(folder: Path) -> Path:
-    """Where links lead to, and a name for what is given without one, as `.` is."""
-    return Path(os.path.realpath(folder))
 
 
 def _aside(folder: Path) -> Path:

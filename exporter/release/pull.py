@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exporter.errors import BundleError, RecipeError
 from exporter.files.atomic import write_atomically
-from exporter.files.in_place import workplace
+from exporter.files.in_place import followed, workplace
 from exporter.files.lock import alone
 from exporter.files.swap import building, put, recover
 from exporter.manifest import MANIFEST, require_replaceable
@@ -65,7 +65,7 @@ def pull(
         here = [one for one in (former, Installed.find(kept_before(folder), name)) if one]
         archive = release.bundles[name]
         staging = Staging(
-            workplace(folder) / f".{folder.name}.pulling",
+            workplace(folder) / f".{followed(folder).name}.pulling",
             store,
             f"{path}/{archive.file}",
             archive.files,

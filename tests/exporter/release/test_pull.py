@@ -292,6 +292,25 @@ def test_a_folder_that_cannot_be_renamed_is_pulled_into_and_rolled_back(store, t
     assert sorted(path.name for path in folder.parent.iterdir()) == ["cpu", "cpu.before"]
 
 
+def test_a_link_to_a_folder_of_another_disk_stays_and_the_folder_is_pulled_into(store, tmp_path, monkeypatch):
+    disk, replace = tmp_path / "disk", os.replace
+
+    def refuse(source, target):
+        if Path(source).is_relative_to(disk) != Path(target).is_relative_to(disk):
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(source))
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    (tmp_path / "toy").mkdir()
+    disk.mkdir()
+    (tmp_path / "toy/cpu").symlink_to(disk / "bundle")
+    for wanted in ("toy", "toy@candidate"):
+        get(store, tmp_path, wanted)
+    assert Installed.verified(disk / "bundle", TRUSTED).release.version == "1.1.0"
+    assert roll_back(tmp_path / "toy/cpu", TRUSTED)[1].release.version == "1.0.0"
+    assert (tmp_path / "toy/cpu").is_symlink() and [path.name for path in disk.iterdir()] == ["bundle"]
+
+
 def test_what_a_killed_pull_had_emptied_comes_back_first(store, tmp_path):
     folder = get(store, tmp_path).installed.folder
     folder.rename(folder.with_name(".cpu.former"))

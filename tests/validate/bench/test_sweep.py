@@ -10,7 +10,7 @@ from exporter.errors import RecipeError
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, SHAP_E_300M, scaled
 from exporter.machine.meter import Silent
 from exporter.manifest import read_manifest, write_manifest
-from tests.toy_bundle import write_toy_bundle
+from tests.toy_bundle import without_sampler, write_toy_bundle
 from validate.bench import sweep as module
 from validate.bench import sweep_points
 from validate.bench.fresh import Fresh
@@ -64,8 +64,7 @@ def test_a_sampler_in_one_program_has_no_sweep_of_steps(tmp_path):
 
 def test_what_a_pipeline_does_not_have_cannot_be_swept(own_bundle):
     manifest = read_manifest(own_bundle)
-    stages = {name: stage.model_copy(update={"sampling": None}) for name, stage in manifest.stages.items()}
-    write_manifest(own_bundle, manifest.model_copy(update={"stages": stages, "assets": {}}))
+    write_manifest(own_bundle, manifest.model_copy(update={"stages": without_sampler(manifest.stages), "assets": {}}))
     with pytest.raises(RecipeError, match="nothing is sampled"):
         run_sweep("steps", own_bundle, [], SETTINGS, Silent())
     with pytest.raises(RecipeError, match="makes no mesh"):

@@ -10,6 +10,7 @@ from exporter.machine.meter import Silent
 from exporter.manifest import EnginesPart, read_manifest, write_manifest
 from exporter.recipe.recipe import Recipe
 from exporter.targets.target import load_target
+from tests.toy_bundle import without_sampler
 from tests.validate.bench.toy_original import register_toy
 from tests.validate.proved_bundle import RECIPE
 from validate.ci import measure_pair
@@ -37,6 +38,5 @@ def test_without_a_sampler_or_where_the_target_does_not_run_there_is_no_step(pai
     stages = read_manifest(pair.folder).stages
     with_changes(pair.folder, engines=EnginesPart(state="to be built on the device", run=["./build.sh"]))
     assert time_step(pair, Silent()) is None
-    plain = {name: stage.model_copy(update={"sampling": None}) for name, stage in stages.items()}
-    with_changes(pair.folder, engines=None, stages=plain)
+    with_changes(pair.folder, engines=None, stages=without_sampler(stages))
     assert time_step(pair, Silent()) is None
