@@ -25,10 +25,14 @@ PERF = "perf.yaml"
 NUMERICS = "numerics.yaml"
 MEASURED = (PERF, NUMERICS)
 SCHEMA_VERSION = 2
+ADOPTED = "adopted"
+"""The weights' source of a bundle whose programs somebody else exported: its reference is among its files."""
 
 
 class WeightsPart(Part):
-    source: str = Field(description="As asked for: the small model, a folder, a hub name or random")
+    source: str = Field(
+        description="As asked for: the small model, a folder, a hub name or random; adopted: the float programs here"
+    )
     digest: str = Field(description="sha256 over the names and bytes of all tensors and configurations")
     trained: bool = Field(description="False for random weights: such a bundle says nothing about quality")
 
@@ -38,10 +42,20 @@ class FilePart(Part):
     size: int = Field(ge=0, description="Bytes")
 
 
+class ProgramPart(Part):
+    program: str = Field(description="Path of the program inside the bundle")
+    external_data: list[str] = Field(
+        default_factory=list, description="Paths of its other files, such as weights kept outside the program"
+    )
+
+
 class StagePart(PipelineStage):
     program: str = Field(description="Path of the program inside the bundle")
     external_data: list[str] = Field(
         default_factory=list, description="Paths of its other files, such as weights kept outside the program"
+    )
+    float_program: ProgramPart | None = Field(
+        default=None, description="What it is compared with, where somebody else exported both"
     )
     precision: Precision = Field(description="The lowest precision of any layer")
     layers: dict[str, Precision] = Field(
@@ -106,12 +120,24 @@ class Manifest(Pipeline):
     engines: EnginesPart | None = Field(default=None, description="Where programs are compiled on the device")
     validation: Verdict | None = None
 
+    @property
+    def is_adopted(self) -> bool:
+        """Whether somebody else exported the programs, so that the reference is among the files."""
+        return self.weights.source == ADOPTED
+
+    @property
+    def compared_with(self) -> str:
+        """The reference, in words."""
+        return "the float programs in it" if self.is_adopted else "the PyTorch model that it was made from"
+
     def used_files(self) -> set[str]:
         """Every file that the manifest itself names as part of something."""
         stages = self.stages.values()
         engines = self.engines.stages.values() if self.engines else ()
+        programs: list[StagePart | ProgramPart] = [*stages]
+        programs += [stage.float_program for stage in stages if stage.float_program]
         return {
-            *(file for stage in stages for file in (stage.program, *stage.external_data)),
+            *(file for one in programs for file in (one.program, *one.external_data)),
             *(file for files in self.goldens.values() for file in files),
             *(engine.file for engine in engines),
             *(source.file for source in self.inputs.values()),

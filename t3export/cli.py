@@ -18,6 +18,7 @@ from t3export.streams import READER_GONE, OutputLost, guard_streams
 
 COMMANDS = {
     "build": "Turn a recipe into a bundle for a target.",
+    "adopt": "Make a bundle of ONNX files that somebody else exported.",
     "finish": "Build and prove a bundle's engines, on the device itself.",
     "run": "Make meshes and pictures of prompts with a bundle.",
     "validate": "Prove a bundle against the PyTorch reference.",

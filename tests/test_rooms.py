@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"graphs", "passes"},
     "search": {"workshop", "backends", "targets", "trace", "quantize", "recipe", "runtime", "pipeline", "graphs"},
     "build": {"search", "backends", "workshop", "manifest", "targets", "families", "recipe", "runtime", "pipeline"},
+    "adopt": {"workshop", "manifest", "targets", "sampling", "recipe", "runtime", "pipeline", "graphs"},
     "zoo": set(),
 }
 

@@ -31,12 +31,17 @@ from validate.objects.engine import TaskEngine
 from validate.objects.exhibits import COUNT, Exhibit, make_exhibits
 from validate.objects.memory import ObjectMemory, source_digest
 from validate.objects.objects import Progress
-from validate.objects.reference import as_compared, load_reference
+from validate.objects.reference import as_compared, open_reference
 
 SHIPPED_EVALUATOR = Path(exporter.__path__[0]) / "zoo" / "shap_e_mini_evaluator"
 UNDER_SPECIFIED_SHARE = 8
 UNDER_SPECIFIED_SEEDS = 4
 RANDOM_REFUSAL = "the weights are random: quality is never claimed from them; build with trained weights to measure it"
+
+OWN_PROMPTS = (
+    "the shipped prompts are of the small model's world: give what these programs were made for, with a judge that "
+    "knows it (--prompts FILE --evaluator FOLDER)"
+)
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,16 @@ def validate_bundle(
     rungs = [rung for rung in choose_rungs(options.rungs) if options.quality or rung.name != "quality"]
     bundle = Bundle.open(folder, stand_in=options.stand_in)
     recipe = Recipe.model_validate(bundle.manifest.recipe)
+    refusal = quality_refusal(bundle.manifest, options)
     plan = None
-    if bundle.manifest.weights.trained and any(rung.name == "quality" for rung in rungs):
+    if not refusal and any(rung.name == "quality" for rung in rungs):
         plan = plan_quality(recipe, options)
     reference = _reference(bundle, recipe, options, rungs)
     if plan:
-        plan = with_reference(plan, bundle.manifest, recipe, options)
+        plan = with_reference(plan, bundle, recipe, options)
     if plan and engine:
         plan = replace(plan, elsewhere=_elsewhere(engine, bundle, options, plan.evaluator))
-    context = make_context(bundle, reference, recipe, plan, progress)
+    context = make_context(bundle, reference, recipe, plan, progress, refusal)
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
     whole = not options.rungs
@@ -110,6 +116,19 @@ def validate_bundle(
         layers_left_out=left_out,
         exhibits=tuple(_exhibits(context, plan, options.objects)) if whole and plan else (),
     )
+
+
+def quality_refusal(manifest: Manifest, options: Options) -> str:
+    """Why nothing can be said of a bundle's quality; empty where something can."""
+    if not manifest.weights.trained:
+        return RANDOM_REFUSAL
+    if not manifest.is_adopted:
+        return ""
+    if not manifest.texts:
+        return "the pipeline takes no text, and the judge finds objects by their prompts"
+    if not isinstance(options.prompts, Path):
+        return OWN_PROMPTS
+    return ""
 
 
 def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...], str]:
@@ -153,7 +172,7 @@ def _reference(bundle: Bundle, recipe: Recipe, options: Options, rungs: Sequence
     Raises ModuleNotFoundError where quality was asked for, or where no rung would be left.
     """
     try:
-        return load_reference(bundle.manifest, recipe, options.weights)
+        return open_reference(bundle, recipe, options.weights)
     except ModuleNotFoundError as error:
         wants_quality = any(rung.name == "quality" for rung in rungs)
         if wants_quality or not any(rung.on_recordings for rung in rungs):
@@ -180,15 +199,15 @@ def plan_quality(recipe: Recipe, options: Options) -> QualityPlan:
     )
 
 
-def with_reference(plan: QualityPlan, manifest: Manifest, recipe: Recipe, options: Options) -> QualityPlan:
+def with_reference(plan: QualityPlan, bundle: Bundle, recipe: Recipe, options: Options) -> QualityPlan:
     """The plan with the reference that a recipe's quality is compared with, and its objects of former times.
 
-    Raises WeightsError as `load_reference` does.
+    Raises WeightsError as `open_reference` does.
     """
     other = recipe.validation.sampler
     sampled = as_compared(recipe)
-    reference = load_reference(manifest, sampled, options.weights)
-    memory = reference_memory(manifest, sampled, reference) if options.cache else None
+    reference = open_reference(bundle, sampled, options.weights)
+    memory = reference_memory(bundle.manifest, sampled, reference) if options.cache else None
     against = f"against {other.steps} {other.scheduler} steps: " if other else ""
     return replace(plan, reference=reference, against=against, memory=memory)
 
@@ -199,8 +218,9 @@ def make_context(
     recipe: Recipe,
     plan: QualityPlan | None,
     progress: Progress | None,
+    refusal: str = "",
 ) -> Context:
-    """What the rungs need of an opened bundle."""
+    """What the rungs need of an opened bundle; `refusal`: why there is no plan for its quality."""
     manifest = bundle.manifest
     return Context(
         bundle=bundle,
@@ -211,7 +231,7 @@ def make_context(
         prompts=recipe.goldens.prompts,
         seed=recipe.goldens.seed,
         quality=plan,
-        quality_refusal=RANDOM_REFUSAL,
+        quality_refusal=refusal,
         progress=progress,
     )
 

@@ -101,9 +101,10 @@ def _quality(one: Proved) -> str:
     judge, views = details["evaluator"], details["views"]["text"]
     ran = f" {one.report['stand_in']}." if one.report.get("stand_in") else ""
     asked = f"{details['prompts']} prompts x {details['seeds']} seeds; {views}; judge {judge['name']}"
+    reference = f"The reference: {one.manifest.compared_with}, with the same prompts and seeds"
     ladder = [(r["name"], r["status"], r["summary"]) for r in one.report["rungs"]]
     return (
-        f"### {one.name}\n\n{asked}. The reference is the PyTorch model with the same prompts and seeds.{ran}\n\n"
+        f"### {one.name}\n\n{asked}. {reference}.{ran}\n\n"
         f"{_table(('of', 'measure', 'value', 'interval, and what it is of'), rows)}\n"
         f"{_table(('rung', 'verdict', 'deciding figure'), ladder)}"
     )

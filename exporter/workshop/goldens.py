@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from exporter.families.original import Original
 
 OnEvaluation = Callable[[int, int], None]
+# The sample that goes into an evaluation, and the guided prediction made of it.
+Seen = tuple[np.ndarray, np.ndarray]
 
 GOLDENS = "goldens"
 TRAJECTORY_ELEMENTS = 2**23
@@ -67,11 +69,17 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
     for name, stage in original.pipeline.stages.items():
         if stage.kind == "sample":
             run = _record_sampler(original, recipe, name, run, folder, on_evaluation)
-            continue
-        arrays = run.taken_by(name)
-        if stage.kind in EVALUATED:
-            arrays[stage.evaluated_at.name] = _places(stage.kind, run.count, goldens.seed)
-        _save(folder, name, 0, arrays | original.run_program(name, arrays))
+        else:
+            record_stage(run, name, folder, goldens.seed)
+
+
+def record_stage(run: Run, name: str, folder: Path, seed: int) -> None:
+    """Write what a stage that is not sampled takes and gives in a run; `seed`: of the places where it is evaluated."""
+    stage = run.pipeline.stages[name]
+    arrays = run.taken_by(name)
+    if stage.kind in EVALUATED:
+        arrays[stage.evaluated_at.name] = _places(stage.kind, run.count, seed)
+    save_golden(folder, name, 0, arrays | run.programs.run_program(name, arrays))
 
 
 def _require_same_tokens(model: Model, run: Run, prompts: list[str]) -> None:
@@ -131,7 +139,7 @@ def _record_sampler(
     if count < total:
         unit, run = unit[:kept], run.first(kept)
     taken = run.taken_by(stage)
-    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    seen: list[Seen] = []
 
     def remember(i: int, sample: np.ndarray, prediction: np.ndarray) -> None:
         seen.append((sample, prediction))
@@ -140,23 +148,35 @@ def _record_sampler(
     end = sampler.sample(original.conditions(stage, taken), unit, remember, count)
     run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-sampler.clip, sampler.clip)
     if recipe.sampler.unroll != "step":
-        _save(folder, stage, 0, taken | {SAMPLE: seen[0][0], latents.name: end})
-        return run
-    samples = [sample for sample, _ in seen] + [end]
-    zeros = np.zeros_like(end)
-    for i in sorted({min(1, count - 1), *np.linspace(0, count - 1, EVALUATIONS_KEPT).round().astype(int).tolist()}):
-        before, prediction_before = (samples[i - 1], seen[i - 1][1]) if i else (zeros, zeros)
-        arrays = taken | {
-            SAMPLE: samples[i],
-            PREVIOUS_SAMPLE: before,
-            PREVIOUS_PREDICTION: prediction_before,
-            PREDICTION: seen[i][1],
-            NEXT_SAMPLE: samples[i + 1],
-        }
-        cut = {name: array[:kept] for name, array in arrays.items()}
-        _save(folder, stage, i, cut | {STEP: np.array(i, np.int64)})
+        save_golden(folder, stage, 0, taken | {SAMPLE: seen[0][0], latents.name: end})
+    else:
+        record_evaluations(folder, stage, taken, dict(enumerate(seen)), end)
     return run
 
 
-def _save(folder: Path, stage: str, index: int, arrays: Arrays) -> None:
+def kept_evaluations(count: int) -> list[int]:
+    """Which of so many evaluations are recorded: some evenly, and the second, where a state is handed over first."""
+    return sorted({min(1, count - 1), *np.linspace(0, count - 1, EVALUATIONS_KEPT).round().astype(int).tolist()})
+
+
+def record_evaluations(folder: Path, stage: str, taken: Arrays, seen: Mapping[int, Seen], end: np.ndarray) -> None:
+    """Write some evaluations of a sampler. `seen`: by its number, sample and prediction of each that is kept and of
+    those beside it; `end`: the sample after the last."""
+    count = max(seen) + 1
+    kept, zeros = max(1, FILE_ELEMENTS // end[0].size), np.zeros_like(end)
+    for i in kept_evaluations(count):
+        before, prediction_before = seen[i - 1] if i else (zeros, zeros)
+        arrays = taken | {
+            SAMPLE: seen[i][0],
+            PREVIOUS_SAMPLE: before,
+            PREVIOUS_PREDICTION: prediction_before,
+            PREDICTION: seen[i][1],
+            NEXT_SAMPLE: seen[i + 1][0] if i + 1 < count else end,
+        }
+        cut = {name: array[:kept] for name, array in arrays.items()}
+        save_golden(folder, stage, i, cut | {STEP: np.array(i, np.int64)})
+
+
+def save_golden(folder: Path, stage: str, index: int, arrays: Arrays) -> None:
+    """Write recorded inputs and outputs of a stage."""
     np.savez(folder / f"{stage}_{index:03d}.npz", allow_pickle=False, **arrays)

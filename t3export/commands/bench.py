@@ -11,6 +11,7 @@ import click
 from exporter.errors import EnvironmentProblem, RecipeError, did_you_mean
 from exporter.files.atomic import write_atomically
 from exporter.machine.processor import usable_processors
+from exporter.manifest import MANIFEST, read_manifest
 from t3export.options import memory_limit_option, stand_in_option
 from t3export.output import print_json, print_note, results
 from t3export.quiet import quiet_libraries
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from validate.bench.measure import BenchSettings
 
 BASELINES = ("torch", "torch-bf16", "torch-compile", "naive")
+# Of a bundle that was adopted, which has no PyTorch model.
+ADOPTED_BASELINES = ("float",)
 SWEEPS = ("prompts", "steps", "grid", "weights")
 
 
@@ -95,7 +98,7 @@ def command(
     All sides are run in turns in one process, then each alone in fresh ones for load time and peak memory. A bundle's
     own sampling is always run in full. Baselines are of the first bundle's model: PyTorch eager in float32 (with its
     own way to a mesh), with its network in bfloat16, by torch.compile, and by a plain torch.onnx.export on ONNX
-    Runtime.
+    Runtime; of an adopted bundle its float programs.
 
     \b
     Examples:
@@ -108,7 +111,8 @@ def command(
     """
     _check(bundles, baseline, roofline, sweep, points, chart)
     scheduler, steps = _sampler(sampler)
-    chosen = () if roofline or sweep else _baselines(baseline, compare)
+    adopted = (bundles[0] / MANIFEST).is_file() and read_manifest(bundles[0]).is_adopted
+    chosen = () if roofline or sweep else _baselines(baseline, compare, adopted)
     quiet_libraries()
     from validate.bench.measure import BenchSettings
 
@@ -201,17 +205,18 @@ def _sampler(text: str) -> tuple[str, int]:
     return scheduler, int(steps)
 
 
-def _baselines(text: str | None, compare: bool) -> tuple[str, ...]:
+def _baselines(text: str | None, compare: bool, adopted: bool) -> tuple[str, ...]:
     """The baselines that are measured. Raises RecipeError that lists them for another name."""
-    installed = find_spec("torch") is not None and find_spec("diffusers") is not None
+    known = ADOPTED_BASELINES if adopted else BASELINES
+    installed = adopted or (find_spec("torch") is not None and find_spec("diffusers") is not None)
     if text is None:
         if not installed and not compare:
             print_note("no baselines: PyTorch and diffusers are not installed (pip install 't3export[build]')")
-        return BASELINES if installed and not compare else ()
+        return known if installed and not compare else ()
     names = tuple(name.strip() for name in text.split(",") if name.strip() and name.strip() != "none")
     for name in names:
-        if name not in BASELINES:
-            raise RecipeError(f"--baseline: no baseline {name!r}; {did_you_mean(name, (*BASELINES, 'none'))}")
+        if name not in known:
+            raise RecipeError(f"--baseline: no baseline {name!r}; {did_you_mean(name, (*known, 'none'))}")
     if names and not installed:
         raise EnvironmentProblem("baselines need PyTorch and diffusers: pip install 't3export[build]'")
     return names

@@ -34,10 +34,10 @@ def command(
 ) -> None:
     """Find the first tensor that breaks a BUNDLE's tolerance, and the smallest part of the program that does it.
 
-    The float program is exported again from the bundle's recipe, and both run on the bundle's recorded inputs. Up to a
-    cut the bundle's program runs and from there on the float one: the first cut at which the stage misses its
-    tolerance names the tensor. The part that leads to it is written as a folder with its inputs, what should come out,
-    and a run.py that needs numpy and onnxruntime alone.
+    The float program is exported again from the bundle's recipe (an adopted bundle carries it), and both run on the
+    bundle's recorded inputs. Up to a cut the bundle's program runs and from there on the float one: the first cut at
+    which the stage misses its tolerance names the tensor. The part that leads to it is written as a folder with its
+    inputs, what should come out, and a run.py that needs numpy and onnxruntime alone.
 
     Looks at the stages of the first rung that the last validation failed, at all of them otherwise. Exit code 0 when
     every stage keeps its tolerance, 5 when one does not.

@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 
 from exporter.files.cache import Cache
+from exporter.manifest import MANIFEST, read_manifest
 from exporter.targets.target import load_target, require_measurable
 from t3export.commands.build import ARTIFACTS
 from t3export.machine import describe_machine
@@ -20,7 +21,10 @@ from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
 
 if TYPE_CHECKING:
-    from validate.table.table_result import Result
+    from exporter.recipe.recipe import Recipe
+    from exporter.targets.target import Target
+    from validate.table.make import TableSettings
+    from validate.table.table_result import Result, Table
 
 
 @click.command()
@@ -65,17 +69,21 @@ def command(
     Rows that were measured before are read again, so an interrupted table goes on where it was. The bundles stay in
     the output folder. 'stress:WEIGHTS' are weights with synthetic outliers.
 
+    In place of a recipe, an adopted bundle is measured beside its float programs; --rows are further ones of the same.
+
     \b
     Examples:
       t3export table recipes/shape_e_fp32.yaml
       t3export table recipes/shape_e_fp32.yaml --rows int8_linear,tuned_int8 --prompts 300
       t3export table recipes/shape_e_fp32.yaml --weights stress:shap-e-mini:64
       t3export table recipes/shape_e_fp32.yaml --rows my_policy.yaml --peers --markdown
+      t3export table artifacts/theirs_int8 --rows artifacts/theirs_int4
     """
-    checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
-    require_measurable(target)
+    adopted = (recipe / MANIFEST).is_file()
+    if adopted and (overrides or weights or peers):
+        raise click.UsageError("--set, --weights and --peers are of a recipe, and an adopted bundle has none")
     quiet_libraries()
-    from validate.table.make import TableSettings, make_table
+    from validate.table.make import TableSettings
     from validate.table.show_table import console_table, markdown
 
     settings = TableSettings(
@@ -87,9 +95,14 @@ def command(
         workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
         threads=threads,
     )
-    folder = output or ARTIFACTS / checked.name / "table"
-    with StepLines() as progress:
-        table = make_table(recipe, checked, target, settings, folder, cache=Cache(), progress=progress, on_row=_tell)
+    if adopted:
+        folder = output or ARTIFACTS / read_manifest(recipe).recipe["name"] / "table"
+        table = _of_bundles(recipe, settings, folder)
+    else:
+        checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
+        require_measurable(target)
+        folder = output or ARTIFACTS / checked.name / "table"
+        table = _of_recipe(recipe, checked, target, settings, folder)
     if as_json:
         print_json(table.to_dict() | {"machine": describe_machine()})
     elif as_markdown:
@@ -97,6 +110,21 @@ def command(
     else:
         results().print(console_table(table))
         print_note(f"bundles: {folder}")
+
+
+def _of_recipe(path: Path, recipe: Recipe, target: Target, settings: TableSettings, folder: Path) -> Table:
+    from validate.table.make import make_table
+
+    with StepLines() as progress:
+        return make_table(path, recipe, target, settings, folder, cache=Cache(), progress=progress, on_row=_tell)
+
+
+def _of_bundles(first: Path, settings: TableSettings, folder: Path) -> Table:
+    from validate.table.adopted_rows import adopted_table
+
+    bundles = [first, *map(Path, settings.rows)]
+    with StepLines() as progress:
+        return adopted_table(bundles, settings, folder, cache=Cache(), progress=progress, on_row=_tell)
 
 
 def _tell(row: Result) -> None:

@@ -68,7 +68,9 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Prove a BUNDLE against the PyTorch reference it was made from. Exit code 5 when a rung misses its tolerance.
+    """Prove a BUNDLE against the PyTorch reference it was made from, or an adopted one against its float programs.
+
+    Exit code 5 when a rung misses its tolerance.
 
     The ladder, the cheap rungs first: stages (each program on recorded inputs), steps (each timestep,
     teacher-forced), latents (free-running), shape (field and mesh), renders, quality (CLIP-R-Precision, and diversity,
@@ -89,6 +91,7 @@ def command(
       t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
       t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
       t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
+      t3export validate artifacts/theirs --prompts captions.txt --evaluator clip-vit-base-patch32      (adopted)
       t3export validate . --no-quality      (on the device, after `t3export finish .`)
       t3export validate artifacts/shape_e_int8/cpu-executorch --debug
     """

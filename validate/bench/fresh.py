@@ -40,8 +40,8 @@ class Order:
     Otherwise a bundle opens its programs as it comes to need them, as `t3export run` does.
 
     `grid`: of a mesh, the pipeline's own where it is None. `baseline` names a form of the PyTorch model that the bundle
-    was made from, '' the bundle itself. `evaluations`: how many of a sampler's are run, all where it is None. `verify`:
-    compare the files with their digests first.
+    was made from, of an adopted one its float programs, '' the bundle itself. `evaluations`: how many of a sampler's
+    are run, all where it is None. `verify`: compare the files with their digests first.
     """
 
     folder: str
@@ -111,6 +111,10 @@ def _side(order: Order) -> Side:
     bundle = Bundle.open(Path(order.folder), order.verify, order.stand_in, order.memory_limit_mb)
     if not order.baseline:
         return BundleSide(bundle, order.threads)
+    if bundle.manifest.is_adopted:
+        from exporter.adopt.float_bundle import float_bundle
+
+        return BundleSide(float_bundle(bundle.folder, bundle.manifest), order.threads)
     from validate.bench.torch_sides import torch_side
 
     return torch_side(order.baseline, bundle.manifest, order.scheduler, order.steps, order.threads)

@@ -7,10 +7,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from exporter.adopt.float_bundle import float_bundle
 from exporter.errors import EnvironmentProblem
 from exporter.machine.meter import Progress, metered
 from exporter.machine.timing import in_turns, timed
+from exporter.manifest import Manifest
 from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Arrays
@@ -20,14 +23,17 @@ from validate.bench.sides import TENSORS, BundleSide, Side, Work
 from validate.bench.timings import BenchResult, SideResult
 
 LOADS = 3
+# The baseline of programs that somebody else exported: the float files that travel with them.
+FLOAT = "float"
 
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What a person may choose. `grid` and `picture` None: the first bundle's own; `picture` 0: no image beside a mesh.
+    """What a person may choose. `baselines`: forms of the PyTorch model, or `FLOAT` of an adopted bundle.
 
-    `scheduler` and `steps` are the baselines' own. A baseline whose sampler would take longer than `limit_seconds` is
-    composed of one measured evaluation.
+    `grid` and `picture` None: the first bundle's own; `picture` 0: no image beside a mesh. `scheduler` and `steps` are
+    the PyTorch baselines' own. A baseline whose sampler would take longer than `limit_seconds` is composed of one
+    measured evaluation.
     """
 
     baselines: tuple[str, ...] = ()
@@ -82,7 +88,7 @@ def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress
     results = {}
     for name in settings.baselines:
         order = replace(entries[0].order, baseline=name, scheduler=settings.scheduler, steps=settings.steps)
-        made = _baseline(order, bundles[0], progress)
+        made = _float(order, bundles[0]) if name == FLOAT else _baseline(order, bundles[0], progress)
         if isinstance(made, SideResult):
             results[name] = made
         else:
@@ -109,12 +115,29 @@ def _bundle(bundle: Bundle, work: Work, settings: BenchSettings) -> _Entry:
         str(bundle.folder),
         f"{manifest.name} ({', '.join(sorted({stage.precision for stage in manifest.stages.values()}))})",
         "bundle",
-        "; ".join(dict.fromkeys(f"{s.scheduler}, {s.steps} steps" for s in manifest.samplings.values())),
-        sum(sampling.evaluations for sampling in manifest.samplings.values()),
         stored_bytes=sum(sizes),
         program_bytes=sum(stage.size for stage in manifest.stages.values()),
+        **_sampled(manifest),
     )
     return _Entry(result, settings.order(bundle, work), BundleSide(bundle, settings.threads))
+
+
+def _float(order: Order, bundle: Bundle) -> _Entry:
+    """The float programs that an adopted bundle is compared with."""
+    side = BundleSide(float_bundle(bundle.folder, bundle.manifest), order.threads)
+    size = sum(stage.size for stage in side.bundle.manifest.stages.values())
+    title = "the float programs, ONNX Runtime"
+    result = SideResult(FLOAT, title, "baseline", program_bytes=size, **_sampled(bundle.manifest))
+    return _Entry(result, order, side)
+
+
+def _sampled(manifest: Manifest) -> dict[str, Any]:
+    """How a bundle samples, for people, and how many evaluations that takes."""
+    samplings = manifest.samplings.values()
+    return {
+        "sampler": "; ".join(dict.fromkeys(f"{one.scheduler}, {one.steps} steps" for one in samplings)),
+        "evaluations": sum(one.evaluations for one in samplings),
+    }
 
 
 def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | SideResult:
@@ -140,7 +163,7 @@ def _warm_up(entries: list[_Entry], work: Work, settings: BenchSettings, progres
     """Run every side once; the latents of the first, a bundle. Decides which sides are composed."""
     for entry in entries:
         with metered(f"warm up {entry.result.title}", progress, []):
-            if entry.result.kind == "baseline":
+            if not isinstance(entry.side, BundleSide):
                 steps = entry.side.steps(work.prompt).items()
                 sampling = sum(timed(action) * entry.side.evaluations(stage) for stage, action in steps)
                 composed = sampling > settings.limit_seconds

@@ -1,4 +1,4 @@
-"""A program of a bundle beside the float program that it was made from, tensor by tensor through the names of both."""
+"""A program of a bundle beside its float program, tensor by tensor through the names of both."""
 
 from __future__ import annotations
 
@@ -6,30 +6,23 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
-from pydantic import ValidationError
 
-from exporter.errors import BundleError, WeightsError
+from exporter.adopt.float_bundle import float_manifest
+from exporter.errors import BundleError
 from exporter.files.cache import Cache
 from exporter.graphs.bias import bias_of
 from exporter.graphs.graph_file import read_graph
-from exporter.graphs.program_files import PROGRAM, copy_program
 from exporter.machine.meter import Progress
 from exporter.manifest import Manifest, require_whole
 from exporter.quantize.layers import find_layers
 from exporter.quantize.prepared import prepared
 from exporter.quantize.smooth import groups
-from exporter.recipe.recipe import Recipe
-from exporter.targets.target import Target
-from exporter.workshop.onnx_program import OnnxProgram, onnx_programs
-from exporter.workshop.workshop import Workshop
 from validate.bisect.graphs import Arrays, computed, output_names
-from validate.objects.moved_weights import telling_where_they_were
-
-FLOAT_STEPS = ("trace", "unroll")
 
 
 @dataclass
@@ -49,15 +42,32 @@ class ProgramPair:
         return output_names(self.bundle)
 
 
-class Originals:
-    """The float programs of a bundle, exported again from its recipe without quantization."""
+class FloatPrograms(Protocol):
+    """Where the float programs of a bundle come from."""
 
-    def __init__(self, folder: Path, manifest: Manifest, workshop: Workshop) -> None:
+    def program(self, stage: str) -> tuple[Path, bool]:
+        """The float program of a stage, and whether the bundle's is quantized."""
+
+
+class CarriedPrograms:
+    """Those that travel in a bundle whose programs somebody else exported."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.deployed = folder, manifest.stages
+        self.stages = float_manifest(folder, manifest).stages
+
+    def program(self, stage: str) -> tuple[Path, bool]:
+        """The float program of a stage, and whether the bundle's is quantized."""
+        return self.folder / self.stages[stage].program, self.deployed[stage].precision != "fp32"
+
+
+class Originals:
+    """The float programs that a bundle's are compared with, tensor by tensor."""
+
+    def __init__(self, folder: Path, manifest: Manifest, programs: FloatPrograms) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._workshop = workshop
-        made = onnx_programs(workshop.model, workshop.recipe, workshop.tables, lambda p, _, f: copy_program(p, f), None)
-        self._programs = {program.name: program for program in made}
+        self._programs = programs
 
     @classmethod
     def open(cls, folder: Path, cache: Cache, progress: Progress, weights: str | None = None) -> Originals:
@@ -69,26 +79,16 @@ class Originals:
                 f"{folder}: {foreign[0]} is no ONNX program, and only those can be compared tensor by tensor. Build "
                 "the same recipe with --target cpu and look for the fault there"
             )
-        try:
-            recipe, target = Recipe.model_validate(manifest.recipe), Target.model_validate(manifest.target)
-        except ValidationError as error:
-            raise BundleError(f"{folder}: this t3export cannot read its recipe or target: {error}") from None
-        source = weights or manifest.weights.source
-        recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": source})})
-        with telling_where_they_were(source, weights):
-            workshop = Workshop.open(recipe, target, cache, progress)
-        if workshop.model.weights_digest != manifest.weights.digest:
-            raise WeightsError(f"{source}: not the weights of this bundle; point --weights at its own")
-        return cls(folder, manifest, workshop)
+        if manifest.is_adopted:
+            return cls(folder, manifest, CarriedPrograms(folder, manifest))
+        from validate.bisect.rebuilt import RebuiltPrograms
+
+        return cls(folder, manifest, RebuiltPrograms.open(folder, manifest, cache, progress, weights))
 
     def pair(self, stage: str) -> ProgramPair:
         """Both programs of a stage. Raises BundleError where the recipe makes no such program."""
-        if stage not in self._programs:
-            raise BundleError(f"{self.folder}: its recipe makes no '{stage}'; build the bundle again")
-        program = self._programs[stage]
-        traced = self._float_program(program)
-        quantized = bool(program.source.quantization.policy.rules)
-        graph = prepared(traced) if quantized else read_graph(traced)
+        program, quantized = self._programs.program(stage)
+        graph = prepared(program) if quantized else read_graph(program)
         layers = {layer.name: _output(graph, layer.node) for layer in find_layers(graph) if layer.node}
         apart = _changed(graph) if quantized else set()
         original = gs.export_onnx(graph.toposort(), do_type_check=False)
@@ -97,14 +97,6 @@ class Originals:
         both = set(computed(original)) - apart
         shared = [name for name in computed(bundle) if name in both]
         return ProgramPair(stage, bundle, original, shared, {name: t for name, t in layers.items() if t in shared})
-
-    def _float_program(self, program: OnnxProgram) -> Path:
-        entry = None
-        for transform in program.transforms(self._workshop.target):
-            if transform.step in FLOAT_STEPS:
-                entry = self._workshop.transform(transform, program.name, entry)
-        assert entry is not None
-        return entry.folder / PROGRAM
 
 
 def comparable(pair: ProgramPair, ours: Arrays, theirs: Arrays) -> list[str]:

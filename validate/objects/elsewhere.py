@@ -51,10 +51,10 @@ class SideFolder:
             raise BundleError(f"{self.folder}: another bundle lies there than when its objects were begun")
         if self.name == "bundle":
             return bundle
-        from validate.objects.reference import as_compared, load_reference
+        from validate.objects.reference import as_compared, open_reference
 
         recipe = Recipe.model_validate(bundle.manifest.recipe)
-        return load_reference(bundle.manifest, as_compared(recipe), self.weights)
+        return open_reference(bundle, as_compared(recipe), self.weights)
 
 
 @dataclass(frozen=True)

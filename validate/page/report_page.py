@@ -45,6 +45,7 @@ def report_page(
         title=f"{manifest.name}: {'passed' if report['passed'] else 'failed'}",
         report=report,
         verdict=_verdict(report, manifest),
+        compared_with=manifest.compared_with,
         remarks=_remarks(report, manifest, rungs),
         tiles=_tiles(manifest, rungs, timed["tile"]),
         ladder=[_rung(rung) for rung in report["rungs"]],
@@ -68,7 +69,7 @@ def _verdict(report: dict[str, Any], manifest: Manifest) -> dict[str, str]:
     failed = [rung for rung in report["rungs"] if rung["status"] == "failed"]
     climbed = sum(rung["status"] in ("passed", "failed") for rung in report["rungs"])
     if report["passed"]:
-        why = f"All {climbed} rungs that were climbed keep their tolerances against the PyTorch reference."
+        why = f"All {climbed} rungs that were climbed keep their tolerances against {manifest.compared_with}."
         return {"tone": "good", "mark": "✓", "words": f"Passed: {manifest.name}", "why": why}
     why = "; ".join(f"{rung['name']}: {rung['summary']}" for rung in failed) or "No rung could be climbed."
     return {"tone": "bad", "mark": "✗", "words": f"Failed: {manifest.name}", "why": why}
@@ -94,7 +95,7 @@ def _tiles(manifest: Manifest, rungs: dict[str, Any], timed: dict[str, str] | No
         mean = signed(details["difference_points"]["mean"])
         differing = details["only_reference_hits"] + details["only_bundle_hits"]
         told = f"{differing} of {len(details['objects'])} objects judged differently; {loss_told(details)}"
-        tiles.append({"name": "R-Precision against PyTorch", "value": f"{mean} points", "told": told})
+        tiles.append({"name": "R-Precision against the reference", "value": f"{mean} points", "told": told})
     for name, what in (("steps", "Sampler, worst timestep"), ("shape", "Shape, worst object")):
         if worst := rungs.get(name, {}).get("worst"):
             value = show(worst["value"], worst["unit"])

@@ -35,7 +35,7 @@ FILE = "row.json"
 # Peers take ONNX's own Attention (opset 23) for ONNX Runtime's operator of that name: theirs is made of primitive ones.
 PEERS_OPSET = 20
 OnRow = Callable[[Result], None]
-_SOURCES = [
+SOURCES = [
     path for room in ("bench", "table", "ladder", "peers") for path in (Path(__file__).parents[1] / room).rglob("*.py")
 ]
 
@@ -73,7 +73,7 @@ def make_table(
     row that cannot be built says why. Raises RecipeError, WeightsError, EvaluatorError or PromptsError for wrong input.
     """
     rows = choose_rows(recipe, path, target, settings.rows)
-    plan = plan_quality(recipe, _options(settings))
+    plan = plan_quality(recipe, judged_by(settings))
     threads = settings.threads or usable_processors()
     torch.set_num_threads(threads)
     first = baseline(recipe, target)
@@ -82,10 +82,10 @@ def make_table(
     memory = reference_memory(manifest, first.recipe, reference)
     judge = TableJudge(plan, reference, memory, cache) if manifest.weights.trained else None
     bench = Bench(first.recipe, reference, Bundle.open(folder / BASELINE), judge, threads, progress)
-    told = _told(bench, plan if judge else None)
+    told = described_settings(bench, plan if judge else None)
     identity = {"original": memory.identity, "baseline": bundle_digest(manifest), "settings": told}
-    identity |= {"prompts": _digest(plan), "source": source_digest(*sorted(_SOURCES))}
-    rows_of = _Rows(bench, folder, cache, progress, identity)
+    identity |= {"prompts": digest_of(plan), "source": source_digest(*sorted(SOURCES))}
+    rows_of = MeasuredRows(bench, folder, cache, progress, identity)
     source = manifest.weights.source
     table = Table(recipe.name, source, manifest.weights.trained, is_synthetic(source), target.name, told)
     for result in rows_of.all(first, rows, peers() if settings.peers else []):
@@ -95,7 +95,7 @@ def make_table(
 
 
 @dataclass
-class _Rows:
+class MeasuredRows:
     """Builds, measures and keeps rows. `identity`: all that a row's figures depend on besides its own bundle."""
 
     bench: Bench
@@ -107,7 +107,7 @@ class _Rows:
     def all(self, first: TableRow, rows: list[TableRow | Missing], others: list[Peer]) -> Iterator[Result]:
         original = Result(ORIGINAL, "PyTorch, the original", "original")
         yield self._kept(original, lambda: self.bench.original(original))
-        yield self._measured(Result(first.name, first.title, "baseline"), Bundle.open(self.folder / first.name))
+        yield self.measured(Result(first.name, first.title, "baseline"), Bundle.open(self.folder / first.name))
         for row in rows:
             yield self._row(row)
         if others:
@@ -126,7 +126,7 @@ class _Rows:
         out = self.folder / row.name
         try:
             build(row.recipe, row.target, out, cache=self.cache, progress=self.progress, need_gain=False)
-            return self._measured(result, Bundle.open(out))
+            return self.measured(result, Bundle.open(out))
         except T3Error as error:
             return replace(result, reason=str(error))
 
@@ -134,12 +134,13 @@ class _Rows:
         result = Result(peer.name, peer.title, "peer")
         try:
             bundle, note = peer_bundle(peer, fp32, shards, self.folder / peer.name, self.cache)
-            return self._measured(replace(result, note=note), bundle)
+            return self.measured(replace(result, note=note), bundle)
         # Whatever another quantizer's program brings about is that row's finding.
         except Exception as error:
             return replace(result, reason=f"{type(error).__name__}: {error}")
 
-    def _measured(self, result: Result, bundle: Bundle) -> Result:
+    def measured(self, result: Result, bundle: Bundle) -> Result:
+        """The row of a bundle, measured now or before."""
         result = replace(result, bundle_digest=bundle_digest(bundle.manifest))
         return self._kept(result, lambda: self.bench.bundle(result, bundle))
 
@@ -149,13 +150,14 @@ class _Rows:
         return replace(load(entry.folder / FILE), title=result.title, note=result.note)
 
 
-def _options(settings: TableSettings) -> Options:
+def judged_by(settings: TableSettings) -> Options:
+    """The settings as the quality rung takes them."""
     return Options(
         prompts=settings.prompts, seeds=settings.seeds, evaluator=settings.evaluator, workers=settings.workers
     )
 
 
-def _told(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
+def described_settings(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     """What the figures were made with, for people and for whoever makes them again."""
     sampler, samplings = bench.recipe.sampler, bench.baseline.bundle.manifest.samplings
     told: dict[str, Any] = {
@@ -173,6 +175,7 @@ def _told(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     return told
 
 
-def _digest(plan: QualityPlan) -> str:
+def digest_of(plan: QualityPlan) -> str:
+    """Of what is made for the judge and what it chooses from."""
     texts = [prompt.text for prompt in (*plan.prompts, *plan.captions)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -117,7 +117,7 @@ class PairedTest:
 
     def _compare(self, bundle: Bundle, recipe: Recipe) -> Outcome:
         if self.plan.reference is None:
-            self.plan = with_reference(self.plan, bundle.manifest, self.recipe, self.options)
+            self.plan = with_reference(self.plan, bundle, self.recipe, self.options)
         assert self.plan.reference is not None
         return quality.RUNG.run(make_context(bundle, self.plan.reference, recipe, self.plan, self._told))
 
