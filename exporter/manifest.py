@@ -140,7 +140,7 @@ class Manifest(Pipeline):
             *(file for one in programs for file in (one.program, *one.external_data)),
             *(file for files in self.goldens.values() for file in files),
             *(engine.file for engine in engines),
-            *(source.file for source in self.inputs.values()),
+            *(source.file for source in self.texts.values()),
             *(stage.sampling.table for stage in stages if stage.sampling),
         }
 

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.families.registry import families, stage_names
+from exporter.families.registry import families, known_parts, stage_names
 from exporter.recipe.document import Document, validate
+from exporter.recipe.fit import Misfit, require_fit
 from exporter.recipe.policy import RuleError
 from exporter.recipe.recipe import Recipe
 from exporter.recipe.recipe_file import read_recipe
@@ -76,17 +77,25 @@ memory_limit_option = click.option(
 def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) -> Recipe:
     """The recipe of these options. Raises RecipeError with the line of what is wrong, unknown names included."""
     document = read_recipe(path, overrides, weights)
-    recipe = validate(Recipe, document)
+    recipe = validate(Recipe, document).in_folder(path.parent)
     _require_known_family(recipe, document)
     _require_known_stages(recipe, document)
+    parts = known_parts(recipe.model.family)
+    if parts:
+        try:
+            require_fit(recipe, parts)
+        except Misfit as error:
+            raise error.placed(document) from None
     return recipe
 
 
 @contextmanager
 def placed_rules(checked: Recipe, path: Path, overrides: tuple[str, ...]) -> Iterator[None]:
-    """Tells the line of a rule that turns out to speak of no layer of the model."""
+    """Tells the line of a rule that turns out to speak of no layer of the model, and of fields that do not fit it."""
     try:
         yield
+    except Misfit as error:
+        raise error.placed(read_recipe(path, overrides)) from None
     except RuleError as error:
         number = checked.quantization.rules.index(error.rule)
         place = read_recipe(path, overrides).place(("quantization", "rules", number, "layers"))

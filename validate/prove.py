@@ -25,6 +25,7 @@ from validate.ladder.context import Context, QualityPlan
 from validate.ladder.ladder import OnRung, choose_rungs, climb
 from validate.ladder.no_reference import NoReference
 from validate.ladder.report import Report
+from validate.ladder.rungs.quality import not_judged
 from validate.ladder.rungs.rung import Rung
 from validate.objects.elsewhere import Elsewhere, JudgeFolder, SideFolder, SideName
 from validate.objects.engine import TaskEngine
@@ -122,13 +123,9 @@ def quality_refusal(manifest: Manifest, options: Options) -> str:
     """Why nothing can be said of a bundle's quality; empty where something can."""
     if not manifest.weights.trained:
         return RANDOM_REFUSAL
-    if not manifest.is_adopted:
-        return ""
-    if not manifest.texts:
-        return "the pipeline takes no text, and the judge finds objects by their prompts"
-    if not isinstance(options.prompts, Path):
-        return OWN_PROMPTS
-    return ""
+    if reason := not_judged(manifest):
+        return reason
+    return OWN_PROMPTS if manifest.is_adopted and not isinstance(options.prompts, Path) else ""
 
 
 def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...], str]:
@@ -228,7 +225,8 @@ def make_context(
         stages=manifest.stages,
         goldens={stage: [bundle.folder / name for name in names] for stage, names in manifest.goldens.items()},
         tolerances={str(name): tolerances for name, tolerances in recipe.validation.tolerances.items()},
-        prompts=recipe.goldens.prompts,
+        prompts=recipe.goldens.prompts or [recipe.name],
+        folder=bundle.folder,
         seed=recipe.goldens.seed,
         quality=plan,
         quality_refusal=refusal,
@@ -245,7 +243,7 @@ def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) ->
     identity = {
         "family": recipe.model.family,
         "weights": manifest.weights.digest,
-        "sampler": recipe.sampler.model_dump(exclude={"unroll"}),
+        "sampler": recipe.sampler and recipe.sampler.model_dump(exclude={"unroll"}),
         "source": source_digest(*([Path(family)] if family else [])),
     }
     cache = Cache()

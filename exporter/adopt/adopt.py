@@ -31,12 +31,12 @@ from exporter.manifest import (
     write_manifest,
 )
 from exporter.pipeline.assets import ImageAsset, MeshAsset
-from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.inputs import Input, PictureInput
 from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.targets.target import load_target
-from exporter.workshop.goldens import GOLDENS, GoldenParity, check, goldens_of, limit_db
+from exporter.workshop.goldens import GOLDENS, GoldenParity, check, golden_pictures, goldens_of, limit_db
 
 INPUTS = "inputs"
 # Backends that run an ONNX file as it is, here.
@@ -68,10 +68,17 @@ def adopt(path: Path, out: Path, progress: Progress | None = None) -> Adopted:
         try:
             with metered("record goldens", progress, []):
                 (folder / GOLDENS).mkdir()
-                record_programs(float_bundle(folder, manifest), described.content.goldens, folder / GOLDENS, progress)
+                wanted = described.content.goldens
+                record_programs(float_bundle(folder, manifest), wanted, path.parent, folder / GOLDENS, progress)
+            pictures = golden_pictures(manifest, wanted, path.parent)
+            for name, picture in pictures.items():
+                shutil.copyfile(picture, folder / name)
             recorded = {name: goldens_of(folder, name) for name in manifest.stages}
             goldens = {name: [f"{GOLDENS}/{file.name}" for file in files] for name, files in recorded.items()}
-            manifest = manifest.model_copy(update={"files": list_files(folder), "goldens": goldens})
+            recipe = manifest.recipe
+            if pictures:
+                recipe = recipe | {"goldens": recipe["goldens"] | {"prompts": list(pictures)}}
+            manifest = manifest.model_copy(update={"files": list_files(folder), "goldens": goldens, "recipe": recipe})
             with metered("check programs", progress, []):
                 parities = _parities(Bundle(folder, manifest), recorded)
         except BundleError as error:
@@ -113,9 +120,11 @@ def _manifest(described: Described, folder: Path) -> Manifest:
     return manifest
 
 
-def _take_input(described: Described, name: str, folder: Path) -> TextInput:
-    """An input whose file lies in the bundle."""
+def _take_input(described: Described, name: str, folder: Path) -> Input:
+    """An input whose file, where it has one, lies in the bundle."""
     given = described.content.inputs[name]
+    if isinstance(given, PictureInput):
+        return given
     source = described.file(given.file, "inputs", name, "file")
     taken = given.model_copy(update={"file": f"{INPUTS}/{name}/{source.name}"})
     (folder / taken.file).parent.mkdir(parents=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from exporter.pipeline.assets import Asset
-from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.inputs import Input
 from exporter.pipeline.pipeline import Kind, Volume
 from exporter.recipe.policy import Precision
 from exporter.recipe.recipe import GoldensSection, SamplerSection, ValidationSection
@@ -68,7 +68,7 @@ class Description(Section):
     trained: bool = Field(
         default=True, title="Trained", description="False for random weights, which say nothing about quality"
     )
-    inputs: dict[str, TextInput] = Field(
+    inputs: dict[str, Input] = Field(
         default_factory=dict, title="Inputs", description="What is taken from outside; files relative to this one"
     )
     stages: dict[str, AdoptedStage] = Field(title="Stages", description="In the order in which they run", min_length=1)

@@ -18,13 +18,15 @@ from exporter.runtime.sampler_loop import first_state
 from exporter.workshop.goldens import Seen, kept_evaluations, record_evaluations, record_stage, save_golden
 
 
-def record_programs(programs: Programs, goldens: GoldensSection, folder: Path, progress: Progress) -> None:
+def record_programs(
+    programs: Programs, goldens: GoldensSection, pictures: Path, folder: Path, progress: Progress
+) -> None:
     """Write `<stage>_<k>.npz`, each holding a stage's inputs and outputs by tensor name.
 
-    Object k is made from the noise of the goldens' seed + k. Raises BundleError that names the stage whose program
+    `pictures`: where paths of pictures begin. Object k is made from the noise of the goldens' seed + k. Raises BundleError that names the stage whose program
     does not run on what those before it make.
     """
-    requests = requests_of(programs.pipeline, goldens.prompts)
+    requests = requests_of(programs.pipeline, goldens.prompts, pictures)
     run = make(programs, requests, [goldens.seed + k for k in range(len(requests))])
     for name, stage in programs.pipeline.stages.items():
         with naming(name):

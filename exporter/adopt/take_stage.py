@@ -15,6 +15,7 @@ from exporter.errors import BundleError, RecipeError
 from exporter.files.atomic import write_atomically
 from exporter.graphs.program_files import PROGRAM
 from exporter.manifest import ProgramPart, StagePart
+from exporter.pipeline.inputs import PictureInput, TextInput
 from exporter.pipeline.sampling import (
     NEXT_SAMPLE,
     PREDICTION,
@@ -108,7 +109,9 @@ def _size(described: Described, name: str, port: Port, index: int, size: Size) -
     if index == 1 and stage.kind in PLACES:
         return PLACES[stage.kind]
     for source in described.content.inputs.values():
-        if source.tensor == port.name and index == 1:
+        if source.tensor == port.name and isinstance(source, PictureInput):
+            return (BATCH, 3, source.size, source.size)[index]
+        if source.tensor == port.name and isinstance(source, TextInput) and index == 1:
             return source.length
     raise described.wrong(
         f"the program leaves size {index} of '{port.name}' open ({size or 'without a word for it'}): write what it is "

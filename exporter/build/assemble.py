@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from exporter.backends.backend import Addition, MadeProgram
 from exporter.files.atomic import write_atomically
@@ -13,9 +14,10 @@ from exporter.files.toolchain import versions
 from exporter.machine.describe import describe
 from exporter.manifest import Manifest, StagePart, WeightsPart, list_files
 from exporter.pipeline.sampling import Sampling
+from exporter.recipe.fit import fitted_data
 from exporter.runtime.measure import measure
 from exporter.targets.stand_in import runs_here, stand_in
-from exporter.workshop.goldens import GOLDENS, GoldenParity, goldens_of
+from exporter.workshop.goldens import GOLDENS, GoldenParity, golden_pictures, goldens_of
 from exporter.workshop.measured import Measured, held, write_measured
 from exporter.workshop.workshop import Workshop
 
@@ -35,6 +37,8 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
     (folder / GOLDENS).mkdir()
     for path in sorted(goldens.folder.glob("*.npz")):
         shutil.copyfile(path, folder / GOLDENS / path.name)
+    for name, path in _pictures(workshop).items():
+        shutil.copyfile(path, folder / name)
     for one in made:
         (folder / one.name).mkdir()
         for file in one.program.files(one.entry.folder):
@@ -62,7 +66,7 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         )
     return Manifest(
         name=f"{recipe.name}/{workshop.target.name}",
-        recipe=recipe.data(),
+        recipe=_recipe_data(workshop),
         recipe_digest=recipe.digest,
         weights=WeightsPart(source=model.weights_source, digest=model.weights_digest, trained=model.trained),
         target=workshop.target.model_dump(mode="json"),
@@ -76,12 +80,23 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
     )
 
 
+def _pictures(workshop: Workshop) -> dict[str, Path]:
+    return golden_pictures(workshop.pipeline, workshop.recipe.goldens, workshop.recipe.folder)
+
+
+def _recipe_data(workshop: Workshop) -> dict[str, Any]:
+    """The resolved recipe; its pictures are those in the bundle."""
+    data = fitted_data(workshop.recipe, workshop.pipeline)
+    pictures = list(_pictures(workshop))
+    return data | ({"goldens": data["goldens"] | {"prompts": pictures}} if pictures else {})
+
+
 def _sampling(workshop: Workshop, stage: str) -> Sampling | None:
     if stage not in workshop.tables:
         return None
     table = workshop.tables[stage]
     return Sampling(
-        **workshop.recipe.sampler.model_dump(),
+        **workshop.recipe.sampler_of(stage).model_dump(),
         evaluations=table.evaluations,
         init_noise_sigma=table.init_noise_sigma,
         latents=workshop.pipeline.stages[stage].makes[0],

@@ -67,6 +67,6 @@ class Original(ABC):
         raise TypeError(f"{type(self).__name__} does not say which its network is")
 
     def _sampler(self, stage: str, scheduler: Any) -> OriginalSampler:
-        settings = self.recipe.sampler
+        settings = self.recipe.sampler_of(stage)
         schedule, clip = schedule_of(settings, scheduler), clip_range(scheduler)
         return OriginalSampler(partial(self.predict, stage), schedule, clip, settings)

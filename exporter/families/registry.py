@@ -33,6 +33,11 @@ def stage_names(family: str) -> tuple[str, ...] | None:
     return importlib.import_module(_BUILT_IN[family]).STAGES if family in _BUILT_IN else None
 
 
+def known_parts(family: str) -> tuple[str, ...] | None:
+    """What the pipelines of a family have, as of `fit.parts_of`; none where only its loaded weights can tell."""
+    return importlib.import_module(_BUILT_IN[family]).PARTS if family in _BUILT_IN else None
+
+
 def load_model(family: str, weights: str) -> Model:
     """The model of a family with these weights.
 

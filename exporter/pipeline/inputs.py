@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.pipeline.part import Part
 
@@ -17,3 +17,38 @@ class TextInput(Part):
     file: str = Field(description="Path of the tokenizer inside the bundle, a `tokenizers` JSON")
     length: int = Field(ge=2, le=2**16, description="Tokens, begin and end included")
     pad_id: int = Field(ge=0, lt=2**32)
+
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class PictureInput(Part):
+    """A picture, made float32 [B, 3, size, size], red first: resized as bytes, then (bytes / 255 - mean) / std."""
+
+    kind: Literal["picture"] = "picture"
+    tensor: str = Field(description="Name of the picture's tensor")
+    size: int = Field(ge=1, le=2**14, description="Pixels along each edge")
+    shorter_edge: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**14,
+        description="The shorter edge is resized to it and the middle cut out; none: both edges are resized to `size`",
+    )
+    resampling: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(description="Pillow's filter of that name")
+    mean: tuple[float, float, float] = Field(description="Of each channel, from 0 to 1")
+    std: tuple[Positive, Positive, Positive] = Field(description="Of each channel")
+    background: tuple[Byte, Byte, Byte] = Field(
+        default=(255, 255, 255), description="sRGB, what shines through where a picture is transparent"
+    )
+
+    @model_validator(mode="after")
+    def _cut_out_of_something_larger(self) -> PictureInput:
+        if self.shorter_edge is not None and self.shorter_edge < self.size:
+            raise ValueError(
+                f"shorter_edge {self.shorter_edge} is less than the size {self.size} that is cut out of it"
+            )
+        return self
+
+
+Input = Annotated[TextInput | PictureInput, Field(discriminator="kind")]

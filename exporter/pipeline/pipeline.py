@@ -9,7 +9,7 @@ from pydantic import Field
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset
-from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.part import Part
 from exporter.pipeline.sampling import STATE, Sampling
 from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
@@ -21,11 +21,18 @@ AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset)
 
 
 class Volume(Part):
-    """What a field says of the cube from -1 to 1 around an object: the names of its tensors."""
+    """What a field says of the cube around an object: the names of its tensors.
 
-    distance: str = Field(description="Signed distance, positive inside, squashed by a tanh")
+    Points and rays of a `Run` are in the cube from -1 to 1, as meshes are; programs get them times `half_width`.
+    """
+
+    distance: str = Field(description="Signed distance, or a density less the surface's own; positive inside")
     density: str = Field(description="Zero where a ray passes through")
     color: str = Field(description="sRGB")
+    half_width: float = Field(
+        default=1.0, gt=0, lt=1e6, description="Half an edge of the cube, in the field's own units"
+    )
+    squash: Literal["tanh", "none"] = Field(default="tanh", description="What the distance went through at its end")
 
 
 class PipelineStage(Part):
@@ -63,7 +70,7 @@ class PipelineStage(Part):
 
 
 class Pipeline(Part):
-    inputs: dict[str, TextInput] = Field(description="By name, what is taken from outside")
+    inputs: dict[str, Input] = Field(description="By name, what is taken from outside")
     stages: Mapping[str, PipelineStage] = Field(description="In the order in which they run")
     assets: dict[str, Asset] = Field(description="By name, what comes out")
 
@@ -92,6 +99,16 @@ class Pipeline(Part):
     def texts(self) -> dict[str, TextInput]:
         """The inputs that are texts."""
         return {name: source for name, source in self.inputs.items() if source.kind == "text"}
+
+    @property
+    def pictures(self) -> dict[str, PictureInput]:
+        """The inputs that are pictures."""
+        return {name: source for name, source in self.inputs.items() if source.kind == "picture"}
+
+    @property
+    def half_width(self) -> float:
+        """Half an edge of the cube that fields and renderers see the object in, in their own units."""
+        return next((stage.volume.half_width for stage in self.stages.values() if stage.volume), 1.0)
 
     def asset(self, kind: type[AnyAsset]) -> AnyAsset | None:
         """The asset of a kind, if there is one."""
@@ -165,7 +182,7 @@ def _require_evaluated(name: str, stage: PipelineStage) -> None:
 
 def _require_volume(name: str, stage: PipelineStage) -> None:
     made = [spec.name for spec in stage.outputs]
-    for tensor in stage.volume.model_dump().values() if stage.volume else ():
+    for tensor in (stage.volume.distance, stage.volume.density, stage.volume.color) if stage.volume else ():
         if tensor not in made:
             raise RecipeError(f"stage '{name}': its volume names '{tensor}'; {did_you_mean(tensor, made)}")
 

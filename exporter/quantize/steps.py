@@ -92,5 +92,6 @@ def not_calibrated(layer: str, stage: str) -> RecipeError:
     """The error of a layer in static INT8, or rounded by gptq, whose stage has no recorded inputs."""
     return RecipeError(
         f"{layer}: stage '{stage}' has no calibration: int8 and gptq go with stages that run once an object or an "
-        "evaluation, not at points or along rays; choose int8_dynamic, int8_weights or fp16 for it"
+        "evaluation, at points or along rays only with those that take nothing else; choose int8_dynamic, int8_weights "
+        "or fp16 for it"
     )

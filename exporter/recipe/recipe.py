@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from exporter.errors import RecipeError
 from exporter.recipe.policy import Policy, Precision, Rule
 from exporter.recipe.section import Section
 
@@ -178,7 +180,8 @@ class CalibrationSection(Section):
     prompts: int | list[str] = Field(
         default=32,
         title="Prompts",
-        description="How many of the shipped prompts (those that validation reaches last), or your own",
+        description="How many of the shipped prompts (those that validation reaches last), or your own; for a model "
+        "that takes pictures their paths relative to this file, in place of a number those of `goldens`",
     )
     steps: int = Field(
         default=8,
@@ -272,7 +275,11 @@ class GoldensSection(Section):
     """The recorded inputs and outputs that travel with a bundle."""
 
     prompts: list[str] = Field(
-        title="Prompts", description="Prompts whose stage inputs and outputs are recorded", min_length=1, max_length=8
+        default=[],
+        title="Prompts",
+        description="Prompts whose stage inputs and outputs are recorded, for a model that takes pictures their paths "
+        "relative to this file",
+        max_length=8,
     )
     seed: int = Field(default=0, title="Seed", description="Seed of the recorded noise", ge=0, lt=2**64)
 
@@ -286,38 +293,43 @@ class GoldensSection(Section):
 
 
 class Tolerances(Section):
-    """How far a bundle of one precision may stray from the PyTorch reference."""
+    """How far a bundle of one precision may stray from the PyTorch reference; those of what its pipeline has."""
 
     stage_snr_db: float = Field(
         title="Stage SNR",
         description="Least signal-to-noise ratio of any stage on recorded inputs",
         json_schema_extra={"unit": "dB"},
     )
-    trajectory_snr_db: float = Field(
+    trajectory_snr_db: float | None = Field(
+        default=None,
         title="Trajectory SNR",
         description="Least signal-to-noise ratio of the guided prediction at any timestep, teacher-forced",
         json_schema_extra={"unit": "dB"},
     )
-    latents_relative_l2: float = Field(
+    latents_relative_l2: float | None = Field(
+        default=None,
         title="Latents",
         description="Largest relative L2 error of free-running latents",
         ge=0,
         json_schema_extra={"unit": "a fraction of the reference's norm"},
     )
-    mesh_iou: float = Field(
+    mesh_iou: float | None = Field(
+        default=None,
         title="Volume IoU",
         description="Least intersection over union of the two volumes",
         ge=0,
         le=1,
         json_schema_extra={"unit": "a fraction between 0 and 1"},
     )
-    chamfer: float = Field(
+    chamfer: float | None = Field(
+        default=None,
         title="Chamfer distance",
         description="Largest mean distance between the two surfaces",
         ge=0,
         json_schema_extra={"unit": "volume units (the volume is 2 wide)"},
     )
-    render_psnr_db: float = Field(
+    render_psnr_db: float | None = Field(
+        default=None,
         title="Render PSNR",
         description="Least peak signal-to-noise ratio of the renders",
         json_schema_extra={"unit": "dB"},
@@ -327,9 +339,12 @@ class Tolerances(Section):
     def together(cls, several: Sequence[Tolerances]) -> Tolerances:
         """Of each limit the laxest: what stages of several precisions may stray together."""
         most = {"latents_relative_l2", "chamfer"}
-        return cls(
-            **{name: (max if name in most else min)(getattr(one, name) for one in several) for name in cls.model_fields}
-        )
+
+        def laxest(name: str) -> Any:
+            values = [getattr(one, name) for one in several]
+            return None if None in values else (max if name in most else min)(values)
+
+        return cls(**{name: laxest(name) for name in cls.model_fields})
 
 
 class ValidationSection(Section):
@@ -367,6 +382,7 @@ class ValidationSection(Section):
 class Recipe(Section):
     """A whole recipe, with `extends` already resolved when it comes from `load_recipe`."""
 
+    _folder: Path = PrivateAttr(default_factory=Path)
     name: str = Field(
         title="Name", description="Names the bundle's folder: letters, digits, '_' and '-'", pattern=r"^[A-Za-z0-9_-]+$"
     )
@@ -378,10 +394,12 @@ class Recipe(Section):
         "sections are merged, lists are replaced whole",
     )
     model: ModelSection = Field(title="Model", description="Which model")
-    sampler: SamplerSection = Field(
+    sampler: SamplerSection | None = Field(
+        default=None,
         title="Sampler",
-        description="How the latents are sampled. `sampler: {as: openai, guidance_scale: 15.0}` is the published "
-        "sampling of Shap-E's text model, with fields to differ in written beside `as`",
+        description="How the latents are sampled, where the model samples any. "
+        "`sampler: {as: openai, guidance_scale: 15.0}` is the published sampling of Shap-E's text model, with fields "
+        "to differ in written beside `as`",
     )
     mesh: MeshSection = Field(
         default_factory=MeshSection, title="Mesh", description="How a mesh is taken from the field"
@@ -412,6 +430,30 @@ class Recipe(Section):
                 f"validation.tolerances lacks {', '.join(sorted(missing))}, a precision that this recipe's stages have"
             )
         return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths in it begin: the folder of its file, the current one where it comes from none."""
+        return self._folder
+
+    def in_folder(self, folder: Path) -> Recipe:
+        """The same recipe whose paths begin there."""
+        placed = self.model_copy()
+        placed._folder = folder
+        return placed
+
+    def __eq__(self, other: object) -> bool:
+        """By what it says, wherever its paths begin."""
+        return isinstance(other, Recipe) and self.data() == other.data()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def sampler_of(self, stage: str) -> SamplerSection:
+        """How a stage of kind sample is sampled. Raises RecipeError where the recipe does not say."""
+        if self.sampler is None:
+            raise RecipeError(f"sampler: this section is required, for stage '{stage}' samples")
+        return self.sampler
 
     @property
     def precisions(self) -> set[Precision]:

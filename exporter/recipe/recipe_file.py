@@ -16,6 +16,10 @@ from exporter.recipe.policy import Policy
 from exporter.recipe.published import AS, SECTIONS, published
 from exporter.recipe.recipe import Recipe
 
+# Where paths of pictures may stand, and what they end in.
+PICTURES = (("goldens", "prompts"), ("quantization", "calibration", "prompts"))
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = (), weights: str | None = None) -> Recipe:
     """Reads, merges and checks a recipe.
@@ -23,7 +27,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), weights: str | 
     `overrides` are `a.b=value` with a YAML value; `weights` replaces model.weights. Raises RecipeError (exit code 2)
     that names file, line, field, what was found, what is allowed and the nearest valid name.
     """
-    return validate(Recipe, read_recipe(Path(path), overrides, weights))
+    return validate(Recipe, read_recipe(Path(path), overrides, weights)).in_folder(Path(path).parent)
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None = None) -> Document:
@@ -63,7 +67,9 @@ def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     # A name that no file system takes is no file either; Path.is_file raises for it.
     if not os.path.isfile(parent_path):  # noqa: PTH113
         raise RecipeError(f"{place}: extends: {parent_path} is not a file; write a path relative to {path.name}")
-    return _merge(_read_with_parents(parent_path, (*children, resolved)), document)
+    above = _read_with_parents(parent_path, (*children, resolved))
+    _move_pictures(above, Path(os.path.relpath(parent_path.parent, path.parent)))
+    return _merge(above, document)
 
 
 def _include_policy(document: Document, folder: Path) -> None:
@@ -95,6 +101,20 @@ def _include_published(document: Document) -> None:
             for field, value in published(name, f"{place}: {'.'.join((*location, AS))}").items():
                 if field not in section:
                     _assign(document, (*location, field), value, place)
+
+
+def _move_pictures(document: Document, folder: Path) -> None:
+    """Paths of pictures that are relative to the file of a recipe, from where `folder` lies on the way there."""
+    for location in PICTURES:
+        section: Any = document.data
+        for part in location[:-1]:
+            section = section.get(part) if isinstance(section, dict) else None
+        given = section.get(location[-1]) if isinstance(section, dict) else None
+        if isinstance(section, dict) and isinstance(given, list):
+            section[location[-1]] = [
+                Path(folder, one).as_posix() if isinstance(one, str) and one.lower().endswith(SUFFIXES) else one
+                for one in given
+            ]
 
 
 def _moved(location: Location, count: int) -> Location:

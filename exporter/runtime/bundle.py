@@ -15,10 +15,11 @@ from exporter.manifest import Manifest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.inputs.picture import Picture, PictureReader
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
-from exporter.runtime.run import Arrays, OnStep, Request, Run, make, requests_of
+from exporter.runtime.run import Arrays, OnStep, Request, Run, make
 from exporter.runtime.sampler_loop import sample
 from exporter.runtime.sessions.session import Session, open_session
 from exporter.runtime.surface.decoded import mesh_of
@@ -43,6 +44,7 @@ class Bundle:
             name: PromptTokenizer((folder / source.file).read_bytes(), source.length, source.pad_id)
             for name, source in manifest.texts.items()
         }
+        self.pictures = {name: PictureReader(source) for name, source in manifest.pictures.items()}
         self._sessions: dict[str, Session] = {}
         self.memory_limit_mb: int | None = memory_limit_mb or manifest.recipe.get("memory_limit_mb")
         self._require_a_limit_that_can_be_held()
@@ -78,23 +80,25 @@ class Bundle:
 
     def generate(
         self,
-        prompt: str,
+        prompt: str | Picture,
         seed: int = 0,
         on_step: OnStep | None = None,
         grid: int | None = None,
         exact: bool | None = None,
         quality: str | None = None,
     ) -> Mesh:
-        """The mesh of one prompt. The same prompt and seed give the same mesh; it is empty where the field is.
+        """The mesh of one prompt, or of one picture where the bundle takes pictures: a file, a Pillow image or bytes
+        [H, W, 3 or 4]. The same prompt and seed give the same mesh; it is empty where the field is.
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
         the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for a value that
         `inputs.values` does not take, before any program runs.
         """
         grid, exact = chosen_grid(grid, quality), require_exact(exact)
-        for cut_off in self.cut_off(require_prompt(prompt)):
-            warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
-        return self.mesh(make(self, requests_of(self.pipeline, [prompt]), [seed], on_step), grid, exact)
+        if self.tokenizers:
+            for cut_off in self.cut_off(require_prompt(prompt)):
+                warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
+        return self.mesh(self.make(dict.fromkeys(self.pipeline.inputs, prompt), seed, on_step), grid, exact)
 
     def cut_off(self, prompt: str) -> list[str]:
         """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
@@ -126,10 +130,11 @@ class Bundle:
 
     def read(self, requests: Sequence[Request]) -> Arrays:
         """What is asked for to the pipeline's input tensors; a prompt longer than the context is cut as the original
-        cuts it."""
+        cuts it. Raises RecipeError for a picture that cannot be read."""
+        readers = self.tokenizers | self.pictures
         return {
-            source.tensor: self.tokenizers[name].encode([request[name] for request in requests])
-            for name, source in self.pipeline.texts.items()
+            source.tensor: readers[name].encode([request[name] for request in requests])
+            for name, source in self.pipeline.inputs.items()
         }
 
     def run_program(self, stage: str, arrays: Arrays) -> Arrays:

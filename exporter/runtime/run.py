@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,13 +69,13 @@ class Run:
     def at(self, stage: str, places: np.ndarray, *outputs: str, chunk: int | None = None) -> Arrays:
         """Outputs [P, ...] of a field at points [P, 3], or of a renderer along rays [P, 2, 3], of the only object.
 
-        They are evaluated `chunk` at a time.
+        They are evaluated `chunk` at a time. Points and rays are in the cube from -1 to 1, whatever the stage's own.
         """
         port = self.pipeline.stages[stage].evaluated_at
         size = chunk or AT_ONCE[POINTS if POINTS in port.shape else RAYS]
-        context = self.taken_by(stage)
+        context, own = self.taken_by(stage), in_own_units(self.pipeline, stage, places)
         parts = [
-            self.programs.run_program(stage, context | {port.name: places[None, i : i + size]})
+            self.programs.run_program(stage, context | {port.name: own[None, i : i + size]})
             for i in range(0, len(places), size)
         ]
         return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
@@ -125,6 +126,21 @@ def unit_noise(seeds: Sequence[int], shape: Sequence[int | str]) -> np.ndarray:
     return np.stack([noise(seed, sizes) for seed in seeds])
 
 
-def requests_of(pipeline: Pipeline, texts: Sequence[str]) -> list[Request]:
-    """One request for each text, which every input that is a text gets."""
-    return [dict.fromkeys(pipeline.texts, text) for text in texts]
+def in_own_units(pipeline: Pipeline, stage: str, places: np.ndarray) -> np.ndarray:
+    """Points [..., 3] or rays [..., 2, 3] in the cube from -1 to 1 as a stage of kind field or render takes them."""
+    if pipeline.half_width == 1.0:
+        return places
+    scale = np.full(3, pipeline.half_width, np.float32)
+    # A direction has no place.
+    return places * (scale if pipeline.stages[stage].kind == "field" else np.stack([scale, np.ones(3, np.float32)]))
+
+
+def requests_of(pipeline: Pipeline, given: Sequence[str], folder: Path | None = None) -> list[Request]:
+    """One request for each text, or path of a picture from `folder` on, which every input gets; of a pipeline that
+    takes nothing from outside at least one."""
+    if not pipeline.inputs:
+        return [{} for _ in given] or [{}]
+    pictures = pipeline.pictures
+    return [
+        {name: str((folder or Path()) / one) if name in pictures else one for name in pipeline.inputs} for one in given
+    ]

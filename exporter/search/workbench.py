@@ -197,7 +197,8 @@ class Workbench:
     def _programs(self, rule: Rule) -> dict[str, OnnxProgram]:
         """The stages' programs with this rule for all layers, a sampler's as a single step."""
         quantization = self.recipe.quantization.model_copy(update={"rules": [rule]})
-        sampler = self.recipe.sampler.model_copy(update={"unroll": "step"})
+        own = self.recipe.sampler
+        sampler = own and own.model_copy(update={"unroll": "step"})
         recipe = self.recipe.model_copy(update={"quantization": quantization, "sampler": sampler})
         shop = self._workshop
         programs = onnx_programs(shop.model, recipe, shop.tables, compile_program, self._calibration)

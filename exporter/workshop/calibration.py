@@ -16,11 +16,13 @@ import numpy as np
 from exporter.errors import RecipeError
 from exporter.families.family import Model
 from exporter.families.weights import ZOO
+from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe
 from exporter.runtime.batch import batch_size
-from exporter.runtime.run import Arrays, OnStep, make, requests_of
+from exporter.runtime.run import Arrays, OnStep, in_own_units, make, requests_of
 from exporter.sampling.table import CoefficientTable, table_of
+from exporter.workshop.places import many_places
 
 OnEvaluation = Callable[[int, int], None]
 
@@ -29,7 +31,8 @@ ENCODED_PROMPTS = 32
 
 
 def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluation) -> None:
-    """Write `<stage>_<k>.npz` for every stage of kind encode, sample or map.
+    """Write `<stage>_<k>.npz` for every stage of kind encode, sample or map, and of kind field or render for those that
+    take nothing of an object.
 
     A sampler's come from the original's own trajectories of `calibration.steps` Euler steps (the recipe's sampler,
     where it has no more): they cross all noise levels at little cost. `calibration.evaluations` of each are kept,
@@ -44,21 +47,37 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
     Raises RecipeError where more prompts are asked for than there are. Warns of a single prompt.
     """
     settings = recipe.quantization.calibration
-    prompts = choose_prompts(settings)
-    if len(prompts) == 1:
+    recorder = _Recorder(model, recipe, folder)
+    prompts = objects_of(recorder.original.pipeline, recipe)
+    if len(prompts) == 1 and recorder.original.pipeline.inputs:
         warnings.warn(
             "calibration on one prompt: the ranges fit that object; give quantization.calibration.prompts 8 or more",
             stacklevel=2,
         )
-    recorder = _Recorder(model, recipe, folder)
     size = min(settings.batch, batch_size(recorder.original.pipeline))
     total = -(-len(prompts) // size) * recorder.evaluations
     for number, start in enumerate(range(0, len(prompts), size)):
         seeds = [settings.seed + i for i in range(start, min(start + size, len(prompts)))]
         report = partial(_add, lambda done: on_evaluation(done, total), number * recorder.evaluations)
         recorder.record(number, prompts[start : start + size], seeds, report)
+    recorder.record_places()
+    if recorder.original.pipeline.pictures or not recorder.original.pipeline.inputs:
+        return
     if more := [prompt for prompt in _encoded_prompts(settings) if prompt not in prompts]:
         recorder.record_encoders(number + 1, more)
+
+
+def objects_of(pipeline: Pipeline, recipe: Recipe) -> list[str]:
+    """What a pipeline is calibrated on: prompts, pictures of the recipe's, or the one object that it makes of nothing.
+
+    Raises RecipeError as `choose_prompts`.
+    """
+    settings = recipe.quantization.calibration
+    if not pipeline.inputs:
+        return [recipe.name]
+    if pipeline.pictures and isinstance(settings.prompts, int):
+        return recipe.goldens.prompts
+    return choose_prompts(settings)
 
 
 def choose_prompts(settings: CalibrationSection) -> list[str]:
@@ -102,17 +121,22 @@ class _Recorder:
     def __init__(self, model: Model, recipe: Recipe, folder: Path) -> None:
         self.settings = recipe.quantization.calibration
         sampler = recipe.sampler
-        if self.settings.steps < sampler.steps:
+        if sampler and self.settings.steps < sampler.steps:
             # Solvers of higher order overshoot in few steps, to samples that the recipe's sampler never comes to.
             euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
             sampler = sampler.model_copy(update={"scheduler": euler, "steps": self.settings.steps})
         self.original = model.original(recipe.model_copy(update={"sampler": sampler}))
         self.trajectories = {
-            stage: _Trajectory(table_of(sampler, own), table_of(recipe.sampler, own), self.settings.evaluations)
+            stage: _Trajectory(
+                table_of(self.original.recipe.sampler_of(stage), own),
+                table_of(recipe.sampler_of(stage), own),
+                self.settings.evaluations,
+            )
             for stage in self.original.pipeline.of_kind("sample")
             for own in [model.scheduler(stage)]
         }
         self.folder = folder
+        self.folder_of_pictures = recipe.folder
 
     @property
     def evaluations(self) -> int:
@@ -122,7 +146,7 @@ class _Recorder:
     def record(self, number: int, prompts: list[str], seeds: list[int], report: Callable[[int], None]) -> None:
         """The shards of batch `number`, each prompt from the noise of its seed; `report(i)` after evaluation i."""
         original = self.original
-        run = make(original, requests_of(original.pipeline, prompts), seeds)
+        run = make(original, requests_of(original.pipeline, prompts, self.folder_of_pictures), seeds)
         done = 0
         for name, stage in original.pipeline.stages.items():
             if stage.kind in ("encode", "map"):
@@ -131,6 +155,15 @@ class _Recorder:
                 run.on_step = self._keeper(name, number, prompts, run.taken_by(name), partial(_add, report, done))
                 run[stage.makes[0].name]
                 done += self.trajectories[name].table.evaluations
+
+    def record_places(self) -> None:
+        """The shards of fields and renderers that take nothing of an object."""
+        pipeline = self.original.pipeline
+        for name in pipeline.of_kind("field", "render"):
+            stage = pipeline.stages[name]
+            if not stage.takes:
+                places = many_places(stage.kind, self.settings.batch, self.settings.seed)
+                self._save(name, 0, [], {stage.evaluated_at.name: in_own_units(pipeline, name, places)})
 
     def record_encoders(self, number: int, prompts: list[str]) -> None:
         """The encoders' shards of prompts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +12,15 @@ import numpy as np
 
 from exporter.errors import ValidationFailed
 from exporter.files.recorded import recorded_of
-from exporter.pipeline.pipeline import EVALUATED
+from exporter.pipeline.pipeline import EVALUATED, Pipeline
 from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
-from exporter.recipe.recipe import Recipe, Tolerances
-from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
+from exporter.recipe.recipe import GoldensSection, Recipe, Tolerances
+from exporter.runtime.inputs.picture import PictureReader
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
-from exporter.runtime.run import Arrays, Run, make, requests_of, unit_noise
+from exporter.runtime.run import Arrays, Request, Run, in_own_units, make, requests_of, unit_noise
 from exporter.runtime.sessions.session import Session
 from exporter.workshop.parity import Parity, compare
+from exporter.workshop.places import many_places
 
 if TYPE_CHECKING:
     from exporter.families.family import Model
@@ -33,8 +34,6 @@ GOLDENS = "goldens"
 TRAJECTORY_ELEMENTS = 2**23
 FILE_ELEMENTS = 2**18
 EVALUATIONS_KEPT = 6
-POINTS = 4096
-PICTURE = 24
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,15 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
     Object k is made from the noise of the goldens' seed + k. Where a whole trajectory would be too large (more than
     2^23 elements), it is recorded over its first evaluations, one with guidance among them, for as many objects as are
     kept of them, and later stages take its last prediction for latents, unless the recipe unrolls the sampler.
-    Raises ValidationFailed where a tokenizer that travels along reads a prompt in another way than the original.
+    Raises ValidationFailed where a tokenizer that travels along, or what is known of a picture input, reads a prompt or
+    a picture in another way than the original.
     """
     original, goldens = model.original(recipe), recipe.goldens
-    requests = requests_of(original.pipeline, goldens.prompts)
+    requests = requests_of(original.pipeline, goldens.prompts, recipe.folder)
     seeds = [goldens.seed + k for k in range(len(requests))]
     run = make(original, requests, seeds)
     _require_same_tokens(model, run, goldens.prompts)
+    _require_same_pictures(run, requests)
     for name, stage in original.pipeline.stages.items():
         if stage.kind == "sample":
             run = _record_sampler(original, recipe, name, run, folder, on_evaluation)
@@ -78,7 +79,8 @@ def record_stage(run: Run, name: str, folder: Path, seed: int) -> None:
     stage = run.pipeline.stages[name]
     arrays = run.taken_by(name)
     if stage.kind in EVALUATED:
-        arrays[stage.evaluated_at.name] = _places(stage.kind, run.count, seed)
+        places = many_places(stage.kind, run.count, seed)
+        arrays[stage.evaluated_at.name] = in_own_units(run.pipeline, name, places)
     save_golden(folder, name, 0, arrays | run.programs.run_program(name, arrays))
 
 
@@ -93,13 +95,25 @@ def _require_same_tokens(model: Model, run: Run, prompts: list[str]) -> None:
                 )
 
 
-def _places(kind: str, objects: int, seed: int) -> np.ndarray:
-    """Points [B, P, 3] all over the volume, or rays [B, R, 2, 3] around it."""
-    if kind == "field":
-        points = np.random.Generator(np.random.Philox(seed)).uniform(-1, 1, (objects, POINTS, 3))
-        return points.astype(np.float32)
-    views = [camera_rays(orbit_camera(45.0 + 90 * i, PAN_ELEVATION, 4.0), PICTURE) for i in range(objects)]
-    return np.stack(views)
+def _require_same_pictures(run: Run, requests: Sequence[Request]) -> None:
+    for name, source in run.pipeline.pictures.items():
+        given = [request[name] for request in requests]
+        for picture, ours, theirs in zip(given, PictureReader(source).encode(given), run[source.tensor], strict=True):
+            if not np.array_equal(ours, theirs):
+                raise ValidationFailed(
+                    f"input '{name}' reads {picture} in another way than the original (up to "
+                    f"{np.abs(ours - theirs).max():.3g} apart): the bundle would make another object. Mend its size, "
+                    "resampling, mean, std or background"
+                )
+
+
+def golden_pictures(pipeline: Pipeline, goldens: GoldensSection, folder: Path) -> dict[str, Path]:
+    """The pictures that goldens are recorded of, by the path that each gets inside a bundle; `folder`: where the paths
+    of the recipe begin."""
+    if not pipeline.pictures:
+        return {}
+    paths = [folder / prompt for prompt in goldens.prompts]
+    return {f"{GOLDENS}/picture_{k:03d}{path.suffix.lower()}": path for k, path in enumerate(paths)}
 
 
 def goldens_of(folder: Path, stage: str) -> list[Path]:
@@ -122,7 +136,7 @@ def limit_db(is_whole_sampler: bool, tolerances: Tolerances) -> float:
     """A stage's least SNR; a sampler in one program strays as far as free-running latents may."""
     if not is_whole_sampler:
         return tolerances.stage_snr_db
-    return min(tolerances.stage_snr_db, -20 * math.log10(max(tolerances.latents_relative_l2, 1e-12)))
+    return min(tolerances.stage_snr_db, -20 * math.log10(max(tolerances.latents_relative_l2 or 0.0, 1e-12)))
 
 
 def _record_sampler(
@@ -134,7 +148,7 @@ def _record_sampler(
     kept = max(1, FILE_ELEMENTS // unit[0].size)
     guided = [evaluation.guided for evaluation in sampler.evaluations()]
     count = total = len(guided)
-    if recipe.sampler.unroll == "step":
+    if recipe.sampler_of(stage).unroll == "step":
         count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(np.argmax(guided))))
     if count < total:
         unit, run = unit[:kept], run.first(kept)
@@ -147,7 +161,7 @@ def _record_sampler(
 
     end = sampler.sample(original.conditions(stage, taken), unit, remember, count)
     run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-sampler.clip, sampler.clip)
-    if recipe.sampler.unroll != "step":
+    if recipe.sampler_of(stage).unroll != "step":
         save_golden(folder, stage, 0, taken | {SAMPLE: seen[0][0], latents.name: end})
     else:
         record_evaluations(folder, stage, taken, dict(enumerate(seen)), end)

@@ -147,7 +147,7 @@ def onnx_programs(
 ) -> list[OnnxProgram]:
     """The programs of a bundle in the order in which they run; arguments as of `program_sources`."""
     return [
-        OnnxProgram(source, compile_program, recipe.sampler.unroll, tables[source.name].evaluations)
+        OnnxProgram(source, compile_program, recipe.sampler_of(source.name).unroll, tables[source.name].evaluations)
         if source.is_step
         else OnnxProgram(source, compile_program)
         for source in program_sources(model, recipe, tables, calibration)

@@ -48,23 +48,23 @@ def program_sources(model: Model, recipe: Recipe, tables: Tables, calibration: E
     """
     sources = []
     for name, stage in model.pipeline(recipe).stages.items():
-        scale = recipe.sampler.guidance_scale if stage.kind == "sample" else None
+        scale = recipe.sampler_of(name).guidance_scale if stage.kind == "sample" else None
         sources.append(
             Source(
                 name,
                 stage,
                 partial(_pure_module, name, stage, model, recipe, tables),
-                stage_settings(stage, recipe),
+                stage_settings(name, stage, recipe),
                 Quantization(name, recipe.quantization, calibration, scale),
             )
         )
     return sources
 
 
-def stage_settings(stage: PipelineStage, recipe: Recipe) -> dict[str, Any]:
+def stage_settings(name: str, stage: PipelineStage, recipe: Recipe) -> dict[str, Any]:
     """The parts of a recipe that a stage's program depends on."""
     if stage.kind == "sample":
-        return {"sampler": recipe.sampler.model_dump(exclude={"unroll"})}
+        return {"sampler": recipe.sampler_of(name).model_dump(exclude={"unroll"})}
     if stage.kind == "render":
         return {"render": recipe.render.model_dump(include={"coarse_samples", "fine_samples"})}
     return {}
@@ -74,7 +74,7 @@ def _pure_module(name: str, stage: PipelineStage, model: Model, recipe: Recipe, 
     module = model.modules(recipe)[name]()
     if not isinstance(module, Denoiser):
         return PureModule(name, module, tuple(stage.inputs), tuple(stage.outputs))
-    sampler, latents = recipe.sampler, stage.makes[0]
+    sampler, latents = recipe.sampler_of(name), stage.makes[0]
     clamp = clip_range(model.scheduler(name)) if sampler.clamp == "openai" else None
     rank = len(latents.shape) - 1
     step = SamplerStep(module, tables[name], sampler.guidance_scale, clamp, sampler.guidance_interval, rank)

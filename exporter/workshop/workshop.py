@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +13,17 @@ from typing import Any
 
 from exporter.families.family import Model
 from exporter.families.registry import load_model
+from exporter.files.atomic import sha256_of
 from exporter.files.cache import Cache, Entry
 from exporter.files.transform import Transform
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.pipeline.pipeline import Pipeline
+from exporter.recipe.fit import Misfit, parts_of, require_fit
 from exporter.recipe.policy import Precision
 from exporter.recipe.recipe import Recipe
 from exporter.sampling.table import table_of
 from exporter.targets.target import Target
+from exporter.workshop.calibration import objects_of
 from exporter.workshop.calibration import record as record_calibration
 from exporter.workshop.goldens import limit_db
 from exporter.workshop.goldens import record as record_goldens
@@ -42,13 +45,14 @@ class Workshop:
 
     @classmethod
     def open(cls, recipe: Recipe, target: Target, cache: Cache, progress: Progress) -> Workshop:
-        """With the weights of the recipe's model loaded. Raises WeightsError, and RecipeError for a pipeline that does
-        not hang together."""
+        """With the weights of the recipe's model loaded. Raises WeightsError, RecipeError for a pipeline that does not
+        hang together, and Misfit for a recipe that is not for such a pipeline."""
         steps: list[StepRecord] = []
         with metered("load weights", progress, steps):
             model = load_model(recipe.model.family, recipe.model.weights)
         workshop = cls(recipe, target, model, cache, progress, steps)
         workshop.pipeline.require_sound()
+        require_fit(recipe, parts_of(workshop.pipeline))
         return workshop
 
     @property
@@ -84,12 +88,15 @@ class Workshop:
     @cached_property
     def tables(self) -> Tables:
         """By stage of kind sample, the coefficients of the recipe's scheduler on the model's own noise levels."""
-        return {stage: table_of(self.recipe.sampler, self.model.scheduler(stage)) for stage in self._sampled}
+        return {stage: table_of(self.recipe.sampler_of(stage), self.model.scheduler(stage)) for stage in self._sampled}
 
     def goldens(self) -> Entry:
         """The recorded inputs and outputs that travel with the bundle."""
         recipe = self.recipe
-        inputs = self._settings | {"goldens": recipe.goldens.model_dump()}
+        inputs = self._settings | {
+            "goldens": recipe.goldens.model_dump(),
+            **self._pictures(recipe.goldens.prompts, "goldens"),
+        }
         name = "record goldens"
         return self.step(name, inputs, lambda folder: record_goldens(self.model, recipe, folder, self._advances(name)))
 
@@ -97,7 +104,9 @@ class Workshop:
         """The inputs that quantization takes its ranges from."""
         recipe, settings = self.recipe, self.recipe.quantization.calibration
         recorded = settings.model_dump(exclude={"observer", "grid", "percentile"})
-        inputs = {"sampler": recipe.sampler.model_dump(), "calibration": recorded}
+        inputs = {"sampler": self._sampler, "calibration": recorded}
+        if self.pipeline.pictures:
+            inputs |= self._pictures(objects_of(self.pipeline, recipe), "quantization", "calibration")
         name = "record calibration"
         return self.step(
             name, inputs, lambda folder: record_calibration(self.model, recipe, folder, self._advances(name))
@@ -105,7 +114,7 @@ class Workshop:
 
     def limit_db(self, stage: str, precision: Precision) -> float:
         """The least SNR of a stage's program on its goldens."""
-        is_whole_sampler = stage in self._sampled and self.recipe.sampler.unroll != "step"
+        is_whole_sampler = stage in self._sampled and self.recipe.sampler_of(stage).unroll != "step"
         return limit_db(is_whole_sampler, self.recipe.validation.tolerances[precision])
 
     @property
@@ -114,7 +123,21 @@ class Workshop:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {"sampler": self.recipe.sampler.model_dump(), "render": self.recipe.render.model_dump(exclude={"size"})}
+        return {"sampler": self._sampler, "render": self.recipe.render.model_dump(exclude={"size"})}
+
+    def _pictures(self, prompts: Sequence[str], *section: str) -> dict[str, Any]:
+        """The digests of the pictures that a section names, where the pipeline takes pictures. Raises Misfit."""
+        if not self.pipeline.pictures:
+            return {}
+        paths = [self.recipe.folder / prompt for prompt in prompts]
+        missing = [k for k, path in enumerate(paths) if not path.is_file()]
+        if missing:
+            raise Misfit([((*section, "prompts", k), f"there is no picture {paths[k]}") for k in missing])
+        return {"pictures": [sha256_of(path) for path in paths]}
+
+    @property
+    def _sampler(self) -> dict[str, Any] | None:
+        return self.recipe.sampler.model_dump() if self.recipe.sampler else None
 
     def _advances(self, name: str) -> OnAdvance:
         return lambda done, total: self.progress.advanced(name, done, total)

@@ -54,7 +54,12 @@ SWEEPS = ("prompts", "steps", "grid", "weights")
 )
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Turns of every side.")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="Threads of each runtime.  [default: all]")
-@click.option("--prompt", default="a red chair", show_default=True, help="What is made.")
+@click.option(
+    "--prompt",
+    default="a red chair",
+    show_default=True,
+    help="What is made, a text or the path of a picture; in place of the default the first picture of a bundle.",
+)
 @click.option("--grid", type=click.IntRange(8, 512), help="Samples of the field per edge, instead of the recipe's.")
 @click.option(
     "--size",

@@ -51,7 +51,8 @@ def _print_overview(manifest: Manifest) -> None:
     facts.add_row("weights", f"{escape(weights.source)}  {weights.digest[:16]}{trained}")
     facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
     for name, source in manifest.inputs.items():
-        facts.add_row("input", f"{escape(name)}: {source.kind}, {source.length} tokens")
+        much = f"{source.length} tokens" if source.kind == "text" else f"{source.size} pixels"
+        facts.add_row("input", f"{escape(name)}: {source.kind}, {much}")
     for name, sampling in manifest.samplings.items():
         facts.add_row("sampler", f"{escape(name)}: {_sampling(sampling)}")
     for name, asset in manifest.assets.items():

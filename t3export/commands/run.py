@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import click
 
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.manifest import bundle_digest
-from exporter.pipeline.assets import ImageAsset
+from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.batch import made_objects
@@ -39,8 +41,17 @@ VOLUME = 2
     metavar="N|FILE",
     help="How many shipped prompts, or a file of your own: .txt with one a line ('# ' begins a comment), or .json.",
 )
+@click.option(
+    "--image-in",
+    "pictures",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A picture to make it of, where the model takes pictures; may be repeated.",
+)
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}; .png: as --image."
+)
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
 @click.option("--pixels", type=click.IntRange(8, 2048), help="Width and height of pictures.")
@@ -65,6 +76,7 @@ def command(
     bundle: Path,
     prompts: tuple[str, ...],
     prompt_set: str | None,
+    pictures: tuple[Path, ...],
     seed: int,
     output: Path | None,
     turntable: Path | None,
@@ -82,7 +94,8 @@ def command(
 ) -> None:
     """Make meshes and pictures of prompts with a BUNDLE. The same prompt and seed give the same mesh.
 
-    With several prompts the files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, …
+    A bundle whose model takes a picture gets it by --image-in, one that takes nothing needs neither. With several the
+    files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, …
 
     \b
     Examples:
@@ -91,20 +104,26 @@ def command(
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --watertight -o chair.3mf
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
+      t3export run artifacts/my_photos/cpu --image-in mug.png -o mug.glb
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
-    texts = read_prompts(prompts, prompt_choice(prompt_set))
+    texts = read_prompts(prompts, prompt_choice(prompt_set)) if prompts or prompt_set is not None else []
+    if output and output.suffix.lower() == ".png":
+        if image:
+            raise click.UsageError(f"-o {output} and --image are two names for one picture: give one of them")
+        output, image = None, output
     _check_paths(output, turntable, image)
     wanted = Wanted(chosen_grid(grid, quality), exact or None, mesh_file.wanted(output), pixels)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
+    texts = _given(opened.pipeline, texts, pictures)
     several = len(texts) > 1 or prompt_set is not None
     for text in texts:
         for cut_off in opened.cut_off(text):
             print_note(
                 f"{text!r} is longer than the context of the model; left out, as the reference does: {cut_off!r}"
             )
-    if image and not opened.pipeline.asset(ImageAsset):
+    if image and not opened.pipeline.asset(ImageAsset) and opened.pipeline.asset(MeshAsset):
         print_note("this bundle has no renderer: --image is a picture of the mesh")
 
     digest = bundle_digest(opened.manifest)
@@ -145,6 +164,25 @@ def command(
         )
     if empty:
         raise click.exceptions.Exit(EmptyMesh.exit_code)
+
+
+def _given(pipeline: Pipeline, texts: list[str], pictures: tuple[Path, ...]) -> list[str]:
+    """What each object is made of: a prompt, the path of a picture, or nothing. Raises RecipeError for what the
+    pipeline does not take, and where what it takes is missing."""
+    takes = {source.kind for source in pipeline.inputs.values()}
+    if texts and "text" not in takes:
+        raise RecipeError(f"--prompt: this model takes no text, it takes {_listed(takes)}")
+    if pictures and "picture" not in takes:
+        raise RecipeError(f"--image-in: this model takes no picture, it takes {_listed(takes)}")
+    if "picture" in takes:
+        if not pictures:
+            raise RecipeError("no picture: this model takes one, give --image-in photo.png")
+        return [str(path) for path in pictures]
+    return (texts or read_prompts([], None)) if takes else [""]
+
+
+def _listed(takes: Collection[str]) -> str:
+    return " and ".join(f"a {kind}" for kind in sorted(takes)) or "nothing at all"
 
 
 def _check_paths(output: Path | None, turntable: Path | None, image: Path | None) -> None:

@@ -138,7 +138,6 @@ TOLERANCES = {
     "latents_relative_l2": 1e-4,
     "mesh_iou": 0.999,
     "chamfer": 1e-4,
-    "render_psnr_db": 50.0,
 }
 RECIPE = {
     "name": "balls",

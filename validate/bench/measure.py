@@ -19,10 +19,11 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Arrays
 from validate.bench.fresh import Order, fresh
 from validate.bench.machine import describe
-from validate.bench.sides import TENSORS, BundleSide, Side, Work
+from validate.bench.sides import TENSORS, BundleSide, Side, Work, first_object
 from validate.bench.timings import BenchResult, SideResult
 
 LOADS = 3
+PROMPT = "a red chair"
 # The baseline of programs that somebody else exported: the float files that travel with them.
 FLOAT = "float"
 
@@ -39,7 +40,7 @@ class BenchSettings:
     baselines: tuple[str, ...] = ()
     threads: int = 1
     rounds: int = 5
-    prompt: str = "a red chair"
+    prompt: str = PROMPT
     grid: int | None = None
     picture: int | None = None
     scheduler: str = "heun"
@@ -58,7 +59,12 @@ class BenchSettings:
         mesh, image = bundle.pipeline.asset(MeshAsset), bundle.pipeline.asset(ImageAsset)
         grid = (self.grid or mesh.grid) if mesh else None
         picture = (image.size if self.picture is None else self.picture) if image else None
-        return Work(self.prompt, grid, picture)
+        return Work(self._given(bundle), grid, picture)
+
+    def _given(self, bundle: Bundle) -> str:
+        """What an object is made of; in place of the usual prompt the first picture that a bundle brings along."""
+        usual = self.prompt == PROMPT and not bundle.pipeline.texts
+        return first_object(bundle) if usual else self.prompt
 
     def order(self, bundle: Bundle, work: Work) -> Order:
         """What a fresh process is to make of it: one object."""
@@ -145,7 +151,10 @@ def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | Side
     from validate.bench.torch_sides import BASELINES, torch_side
 
     result = SideResult(
-        order.baseline, BASELINES[order.baseline].title, "baseline", f"{order.scheduler}, {order.steps} steps"
+        order.baseline,
+        BASELINES[order.baseline].title,
+        "baseline",
+        f"{order.scheduler}, {order.steps} steps" if bundle.pipeline.of_kind("sample") else "",
     )
     try:
         with metered(f"make {order.baseline} ready", progress, []):

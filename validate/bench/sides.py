@@ -235,3 +235,11 @@ def _with_threads(manifest: Manifest, threads: int) -> Manifest:
     return manifest.model_copy(
         update={"target": manifest.target | {"session": session | ({"threads": threads} if threads else {})}}
     )
+
+
+def first_object(bundle: Bundle) -> str:
+    """What the first golden of a bundle is made of: a text, the path of a picture, or nothing."""
+    if not bundle.pipeline.inputs:
+        return ""
+    first: str = bundle.manifest.recipe["goldens"]["prompts"][0]
+    return str(bundle.folder / first) if bundle.pipeline.pictures else first

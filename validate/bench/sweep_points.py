@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -15,10 +14,9 @@ from exporter.machine.meter import Progress, metered
 from exporter.machine.timing import Action
 from exporter.manifest import Manifest
 from exporter.pipeline.assets import MeshAsset
-from exporter.recipe.policy import Precision
 from exporter.runtime.bundle import Bundle
 from validate.bench.fresh import Order
-from validate.bench.lax import LAX
+from validate.bench.lax import lax
 from validate.bench.sides import BundleSide, Work
 
 PROMPTS = (1, 2, 4, 8, 16, 32, 64)
@@ -88,7 +86,7 @@ def _weights(
     """Bundles of the same recipe with random weights, built for this."""
     points = []
     for name in given or WEIGHTS:
-        manifest, parameters = _build(side.bundle.manifest, f"random:{name}", folder / name, progress)
+        manifest, parameters = _build(side.bundle, f"random:{name}", folder / name, progress)
         own = BundleSide(Bundle(folder / name, manifest, order.stand_in), order.threads)
         label = f"{name}, {parameters / 1e6:.1f} M"
         points.append(
@@ -97,21 +95,17 @@ def _weights(
     return points
 
 
-def _build(like: Manifest, weights: str, folder: Path, progress: Progress) -> tuple[Manifest, int]:
+def _build(like: Bundle, weights: str, folder: Path, progress: Progress) -> tuple[Manifest, int]:
     """A bundle of the same recipe and target with other weights, however bad it is; and its samplers' parameters."""
     from exporter.build.build import build
     from exporter.families.registry import load_model
     from exporter.recipe.recipe import Recipe
     from exporter.targets.target import Target
 
-    data = like.recipe
-    changed = {
-        "model": data["model"] | {"weights": weights},
-        "sampler": data["sampler"] | {"unroll": "step"},
-        "validation": data["validation"] | {"tolerances": dict.fromkeys(get_args(Precision), LAX)},
-    }
-    recipe = Recipe.model_validate(data | changed)
-    made = build(recipe, Target.model_validate(like.target), folder, progress=progress, need_gain=False)
+    manifest = like.manifest
+    changed = {"model": manifest.recipe["model"] | {"weights": weights}}
+    recipe = lax(Recipe.model_validate(manifest.recipe | changed)).in_folder(like.folder)
+    made = build(recipe, Target.model_validate(manifest.target), folder, progress=progress, need_gain=False)
     makers = load_model(recipe.model.family, weights).modules(recipe)
     networks = [makers[stage]() for stage in made.manifest.of_kind("sample")]
     return made.manifest, sum(parameter.numel() for network in networks for parameter in network.parameters())

@@ -134,10 +134,10 @@ def torch_side(baseline: str, manifest: Manifest, scheduler: str, steps: int, th
     """
     torch.set_num_threads(threads)
     recipe = Recipe.model_validate(manifest.recipe)
-    own = recipe.sampler
-    # Neither the recipe's spacing nor its guidance interval: those are levers that the baseline does not pull.
-    sampler = {"scheduler": scheduler, "steps": steps, "guidance_scale": own.guidance_scale, "clamp": own.clamp}
-    recipe = Recipe.model_validate(recipe.data() | {"sampler": sampler})
+    if own := recipe.sampler:
+        # Neither the recipe's spacing nor its guidance interval: those are levers that the baseline does not pull.
+        sampler = {"scheduler": scheduler, "steps": steps, "guidance_scale": own.guidance_scale, "clamp": own.clamp}
+        recipe = Recipe.model_validate(recipe.data() | {"sampler": sampler})
     original = load_reference(manifest, recipe)
     wrap = BASELINES[baseline].wrap
     return TorchSide(original.with_network(wrap) if wrap else original)

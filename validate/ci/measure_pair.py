@@ -18,7 +18,7 @@ from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.targets.stand_in import stand_in
 from exporter.targets.target import Target
-from validate.bench.sides import BundleSide
+from validate.bench.sides import BundleSide, first_object
 from validate.bench.torch_sides import TorchSide
 from validate.ci.measurement import QUALITY, MeasuredQuality, MeasuredSpeed, Measurement, RungFigures
 from validate.ladder.report import Report, record_in_bundle
@@ -76,7 +76,7 @@ def time_step(pair: RecipeOnTarget, progress: Progress) -> MeasuredSpeed | None:
     with metered(f"time {pair.name}", progress, []):
         bundle = Bundle.open(pair.folder)
         original = TorchSide(load_reference(manifest, pair.recipe))
-        prompt = pair.recipe.goldens.prompts[0]
+        prompt = first_object(bundle)
         with one_torch_thread():
             steps = {"original": original.step(prompt), "bundle": BundleSide(bundle, 1).step(prompt)}
             found = Speed.of(*interleaved(steps, STEP_SECONDS).values())

@@ -10,7 +10,7 @@ from exporter.errors import RecipeError
 from exporter.manifest import StagePart
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Tolerances
-from exporter.runtime.run import OnStep, Programs, Run, make, requests_of
+from exporter.runtime.run import OnStep, Programs, Request, Run, make, requests_of
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import Prompt
 from validate.ladder.no_reference import NoReference
@@ -52,7 +52,8 @@ class QualityPlan:
 class Context:
     """Both sides with the settings of one validation; what several rungs need is computed once.
 
-    `goldens` maps a stage to its recorded files. `trajectories`: by stage of kind sample, some of the reference's way.
+    `prompts`: what is made, of a pipeline that takes pictures their paths from `folder` on. `goldens` maps a stage to
+    its recorded files. `trajectories`: by stage of kind sample, some of the reference's way.
     """
 
     bundle: Programs
@@ -64,6 +65,7 @@ class Context:
     seed: int
     quality: QualityPlan | None
     quality_refusal: str = ""
+    folder: Path = field(default_factory=Path)
     grid: int = 64
     picture_size: int = 48
     progress: Progress | None = None
@@ -84,8 +86,7 @@ class Context:
 
     def start(self, programs: Programs, on_step: OnStep | None = None) -> Run:
         """A run of one side: the prompts, each from noise of its own."""
-        seeds = [self.seed + index for index in range(len(self.prompts))]
-        return make(programs, requests_of(self.pipeline, self.prompts), seeds, on_step)
+        return make(programs, self._requests, self._seeds, on_step)
 
     def sampled(self, observe: Observe | None = None) -> Run:
         """The reference's run with its latents, kept with some of its way; sampled again only to be observed."""
@@ -100,11 +101,19 @@ class Context:
 
     def decoded(self) -> Iterator[tuple[str, Run, Run]]:
         """Of each prompt the reference's and the bundle's run, both from the reference's latents."""
-        given = self.bundle.read(requests_of(self.pipeline, self.prompts))
+        given = self.bundle.read(self._requests)
         given |= {name: self.sampled()[name] for name in self.pipeline.latents}
-        sides = zip(self.sampled().objects(), Run(self.bundle, given).objects(), strict=True)
+        sides = zip(self.sampled().objects(), Run(self.bundle, given, self._seeds).objects(), strict=True)
         for prompt, (reference, bundle) in zip(self.prompts, sides, strict=True):
             yield prompt, reference, bundle
+
+    @property
+    def _requests(self) -> list[Request]:
+        return requests_of(self.pipeline, self.prompts, self.folder)
+
+    @property
+    def _seeds(self) -> list[int]:
+        return [self.seed + index for index in range(len(self.prompts))]
 
     def report(self, what: str, done: int, total: int) -> None:
         if self.progress:

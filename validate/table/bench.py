@@ -89,16 +89,15 @@ class Bench:
 
     def _order(self, bundle: Bundle, baseline: str = "") -> Order:
         sampler = self.recipe.sampler
-        return Order(
+        order = Order(
             folder=str(bundle.folder),
             prompt=self.prompts[0],
             grid=self.recipe.mesh.grid,
             threads=self.threads,
             baseline=baseline,
-            scheduler=sampler.scheduler,
-            steps=sampler.steps,
             verify=False,
         )
+        return replace(order, scheduler=sampler.scheduler, steps=sampler.steps) if sampler else order
 
     @contextmanager
     def _told(self, row: Result, what: str) -> Iterator[OnObject]:

@@ -160,11 +160,9 @@ def judged_by(settings: TableSettings) -> Options:
 def described_settings(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     """What the figures were made with, for people and for whoever makes them again."""
     sampler, samplings = bench.recipe.sampler, bench.baseline.bundle.manifest.samplings
-    told: dict[str, Any] = {
-        "scheduler": sampler.scheduler,
-        "steps": sampler.steps,
+    sampled = sampler.model_dump(include={"scheduler", "steps", "guidance_scale"}) if sampler else {}
+    told: dict[str, Any] = sampled | {
         "evaluations": sum(sampling.evaluations for sampling in samplings.values()),
-        "guidance_scale": sampler.guidance_scale,
         "grid": bench.recipe.mesh.grid,
         "followed_prompts": len(bench.prompts),
         "threads": bench.threads,

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe.document import read_yaml, validate
-from exporter.recipe.policy import Precision
-from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe import QuantizationSection, Recipe
 from exporter.recipe.recipe_file import load_recipe
 from exporter.recipe.section import Section
 from exporter.targets.target import Target
-from validate.bench.lax import LAX
+from validate.bench.lax import lax
 
 ROWS = Path(__file__).parent / "rows.yaml"
 ORIGINAL = "original"
@@ -115,7 +114,9 @@ def _student(data: RowData, teacher: str, recipe: Recipe, path: Path, target: Ta
     student = load_recipe(path.parent / str(data.recipe))
     own = recipe.model_copy(update={"model": student.model, "sampler": student.sampler})
     sampler = student.sampler
-    note = f"{student.model.weights}; {sampler.scheduler}, {sampler.steps} steps, guidance {sampler.guidance_scale:g}"
+    note = student.model.weights
+    if sampler:
+        note += f"; {sampler.scheduler}, {sampler.steps} steps, guidance {sampler.guidance_scale:g}"
     quantization = student.quantization.model_dump(mode="json")
     return TableRow(data.name, data.title, _variant(own, data.name, quantization), target, note)
 
@@ -139,8 +140,5 @@ def _own(own: Recipe, recipe: Recipe, target: Target) -> TableRow:
 
 def _variant(recipe: Recipe, name: str, quantization: dict[str, Any]) -> Recipe:
     """The table's recipe with another policy, step by step so that every evaluation can be watched."""
-    data = recipe.data()
-    validation = data["validation"] | {"tolerances": dict.fromkeys(get_args(Precision), LAX)}
-    sampler = data["sampler"] | {"unroll": "step"}
-    changed = {"name": f"table_{name}", "sampler": sampler, "quantization": quantization, "validation": validation}
-    return Recipe.model_validate(data | changed)
+    changed = {"name": f"table_{name}", "quantization": QuantizationSection.model_validate(quantization)}
+    return lax(recipe).model_copy(update=changed)

@@ -106,7 +106,8 @@ def search_samplers(
     on_attempt: OnSampler,
 ) -> SamplerSearch:
     """Screen samplers in PyTorch, then `judge` those on the front until the fastest good enough is found."""
-    own = count_rows(model, only_sampler(model.pipeline(recipe)), recipe.sampler)
+    stage = only_sampler(model.pipeline(recipe))
+    own = count_rows(model, stage, recipe.sampler_of(stage))
     with metered(SCREEN, progress, list[StepRecord]()):
         found = screen(model, recipe, lambda done, total: progress.advanced(SCREEN, done, total))
     front = front_of(found)
@@ -119,8 +120,8 @@ def screen(model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> li
 
     `told(done, 0)` is told how many samplers were tried.
     """
-    own = recipe.sampler
     screened = _Screen(model, recipe, told)
+    own = screened.own
     if own.scheduler == "flow_euler":
         found = screened(own.model_copy(update={"steps": steps}) for steps in STEPS)
     else:
@@ -158,9 +159,10 @@ class _Screen:
         self.model, self.recipe, self.told = model, recipe, told
         self.prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
         self.stage = only_sampler(model.pipeline(recipe))
-        self.goal = self._latents(recipe.sampler)
-        self.most = count_rows(model, self.stage, recipe.sampler)
-        self.levels = levels_of(model, self.stage, recipe.sampler)
+        self.own = recipe.sampler_of(self.stage)
+        self.goal = self._latents(self.own)
+        self.most = count_rows(model, self.stage, self.own)
+        self.levels = levels_of(model, self.stage, self.own)
         self.count = 0
 
     def __call__(self, samplers: Iterable[SamplerSection]) -> list[Candidate]:

@@ -18,6 +18,7 @@ from exporter.workshop.workshop import Workshop
 
 FOLDER = "device"
 PAGE = Path(__file__).with_name("device.md")
+NOISE_PAGE = Path(__file__).with_name("device_noise.md")
 # What tokenizers of CLIP's kind were seen to disagree on: case, spaces, digits, marks, accents, and a prompt too long.
 PROMPTS = (
     "",
@@ -39,6 +40,12 @@ TOKENS = (
     "the end token kept, filled up with {pad}. Not every tokenizer of a kind gives the same ids for numbers, spaces "
     "and accents: check yours against `device/tokens.json`."
 )
+PICTURE = (
+    "Picture float32 [1, 3, {size}, {size}] of `{name}`, red first: what is transparent over the sRGB background "
+    "{background}; {sized} ({resampling}); then (byte / 255 - mean) / std with mean {mean} and std {std}."
+)
+BOTH_EDGES = "both edges resized to {size}"
+SHORTER_EDGE = "the shorter edge resized to {shorter}, the middle {size} × {size} cut out"
 NOISE = "Noise {shape} of a seed, multiplied by init_noise_sigma ({sigma:.9g}): below."
 HOST_LOOP = (
     "`{stage}/program.pte`, {evaluations} times with step = 0, 1, … (its method `evaluations` gives that number): "
@@ -49,18 +56,21 @@ HOST_LOOP = (
 WHOLE = "`{stage}/program.pte`, once: it holds all {evaluations} evaluations, with guidance and the scheduler's table."
 ONCE = "`{stage}/program.pte`: {takes} to {makes}."
 FIELD = (
-    "`{stage}/program.pte`: points in [-1, 1]³ to {distance} (positive inside) and {color}. Evaluate it on a grid of "
-    "{grid}³ points and take its zero surface by marching cubes; every fourth point first, and then the points near a "
-    "change of sign, are far fewer. Colours are the field's at the vertices."
+    "`{stage}/program.pte`: points in [-{half_width:g}, {half_width:g}]³ to {distance} (positive inside) and {color}. "
+    "Evaluate it on a grid of {grid}³ points and take its zero surface by marching cubes; every fourth point first, "
+    "and then the points near a change of sign, are far fewer. Colours are the field's at the vertices."
 )
 RENDERER = "`{stage}/program.pte` draws rays (origin, direction) without a mesh."
 
 
 def write_device_files(workshop: Workshop, folder: Path) -> None:
-    """Write `device/README.md`, `device/tokens.json` and `device/noise.json` into a bundle's folder."""
+    """Write `device/README.md` into a bundle's folder, `device/tokens.json` where its pipeline takes texts and
+    `device/noise.json` where it samples."""
     write_atomically(folder / FOLDER / "README.md", _page(workshop).encode())
-    write_atomically(folder / FOLDER / "tokens.json", _json(_tokens(workshop)))
-    write_atomically(folder / FOLDER / "noise.json", _json(_noise(workshop.pipeline)))
+    if workshop.pipeline.texts:
+        write_atomically(folder / FOLDER / "tokens.json", _json(_tokens(workshop)))
+    if workshop.pipeline.of_kind("sample"):
+        write_atomically(folder / FOLDER / "noise.json", _json(_noise(workshop.pipeline)))
 
 
 def _page(workshop: Workshop) -> str:
@@ -69,6 +79,7 @@ def _page(workshop: Workshop) -> str:
         name=workshop.recipe.name,
         version=version("executorch"),
         steps="\n".join(steps),
+        noise=NOISE_PAGE.read_text(encoding="utf-8") if workshop.pipeline.of_kind("sample") else "",
         test_cases=RUNNERS if workshop.target.executorch.test_cases else "",
     )
 
@@ -78,20 +89,36 @@ def _steps(workshop: Workshop) -> Iterator[str]:
     pipeline, recipe = workshop.pipeline, workshop.recipe
     for name, source in pipeline.texts.items():
         yield TOKENS.format(name=name, file=source.file, length=source.length, pad=source.pad_id)
+    for name, picture in pipeline.pictures.items():
+        sized = SHORTER_EDGE if picture.shorter_edge else BOTH_EDGES
+        told = picture.model_dump(include={"size", "resampling", "mean", "std", "background"})
+        yield PICTURE.format(
+            name=name, sized=sized.format(size=picture.size, shorter=picture.shorter_edge), **_as_lists(told)
+        )
     for name, stage in pipeline.stages.items():
         if stage.kind == "sample":
             table, latents = workshop.tables[name], stage.makes[0]
             shape = [1, *latents.shape[1:]]
             yield NOISE.format(shape=shape, sigma=table.init_noise_sigma)
-            loop = HOST_LOOP if recipe.sampler.unroll == "step" else WHOLE
+            loop = HOST_LOOP if recipe.sampler_of(name).unroll == "step" else WHOLE
             yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name)
         elif stage.volume:
             volume = stage.volume
-            yield FIELD.format(stage=name, distance=volume.distance, color=volume.color, grid=recipe.mesh.grid)
+            yield FIELD.format(
+                stage=name,
+                distance=volume.distance,
+                color=volume.color,
+                grid=recipe.mesh.grid,
+                half_width=volume.half_width,
+            )
         elif stage.kind == "render":
             yield RENDERER.format(stage=name)
         else:
             yield ONCE.format(stage=name, takes=_names(stage.takes), makes=_names(stage.makes))
+
+
+def _as_lists(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
 
 
 def _names(specs: Sequence[TensorSpec]) -> str:

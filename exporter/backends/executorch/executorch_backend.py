@@ -33,7 +33,11 @@ def make_programs(workshop: Workshop) -> list[ExecuTorchProgram]:
     recipe, tables = workshop.recipe, workshop.tables
     calibration = workshop.calibration() if recipe.quantization.table.calibrated else None
     return [
-        ExecuTorchProgram(source, _constants(workshop, source.name), recipe.sampler.unroll == "full" and source.is_step)
+        ExecuTorchProgram(
+            source,
+            _constants(workshop, source.name),
+            source.is_step and recipe.sampler_of(source.name).unroll == "full",
+        )
         for source in program_sources(workshop.model, recipe, tables, calibration)
     ]
 

@@ -1,8 +1,8 @@
 """Blocks that cannot hold a surface, told from the signed distances at their corners and in their middle.
 
-Signed distances from a network end in a tanh; undone, their slope is even. If that slope is at most L inside a block, a
-sample clears the ball around it whose radius is its magnitude over L. A block whose samples have one sign holds no
-surface if each of its parts lies in one of the balls, or if those of its corners have a mean radius above
+Signed distances from many a network end in a tanh; undone, their slope is even. If that slope is at most L inside a
+block, a sample clears the ball around it whose radius is its magnitude over L. A block whose samples have one sign
+holds no surface if each of its parts lies in one of the balls, or if those of its corners have a mean radius above
 (3 + 3√2 + √3) / 8 widths: no point of a block is farther than that from its eight corners in the mean.
 
 L is SAFETY times the steepest slope between samples of the block and of its 26 neighbours, and no less than SAFETY
@@ -31,10 +31,13 @@ BLOCKS_AT_ONCE = 1024
 
 
 def not_cleared_by_corners(
-    values: np.ndarray, lattice: np.ndarray, grid: int, blocks: np.ndarray, crossed: np.ndarray
+    values: np.ndarray, lattice: np.ndarray, grid: int, blocks: np.ndarray, crossed: np.ndarray, squashed: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Indices [K, 3] of blocks that may hold a surface all the same, and what the field may change over their width."""
-    raw = _undone(values)
+    """Indices [K, 3] of blocks that may hold a surface all the same, and what the field may change over their width.
+
+    `squashed`: the values went through a tanh.
+    """
+    raw = _undone(values) if squashed else values
     widths = np.diff(lattice) * (2.0 / (grid - 1))
     slopes = np.where(blocks, _steepest(raw, widths), 0.0)
     mean = over_corners(np.add, np.abs(raw)) / 8
@@ -47,9 +50,12 @@ def not_cleared_by_corners(
     return doubtful[still], change[still]
 
 
-def cleared_with_middle(values: np.ndarray, blocks: np.ndarray, change: np.ndarray) -> np.ndarray:
+def cleared_with_middle(
+    values: np.ndarray, blocks: np.ndarray, change: np.ndarray, squashed: bool = True
+) -> np.ndarray:
     """Which blocks [K] hold no surface; `values` on the lattice twice as fine as theirs, their middles asked."""
-    samples = _undone(_samples(values, 2 * blocks, CORNERS_AND_MIDDLE))
+    samples = _samples(values, 2 * blocks, CORNERS_AND_MIDDLE)
+    samples = _undone(samples) if squashed else samples
     inside = samples > 0
     return (inside.all(axis=1) | ~inside.any(axis=1)) & _cleared(np.abs(samples) / change[:, None])
 

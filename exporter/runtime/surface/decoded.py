@@ -25,7 +25,10 @@ def field_of(run: Run, chunk: int | None = None) -> Field:
     def distances(points: np.ndarray) -> np.ndarray:
         return run.at(stage, points, distance, chunk=chunk)[distance][:, 0]
 
-    return Field(distances, lambda points: run.at(stage, points, color, chunk=chunk)[color])
+    def colors(points: np.ndarray) -> np.ndarray:
+        return run.at(stage, points, color, chunk=chunk)[color]
+
+    return Field(distances, colors, squashed=volume.squash == "tanh")
 
 
 def mesh_of(run: Run, grid: int, exact: bool = False, on_sampled: OnSampled | None = None) -> Mesh:

@@ -20,10 +20,14 @@ Colors = Callable[[np.ndarray], np.ndarray]
 
 
 class Field(NamedTuple):
-    """Points [P, 3] to signed distances [P], positive inside, and points to sRGB colours [P, 3]."""
+    """Points [P, 3] to signed distances [P], positive inside, and points to sRGB colours [P, 3].
+
+    `squashed`: the distances went through a tanh.
+    """
 
     distance: Callable[[np.ndarray], np.ndarray]
     color: Colors
+    squashed: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled:
     object by (grid - 1) / (grid + 1). `exact=False` asks only near the surface (what that can miss: `near_surface`);
     colours are asked at the vertices. An empty field gives an empty mesh.
     """
-    values, sampling = sample(field.distance, grid, exact)
+    values, sampling = sample(field.distance, grid, exact, field.squashed)
     if on_sampled:
         on_sampled(sampling)
     positive = values > 0
@@ -79,7 +83,9 @@ def colors_at(color: Colors, points: np.ndarray) -> np.ndarray:
     return np.clip(color(np.clip(points, -1.0, 1.0)), 0.0, 1.0).astype(np.float32)
 
 
-def sample(distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool) -> tuple[np.ndarray, FieldSamples]:
+def sample(
+    distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool, squashed: bool = True
+) -> tuple[np.ndarray, FieldSamples]:
     """Signed distances [grid, grid, grid], and what was asked for them."""
 
     def asked(indices: np.ndarray) -> np.ndarray:
@@ -88,7 +94,7 @@ def sample(distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool)
     if exact:
         indices = np.indices((grid, grid, grid), dtype=np.int32).reshape(3, -1).T
         return asked(indices).reshape(grid, grid, grid), FieldSamples(grid, grid**3, 0.0)
-    values, known = sample_near_surface(asked, grid)
+    values, known = sample_near_surface(asked, grid, squashed)
     return values, FieldSamples(grid, int(np.count_nonzero(known)), certain_size(grid))
 
 

@@ -34,11 +34,11 @@ def certain_size(grid: int) -> float:
     return math.sqrt(3) * coarse_stride(grid) * 2 / (grid - 1)
 
 
-def sample_near_surface(distance: Distance, grid: int) -> tuple[np.ndarray, np.ndarray]:
+def sample_near_surface(distance: Distance, grid: int, squashed: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Values [grid, grid, grid] on the lattice, and which of them were asked.
 
     The others have the sign of a coarser sample beside them. `distance` takes lattice indices [P, 3] and gives signed
-    distances [P], positive inside; outside the lattice all is negative.
+    distances [P], positive inside and, where they are `squashed`, through a tanh; outside the lattice all is negative.
     """
     stride = coarse_stride(grid)
     lattice = _lattice(grid, stride)
@@ -47,12 +47,12 @@ def sample_near_surface(distance: Distance, grid: int) -> tuple[np.ndarray, np.n
     blocks = np.ones((len(lattice) - 1,) * 3, bool)
     while stride > 1:
         refined = _crossed(values, blocks)
-        doubtful, change = not_cleared_by_corners(values, lattice, grid, blocks, refined)
+        doubtful, change = not_cleared_by_corners(values, lattice, grid, blocks, refined, squashed)
         stride //= 2
         lattice = _lattice(grid, stride)
         values, asked = _halved(values, asked, len(lattice))
         _ask(distance, values, asked, _middles(doubtful, len(lattice)) & ~asked, lattice)
-        still = ~cleared_with_middle(values, doubtful, change)
+        still = ~cleared_with_middle(values, doubtful, change, squashed)
         refined[tuple(doubtful[still].T)] = True
         blocks = _in_eight(refined, len(lattice) - 1)
         _ask(distance, values, asked, corners(blocks) & ~asked, lattice)

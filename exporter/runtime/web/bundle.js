@@ -5,6 +5,7 @@ import * as ort from "onnxruntime-web";
 import { BundleError, namesOf } from "./errors.js";
 import { BundleFiles } from "./files.js";
 import { meshOf } from "./mesh.js";
+import { readPicture } from "./picture.js";
 import { Pipeline } from "./pipeline.js";
 import { Run } from "./run.js";
 import { sample } from "./sampling.js";
@@ -38,21 +39,22 @@ export class WebBundle {
   }
 
   /**
-   * The mesh of one prompt, which every input gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the
+   * The mesh of one prompt or, where the model takes pictures, of one picture, which every input gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the
    * field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
    * 64, 128 or 256. `onStep(done, total, stage)` is called after each evaluation of a sampler. Throws RangeError for a
    * value that values.js does not take, before any program runs.
    */
   async generate(prompt, { seed, grid, quality, exact, onStep } = {}) {
     const chosen = { grid: chosenGrid(grid, quality), exact: requireExact(exact) };
-    requirePrompt(prompt);
+    if (Object.values(this.pipeline.inputs).some(({ kind }) => kind === "text")) requirePrompt(prompt);
     const request = Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, prompt]));
     return meshOf(this.make(request, { seed, onStep }), chosen);
   }
 
   /**
-   * A Run of one object, from what is given by the name of an input: {prompt: "a red chair"}. Throws BundleError for an
-   * input that is missing, is no text, or that the bundle does not have.
+   * A Run of one object, from what is given by the name of an input: {prompt: "a red chair"}, or {photo: {data, width,
+   * height}}, an ImageData. Throws BundleError for an input that is missing, is no text or picture, or that the bundle
+   * does not have.
    */
   make(request, { seed = 0, onStep } = {}) {
     return new Run(this, this.read(request), { seed: requireSeed(seed), onStep });
@@ -64,8 +66,17 @@ export class WebBundle {
     const unknown = Object.keys(request).find((name) => !Object.hasOwn(inputs, name));
     if (unknown) throw new BundleError(`no input '${unknown}' in this bundle; it takes ${namesOf(inputs)}`);
     const tensors = {};
-    for (const [name, { kind, tensor }] of Object.entries(inputs)) {
-      if (kind !== "text") throw new BundleError(`input '${name}' is a ${kind}, and this client reads texts only`);
+    for (const [name, source] of Object.entries(inputs)) {
+      const { kind, tensor } = source;
+      if (kind === "picture") {
+        tensors[tensor] = new ort.Tensor("float32", readPicture(request[name], name, source), [
+          1, 3, source.size, source.size,
+        ]);
+        continue;
+      }
+      if (kind !== "text") {
+        throw new BundleError(`input '${name}' is a ${kind}, and this client reads texts and pictures only`);
+      }
       if (typeof request[name] !== "string") {
         throw new BundleError(`input '${name}' has to be a text, and is ${JSON.stringify(request[name]) ?? "missing"}`);
       }

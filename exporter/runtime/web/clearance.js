@@ -13,10 +13,10 @@ const PARTS_ALONG_AN_EDGE = 4;
 const FARTHEST = CORNERS_AND_MIDDLE.map((place) => farthestOfParts(place.map((i) => i / 2)));
 
 /** A Map of blocks that may hold a surface all the same to what the field may change over their width. */
-export function notClearedByCorners(level, blocks, crossed) {
+export function notClearedByCorners(level, blocks, crossed, squashed = true) {
   const side = level.side - 1;
   const widths = level.lattice.slice(1).map((to, i) => ((to - level.lattice[i]) * 2) / (level.grid - 1));
-  const raw = Float64Array.from(level.values, undone);
+  const raw = Float64Array.from(level.values, squashed ? undone : (value) => value);
   const around = (x, y, z) => cornersOf(x, y, z, level.side);
   const slopes = new Float64Array(side ** 3);
   cells(side, (x, y, z, at) => blocks[at] && (slopes[at] = steepest(raw, around(x, y, z), [x, y, z], widths)));
@@ -39,9 +39,10 @@ export function notClearedByCorners(level, blocks, crossed) {
 }
 
 /** Whether a block of the level half as fine holds no surface, its middle asked. */
-export function clearedWithMiddle(level, at, change) {
+export function clearedWithMiddle(level, at, change, squashed = true) {
   const block = place(at, level.parents);
-  const samples = CORNERS_AND_MIDDLE.map((place) => undone(level.values[level.sampleIn(block, place)]));
+  const values = CORNERS_AND_MIDDLE.map((place) => level.values[level.sampleIn(block, place)]);
+  const samples = squashed ? values.map(undone) : values;
   return samples.every((value) => value > 0 === samples[0] > 0) && cleared(samples, change);
 }
 

@@ -6,10 +6,10 @@ import { sampleNearSurface } from "./near_surface.js";
  * {values Float32Array [grid³], x slowest, points}: signed distances, and how many of them were asked.
  * `distances(points [P * 3])` gives [P]. `exact` asks for every point, otherwise for those near the surface.
  */
-export async function sampleGrid(distances, grid, exact) {
+export async function sampleGrid(distances, grid, exact, squashed = true) {
   const asked = (indices) => distances(latticePoints(indices, grid));
   if (exact) return { values: await asked(Uint32Array.from({ length: grid ** 3 }, (_, at) => at)), points: grid ** 3 };
-  const { values, asked: known } = await sampleNearSurface(asked, grid);
+  const { values, asked: known } = await sampleNearSurface(asked, grid, squashed);
   return { values, points: known.reduce((sum, is) => sum + is, 0) };
 }
 

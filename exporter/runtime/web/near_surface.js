@@ -12,21 +12,22 @@ export function coarseStride(grid) {
 
 /**
  * {values Float32Array [grid³], asked Uint8Array [grid³]}, x slowest: signed distances, and which of them were asked;
- * the others have the sign of a coarser sample beside them. `distance` takes flat lattice indices [P], gives [P].
+ * the others have the sign of a coarser sample beside them. `distance` takes flat lattice indices [P],
+ * gives [P], `squashed` by a tanh or not.
  */
-export async function sampleNearSurface(distance, grid) {
+export async function sampleNearSurface(distance, grid, squashed = true) {
   let stride = coarseStride(grid);
   let level = new Level(grid, stride);
   let blocks = new Uint8Array((level.side - 1) ** 3).fill(1);
   await level.ask(distance, level.asked.map(() => 1));
   while (stride > 1) {
     const refined = crossed(level, blocks);
-    const changes = notClearedByCorners(level, blocks, refined);
+    const changes = notClearedByCorners(level, blocks, refined, squashed);
     stride /= 2;
     const finer = new Level(grid, stride);
     finer.takeOver(level);
     await finer.ask(distance, finer.middles(changes.keys()));
-    for (const [at, change] of changes) refined[at] = Number(!clearedWithMiddle(finer, at, change));
+    for (const [at, change] of changes) refined[at] = Number(!clearedWithMiddle(finer, at, change, squashed));
     blocks = finer.inEight(refined);
     level = finer;
     await level.ask(distance, corners(blocks, level.side));

@@ -67,6 +67,11 @@ export class Pipeline {
     return asset;
   }
 
+  /** Half an edge of the cube that fields and renderers see the object in, in their own units. */
+  get halfWidth() {
+    return Object.values(this.stages).find(({ volume }) => volume)?.volume.half_width ?? 1;
+  }
+
   /** Whether a stage's program holds all evaluations of a sampler. */
   isWholeSampler(name) {
     const { sampling } = this.stage(name);

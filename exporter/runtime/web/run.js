@@ -40,7 +40,7 @@ export class Run {
 
   /**
    * Outputs {name: Float32Array [P * C]} of a stage of kind field at points [P * 3], or of kind render along rays
-   * [P * 2 * 3]. Throws BundleError that names the stages or outputs there are.
+   * [P * 2 * 3], in the cube from -1 to 1 whatever the stage's own. Throws BundleError that names the stages or outputs there are.
    */
   async at(stage, places, ...outputs) {
     const { name: port, shape } = this.pipeline.evaluatedAt(stage);
@@ -53,12 +53,20 @@ export class Run {
     const count = places.length / width;
     const found = Object.fromEntries(outputs.map((name) => [name, new Float32Array(count * widths[name])]));
     for (let start = 0; start < count; start += AT_ONCE) {
-      const part = places.subarray(start * width, (start + AT_ONCE) * width);
+      const part = this.inOwnUnits(stage, places.subarray(start * width, (start + AT_ONCE) * width));
       const tensor = new ort.Tensor("float32", part, [1, part.length / width, ...shape.slice(2)]);
       const made = await this.programs.runProgram(stage, { ...context, [port]: tensor });
       for (const name of outputs) found[name].set(made[name].data, start * widths[name]);
     }
     return found;
+  }
+
+  /** Points, or origins of rays, in the cube that a stage has. */
+  inOwnUnits(stage, places) {
+    const { halfWidth } = this.pipeline;
+    if (halfWidth === 1) return places;
+    const isField = this.pipeline.stage(stage).kind === "field";
+    return places.map((value, i) => (isField || i % 6 < 3 ? value * Math.fround(halfWidth) : value));
   }
 
   async make(stage) {

@@ -87,7 +87,7 @@ def test_weights_are_built_for_it_and_measured_by_their_parameters(toy_bundle, o
     def build(like, weights, folder, progress):
         asked.append(weights)
         write_toy_bundle(folder)
-        return like, 1000 * len(asked)
+        return like.manifest, 1000 * len(asked)
 
     monkeypatch.setattr(sweep_points, "_build", build)
     found = run_sweep("weights", toy_bundle, ["shap-e-1m", "shap-e-5m"], SETTINGS, Silent())

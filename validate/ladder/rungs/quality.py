@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.run import Programs
 from validate.judge.prompts import Prompt
 from validate.judge.rprecision import Retrieval, RunComparison, compare_runs
@@ -57,6 +59,8 @@ class JudgedSide:
 
 def run(context: Context) -> Outcome:
     """R-Precision of both sides with its paired difference; the measures of under-specified prompts beside it."""
+    if reason := not_judged(context.pipeline):
+        return Outcome(skipped=reason)
     plan = context.quality
     if plan is None:
         return Outcome(refused=context.quality_refusal)
@@ -79,6 +83,13 @@ def run(context: Context) -> Outcome:
     details = _details(plan, comparison, reference, bundle)
     details |= {"comparisons": [_plain(compared) for compared in comparisons]}
     return Outcome(figures, failed=_at_chance(reference.retrieval, plan), details=details)
+
+
+def not_judged(pipeline: Pipeline) -> str:
+    """Why the judge, who compares meshes with words, has nothing to say of a pipeline; empty where it has."""
+    if not pipeline.texts:
+        return "the judge compares with words, and the pipeline takes none"
+    return "" if pipeline.asset(MeshAsset) else "the judge looks at meshes, and the pipeline makes none"
 
 
 def _at_chance(reference: Retrieval, plan: QualityPlan) -> str:

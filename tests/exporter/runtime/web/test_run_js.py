@@ -148,11 +148,11 @@ def test_what_there_is_none_of_is_said_in_words(foreign, script, message):
 
 def test_an_input_of_another_kind_is_refused_where_it_is_read(foreign, tmp_path):
     manifest = read_manifest(foreign)
-    picture = manifest.inputs["style"].model_copy(update={"kind": "picture"})
+    sound = manifest.inputs["style"].model_copy(update={"kind": "sound"})
     for path in manifest.files:
         (tmp_path / path).write_bytes((foreign / path).read_bytes())
-    write_manifest(tmp_path, manifest.model_copy(update={"inputs": manifest.inputs | {"style": picture}}))
-    message = "input 'style' is a picture, and this client reads texts only"
+    write_manifest(tmp_path, manifest.model_copy(update={"inputs": manifest.inputs | {"style": sound}}))
+    message = "input 'style' is a sound, and this client reads texts and pictures only"
     assert failure(tmp_path, "bundle.generate('flat')") == message
 
 

@@ -1,0 +1,91 @@
+"""Does a recipe say what a pipeline needs, and nothing about what the pipeline has not?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from exporter.errors import RecipeError
+from exporter.pipeline.pipeline import Pipeline
+from exporter.recipe.document import Document, Location
+from exporter.recipe.recipe import Recipe, Tolerances
+
+# By section or tolerance, the part of a pipeline that it is about: a kind of stage, or a kind of asset.
+SECTIONS = {"sampler": "sample", "mesh": "mesh", "render": "render"}
+TOLERANCES = {
+    "trajectory_snr_db": "sample",
+    "latents_relative_l2": "sample",
+    "mesh_iou": "mesh",
+    "chamfer": "mesh",
+    "render_psnr_db": "image",
+}
+LACKS = {
+    "sample": "no stage of this pipeline samples",
+    "mesh": "this pipeline makes no mesh",
+    "render": "no stage of this pipeline renders",
+    "image": "this pipeline makes no image",
+    "inputs": "this pipeline takes nothing from outside",
+}
+
+
+class Misfit(RecipeError):
+    """Fields that a pipeline needs and the recipe lacks, or the other way round; `fields`: where, and what is wrong."""
+
+    def __init__(self, fields: list[tuple[Location, str]]) -> None:
+        super().__init__("\n".join(f"{_name(location)}: {told}" for location, told in fields))
+        self.fields = fields
+
+    def placed(self, document: Document) -> RecipeError:
+        """The same error with the file and line of every field."""
+        return RecipeError(
+            "\n".join(f"{document.place(location)}: {_name(location)}: {told}" for location, told in self.fields)
+        )
+
+
+def parts_of(pipeline: Pipeline) -> set[str]:
+    """What a pipeline has that a recipe speaks of: kinds of stages and of assets, and whether it takes inputs."""
+    kinds = {stage.kind for stage in pipeline.stages.values()} | {asset.kind for asset in pipeline.assets.values()}
+    return kinds | ({"inputs"} if pipeline.inputs else set())
+
+
+def require_fit(recipe: Recipe, parts: Collection[str]) -> None:
+    """Raises Misfit for what a recipe lacks, or says too much, about a pipeline that has these parts."""
+    if found := list(_misfits(recipe, parts)):
+        raise Misfit(found)
+
+
+def fitted_data(recipe: Recipe, pipeline: Pipeline) -> dict[str, Any]:
+    """The resolved recipe as JSON data, without the sections about what the pipeline has not."""
+    parts = parts_of(pipeline)
+    return {name: value for name, value in recipe.data().items() if SECTIONS.get(name, "") in ("", *parts)}
+
+
+def _misfits(recipe: Recipe, parts: Collection[str]) -> Iterator[tuple[Location, str]]:
+    given = {name for name in SECTIONS if name in recipe.model_fields_set and getattr(recipe, name) is not None}
+    for name in sorted(given):
+        if SECTIONS[name] not in parts:
+            yield (name,), f"{LACKS[SECTIONS[name]]}; leave this section out"
+    if "sample" in parts and recipe.sampler is None:
+        yield ("sampler",), _required(Recipe.model_fields["sampler"].description)
+    if "sample" not in parts and recipe.validation.sampler:
+        yield ("validation", "sampler"), f"{LACKS['sample']}; leave this section out"
+    if "inputs" in parts and not recipe.goldens.prompts:
+        yield ("goldens", "prompts"), _required(type(recipe.goldens).model_fields["prompts"].description)
+    if "inputs" not in parts and recipe.goldens.prompts:
+        yield ("goldens", "prompts"), f"{LACKS['inputs']}; leave this field out"
+    for precision, tolerances in recipe.validation.tolerances.items():
+        for name, part in TOLERANCES.items():
+            at = ("validation", "tolerances", precision, name)
+            value = getattr(tolerances, name)
+            if part in parts and value is None:
+                yield at, _required(Tolerances.model_fields[name].description)
+            if part not in parts and value is not None:
+                yield at, f"{LACKS[part]}; leave this field out"
+
+
+def _required(description: str | None) -> str:
+    return f"this field is required ({description})"
+
+
+def _name(location: Location) -> str:
+    return ".".join(map(str, location))
