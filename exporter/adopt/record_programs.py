@@ -23,8 +23,8 @@ def record_programs(
 ) -> None:
     """Write `<stage>_<k>.npz`, each holding a stage's inputs and outputs by tensor name.
 
-    `pictures`: where paths of pictures begin. Object k is made from the noise of the goldens' seed + k. Raises BundleError that names the stage whose program
-    does not run on what those before it make.
+    `pictures`: where paths of pictures begin. Object k is made from the noise of the goldens' seed + k. Raises
+    BundleError that names the stage whose program does not run on what those before it make.
     """
     requests = requests_of(programs.pipeline, goldens.prompts, pictures)
     run = make(programs, requests, [goldens.seed + k for k in range(len(requests))])

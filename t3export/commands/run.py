@@ -42,7 +42,7 @@ VOLUME = 2
     help="How many shipped prompts, or a file of your own: .txt with one a line ('# ' begins a comment), or .json.",
 )
 @click.option(
-    "--image-in",
+    "--picture",
     "pictures",
     multiple=True,
     type=click.Path(path_type=Path),
@@ -94,7 +94,7 @@ def command(
 ) -> None:
     """Make meshes and pictures of prompts with a BUNDLE. The same prompt and seed give the same mesh.
 
-    A bundle whose model takes a picture gets it by --image-in, one that takes nothing needs neither. With several the
+    A bundle whose model takes a picture gets it by --picture, one that takes nothing needs neither. With several the
     files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, …
 
     \b
@@ -104,7 +104,7 @@ def command(
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --watertight -o chair.3mf
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
-      t3export run artifacts/my_photos/cpu --image-in mug.png -o mug.glb
+      t3export run artifacts/my_photos/cpu --picture mug.png -o mug.glb
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
     texts = read_prompts(prompts, prompt_choice(prompt_set)) if prompts or prompt_set is not None else []
@@ -173,10 +173,10 @@ def _given(pipeline: Pipeline, texts: list[str], pictures: tuple[Path, ...]) -> 
     if texts and "text" not in takes:
         raise RecipeError(f"--prompt: this model takes no text, it takes {_listed(takes)}")
     if pictures and "picture" not in takes:
-        raise RecipeError(f"--image-in: this model takes no picture, it takes {_listed(takes)}")
+        raise RecipeError(f"--picture: this model takes no picture, it takes {_listed(takes)}")
     if "picture" in takes:
         if not pictures:
-            raise RecipeError("no picture: this model takes one, give --image-in photo.png")
+            raise RecipeError("no picture: this model takes one, give --picture photo.png")
         return [str(path) for path in pictures]
     return (texts or read_prompts([], None)) if takes else [""]
 

@@ -127,10 +127,10 @@ def test_without_a_tanh_nothing_is_undone(made, folder):
 
 def test_the_command_line_takes_photos(made, folder, tmp_path, capsys):
     bundle, photo, ball = made("cpu"), folder / "pictures" / "green.png", tmp_path / "ball.glb"
-    code, said = told(capsys, "run", bundle, "--image-in", photo, "-o", ball, "--json")
+    code, said = told(capsys, "run", bundle, "--picture", photo, "-o", ball, "--json")
     assert code == 0 and ball.is_file() and str(photo) in said
     code, said = told(capsys, "run", bundle, "-o", ball)
-    assert code == 2 and "give --image-in photo.png" in said
+    assert code == 2 and "give --picture photo.png" in said
     code, said = told(capsys, "run", bundle, "--prompt", "a ball", "-o", ball)
     assert code == 2 and "takes no text, it takes a picture" in said
     code, said = told(capsys, "inspect", bundle)
