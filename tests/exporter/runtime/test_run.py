@@ -68,7 +68,7 @@ class Recorder:
             },
         }[stage](**arrays)
 
-    def sample(self, stage, arrays, noise, on_step=None):
+    def sample(self, stage, arrays, noise, on_step=None, draws=None):
         self.calls.append((stage, dict(arrays)))
         if on_step:
             on_step(0, noise, noise)
