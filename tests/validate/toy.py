@@ -93,7 +93,12 @@ class ToyModel:
         return {"next_sample": keep * inputs["sample"] + (1 - keep) * prediction, "prediction": prediction}
 
     def sample(
-        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None, draws=None
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
     ) -> np.ndarray:
         sample = previous_sample = noise
         previous_prediction = np.zeros_like(noise)

@@ -53,7 +53,10 @@ HOST_LOOP = (
     "previous_prediction, zeros at first.{churn} Guidance and the scheduler's table (`samplers/{stage}.json`) are "
     "inside. The last next_sample is {latents}."
 )
-WHOLE = "`{stage}/program.pte`, once: it holds all {evaluations} evaluations, with guidance and the scheduler's table.{churn}"
+WHOLE = (
+    "`{stage}/program.pte`, once: it holds all {evaluations} evaluations, with guidance and the scheduler's table."
+    "{churn}"
+)
 CHURN = " Its input noise is draw 1 + step of the same seed and stream."
 ALL_CHURN = " Its input noise holds draws 1 to {evaluations} of the same seed and stream."
 ONCE = "`{stage}/program.pte`: {takes} to {makes}."
