@@ -56,6 +56,7 @@ def take_stage(described: Described, name: str, folder: Path) -> StagePart:
         outputs=outputs,
         sampling=_sampling(described, name, inputs, outputs, folder) if stage.sampling else None,
         volume=stage.volume,
+        conditions=stage.sampling.conditions if stage.sampling else {},
         precision=stage.precision,
         size=sum(file.stat().st_size for file in program.parent.iterdir()),
         **_part(program, folder).model_dump(),
@@ -147,7 +148,7 @@ def _sampling(
         )  # fmt: skip
     write_atomically(folder / path, table.to_json().encode())
     return Sampling(
-        **given.model_dump(exclude={"latents", "table", "scheduler_config"}),
+        **given.model_dump(exclude={"latents", "table", "scheduler_config", "conditions"}),
         evaluations=table.evaluations,
         init_noise_sigma=table.init_noise_sigma,
         latents=replace(next(spec for spec in inputs if spec.name == SAMPLE), name=given.latents),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -27,10 +27,12 @@ def made_objects(
     requests: Sequence[Request],
     seeds: Sequence[int],
     on_evaluation: Callable[[int], None] | None = None,
+    others: Mapping[str, Sequence[Request]] | None = None,
 ) -> Iterator[Run]:
     """A run of each object, in order, its latents made together with others'.
 
-    `on_evaluation(objects)` gets after every evaluation of a sampler how many objects it moved on.
+    `others`: by the name of another set of conditions, a request an object. `on_evaluation(objects)` gets after every
+    evaluation of a sampler how many objects it moved on.
     """
     size = batch_size(programs.pipeline)
 
@@ -39,5 +41,7 @@ def made_objects(
             on_evaluation(len(sample))
 
     for start in range(0, len(requests), size):
-        run = make(programs, requests[start : start + size], seeds[start : start + size], report)
+        part = slice(start, start + size)
+        of_part = {name: given[part] for name, given in (others or {}).items()}
+        run = make(programs, requests[part], seeds[part], report, of_part)
         yield from run.sample().objects()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from exporter.errors import BundleError
 from exporter.manifest import Manifest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import NEGATIVE
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.points import PointCloud, points_of
 from exporter.runtime.inputs.picture import Picture, PictureReader
@@ -87,27 +88,40 @@ class Bundle:
         grid: int | None = None,
         exact: bool | None = None,
         quality: str | None = None,
+        negative: str | Picture | None = None,
     ) -> Mesh:
         """The mesh of one prompt, or of one picture where the bundle takes pictures: a file, a Pillow image or bytes
         [H, W, 3 or 4]. The same prompt and seed give the same mesh; it is empty where the field is.
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
-        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for a value that
-        `inputs.values` does not take, before any program runs.
+        the recipe's. `negative`: what the object is to be unlike, where the recipe has such conditions. Warns when the
+        prompt is longer than the context. Raises RecipeError for a value that `inputs.values` does not take, before any
+        program runs.
         """
         grid, exact = chosen_grid(grid, quality), require_exact(exact)
         if self.tokenizers:
             for cut_off in self.cut_off(require_prompt(prompt)):
                 warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
-        return self.mesh(self.make(dict.fromkeys(self.pipeline.inputs, prompt), seed, on_step), grid, exact)
+        others = {} if negative is None else {NEGATIVE: dict.fromkeys(self.pipeline.inputs, negative)}
+        return self.mesh(self.make(dict.fromkeys(self.pipeline.inputs, prompt), seed, on_step, others), grid, exact)
 
     def cut_off(self, prompt: str) -> list[str]:
         """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
         return [end for tokenizer in self.tokenizers.values() if (end := tokenizer.cut_off(prompt))]
 
-    def make(self, request: Request, seed: int = 0, on_step: OnStep | None = None) -> Run:
-        """A run of one object, from what is given by the name of an input: {"prompt": "a red chair"}."""
-        return make(self, [request], [seed], on_step)
+    def make(
+        self,
+        request: Request,
+        seed: int = 0,
+        on_step: OnStep | None = None,
+        others: Mapping[str, Request] | None = None,
+    ) -> Run:
+        """A run of one object, from what is given by the name of an input: {"prompt": "a red chair"}.
+
+        `others`: the same by the name of another set of conditions, {"negative": {"prompt": "legs"}}. Raises
+        RecipeError for a set that the bundle does not take.
+        """
+        return make(self, [request], [seed], on_step, {name: [given] for name, given in (others or {}).items()})
 
     def mesh(
         self, run: Run, grid: int | None = None, exact: bool | None = None, on_sampled: OnSampled | None = None
@@ -163,7 +177,7 @@ class Bundle:
         of later evaluations, of a sampler with churn."""
         part = self.manifest.stages[stage]
         assert part.sampling is not None
-        conditions = {spec.name: arrays[spec.name] for spec in part.takes}
+        conditions = {spec.name: arrays[spec.name] for spec in part.all_conditions}
         return sample(part.sampling, partial(self._run, stage), conditions, noise, on_step, draws)
 
     def session(self, stage: str) -> Session:

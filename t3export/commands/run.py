@@ -14,13 +14,21 @@ from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.manifest import bundle_digest
 from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import NEGATIVE
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.assets.pointfile import require_points_suffix
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
-from exporter.runtime.run import requests_of
+from exporter.runtime.inputs.values import (
+    LARGEST_GRID,
+    LARGEST_SEED,
+    QUALITIES,
+    SMALLEST_GRID,
+    chosen_grid,
+    require_prompt,
+)
+from exporter.runtime.run import Request, requests_of
 from exporter.runtime.surface.clearance import SAFETY
 from t3export.mesh_options import MeshOptions, mesh_options
 from t3export.opening import before_opening
@@ -49,6 +57,7 @@ VOLUME = 2
     type=click.Path(path_type=Path),
     help="A picture to make it of, where the model takes pictures; may be repeated.",
 )
+@click.option("--negative", help="What the objects are to be unlike, where the recipe has such conditions.")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}; .png: as --image."
@@ -79,6 +88,7 @@ def command(
     prompts: tuple[str, ...],
     prompt_set: str | None,
     pictures: tuple[Path, ...],
+    negative: str | None,
     seed: int,
     output: Path | None,
     points: Path | None,
@@ -144,6 +154,7 @@ def command(
             requests_of(opened.pipeline, texts),
             [seed] * len(texts),
             lambda moved: progress.advance(sampling, moved),
+            _others(opened.pipeline, negative, len(texts)),
         )
         for index, run in enumerate(runs):
             paths = [
@@ -186,6 +197,18 @@ def _given(pipeline: Pipeline, texts: list[str], pictures: tuple[Path, ...]) -> 
             raise RecipeError("no picture: this model takes one, give --picture photo.png")
         return [str(path) for path in pictures]
     return (texts or read_prompts([], None)) if takes else [""]
+
+
+def _others(pipeline: Pipeline, negative: str | None, count: int) -> dict[str, list[Request]]:
+    """The other sets of conditions of so many objects. Raises RecipeError for one that the bundle does not take."""
+    if negative is None:
+        return {}
+    if NEGATIVE not in pipeline.condition_sets:
+        raise RecipeError(
+            "--negative: this bundle's sampler was not exported to take one; build it from a recipe with "
+            "`sampler: {conditions: {negative: {replaces: none}}}`"
+        )
+    return {NEGATIVE: requests_of(pipeline, [require_prompt(negative)] * count)}
 
 
 def _listed(takes: Collection[str]) -> str:

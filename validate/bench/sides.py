@@ -220,7 +220,7 @@ class BundleSide(Side):
         evaluations: int,
         draws: Draws | None,
     ) -> np.ndarray:
-        conditions = {spec.name: arrays[spec.name] for spec in self.pipeline.stages[stage].takes}
+        conditions = {spec.name: arrays[spec.name] for spec in self.pipeline.stages[stage].all_conditions}
         sampling = self._sampling(stage).model_copy(update={"evaluations": evaluations})
         return sample(sampling, partial(self.run_program, stage), conditions, noise, on_step, draws)
 
