@@ -17,6 +17,7 @@ from exporter.graphs.program_files import PROGRAM
 from exporter.manifest import ProgramPart, StagePart
 from exporter.pipeline.inputs import PictureInput, TextInput
 from exporter.pipeline.sampling import (
+    FROM_HOST,
     NEXT_SAMPLE,
     NOISE,
     PREDICTION,
@@ -25,6 +26,7 @@ from exporter.pipeline.sampling import (
     SAMPLE,
     STEP,
     Sampling,
+    name_of,
 )
 from exporter.pipeline.tensor import BATCH, POINTS, RAYS, TensorSpec
 from exporter.sampling.table import CoefficientTable
@@ -130,6 +132,8 @@ def _sampling(
     wanted = {SAMPLE} if given.unroll != "step" else {SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION, STEP}
     if given.churn:
         wanted.add(NOISE)
+    own = [spec.name for spec in inputs if spec.name not in FROM_HOST and "." not in spec.name]
+    wanted |= {name_of(name, condition) for name in given.conditions for condition in own}
     makes = {given.latents} if given.unroll != "step" else {NEXT_SAMPLE, PREDICTION}
     for side, needed in ((inputs, wanted), (outputs, makes)):
         present = [spec.name for spec in side]
