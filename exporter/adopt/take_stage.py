@@ -132,8 +132,9 @@ def _sampling(
     wanted = {SAMPLE} if given.unroll != "step" else {SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION, STEP}
     if given.churn:
         wanted.add(NOISE)
-    own = [spec.name for spec in inputs if spec.name not in FROM_HOST and "." not in spec.name]
-    wanted |= {name_of(name, condition) for name in given.conditions for condition in own}
+    others = tuple(name_of(other, "") for other in given.conditions)
+    own = [spec.name for spec in inputs if spec.name not in FROM_HOST and not spec.name.startswith(others)]
+    wanted |= {other + condition for other in others for condition in own}
     makes = {given.latents} if given.unroll != "step" else {NEXT_SAMPLE, PREDICTION}
     for side, needed in ((inputs, wanted), (outputs, makes)):
         present = [spec.name for spec in side]
