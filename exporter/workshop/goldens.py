@@ -169,7 +169,7 @@ def _record_sampler(
 
 
 def kept_evaluations(count: int) -> list[int]:
-    """Which of so many evaluations are recorded: some evenly, and the second, where a state is handed over first."""
+    """Which of `count` evaluations are recorded: some evenly, and the second, where a state is handed over first."""
     return sorted({min(1, count - 1), *np.linspace(0, count - 1, EVALUATIONS_KEPT).round().astype(int).tolist()})
 
 

@@ -101,7 +101,7 @@ class Side(ABC):
     def sample(
         self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
     ) -> np.ndarray:
-        """As of `Programs`, stopped after so many evaluations."""
+        """As of `Programs`, stopped after `evaluations` evaluations."""
 
     @abstractmethod
     def mesh(self, run: Run, grid: int) -> object:
@@ -122,7 +122,7 @@ class Side(ABC):
         return lambda: [action() for action in actions]
 
     def make(self, work: Work, evaluations: int | None = None, latents: Arrays | None = None) -> MadeObject:
-        """One object. With `evaluations` each sampler runs only so many, and has the time of all of them; `latents`,
+        """One object. With `evaluations` each sampler runs only that many, and has the time of all of them; `latents`,
         where they are given, are what is decoded then."""
         programs = TimedPrograms(self, evaluations, latents or {})
         run = make(programs, *self._asked([work.prompt]))
@@ -140,7 +140,7 @@ class Side(ABC):
                 maker(run)
 
     def sampled(self, prompt: str, evaluations: int) -> Arrays:
-        """Latents of a prompt after so many evaluations of each sampler."""
+        """Latents of a prompt after `evaluations` evaluations of each sampler."""
         return _latents(make(TimedPrograms(self, evaluations), *self._asked([prompt])))
 
     def _asked(self, prompts: Sequence[str]) -> tuple[list[Request], list[int]]:
@@ -173,7 +173,7 @@ class Side(ABC):
 
 
 class BundleSide(Side):
-    """A bundle, each of its sessions with so many threads (0: as the bundle says)."""
+    """A bundle, each of its sessions with `threads` threads (0: as the bundle says)."""
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         manifest = _with_threads(bundle.manifest, threads)
