@@ -153,7 +153,7 @@ def _recipe(described: Described) -> Recipe:
     for asset in content.assets.values():
         if isinstance(asset, MeshAsset):
             data["mesh"] = {"grid": asset.grid, "extraction": asset.extraction}
-        if isinstance(asset, ImageAsset):
+        if isinstance(asset, ImageAsset) and asset.size:
             data["render"] = {"size": asset.size}
     try:
         return Recipe.model_validate(data)

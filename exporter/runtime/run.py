@@ -70,7 +70,9 @@ class Run:
         """Outputs [P, ...] of a field at points [P, 3], or of a renderer along rays [P, 2, 3], of the only object.
 
         They are evaluated `chunk` at a time. Points and rays are in the cube from -1 to 1, whatever the stage's own.
+        Raises RecipeError for a run of several objects.
         """
+        self.require_one()
         port = self.pipeline.stages[stage].evaluated_at
         size = chunk or AT_ONCE[POINTS if POINTS in port.shape else RAYS]
         context, own = self.taken_by(stage), in_own_units(self.pipeline, stage, places)
@@ -95,6 +97,13 @@ class Run:
     def first(self, count: int) -> Run:
         """The first objects alone, with what is made of them so far."""
         return Run(self.programs, {name: t[:count] for name, t in self.tensors.items()}, self.seeds[:count])
+
+    def require_one(self) -> None:
+        """Raises RecipeError for a run of several objects, of which one at a time is evaluated or becomes a file."""
+        if self.count > 1:
+            raise RecipeError(
+                f"this run is of {self.count} objects, and one is wanted: take each of `run.objects()` alone"
+            )
 
     @property
     def count(self) -> int:
