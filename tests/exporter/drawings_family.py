@@ -40,15 +40,16 @@ class Speller(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.table = torch.nn.Embedding(len(WORDS), WIDTH)
+        self.table, self.out = torch.nn.Embedding(len(WORDS), WIDTH), torch.nn.Linear(WIDTH, WIDTH, bias=False)
         with torch.no_grad():
+            self.out.weight.copy_(torch.eye(WIDTH) + drawn(9, WIDTH, WIDTH))
             self.table.weight.copy_(drawn(1, len(WORDS), WIDTH))
             self.table.weight[0] = 0
             for word, ink in INKS.items():
                 self.table.weight[WORDS.index(word), :3] = torch.tensor(ink)
 
     def forward(self, letters):
-        return self.table(letters)
+        return self.out(self.table(letters))
 
 
 class Sketcher(Denoiser):
@@ -74,7 +75,7 @@ class Sketcher(Denoiser):
         return 1 / (timesteps[:, None] / 1000 + 0.2)
 
     def forward(self, sample, time, verse):
-        queries = self.cells.expand(len(verse), -1, -1)
+        queries = self.cells.expand(verse.shape[0], -1, -1)
         weights = torch.softmax(queries @ self.keys(verse).transpose(1, 2) / math.sqrt(WIDTH), dim=-1)
         goal = self.goal(weights @ self.values(verse)).transpose(1, 2).unflatten(2, (HEIGHT, ACROSS))
         return (sample - goal) * time[:, :, None, None]
@@ -118,7 +119,8 @@ class DrawingsOriginal(Original):
     @torch.inference_mode()
     def run_program(self, stage, arrays):
         if stage == "speller":
-            return {"verse": self.speller.table.weight[torch.from_numpy(arrays["letters"])].numpy()}
+            rows = self.speller.table.weight[torch.from_numpy(arrays["letters"])]
+            return {"verse": (rows @ self.speller.out.weight.T).numpy()}
         return {"canvas": self.inker(torch.from_numpy(arrays["strokes"])).numpy()}
 
     def predict(self, stage, sample, timestep, verse):
