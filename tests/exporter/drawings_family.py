@@ -101,8 +101,8 @@ class Inker(torch.nn.Module):
 
     def forward(self, strokes):
         fine = interpolate(strokes, scale_factor=SCALE, mode="nearest")
-        hidden = torch.relu(self.mix(self.smooth(fine).movedim(1, -1)))
-        return torch.tanh(self.ink(hidden)).movedim(-1, 1)
+        hidden = torch.relu(self.mix(self.smooth(fine).flatten(2).transpose(1, 2)))
+        return torch.tanh(self.ink(hidden)).transpose(1, 2).unflatten(2, fine.shape[2:])
 
 
 class DrawingsOriginal(Original):
