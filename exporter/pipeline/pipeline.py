@@ -198,8 +198,9 @@ def _require_picture(asset: str, stage: str, pixels: PixelTensor, stages: Mappin
         raise RecipeError(f"asset '{asset}' is of stage '{stage}'; {did_you_mean(stage, stages)}")
     made = {spec.name: spec for spec in stages[stage].makes}
     if pixels.name not in made:
+        every = [spec.name for other in stages.values() for spec in other.makes]
         raise RecipeError(
-            f"asset '{asset}' is of '{pixels.name}' of stage '{stage}'; {did_you_mean(pixels.name, made)}"
+            f"asset '{asset}' is of '{pixels.name}', which '{stage}' does not make; {did_you_mean(pixels.name, every)}"
         )
     spec = made[pixels.name]
     sizes = spec.shape[1:] if len(spec.shape) == 4 else ()

@@ -156,6 +156,16 @@ def test_points_are_evaluated_in_pieces(programs):
     assert [arrays["points"].shape for _, arrays in programs.calls] == [(1, 10, 3), (1, 10, 3), (1, 3, 3)]
 
 
+@pytest.mark.parametrize(("stage", "port"), [("field", np.zeros((4, 3))), ("renderer", np.zeros((4, 2, 3)))])
+def test_of_several_objects_none_is_evaluated_and_it_is_said_how_to(run, programs, stage, port):
+    """The first alone would be taken for all of them."""
+    output = PIPELINE.stages[stage].outputs[0].name
+    with pytest.raises(RecipeError, match=rf"run is of {run.count} objects, and one is wanted: .*`run\.objects\(\)`"):
+        run.at(stage, port, output)
+    assert run.count > 1 and not programs.calls
+    assert [len(one.at(stage, port, output)[output]) for one in run.objects()] == [4] * run.count
+
+
 def test_rays_are_evaluated_once_for_all_outputs_and_what_is_taken_is_made_once(run, programs):
     one = next(run.objects())
     rays = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
