@@ -4,12 +4,12 @@ import { BundleError } from "./errors.js";
 
 /**
  * {data: Uint8ClampedArray [height * width * 4], width, height} of a run, as the constructor of ImageData takes it.
- * Throws BundleError for a pipeline that ends in no picture, or in one that a renderer draws.
+ * Throws BundleError for a pipeline that ends in no picture, or in one that is rendered.
  */
 export async function imageOf(run) {
   const { stage, pixels } = run.pipeline.asset("image");
   if (!pixels) {
-    throw new BundleError(`the image of this bundle is drawn by its renderer: run.at("${stage}", rays, …) gives colours`);
+    throw new BundleError(`the image of this bundle is rendered: run.at("${stage}", rays, …) gives colours`);
   }
   const { data: values, dims } = await run.tensor(pixels.name);
   const first = pixels.channels === "first";

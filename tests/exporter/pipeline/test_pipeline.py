@@ -238,11 +238,11 @@ def test_an_image_is_a_tensor_that_a_stage_makes(channels, shape):
 @pytest.mark.parametrize(
     ("asset", "told"),
     [
-        (picture("papers", "first"), "asset 'it' is of 'papers', which 'painter' does not make; allowed: .*mean 'paper'"),
+        (picture("papers", "first"), "'it' is of 'papers', which 'painter' does not make; .*mean 'paper'"),
         (picture("paper", "first", "printer"), "asset 'it' is of stage 'printer'; allowed: .*did you mean 'painter'"),
         (picture("paper", "last"), r"with channels last a picture is float32 \[batch, height, width, 3\], and 'paper' "
                                    r"is float32 \[batch, 3, 8, 6\]"),
-        (picture("color", "last", "renderer"), "asset 'it' is of 'color', which 'renderer' does not make; allowed: coarse"),
+        (picture("color", "last", "renderer"), "'it' is of 'color', which 'renderer' does not make; allowed: coarse"),
     ],
 )  # fmt: skip
 def test_a_tensor_that_is_no_picture_is_told_by_name(asset, told):
