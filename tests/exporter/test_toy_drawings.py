@@ -12,7 +12,7 @@ from exporter.families import registry
 from exporter.families.registry import register
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
-from exporter.manifest import read_manifest
+from exporter.manifest import read_manifest, require_whole
 from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.assets.pictures import picture_of
 from exporter.runtime.bundle import Bundle
@@ -147,3 +147,15 @@ def test_the_phones_page_says_what_the_picture_is(made):
     page = (made("cpu-executorch") / "device" / "README.md").read_text(encoding="utf-8")
     assert "Noise [1, 3, 4, 6] of a seed" in page and "`inker/program.pte`: strokes to canvas" in page
     assert "canvas [1, 3, 16, 24] is the picture: sRGB, red first, -1 is black and 1 is white" in page
+
+
+def test_a_build_keeps_what_somebody_put_beside_the_bundle(made, recipe_file, tmp_path):
+    out, cache = tmp_path / "out", Cache(recipe_file.parent / "cache")
+    for number in range(2):
+        build(load_recipe(recipe_file), load_target("web"), out, cache=cache, need_gain=False)
+        package = out / "client/node_modules/a/index.js"
+        assert package.is_file() == (number > 0)
+        package.parent.mkdir(parents=True, exist_ok=True)
+        package.write_text("mine")
+    manifest = require_whole(out)
+    assert package.read_text() == "mine" and not any("node_modules" in name for name in manifest.files)
