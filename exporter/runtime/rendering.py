@@ -34,6 +34,7 @@ def render_rays(run: Run, rays: np.ndarray, chunk: int | None = None, skip_empty
 def _rendered(run: Run, rays: np.ndarray, chunk: int | None) -> np.ndarray:
     asset = run.pipeline.asset(ImageAsset)
     if asset is None or asset.pixels:
-        raise RecipeError(f"this pipeline renders no image; it makes {', '.join(run.pipeline.assets)}")
+        verb = "renders" if asset else "makes"
+        raise RecipeError(f"this pipeline {verb} no image; it makes {', '.join(run.pipeline.assets)}")
     output = run.pipeline.stages[asset.stage].outputs[0].name
     return np.clip(run.at(asset.stage, rays, output, chunk=chunk)[output], 0.0, 1.0)

@@ -148,9 +148,7 @@ def test_what_lies_beside_stays_where_the_work_fails(kept):
 
 def test_what_lies_beside_is_never_overwritten(kept):
     before = content(kept)
-    with pytest.raises(
-        BundleError, match="mine is no part of what was there, and what is to be there now has 'mine' too"
-    ):
-        with replacing(kept, lambda folder: ["mine"]) as folder:
-            (folder / "mine").write_text("another")
+    told = "mine is no part of what was there, and what is to be there now has 'mine' too: move it away"
+    with pytest.raises(BundleError, match=told), replacing(kept, lambda folder: ["mine"]) as folder:
+        (folder / "mine").write_text("another")
     assert content(kept) == before and (kept / "mine/deep/notes").read_text() == "mine"

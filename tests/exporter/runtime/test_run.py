@@ -140,6 +140,15 @@ def test_all_latents_are_sampled_together_and_nothing_else(run, programs):
     assert [len(one["latents"]) for one in run.objects()] == [1, 1, 1] and programs.ran == ["text", "base", "fine"]
 
 
+def test_texts_are_encoded_together_and_the_rest_is_made_in_parts(run, programs):
+    parts = list(run.encode_texts().parts(2))
+    assert programs.ran == ["text"] and [part.count for part in parts] == [2, 1]
+    for part in parts:
+        part.sample()
+    assert programs.ran == ["text", "base", "fine", "base", "fine"]
+    assert np.array_equal(np.concatenate([part["latents"] for part in parts]), run["latents"])
+
+
 def test_the_first_objects_are_those_of_the_run(run, programs):
     run["embedding"]
     first = run.first(2)
