@@ -16,6 +16,7 @@ from exporter.build.known_layers import require_known_layers
 from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.files.cache import Cache, Entry
 from exporter.files.swap import replacing
+from exporter.graphs.rewrites import Rewrite, read_rewrites
 from exporter.machine.meter import Progress, Silent, StepRecord, metered
 from exporter.manifest import Manifest, bundle_digest, write_manifest
 from exporter.recipe.recipe import Recipe
@@ -29,7 +30,10 @@ Proof = Callable[[Path], None]
 
 @dataclass
 class BuildReport:
-    """What a build did. `steps` in order with their times and peak memory, `parities` of every golden, and warnings."""
+    """What a build did. `steps` in order with their times and peak memory, `parities` of every golden, and warnings.
+
+    `rewrites`: by stage, what each pass over its graph rewrote.
+    """
 
     out: Path
     digest: str
@@ -38,6 +42,7 @@ class BuildReport:
     parities: list[GoldenParity] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     gains: list[Gain] = field(default_factory=list)
+    rewrites: dict[str, list[Rewrite]] = field(default_factory=dict)
 
 
 def build(
@@ -80,8 +85,9 @@ def build(
             manifest = add_figures(workshop, folder, manifest, made, parities, addition.measured)
         if prove:
             prove(folder)
-    warnings = [*left_out, *addition.warnings]
-    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, warnings, gains)
+    rewrites = {one.name: read_rewrites(one.entry.folder) for one in made}
+    warnings = [*left_out, *addition.warnings, *_idle(rewrites)]
+    return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, warnings, gains, rewrites)
 
 
 def _make_programs(workshop: Workshop, backend: Backend) -> list[MadeProgram]:
@@ -95,6 +101,16 @@ def _make_programs(workshop: Workshop, backend: Backend) -> list[MadeProgram]:
     layers = [(layer.name, layer.operator) for one in made for layer in one.program.layers(one.entry.folder)]
     workshop.recipe.quantization.table.require_matches(layers)
     return made
+
+
+def _idle(rewrites: dict[str, list[Rewrite]]) -> list[str]:
+    """Warnings of passes that are there for attention and rewrote none of a stage's."""
+    return [
+        f"stage '{stage}': {rewrite}: it runs as it was traced, slower and in more memory than it could"
+        for stage, done in rewrites.items()
+        for rewrite in done
+        if "Attention" in rewrite.rewritten.kind and not rewrite.rewritten.done
+    ]
 
 
 def _check_programs(workshop: Workshop, backend: Backend, folder: Path, made: list[MadeProgram]) -> list[GoldenParity]:

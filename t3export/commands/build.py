@@ -153,6 +153,9 @@ def _print(report: BuildReport) -> None:
         parity = [f"{worst.parity.snr_db:.1f} dB", f"{worst.limit_db:.1f} dB"] if worst else ["–", "–"]
         programs.add_row(name, stage.precision, megabytes(stage.size), *parity, *_shares(gains.get(name)))
     results().print(programs)
+    for name, rewrites in report.rewrites.items():
+        if rewrites:
+            results().print(f"{name}: {'; '.join(map(str, rewrites))}", soft_wrap=True)
     seconds, peak = sum(step.seconds for step in report.steps), max(step.peak_bytes for step in report.steps)
     results().print(f"{seconds:.1f} s, peak memory {peak / 1e9:.2f} GB, digest {report.digest[:16]}")
     results().print(f"[green]bundle[/] {escape(str(report.out))}")
@@ -167,6 +170,10 @@ def _data(report: BuildReport) -> dict[str, Any]:
         "digest": report.digest,
         "engines": report.manifest.engines.model_dump() if report.manifest.engines else None,
         "warnings": report.warnings,
+        "rewrites": {
+            name: [{"by": one.by, **one.rewritten._asdict()} for one in rewrites]
+            for name, rewrites in report.rewrites.items()
+        },
         "gains": [vars(gain) for gain in report.gains],
         "trained": report.manifest.weights.trained,
         "steps": [vars(step) for step in report.steps],

@@ -8,15 +8,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from exporter.backends.onnxruntime import onnxruntime_backend
 from exporter.build.build import build
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
 from exporter.families import registry
 from exporter.files.cache import Cache
+from exporter.graphs.bodies import all_graphs
+from exporter.graphs.plain_attention import is_plain_attention
+from exporter.graphs.rewrites import Rewritten
 from exporter.machine.meter import Silent
 from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, require_whole
 from exporter.pipeline.tensor import TensorSpec
@@ -245,6 +251,28 @@ def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
     assert bundle.make({"prompt": "a table"})["latents"].shape == (1, 64, 20)
     goldens = [step for step in report.steps if step.name == "record goldens"]
     assert not goldens[0].cached or unroll == "full"
+
+
+@pytest.mark.parametrize(("unroll", "copies"), [("step", 1), ("loop", 1), ("full", 7)])
+def test_attention_is_rewritten_inside_a_whole_sampler_too(tiny_folder, cache, tmp_path, unroll, copies):
+    report = build(recipe_of(tiny_folder, unroll=unroll), load_target("cpu"), tmp_path / unroll, cache=cache)
+    graphs = all_graphs(onnx.load(report.out / "denoiser" / "program.onnx").graph)
+    kinds = Counter(node.op_type for graph in graphs for node in graph.node)
+    assert (kinds["Attention"], kinds["MultiHeadAttention"]) == (0, 2 * copies)
+    wanted = f"to_multi_head_attention rewrote {2 * copies} of {2 * copies} Attention"
+    assert list(map(str, report.rewrites["denoiser"])) == [wanted] and report.warnings == []
+
+
+def test_a_pass_that_rewrites_none_of_a_stages_attention_is_a_warning(tiny_folder, tmp_path, monkeypatch):
+    def blind(model):
+        nodes = [node for node in model.graph.node if is_plain_attention(node)]
+        return Rewritten("Attention", 0, len(nodes))
+
+    monkeypatch.setattr(onnxruntime_backend, "to_multi_head_attention", blind)
+    with Cache.none(tmp_path) as empty:
+        report = build(recipe_of(tiny_folder), load_target("cpu"), tmp_path / "blind", cache=empty)
+    [warning] = report.warnings
+    assert warning.startswith("stage 'denoiser': blind rewrote 0 of 2 Attention")
 
 
 def test_the_manifest_tells_the_precision_of_every_quantized_layer(tiny_folder, built, cache, tmp_path):
