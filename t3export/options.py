@@ -30,7 +30,11 @@ def recipe_options(function: Command) -> Command:
         "shaped:WEIGHTS[:shape] whose field is a known shape (for speed).",
     )(function)
     function = click.option(
-        "--set", "overrides", multiple=True, metavar="A.B=C", help="Override a field; may be repeated."
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="A.B=C",
+        help="Override a field; may be repeated. A.0.B=C is for the first item of a list, A+=C adds one.",
     )(function)
     return click.argument("recipe", type=click.Path(path_type=Path))(function)
 

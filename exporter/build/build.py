@@ -11,6 +11,7 @@ from pathlib import Path
 from exporter.backends.backend import Backend, MadeProgram
 from exporter.backends.known import backend_of
 from exporter.build.assemble import add_figures, make_manifest, write_files
+from exporter.build.failed import forget_failed, kept_aside
 from exporter.build.gain import Gain, require_gain, weigh
 from exporter.build.known_layers import require_known_layers
 from exporter.errors import EnvironmentProblem, ValidationFailed
@@ -60,7 +61,7 @@ def build(
     Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a
     program misses its golden or, with `need_gain`, a stage does not save what the recipe is for (the former bundle
     stays), EnvironmentProblem on a full disk. `prove(folder)` is given the whole bundle before it is put in place, and
-    keeps it from that by raising.
+    keeps it from that by raising. What misses a golden or the proof is kept in `failed`, beside the bundle's place.
     """
     require_complete(target)
     recipe, left_out = fitted(recipe, target)
@@ -74,17 +75,21 @@ def build(
         with metered("write bundle", workshop.progress, workshop.steps):
             write_files(workshop, folder, goldens, made)
             addition = backend.complete(workshop, folder, made)
-        parities = _check_programs(workshop, backend, folder, made)
-        gains = weigh(workshop, backend, folder, made)
-        if need_gain:
-            require_gain(gains, recipe.quantization.saves)
         with metered("manifest", workshop.progress, workshop.steps):
             manifest = make_manifest(workshop, folder, made, addition)
             write_manifest(folder, manifest)
+        parities = _check_programs(workshop, backend, folder, made)
+        with kept_aside(folder, out, manifest):
+            _require_goldens(parities)
+        gains = weigh(workshop, backend, folder, made)
+        if need_gain:
+            require_gain(gains, recipe.quantization.saves)
         with metered("measure", workshop.progress, workshop.steps):
             manifest = add_figures(workshop, folder, manifest, made, parities, addition.measured)
         if prove:
-            prove(folder)
+            with kept_aside(folder, out, manifest):
+                prove(folder)
+    forget_failed(out)
     rewrites = {one.name: read_rewrites(one.entry.folder) for one in made}
     warnings = [*left_out, *addition.warnings, *_idle(rewrites)]
     return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, warnings, gains, rewrites)
@@ -122,6 +127,10 @@ def _check_programs(workshop: Workshop, backend: Backend, folder: Path, made: li
             limit = workshop.limit_db(one.name, precision)
             parities += check(one.name, session, goldens_of(folder, one.name), precision, limit)
             del session
+    return parities
+
+
+def _require_goldens(parities: list[GoldenParity]) -> None:
     missed = [p for p in parities if not p.passed]
     if missed:
         worst = min(missed, key=lambda p: p.parity.snr_db - p.limit_db)
@@ -131,7 +140,6 @@ def _check_programs(workshop: Workshop, backend: Backend, folder: Path, made: li
             f"{worst.precision}.stage_snr_db); {len(missed)} of {len(parities)} outputs miss. The former bundle is "
             "untouched. Quantize fewer stages, or lower the tolerance if this quality is good enough"
         )
-    return parities
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, requ
 from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe.recipe import Recipe
+from exporter.release.gate import require_releasable
+from exporter.release.release_errors import NotReleasable
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.targets.target import load_target
@@ -35,6 +38,8 @@ from exporter.workshop.measured import read_measured
 from exporter.workshop.parity import compare
 from tests.exporter.ball_family import RECIPE as BALLS
 from tests.exporter.ball_family import Balls
+from validate.bisect.pair import Originals
+from validate.bisect.verdicts import failing_rung, search, stages_to_search
 
 FP32 = {
     "stage_snr_db": 90.0,
@@ -220,7 +225,39 @@ def test_a_program_that_misses_its_golden_leaves_the_former_bundle(tiny_folder, 
     ):
         build(strict, load_target("cpu"), out, cache=cache)
     assert bundle_digest(require_whole(out)) == former.digest
+
+
+def test_a_program_that_misses_its_golden_is_kept_aside_for_bisect(tiny_folder, recipe, cache, tmp_path):
+    out, aside = tmp_path / "tiny", tmp_path / "failed" / "tiny"
+    strict = recipe_of(tiny_folder, quantization=in_int8("projector/*"), int8=FP32)
+    for _ in range(2):
+        with pytest.raises(ValidationFailed, match=f"`t3export bisect {re.escape(str(aside))}`"):
+            build(strict, load_target("cpu"), out, cache=cache)
+    assert not out.exists() and [path.name for path in tmp_path.iterdir()] == ["failed"]
+    originals = Originals.open(aside, cache, Silent())
+    findings = search(
+        originals, stages_to_search(originals.manifest, failing_rung(aside), None), None, lambda told: None
+    )
+    assert findings[-1].culprit.tensor.startswith("projector/")
+    with pytest.raises(NotReleasable, match=r"its build failed \(FAILED.txt says why\)"):
+        require_releasable([aside])
+    build(recipe, load_target("cpu"), out, cache=cache)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_what_misses_its_proof_is_kept_aside_and_a_folder_of_other_things_is_not_touched(recipe, cache, tmp_path):
+    def prove(folder):
+        raise ValidationFailed("rung 'shape' fails")
+
+    out, aside = tmp_path / "tiny", tmp_path / "failed" / "tiny"
+    with pytest.raises(ValidationFailed, match=r"rung 'shape' fails\. `t3export bisect"):
+        build(recipe, load_target("cpu"), out, cache=cache, prove=prove)
+    require_whole(aside)
+    (aside / "FAILED.txt").unlink()
+    with pytest.raises(ValidationFailed, match=r"could not be kept: .*no build put it there"):
+        build(recipe, load_target("cpu"), out, cache=cache, prove=prove)
+    build(recipe, load_target("cpu"), out, cache=cache)
+    assert aside.is_dir()
 
 
 def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, cache, tmp_path, monkeypatch):
