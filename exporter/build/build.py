@@ -23,6 +23,7 @@ from exporter.manifest import Manifest, bundle_digest, write_manifest
 from exporter.recipe.recipe import Recipe
 from exporter.targets.accept import fitted, require_accepted
 from exporter.targets.target import Target, require_complete
+from exporter.workshop.calibration import uncalibrated
 from exporter.workshop.goldens import GoldenParity, check, goldens_of
 from exporter.workshop.workshop import Workshop
 
@@ -69,6 +70,7 @@ def build(
     backend = backend_of(target)
     with _full_disk_told(out), replacing(out) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())
+        recipe.quantization.table.require_calibrated(uncalibrated(workshop.pipeline))
         require_known_layers(recipe.quantization.table, workshop.model, recipe)
         goldens = workshop.goldens()
         made = _make_programs(workshop, backend)

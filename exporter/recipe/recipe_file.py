@@ -15,8 +15,10 @@ from exporter.recipe.document import Document, Location, parse_value, read_yaml,
 from exporter.recipe.policy import Policy
 from exporter.recipe.published import AS, SECTIONS, published
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.weights_name import moved, placed
 
 # Where paths of pictures may stand, and what they end in.
+WEIGHTS = ("model", "weights")
 PICTURES = (("goldens", "prompts"), ("quantization", "calibration", "prompts"))
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -25,7 +27,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = (), weights: str | 
     """Reads, merges and checks a recipe.
 
     `overrides` are `a.b=value` with a YAML value, `a.0.b=value` for an item of a list and `a+=value` for one more, or
-    several, at its end; `weights` replaces model.weights. Raises RecipeError (exit code 2)
+    several, at its end; `weights` replaces model.weights. What these
+    name is sought from the working directory, and paths in a file from that file. Raises RecipeError (exit code 2)
     that names file, line, field, what was found, what is allowed and the nearest valid name.
     """
     return validate(Recipe, read_recipe(Path(path), overrides, weights)).in_folder(Path(path).parent)
@@ -39,7 +42,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None =
         _include_policy(document, Path())
     _include_published(document)
     if weights is not None:
-        _assign(document, ("model", "weights"), weights, "--weights")
+        _assign(document, WEIGHTS, placed(weights, Path.cwd()), "--weights")
     return document
 
 
@@ -69,7 +72,9 @@ def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     if not os.path.isfile(parent_path):  # noqa: PTH113
         raise RecipeError(f"{place}: extends: {parent_path} is not a file; write a path relative to {path.name}")
     above = _read_with_parents(parent_path, (*children, resolved))
-    _move_pictures(above, Path(os.path.relpath(parent_path.parent, path.parent)))
+    way = Path(os.path.relpath(parent_path.parent, path.parent))
+    _move_pictures(above, way)
+    _move_weights(above, parent_path.parent, way)
     return _merge(above, document)
 
 
@@ -118,6 +123,13 @@ def _move_pictures(document: Document, folder: Path) -> None:
             ]
 
 
+def _move_weights(document: Document, folder: Path, way: Path) -> None:
+    """The path of weights that is relative to `folder`, from where `way` leads there."""
+    model = document.data.get("model")
+    if isinstance(model, dict) and isinstance(model.get("weights"), str):
+        model["weights"] = moved(model["weights"], folder, way)
+
+
 def _moved(location: Location, count: int) -> Location:
     """Where a rule's place lies with so many rules before it."""
     match location:
@@ -155,6 +167,8 @@ def _apply(document: Document, override: str) -> None:
     if adds:
         _add(document, location, value, place)
         return
+    if location == WEIGHTS and isinstance(value, str):
+        value = placed(value, Path.cwd())
     if location[-1] != AS or location[:-1] not in SECTIONS:
         _assign(document, location, value, place)
         return
