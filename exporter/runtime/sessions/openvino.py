@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +34,8 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise BundleError(f"{program}: OpenVINO cannot open it: {error}") from None
         self._request = self.compiled.create_infer_request()
+        # A request is one run's; several would share the processor's cores and each keep buffers of its own.
+        self._turn = threading.Lock()
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name. Raises BundleError that names the inputs when one is missing or does not fit."""
@@ -41,7 +44,8 @@ class OpenVinoSession:
             raise BundleError(f"the program needs {', '.join(missing)}; it was given {', '.join(sorted(arrays))}")
         inputs = {name: np.asarray(arrays[name], order="C") for name in self.input_names}
         try:
-            found = self._request.infer(inputs, share_inputs=True)
+            with self._turn:
+                found = self._request.infer(inputs, share_inputs=True)
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
             raise BundleError(f"OpenVINO cannot run the program on {shapes}: {error}") from None
