@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from exporter.files.cache import Cache
 from exporter.files.in_place import workplace
 from exporter.files.swap import recover
 from exporter.machine.meter import metered
-from exporter.machine.processor import this_processor
+from exporter.machine.processor import this_processor, usable_processors
 from exporter.manifest import require_replaceable
 from exporter.targets.accept import fitted, require_accepted
 from exporter.targets.auto import AutoChoice, choose
@@ -138,7 +137,7 @@ def _prove(folder: Path, prompts: int, progress: StepLines, allow_worse: bool) -
     from validate.prove import Options, validate_bundle
 
     with metered("prove", progress, []):
-        options = Options(prompts=prompts, workers=(os.cpu_count() or 1) // 2)
+        options = Options(prompts=prompts, workers=usable_processors() // 2)
         proof = validate_bundle(folder, options, progress=progress.advanced)
     record_in_bundle(proof, folder)
     if not allow_worse:

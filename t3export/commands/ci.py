@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.errors import RecipeError
+from exporter.machine.processor import usable_processors
 from exporter.targets.accept import fitted
 from exporter.targets.target import load_target, require_complete
 from t3export.options import checked_recipe, engine_options
@@ -102,7 +103,7 @@ def command(
         raise RecipeError(f'--baseline {baseline}: no such file; --update-baseline "REASON" writes it')
     known = Baseline.read(baseline)
     pairs = _pairs(recipes, targets, overrides, artifacts)
-    workers = (os.cpu_count() or 1) // 2
+    workers = usable_processors() // 2
     options = Options(
         prompts=judged_choice(prompts), seeds=seeds, evaluator=evaluator, workers=workers, objects=0, layers=False
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 from rich.markup import escape
 
 from exporter.files.cache import Cache
+from exporter.machine.processor import usable_processors
 from exporter.manifest import MANIFEST, read_manifest
 from exporter.targets.target import load_target, require_measurable
 from t3export.commands.build import ARTIFACTS
@@ -92,7 +92,7 @@ def command(
         prompts=judged_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
-        workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+        workers=usable_processors() // 2 if workers is None else workers,
         threads=threads,
     )
     if adopted:

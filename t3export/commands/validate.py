@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from rich.progress import Progress
 
 from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.files.atomic import require_writable
+from exporter.machine.processor import usable_processors
 from exporter.manifest import MANIFEST, REPORTS
 from t3export.opening import before_opening
 from t3export.options import engine_options, stand_in_option
@@ -119,7 +119,7 @@ def command(
         evaluator=evaluator,
         weights=weights,
         stand_in=stand_in,
-        workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+        workers=usable_processors() // 2 if workers is None else workers,
         cache=not no_cache,
         objects=objects,
         layers=not no_layers,

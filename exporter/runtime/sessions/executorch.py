@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.machine.processor import threads_to_use
 from exporter.machine.quiet import quiet
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.sessions.pieces import Arrays, run_in_pieces
@@ -43,7 +44,7 @@ class ExecuTorchSession:
             for side in ("inputs", "outputs")
         )
         self.largest: dict[str, int] = signature["largest"]
-        self._execute = _load(program, options.get("threads", 0))
+        self._execute = _load(program, threads_to_use(options.get("threads", 0)))
         self._turn = threading.Lock()
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.machine.processor import threads_to_use
 
 NOT_INSTALLED = "OpenVINO is not installed: `pip install 't3export[openvino]'`"
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
@@ -59,8 +60,8 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": PRECISIONS[options.get("inference_precision", "fp32")],
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
     }
-    if options.get("threads"):
-        settings["INFERENCE_NUM_THREADS"] = str(options["threads"])
+    if threads := threads_to_use(options.get("threads", 0)):
+        settings["INFERENCE_NUM_THREADS"] = str(threads)
     return settings | options.get("config", {})
 
 
