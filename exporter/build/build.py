@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,13 +56,15 @@ def build(
     progress: Progress | None = None,
     need_gain: bool = True,
     prove: Proof | None = None,
+    keep_failed: bool = True,
 ) -> BuildReport:
     """Build the bundle of a recipe for a target into `out`, replacing what is there only when all of it is good.
 
     Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a
     program misses its golden or, with `need_gain`, a stage does not save what the recipe is for (the former bundle
     stays), EnvironmentProblem on a full disk. `prove(folder)` is given the whole bundle before it is put in place, and
-    keeps it from that by raising. What misses a golden or the proof is kept in `failed`, beside the bundle's place.
+    keeps it from that by raising. What misses a golden or the proof is kept in `failed`, beside the bundle's place,
+    with `keep_failed`.
     """
     require_complete(target)
     recipe, left_out = fitted(recipe, target)
@@ -81,7 +83,7 @@ def build(
             manifest = make_manifest(workshop, folder, made, addition)
             write_manifest(folder, manifest)
         parities = _check_programs(workshop, backend, folder, made)
-        with kept_aside(folder, out, manifest):
+        with kept_aside(folder, out, manifest) if keep_failed else nullcontext():
             _require_goldens(parities)
         gains = weigh(workshop, backend, folder, made)
         if need_gain:
@@ -89,7 +91,7 @@ def build(
         with metered("measure", workshop.progress, workshop.steps):
             manifest = add_figures(workshop, folder, manifest, made, parities, addition.measured)
         if prove:
-            with kept_aside(folder, out, manifest):
+            with kept_aside(folder, out, manifest) if keep_failed else nullcontext():
                 prove(folder)
     forget_failed(out)
     rewrites = {one.name: read_rewrites(one.entry.folder) for one in made}

@@ -15,7 +15,8 @@ from exporter.machine.processor import usable_processors
 from exporter.targets.accept import fitted
 from exporter.targets.target import load_target, require_complete
 from t3export.options import checked_recipe, engine_options
-from t3export.output import print_json, print_note, progress_bar, results, table
+from t3export.output import print_json, print_note, results, table
+from t3export.progress import Bar
 from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
@@ -163,7 +164,7 @@ def _checked(
         return
     # A worker is a process of its own: it rasterises by itself.
     alone = replace(how, options=replace(how.options, workers=0))
-    with open_engine(engine, worker_memory) as opened, progress_bar() as bar:
+    with open_engine(engine, worker_memory) as opened, Bar() as bar:
         task = bar.add_task("pairs", total=len(pairs))
         for checked in opened.map(run_check, [CheckTask(pair, baseline, alone) for pair in pairs]):
             yield checked
