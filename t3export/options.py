@@ -107,7 +107,7 @@ def _require_weights(recipe: Recipe, document: Document) -> None:
 
 @contextmanager
 def placed_rules(checked: Recipe, path: Path, overrides: tuple[str, ...]) -> Iterator[None]:
-    """Tells the line of a rule that turns out to speak of no layer of the model, and of fields that do not fit it."""
+    """Tells the line of a rule that turns out to match no layer of the model, and of fields that do not fit it."""
     try:
         yield
     except Misfit as error:

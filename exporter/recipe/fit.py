@@ -43,7 +43,7 @@ class Misfit(RecipeError):
 
 
 def parts_of(pipeline: Pipeline) -> set[str]:
-    """What a pipeline has that a recipe speaks of: kinds of stages and of assets, and whether it takes inputs."""
+    """What a recipe may have sections for: the kinds of stages and of assets, and whether inputs are taken."""
     kinds = {stage.kind for stage in pipeline.stages.values()} | {asset.kind for asset in pipeline.assets.values()}
     return kinds | ({"inputs"} if pipeline.inputs else set())
 

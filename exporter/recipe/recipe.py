@@ -238,8 +238,8 @@ class QuantizationSection(Section):
 
     rules: list[Rule] = Field(
         title="Rules",
-        description="Layers and their precisions; the last rule that speaks of a layer decides, one that no rule "
-        "speaks of stays fp32. A `policy` file's rules come before these",
+        description="Layers and their precisions; the last rule that matches a layer decides, one that no rule "
+        "matches stays fp32. A `policy` file's rules come before these",
     )
     policy: str | None = Field(
         default=None, title="Policy", description="A file of rules, by a path relative to this one"

@@ -131,7 +131,7 @@ def _move_weights(document: Document, folder: Path, way: Path) -> None:
 
 
 def _moved(location: Location, count: int) -> Location:
-    """Where a rule's place lies with so many rules before it."""
+    """Where a rule's place lies with `count` rules before it."""
     match location:
         case ("quantization", "rules", int(number), *rest):
             return ("quantization", "rules", number + count, *rest)

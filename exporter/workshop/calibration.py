@@ -89,7 +89,7 @@ def choose_prompts(settings: CalibrationSection) -> list[str]:
     """The settings' own prompts, or as many of the shipped ones, drawn with the settings' seed.
 
     One in four is under-specified. They come from the last quarter of the shipped set; validation starts at the first.
-    Raises RecipeError where there are not so many.
+    Raises RecipeError where there are fewer.
     """
     if not isinstance(settings.prompts, int):
         return list(settings.prompts)
