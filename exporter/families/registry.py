@@ -33,6 +33,12 @@ def stage_names(family: str) -> tuple[str, ...] | None:
     return importlib.import_module(_BUILT_IN[family]).STAGES if family in _BUILT_IN else None
 
 
+def uncalibrated_stages(family: str) -> tuple[str, ...]:
+    """The stages of a family that are known to have no calibration before its weights are loaded."""
+    package = importlib.import_module(_BUILT_IN[family]) if family in _BUILT_IN else None
+    return getattr(package, "UNCALIBRATED", ())
+
+
 def known_parts(family: str) -> tuple[str, ...] | None:
     """What the pipelines of a family have, as of `fit.parts_of`; none where only its loaded weights can tell."""
     return importlib.import_module(_BUILT_IN[family]).PARTS if family in _BUILT_IN else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +16,8 @@ from torch import nn
 
 from exporter.errors import HubUnreachable, NoSuchWeights, WeightsError
 from exporter.files.atomic import sha256_of
+from exporter.recipe.weights_name import HUB_NAME, WAYS_ON, ZOO
 
-ZOO = Path(__file__).parent.parent / "zoo"
-WAYS_ON = (
-    "Ways on: give a local folder in the hub's layout, the small trained model 'shap-e-mini', "
-    "or random weights 'random:shap-e-300m'."
-)
-_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _SHOWN = 5
 
 
@@ -119,7 +113,7 @@ def without_initialisation() -> Iterator[None]:
 def _find_folder(weights: str) -> Path:
     # pathlib's own raises RuntimeError for a user whom the system does not know.
     path = Path(os.path.expanduser(weights))  # noqa: PTH111
-    if path.exists() or not _HUB_NAME.match(weights):
+    if path.exists() or not HUB_NAME.match(weights):
         return _existing(path, weights)
     return _download(weights)
 

@@ -14,6 +14,7 @@ from exporter.errors import RecipeError
 from exporter.pipeline.sampling import Churn
 from exporter.recipe.policy import Policy, Precision, Rule
 from exporter.recipe.section import Section
+from exporter.recipe.weights_name import placed
 
 Saving = Literal["time", "bytes"]
 NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -27,8 +28,8 @@ class ModelSection(Section):
     )
     weights: str = Field(
         title="Weights",
-        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout, "
-        "a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
+        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout "
+        "by a path relative to this file, a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
         min_length=1,
     )
 
@@ -471,6 +472,11 @@ class Recipe(Section):
         placed = self.model_copy()
         placed._folder = folder
         return placed
+
+    @property
+    def weights(self) -> str:
+        """The model's weights, a folder by a path that leads there from anywhere."""
+        return placed(self.model.weights, self.folder)
 
     def __eq__(self, other: object) -> bool:
         """By what it says, wherever its paths begin."""

@@ -67,6 +67,11 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
         recorder.record_encoders(number + 1, more)
 
 
+def uncalibrated(pipeline: Pipeline) -> list[str]:
+    """The stages whose inputs are not recorded: those evaluated at places of an object that they take too."""
+    return [name for name in pipeline.of_kind("field", "render") if pipeline.stages[name].takes]
+
+
 def objects_of(pipeline: Pipeline, recipe: Recipe) -> list[str]:
     """What a pipeline is calibrated on: prompts, pictures of the recipe's, or the one object that it makes of nothing.
 

@@ -26,7 +26,8 @@ from exporter.runtime.surface.clearance import SAFETY
 from t3export.mesh_options import MeshOptions, mesh_options
 from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
-from t3export.output import print_error, print_json, print_note, progress_bar
+from t3export.output import print_error, print_json, print_note
+from t3export.progress import Bar
 from t3export.prompts import numbered, prompt_choice, read_prompts
 from t3export.written_object import ObjectPaths, Wanted, print_record, write_object
 
@@ -139,7 +140,7 @@ def command(
 
     digest = bundle_digest(opened.manifest)
     records = []
-    with progress_bar(quiet=as_json) as progress:
+    with Bar(quiet=as_json) as progress:
         evaluations = sum(sampling.evaluations for sampling in opened.pipeline.samplings.values())
         sampling = progress.add_task("sampling", total=len(texts) * evaluations)
         writing = progress.add_task("objects", total=len(texts))
