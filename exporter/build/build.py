@@ -80,7 +80,7 @@ def build(
             manifest = add_figures(workshop, folder, manifest, made, parities, addition.measured)
         if prove:
             prove(folder)
-    warnings = [*left_out, *addition.warnings]
+    warnings = [*workshop.model.weights_notes, *left_out, *addition.warnings]
     return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, warnings, gains)
 
 

@@ -26,10 +26,35 @@ class ModelSection(Section):
     )
     weights: str = Field(
         title="Weights",
-        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout, "
-        "a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
+        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout or with "
+        "the files that OpenAI published, a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'",
         min_length=1,
     )
+    variant: str | None = Field(
+        default=None,
+        title="Variant",
+        description="Which of the files a part is loaded from where it comes in several precisions, such as 'fp16' of "
+        "`model.fp16.safetensors`; full precision for none, where it is there",
+        pattern=r"^\w+$",
+    )
+    decoder: Literal["transmitter", "decoder"] | None = Field(
+        default=None,
+        title="Decoder",
+        description="Of OpenAI's own files, which decodes the latents: transmitter.pt, or vector_decoder.pt; for none "
+        "the one that is there, of both the transmitter",
+    )
+    clip: str | None = Field(
+        default=None,
+        title="CLIP",
+        description="Beside OpenAI's own files, the folder or hub name of CLIP ViT-L/14; for none the folder "
+        "clip-vit-large-patch14 beside them, or openai/clip-vit-large-patch14 on the hub",
+        min_length=1,
+    )
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a family's loader is given besides the weights: what is written here and is not their name."""
+        return {k: v for k in ("variant", "decoder", "clip") if (v := getattr(self, k)) is not None}
 
 
 class SamplerSection(Section):

@@ -49,7 +49,7 @@ class Workshop:
         hang together, and Misfit for a recipe that is not for such a pipeline."""
         steps: list[StepRecord] = []
         with metered("load weights", progress, steps):
-            model = load_model(recipe.model.family, recipe.model.weights)
+            model = load_model(recipe.model.family, recipe.model.weights, **recipe.model.settings)
         workshop = cls(recipe, target, model, cache, progress, steps)
         workshop.pipeline.require_sound()
         require_fit(recipe, parts_of(workshop.pipeline))

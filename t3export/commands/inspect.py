@@ -49,6 +49,9 @@ def _print_overview(manifest: Manifest) -> None:
     facts.add_row("digest", bundle_digest(manifest))
     facts.add_row("recipe", f"{escape(str(manifest.recipe.get('name')))}  {manifest.recipe_digest[:16]}")
     facts.add_row("weights", f"{escape(weights.source)}  {weights.digest[:16]}{trained}")
+    for file in weights.files:
+        if not file.name.endswith((".json", ".txt", ".yaml")):
+            facts.add_row("", escape(f"{file.part}: {file.name}, {megabytes(file.size)}, sha256 {file.sha256[:16]}"))
     facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
     for name, source in manifest.inputs.items():
         much = f"{source.length} tokens" if source.kind == "text" else f"{source.size} pixels"

@@ -169,7 +169,7 @@ def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
 
 
 def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
-    model = load_model(recipe.model.family, recipe.model.weights)
+    model = load_model(recipe.model.family, recipe.model.weights, **recipe.model.settings)
     return search_samplers(
         model, recipe, lambda sampler: trial.judge(with_sampler(recipe, sampler)), progress, on_sampler
     )
@@ -237,7 +237,7 @@ def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: 
     if goal.min_snr_db is not None:
         return at_least(goal.min_snr_db)
     assert goal.max_drop is not None
-    if not load_model(recipe.model.family, recipe.model.weights).trained:
+    if not load_model(recipe.model.family, recipe.model.weights, **recipe.model.settings).trained:
         raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
     return PairedTest(recipe, target, goal.max_drop, options, cache, progress, goal.unproven)
 
