@@ -1,4 +1,4 @@
-"""The tensors of files by name, read one at a time: safetensors, and what torch.save wrote, without running a pickle."""
+"""The tensors of files by name, read one at a time: safetensors, and what torch.save wrote, no pickle being run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ class SavedFile(Checkpoint):
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise WeightsError(f"{path}: truncated, or not of torch.save ({reason}); download it again.") from None
         if not isinstance(data, dict) or not all(isinstance(value, torch.Tensor) for value in data.values()):
-            raise WeightsError(f"{path}: not a state_dict, which has a tensor under every name; save state_dict() alone")
+            raise WeightsError(
+                f"{path}: not a state_dict, which has a tensor under every name; save state_dict() alone"
+            )
         self._tensors: dict[str, torch.Tensor] = data
         self.shapes = {name: tuple(tensor.shape) for name, tensor in data.items()}
 

@@ -20,8 +20,10 @@ _loaders: dict[str, Loader] = {}
 
 
 def register(name: str, loader: Loader) -> None:
-    """Make `load_model(name, weights)` call `loader(weights)`; settings of the recipe's model section that a loader takes
-    are its keyword arguments."""
+    """Make `load_model(name, weights)` call `loader(weights)`.
+
+    Of the settings in a recipe's model section a loader gets those that are among its keyword arguments.
+    """
     _loaders[name] = loader
 
 

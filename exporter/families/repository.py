@@ -64,7 +64,7 @@ class FolderRepository(Repository):
         path = self._folder / name
         if path.is_symlink() and not path.exists():
             raise WeightsError(
-                f"{path}: links to {os.readlink(path)}, which is gone: a download that was cut, or a cache that was "
+                f"{path}: links to {path.readlink()}, which is gone: a download that was cut, or a cache that was "
                 "cleaned. Download this file again"
             )
         return path

@@ -93,4 +93,3 @@ def _sharded(repository: Repository, part: str, index: str, variant: str | None)
             f"missing; beside it there is {repository.shown(part)}. Download what is missing"
         )
     return TensorFiles(tuple(shards), index, variant)
-

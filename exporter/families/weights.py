@@ -81,6 +81,6 @@ def _check(wanted: Mapping[str, Shape], checkpoint: Checkpoint) -> None:
         more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         first = "\n  ".join(problems[:_SHOWN])
         raise WeightsError(
-            f"{checkpoint.place}: weights of another architecture than config.json says ({len(problems)} tensors differ):\n  "
-            f"{first}{more}\nGive the config.json that belongs to these weights."
+            f"{checkpoint.place}: weights of another architecture than config.json says ({len(problems)} "
+            f"tensors differ):\n  {first}{more}\nGive the config.json that belongs to these weights."
         )

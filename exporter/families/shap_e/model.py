@@ -29,7 +29,7 @@ from exporter.families.shap_e.modules import (
     TextEncoder,
     output_name,
 )
-from exporter.families.shap_e.published import is_published, open_published, what_it_is
+from exporter.families.shap_e.openai_files import is_openai, open_openai, what_it_is
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
 from exporter.families.shap_e.shap_e_pipeline import Parts, ShapEOriginal
@@ -64,7 +64,7 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
     'random:SIZE[:seed]', or any of these with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known
     shape, 'shaped:WEIGHTS[:shape]'. A folder has the hub's layout, or OpenAI's own files.
 
-    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_published`.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai`.
     Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
     if stress.is_synthetic(weights):
@@ -77,9 +77,9 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
         _refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
     repository = weights if weights in ZOO_MODELS else open_repository(weights)
-    if not isinstance(repository, str) and is_published(repository.names):
+    if not isinstance(repository, str) and is_openai(repository.names):
         _refuse("OpenAI's own files come in one precision", variant=variant)
-        published = open_published(repository, NEEDED["tokenizer"], decoder, clip)
+        published = open_openai(repository, NEEDED["tokenizer"], decoder, clip)
         model = _of_files(published.files, published.configs)
         model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
         model.weights_notes = published.notes

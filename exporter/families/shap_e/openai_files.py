@@ -56,7 +56,7 @@ _QUERY_KEY_VALUE = ("to_q", "to_k", "to_v")
 
 
 @dataclass(frozen=True)
-class Published:
+class OpenAIModel:
     """Configurations and tensors of the parts, under diffusers' and transformers' names."""
 
     files: ModelFiles
@@ -65,14 +65,14 @@ class Published:
     checkpoints: Mapping[str, Checkpoint]
 
 
-def is_published(names: Collection[str]) -> bool:
+def is_openai(names: Collection[str]) -> bool:
     """Whether files of these names are OpenAI's own."""
     return any(name in SHA256 for name in names)
 
 
-def open_published(
+def open_openai(
     repository: Repository, tokenizer: Needed, decoder: str | None = None, clip: str | None = None
-) -> Published:
+) -> OpenAIModel:
     """The text model of these files. `decoder`: 'transmitter' or 'decoder'; `clip`: a folder or hub name of CLIP
     ViT-L/14, none for the folder clip-vit-large-patch14 beside them or that model on the hub.
 
@@ -103,7 +103,7 @@ def open_published(
         "prior": _as_prior(prior, heads),
         "shap_e_renderer": _as_renderer(field),
     }
-    return Published(files, (_told(files),), configs, checkpoints)
+    return OpenAIModel(files, (_told(files),), configs, checkpoints)
 
 
 def what_it_is(names: Collection[str]) -> str:
@@ -153,8 +153,8 @@ def _open_clip(repository: Repository, clip: str | None) -> Repository:
 
 def _part(part: str, repository: Repository, name: str, *beside: str) -> PartFiles:
     names = (name, *(other for other in beside if other in repository.names))
-    folder = [repository.fetch(one).parent for one in names][0]
-    return PartFiles(part, folder, names, TensorFiles((name,)))
+    paths = [repository.fetch(one) for one in names]
+    return PartFiles(part, paths[0].parent, names, TensorFiles((name,)))
 
 
 def _yaml(repository: Repository, name: str) -> dict[str, Any]:
