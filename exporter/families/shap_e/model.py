@@ -30,7 +30,7 @@ from exporter.families.shap_e.modules import (
     output_name,
 )
 from exporter.families.shap_e.openai_files import is_openai, open_openai, what_it_is
-from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
+from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
 from exporter.families.shap_e.shap_e_pipeline import Parts, ShapEOriginal
 from exporter.families.vocabulary import require_words_told_apart
@@ -254,7 +254,7 @@ def _random(weights: str) -> ShapE:
         }
         chosen = RANDOM_CONFIGS[size]
         configs = {**chosen, "text_encoder": chosen["text_encoder"] | ends}
-    identity = json.dumps([size, seed, configs], sort_keys=True).encode()
+    identity = json.dumps([size, seed, configs, FIRST_GAIN, HIDDEN_GAIN], sort_keys=True).encode()
     return ShapE(
         source=weights,
         digest=hashlib.sha256(identity).hexdigest(),
