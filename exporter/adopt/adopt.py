@@ -152,7 +152,7 @@ def _recipe(described: Described) -> Recipe:
         data["sampler"] = sampling.model_dump(include=set(SamplerSection.model_fields))
     for asset in content.assets.values():
         if isinstance(asset, MeshAsset):
-            data["mesh"] = {"grid": asset.grid, "extraction": asset.extraction}
+            data["mesh"] = asset.model_dump(include={"grid", "extraction", "conventions"})
         if isinstance(asset, ImageAsset):
             data["render"] = {"size": asset.size}
     try:

@@ -15,6 +15,7 @@ from exporter.recipe.policy import Policy, Precision, Rule
 from exporter.recipe.section import Section
 
 Saving = Literal["time", "bytes"]
+Byte = Annotated[int, Field(ge=0, le=255)]
 NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -168,6 +169,13 @@ class MeshSection(Section):
         description="coarse_to_fine: only near the surface (a part too small for a ball of about 1/18 of the volume's "
         "width can be missed where the field is far steeper there than around it); exact: every sample of the grid",
     )
+    conventions: Literal["t3export", "openai"] = Field(
+        default="t3export",
+        title="Conventions",
+        description="t3export: vertices where the field is zero, sRGB colours; openai: as OpenAI's code has them, to "
+        "compare a mesh with one of its own: shrunk about the centre by (grid - 1) / (grid + 1), which it does by "
+        "mistake, coloured at the shrunk places, and with linear colours at the vertices",
+    )
 
 
 class RenderSection(Section):
@@ -196,6 +204,14 @@ class RenderSection(Section):
         ge=2,
         le=1024,
         json_schema_extra={"unit": "samples per ray"},
+    )
+    background: list[Byte] | None = Field(
+        default=None,
+        min_length=3,
+        max_length=3,
+        title="Background",
+        description="sRGB of what is behind an object, each from 0 to 255; none: what the weights have, which is white "
+        "in the hub's Shap-E and black in OpenAI's own files",
     )
 
 

@@ -93,7 +93,8 @@ def _sampling(sampling: Sampling) -> str:
 
 def _asset(asset: Asset) -> str:
     if isinstance(asset, MeshAsset):
-        return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}"
+        as_openai = ", by OpenAI's conventions" if asset.conventions == "openai" else ""
+        return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}{as_openai}"
     return f"of {asset.stage}, {asset.size} pixels"
 
 

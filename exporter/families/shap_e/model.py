@@ -152,7 +152,7 @@ class ShapE(Model):
                 ),
             },
             assets={
-                "mesh": MeshAsset(stage="field", grid=mesh.grid, extraction=mesh.extraction),
+                "mesh": MeshAsset(stage="field", **mesh.model_dump()),
                 "image": ImageAsset(stage="renderer", size=render.size),
             },
         )
@@ -173,7 +173,8 @@ class ShapE(Model):
         return HeunDiscreteScheduler.from_config(self.configs["scheduler"])
 
     def original(self, recipe: Recipe) -> ShapEOriginal:
-        parts = Parts(cache(self.text_encoder), cache(self.prior), cache(self.renderer), cache(self.tokenizer))
+        renderer = cache(lambda: self._renderer_before(recipe))
+        parts = Parts(cache(self.text_encoder), cache(self.prior), renderer, cache(self.tokenizer))
         return ShapEOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
 
     def tokenizer(self) -> CLIPTokenizer:
@@ -198,9 +199,17 @@ class ShapE(Model):
         return self._build(ShapERenderer.from_config, "shap_e_renderer")
 
     def _renderer_module(self, recipe: Recipe) -> Renderer:
-        renderer, settings = self.renderer(), recipe.render
+        renderer, settings = self._renderer_before(recipe), recipe.render
         background = renderer.void.get_buffer("background")
         return Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
+
+    def _renderer_before(self, recipe: Recipe) -> ShapERenderer:
+        """The renderer with this recipe's background, where it has one."""
+        renderer, color = self.renderer(), recipe.render.background
+        if color is not None:
+            background = renderer.void.get_buffer("background")
+            background.copy_(torch.tensor(color, dtype=background.dtype) / 255)
+        return renderer
 
     def _network(self, renderer: ShapERenderer) -> FieldNetwork:
         return FieldNetwork(renderer.mlp, [spec.name for spec in self._weight_specs()])

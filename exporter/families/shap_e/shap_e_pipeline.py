@@ -124,7 +124,9 @@ class ShapEOriginal(Original):
         finally:
             renderer.params_proj = own
         linear = np.stack([made.vertex_channels[name].numpy() for name in "RGB"], axis=1)
-        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), linear_to_srgb(linear))
+        as_openai = self.recipe.mesh.conventions == "openai"
+        colors = linear if as_openai else linear_to_srgb(linear)
+        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), colors)
 
     def load(self) -> None:
         for part in self.parts:

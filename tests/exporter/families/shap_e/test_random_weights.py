@@ -24,7 +24,9 @@ def fields():
         original = load_model("shap-e", f"random:shap-e-1m:{seed}").original(tiny_recipe())
         arrays = Run(original, {"latents": latents}).taken_by("field")
         found.append(original.run_program("field", arrays | {"points": np.tile(points, (5, 1, 1))}))
-    distance, density = (np.concatenate([one[name][..., 0] for one in found]) for name in ("signed_distance", "density"))
+    distance, density = (
+        np.concatenate([one[name][..., 0] for one in found]) for name in ("signed_distance", "density")
+    )
     return np.arctanh(np.clip(distance, -1 + 1e-7, 1 - 1e-7)), density
 
 
