@@ -207,8 +207,8 @@ class ShapE(Model):
         """The renderer with this recipe's background, where it has one."""
         renderer, color = self.renderer(), recipe.render.background
         if color is not None:
-            background = renderer.void.get_buffer("background")
-            background.copy_(torch.tensor(color, dtype=background.dtype) / 255)
+            with torch.no_grad():
+                renderer.void.get_buffer("background").copy_(torch.tensor(color, dtype=torch.float32) / 255)
         return renderer
 
     def _network(self, renderer: ShapERenderer) -> FieldNetwork:

@@ -67,8 +67,8 @@ def extract_mesh(
     Lattice, negative border and texturing are those of diffusers' `ShapERenderer.decode_to_mesh`; vertices are placed
     on the lattice that was sampled, where diffusers stretches the bordered lattice over the volume and shrinks the
     object by (grid - 1) / (grid + 1). `as_openai`: shrunk like that, coloured at the shrunk places, and with linear
-    colours, as diffusers and OpenAI's code have them. `exact=False` asks only near the surface (what that can miss: `near_surface`);
-    colours are asked at the vertices. An empty field gives an empty mesh.
+    colours, as diffusers and OpenAI's code have them. `exact=False` asks only near the surface (what that can miss:
+    `near_surface`); colours are asked at the vertices. An empty field gives an empty mesh.
     """
     values, sampling = sample(field.distance, grid, exact, field.squashed)
     if on_sampled:
