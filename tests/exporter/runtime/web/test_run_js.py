@@ -46,7 +46,8 @@ const { seen } = await run.at("eye", Float32Array.from(given.rays), "seen");
 const mesh = await meshOf(run);
 run.pipeline.asset("mesh").conventions = "openai";
 const shrunk = await meshOf(run);
-tell({ made, once, shrunk: [...shrunk.vertices], linear: [...shrunk.colors], steps, same: cloud === again, seen: [...seen], eyes: runs.filter((stage) => stage === "eye").length,
+tell({ made, once, shrunk: [...shrunk.vertices], linear: [...shrunk.colors],
+       steps, same: cloud === again, seen: [...seen], eyes: runs.filter((stage) => stage === "eye").length,
        vertices: [...mesh.vertices], faces: mesh.faces.length / 3, colors: [...mesh.colors],
        after: runs.filter((stage) => once.includes(stage)).length });
 """  # fmt: skip
