@@ -152,6 +152,7 @@ class Manifest(Pipeline):
             *(file for files in self.goldens.values() for file in files),
             *(engine.file for engine in engines),
             *(source.file for source in self.texts.values()),
+            *(source.cleaning_file for source in self.texts.values() if source.cleaning_file),
             *(stage.sampling.table for stage in stages if stage.sampling),
         }
 

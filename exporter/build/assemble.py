@@ -18,6 +18,7 @@ from exporter.pipeline.sampling import Sampling
 from exporter.recipe.fit import fitted_data
 from exporter.runtime.measure import measure
 from exporter.targets.stand_in import runs_here, stand_in
+from exporter.workshop.cleaning_tables import write_cleaning
 from exporter.workshop.goldens import GOLDENS, GoldenParity, golden_pictures, goldens_of
 from exporter.workshop.measured import Measured, held, write_measured
 from exporter.workshop.workshop import Workshop
@@ -33,6 +34,8 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
     """Everything but the manifest."""
     for name, content in workshop.model.input_files().items():
         write_atomically(folder / name, content)
+    for source in workshop.pipeline.texts.values():
+        write_cleaning(folder, source)
     for stage, table in workshop.tables.items():
         write_atomically(folder / _table_path(stage), table.to_json().encode())
     (folder / GOLDENS).mkdir()

@@ -11,7 +11,7 @@ from exporter.recipe.document import Document, Location
 from exporter.recipe.recipe import Recipe, Tolerances
 
 # By section or tolerance, the part of a pipeline that it is about: a kind of stage, or a kind of asset.
-SECTIONS = {"sampler": "sample", "mesh": "mesh", "render": "render"}
+SECTIONS = {"tokenizer": "text", "sampler": "sample", "mesh": "mesh", "render": "render"}
 TOLERANCES = {
     "trajectory_snr_db": "sample",
     "latents_relative_l2": "sample",
@@ -24,6 +24,7 @@ LACKS = {
     "mesh": "this pipeline makes no mesh",
     "render": "no stage of this pipeline renders",
     "image": "this pipeline makes no image",
+    "text": "this pipeline reads no prompts",
     "inputs": "this pipeline takes nothing from outside",
 }
 
@@ -43,9 +44,9 @@ class Misfit(RecipeError):
 
 
 def parts_of(pipeline: Pipeline) -> set[str]:
-    """What a pipeline has that a recipe speaks of: kinds of stages and of assets, and whether it takes inputs."""
+    """What a pipeline has that a recipe speaks of: kinds of stages and of assets, whether it takes inputs, and texts."""
     kinds = {stage.kind for stage in pipeline.stages.values()} | {asset.kind for asset in pipeline.assets.values()}
-    return kinds | ({"inputs"} if pipeline.inputs else set())
+    return kinds | ({"inputs"} if pipeline.inputs else set()) | ({"text"} if pipeline.texts else set())
 
 
 def require_fit(recipe: Recipe, parts: Collection[str]) -> None:

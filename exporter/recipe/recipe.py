@@ -58,6 +58,17 @@ class ModelSection(Section):
         return {k: v for k in ("variant", "decoder", "clip") if (v := getattr(self, k)) is not None}
 
 
+class TokenizerSection(Section):
+    """How prompts are read."""
+
+    clean: Literal["none", "openai"] = Field(
+        default="none",
+        title="Cleaning",
+        description="none: as the hub's pipeline reads them; openai: as OpenAI's tokenizer, with mojibake, curly quotes, "
+        "ligatures and full-width letters mended (ftfy), HTML's entities resolved and white space made single spaces",
+    )
+
+
 class SamplerSection(Section):
     """How the latents are sampled."""
 
@@ -435,6 +446,9 @@ class Recipe(Section):
         "sections are merged, lists are replaced whole",
     )
     model: ModelSection = Field(title="Model", description="Which model")
+    tokenizer: TokenizerSection = Field(
+        default_factory=TokenizerSection, title="Tokenizer", description="How prompts are read"
+    )
     sampler: SamplerSection | None = Field(
         default=None,
         title="Sampler",

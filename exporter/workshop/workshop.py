@@ -104,7 +104,8 @@ class Workshop:
         """The inputs that quantization takes its ranges from."""
         recipe, settings = self.recipe, self.recipe.quantization.calibration
         recorded = settings.model_dump(exclude={"observer", "grid", "percentile"})
-        inputs = {"sampler": self._sampler, "calibration": recorded}
+        read = self.recipe.tokenizer.model_dump()
+        inputs = {"tokenizer": read, "sampler": self._sampler, "calibration": recorded}
         if self.pipeline.pictures:
             inputs |= self._pictures(objects_of(self.pipeline, recipe), "quantization", "calibration")
         name = "record calibration"
@@ -123,7 +124,8 @@ class Workshop:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {"sampler": self._sampler, "render": self.recipe.render.model_dump(exclude={"size"})}
+        read = {"tokenizer": self.recipe.tokenizer.model_dump()}
+        return read | {"sampler": self._sampler, "render": self.recipe.render.model_dump(exclude={"size"})}
 
     def _pictures(self, prompts: Sequence[str], *section: str) -> dict[str, Any]:
         """The digests of the pictures that a section names, where the pipeline takes pictures. Raises Misfit."""

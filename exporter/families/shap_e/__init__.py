@@ -2,4 +2,4 @@
 
 # Known without loading anything: a layer's name begins with its stage's.
 STAGES = ("text_encoder", "denoiser", "projector", "field", "renderer")
-PARTS = ("inputs", "encode", "sample", "map", "field", "render", "mesh", "image")
+PARTS = ("inputs", "text", "encode", "sample", "map", "field", "render", "mesh", "image")

@@ -136,7 +136,13 @@ class ShapE(Model):
         mesh, render = recipe.mesh, recipe.render
         return Pipeline(
             inputs={
-                "prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=self.context_length, pad_id=PAD_ID),
+                "prompt": TextInput(
+                    tensor="input_ids",
+                    file=TOKENIZER,
+                    length=self.context_length,
+                    pad_id=PAD_ID,
+                    clean=recipe.tokenizer.clean,
+                ),
             },
             stages={
                 "text_encoder": PipelineStage(kind="encode", inputs=[tokens], outputs=[embedding]),
