@@ -193,8 +193,9 @@ def _assign(document: Document, location: tuple[str, ...], value: object, place:
     section: Any = document.data
     at: Location = ()
     for part in location[:-1]:
-        at = (*at, _key(section, part, at, place))
-        inner = section[at[-1]] if isinstance(section, list) else section.setdefault(part, {})
+        key = _key(section, part, at, place)
+        at = (*at, key)
+        inner = section[key] if isinstance(key, int) else section.setdefault(part, {})
         document.places.setdefault(at, place)
         if not isinstance(inner, dict | list):
             raise RecipeError(f"{place}: {'.'.join(map(str, at))} is a value, not a section")

@@ -48,7 +48,7 @@ class Bundle:
         self.manifest = manifest
         self.stand_in = None if manifest.target["backend"] == stand_in else stand_in
         self.tokenizers = {
-            name: PromptTokenizer((folder / source.file).read_bytes(), source.length, source.pad_id)
+            name: PromptTokenizer((folder / source.file).read_bytes(), source.length, source.pad_id, source.clean)
             for name, source in manifest.texts.items()
         }
         self.pictures = {name: PictureReader(source) for name, source in manifest.pictures.items()}

@@ -15,7 +15,7 @@ import numpy as np
 
 from exporter.errors import RecipeError
 from exporter.families.family import Model
-from exporter.families.weights import ZOO
+from exporter.families.part_files import ZOO
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import NOISE, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection

@@ -175,7 +175,7 @@ def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
 
 
 def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
-    model = load_model(recipe.model.family, recipe.weights)
+    model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
     return search_samplers(
         model, recipe, lambda sampler, name: trial.judge(with_sampler(recipe, sampler), name), progress, on_sampler
     )
@@ -248,7 +248,7 @@ def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: 
     if goal.min_snr_db is not None:
         return at_least(goal.min_snr_db)
     assert goal.max_drop is not None
-    if not load_model(recipe.model.family, recipe.weights).trained:
+    if not load_model(recipe.model.family, recipe.weights, **recipe.model_settings).trained:
         raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
     return PairedTest(recipe, target, goal.max_drop, options, cache, progress, goal.unproven)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy
 from functools import cache
 from pathlib import Path
@@ -15,9 +15,11 @@ from diffusers import HeunDiscreteScheduler, PriorTransformer
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
-from exporter.errors import WeightsError, did_you_mean
+from exporter.errors import RecipeError, WeightsError, did_you_mean
 from exporter.families import stress
 from exporter.families.family import Model, ModuleMaker
+from exporter.families.part_files import ModelFiles, Needed, WeightsFile, find_parts
+from exporter.families.repository import open_repository
 from exporter.families.shap_e import shaped
 from exporter.families.shap_e.modules import (
     FieldNetwork,
@@ -27,18 +29,12 @@ from exporter.families.shap_e.modules import (
     TextEncoder,
     output_name,
 )
-from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
+from exporter.families.shap_e.openai_files import is_openai, open_openai, what_it_is
+from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
 from exporter.families.shap_e.shap_e_pipeline import Parts, ShapEOriginal
 from exporter.families.vocabulary import require_words_told_apart
-from exporter.families.weights import (
-    digest_parts,
-    fill,
-    find_parts,
-    read_json,
-    require_files,
-    without_initialisation,
-)
+from exporter.families.weights import fill, without_initialisation
 from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.pipeline.inputs import TextInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
@@ -48,43 +44,49 @@ from exporter.recipe.recipe import Recipe
 ZOO_MODELS = {"shap-e-mini": ("shap_e_mini",), "shap-e-mini-4step": ("shap_e_mini_4step", "shap_e_mini")}
 TOKENIZER = "tokenizer/tokenizer.json"
 PAD_ID = 0
-NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
-    "text_encoder": (("config.json",),),
-    "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
-    "prior": (("config.json",),),
-    "scheduler": (("scheduler_config.json",),),
-    "shap_e_renderer": (("config.json",),),
+NEEDED = {
+    "text_encoder": Needed(files=(("config.json",),)),
+    "tokenizer": Needed(
+        files=(("tokenizer.json",), ("vocab.json", "merges.txt")),
+        optional=("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+        tensors=False,
+    ),
+    "prior": Needed(files=(("config.json",),)),
+    "scheduler": Needed(files=(("scheduler_config.json",),), tensors=False),
+    "shap_e_renderer": Needed(files=(("config.json",),)),
 }
-"""The files of each part's folder, one list or another; weights are looked for when they are read."""
 PARTS = tuple(NEEDED)
 RANDOM_SIZES = (*RANDOM_CONFIGS, "shap-e-mini")
 
 
-def load(weights: str) -> ShapE:
-    """Shap-E with these weights: 'shap-e-mini' or another of the zoo, a folder, 'org/name' on the hub,
+def load(weights: str, *, variant: str | None = None, decoder: str | None = None, clip: str | None = None) -> ShapE:
+    """Shap-E with these weights: 'shap-e-mini' or another of the zoo, a folder, 'org/name[@revision]' on the hub,
     'random:SIZE[:seed]', or any of these with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known
-    shape, 'shaped:WEIGHTS[:shape]'.
+    shape, 'shaped:WEIGHTS[:shape]'. A folder has the hub's layout, or OpenAI's own files.
 
-    Raises WeightsError.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai`.
+    Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
     if stress.is_synthetic(weights):
-        return _stressed(weights)
+        inner, factor = stress.split_name(weights)
+        return _stressed(weights, load(inner, variant=variant, decoder=decoder, clip=clip), factor)
     if shaped.is_shaped(weights):
-        return _shaped(weights)
+        inner, shape = shaped.split_name(weights)
+        return _shaped(weights, load(inner, variant=variant, decoder=decoder, clip=clip), shape)
     if weights.startswith("random:"):
+        _refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
-    folders = find_parts(weights, ZOO_MODELS, PARTS)
-    for part, alternatives in NEEDED.items():
-        require_files(folders[part], *alternatives)
-    configs = _read_configs(folders)
-    return ShapE(
-        source=weights,
-        digest=digest_parts(folders),
-        trained=True,
-        configs=configs,
-        tokenizer_folder=folders["tokenizer"],
-        fill_part=lambda module, part: fill(module, folders[part]),
-    )
+    repository = weights if weights in ZOO_MODELS else open_repository(weights)
+    if not isinstance(repository, str) and is_openai(repository.names):
+        _refuse("OpenAI's own files come in one precision", variant=variant)
+        published = open_openai(repository, NEEDED["tokenizer"], decoder, clip)
+        model = _of_files(published.files, published.configs)
+        model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
+        model.weights_notes = published.notes
+        return model
+    _refuse("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, what_it_is)
+    return _of_files(files, _read_configs(files))
 
 
 class ShapE(Model):
@@ -99,10 +101,13 @@ class ShapE(Model):
         configs: dict[str, dict[str, Any]],
         tokenizer_folder: Path,
         fill_part: Callable[[torch.nn.Module, str], None],
+        files: tuple[WeightsFile, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.weights_source = source
         self.weights_digest = digest
         self.trained = trained
+        self.weights_files, self.weights_notes = files, notes
         self.configs = configs
         self.tokenizer_folder = tokenizer_folder
         self.fill_part = fill_part
@@ -131,7 +136,13 @@ class ShapE(Model):
         mesh, render = recipe.mesh, recipe.render
         return Pipeline(
             inputs={
-                "prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=self.context_length, pad_id=PAD_ID),
+                "prompt": TextInput(
+                    tensor="input_ids",
+                    file=TOKENIZER,
+                    length=self.context_length,
+                    pad_id=PAD_ID,
+                    clean=recipe.tokenizer.clean,
+                ),
             },
             stages={
                 "text_encoder": PipelineStage(kind="encode", inputs=[tokens], outputs=[embedding]),
@@ -147,7 +158,7 @@ class ShapE(Model):
                 ),
             },
             assets={
-                "mesh": MeshAsset(stage="field", grid=mesh.grid, extraction=mesh.extraction),
+                "mesh": MeshAsset(stage="field", **mesh.model_dump()),
                 "image": ImageAsset(stage="renderer", size=render.size),
             },
         )
@@ -168,7 +179,8 @@ class ShapE(Model):
         return HeunDiscreteScheduler.from_config(self.configs["scheduler"])
 
     def original(self, recipe: Recipe) -> ShapEOriginal:
-        parts = Parts(cache(self.text_encoder), cache(self.prior), cache(self.renderer), cache(self.tokenizer))
+        renderer = cache(lambda: self._renderer_before(recipe))
+        parts = Parts(cache(self.text_encoder), cache(self.prior), renderer, cache(self.tokenizer))
         return ShapEOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
 
     def tokenizer(self) -> CLIPTokenizer:
@@ -193,9 +205,17 @@ class ShapE(Model):
         return self._build(ShapERenderer.from_config, "shap_e_renderer")
 
     def _renderer_module(self, recipe: Recipe) -> Renderer:
-        renderer, settings = self.renderer(), recipe.render
+        renderer, settings = self._renderer_before(recipe), recipe.render
         background = renderer.void.get_buffer("background")
         return Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
+
+    def _renderer_before(self, recipe: Recipe) -> ShapERenderer:
+        """The renderer with this recipe's background, where it has one."""
+        renderer, color = self.renderer(), recipe.render.background
+        if color is not None:
+            with torch.no_grad():
+                renderer.void.get_buffer("background").copy_(torch.tensor(color, dtype=torch.float32) / 255)
+        return renderer
 
     def _network(self, renderer: ShapERenderer) -> FieldNetwork:
         return FieldNetwork(renderer.mlp, [spec.name for spec in self._weight_specs()])
@@ -212,6 +232,25 @@ class ShapE(Model):
         return module.float().eval().requires_grad_(False)
 
 
+def _of_files(files: ModelFiles, configs: dict[str, dict[str, Any]]) -> ShapE:
+    return ShapE(
+        source=files.source,
+        digest=files.digest,
+        trained=True,
+        configs=configs,
+        tokenizer_folder=files.parts["tokenizer"].folder,
+        fill_part=lambda module, part: fill(module, files.parts[part].checkpoint()),
+        files=files.files,
+        notes=files.notes,
+    )
+
+
+def _refuse(why: str, **settings: str | None) -> None:
+    for name, value in settings.items():
+        if value is not None:
+            raise RecipeError(f"model.{name}: {value!r} is given, and {why}; leave this field out")
+
+
 def _random(weights: str) -> ShapE:
     _, size, *rest = weights.split(":")
     if size not in RANDOM_SIZES:
@@ -219,7 +258,7 @@ def _random(weights: str) -> ShapE:
     if len(rest) > 1 or not all(part.isdecimal() for part in rest):
         raise WeightsError(f"weights {weights!r}: the seed must be one whole number, as in 'random:{size}:7'")
     seed = int(rest[0]) if rest else 0
-    mini = find_parts("shap-e-mini", ZOO_MODELS, PARTS)
+    mini = find_parts("shap-e-mini", ZOO_MODELS, NEEDED)
     own = _read_configs(mini)
     if size == "shap-e-mini":
         configs = own
@@ -230,21 +269,18 @@ def _random(weights: str) -> ShapE:
         }
         chosen = RANDOM_CONFIGS[size]
         configs = {**chosen, "text_encoder": chosen["text_encoder"] | ends}
-    identity = json.dumps([size, seed, configs], sort_keys=True).encode()
+    identity = json.dumps([size, seed, configs, FIRST_GAIN, HIDDEN_GAIN], sort_keys=True).encode()
     return ShapE(
         source=weights,
         digest=hashlib.sha256(identity).hexdigest(),
         trained=False,
         configs=configs,
-        tokenizer_folder=mini["tokenizer"],
+        tokenizer_folder=mini.parts["tokenizer"].folder,
         fill_part=lambda module, part: fill_random_part(module, seed * len(PARTS) + PARTS.index(part)),
     )
 
 
-def _stressed(weights: str) -> ShapE:
-    inner, factor = stress.split_name(weights)
-    plain = load(inner)
-
+def _stressed(weights: str, plain: ShapE, factor: float) -> ShapE:
     def fill_part(module: torch.nn.Module, part: str) -> None:
         plain.fill_part(module, part)
         if part == "prior":
@@ -257,12 +293,13 @@ def _stressed(weights: str) -> ShapE:
         configs=plain.configs,
         tokenizer_folder=plain.tokenizer_folder,
         fill_part=fill_part,
+        files=plain.weights_files,
+        notes=plain.weights_notes,
     )
 
 
-def _shaped(weights: str) -> ShapE:
-    inner, shape = shaped.split_name(weights)
-    plain, field = load(inner), shaped.ShapedField(shape)
+def _shaped(weights: str, plain: ShapE, shape: str) -> ShapE:
+    field = shaped.ShapedField(shape)
 
     def fill_part(module: torch.nn.Module, part: str) -> None:
         plain.fill_part(module, part)
@@ -276,12 +313,14 @@ def _shaped(weights: str) -> ShapE:
         configs=plain.configs,
         tokenizer_folder=plain.tokenizer_folder,
         fill_part=fill_part,
+        files=plain.weights_files,
+        notes=plain.weights_notes,
     )
 
 
-def _read_configs(folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    files = {part: "scheduler_config.json" if part == "scheduler" else "config.json" for part in PARTS}
-    return {part: read_json(folders[part] / file) for part, file in files.items() if part != "tokenizer"}
+def _read_configs(files: ModelFiles) -> dict[str, dict[str, Any]]:
+    names = {part: "scheduler_config.json" if part == "scheduler" else "config.json" for part in PARTS}
+    return {part: files.parts[part].json(name) for part, name in names.items() if part != "tokenizer"}
 
 
 def _require_text_to_3d(prior: dict[str, Any], source: str) -> None:

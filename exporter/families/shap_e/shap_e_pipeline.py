@@ -17,6 +17,7 @@ from exporter.families.shap_e.modules import output_name
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh, empty_mesh, linear_to_srgb
+from exporter.runtime.inputs.cleaning import cleaned
 from exporter.runtime.run import Arrays, Request, Run
 
 POINTS_AT_ONCE = 32768
@@ -80,11 +81,12 @@ class ShapEOriginal(Original):
         self.parts = parts
 
     def read(self, requests: Sequence[Request]) -> Arrays:
-        """Prompts to token ids [B,T] as ShapEPipeline makes them: padded with 0, cut to the context."""
+        """Prompts to token ids [B,T] as ShapEPipeline makes them, padded with 0, cut to the context; cleaned before
+        where the recipe says so, as OpenAI's code does."""
         tokenizer = self.parts.tokenizer()
         tokenizer.pad_token_id = 0
         ids = tokenizer(
-            [request["prompt"] for request in requests],
+            [cleaned(str(request["prompt"]), self.recipe.tokenizer.clean) for request in requests],
             padding="max_length",
             max_length=tokenizer.model_max_length,
             truncation=True,
@@ -124,7 +126,9 @@ class ShapEOriginal(Original):
         finally:
             renderer.params_proj = own
         linear = np.stack([made.vertex_channels[name].numpy() for name in "RGB"], axis=1)
-        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), linear_to_srgb(linear))
+        as_openai = self.recipe.mesh.conventions == "openai"
+        colors = linear if as_openai else linear_to_srgb(linear)
+        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), colors)
 
     def load(self) -> None:
         for part in self.parts:

@@ -30,10 +30,11 @@ export class WebBundle {
     }
     if (target.session.threads) ort.env.wasm.numThreads = target.session.threads;
     const tokenizers = {};
-    for (const [name, { kind, file, length, pad_id: padId }] of Object.entries(inputs)) {
+    for (const [name, { kind, file, length, pad_id: padId, clean }] of Object.entries(inputs)) {
       if (kind !== "text") continue;
-      const json = JSON.parse(new TextDecoder().decode(await files.read(file)));
-      tokenizers[name] = new PromptTokenizer(json, length, padId);
+      const read = async (path) => JSON.parse(new TextDecoder().decode(await files.read(path)));
+      const tables = (clean ?? "none") === "none" ? undefined : await read(`${file}.cleaning.json`);
+      tokenizers[name] = new PromptTokenizer(await read(file), length, padId, tables);
     }
     return new WebBundle(files, tokenizers);
   }
