@@ -98,6 +98,21 @@ def student(work: Path, threads: int) -> None:
     print(f"packaged: {package_student(students[SHIPPED], config.trajectories.horizon) / 1e6:.1f} MB")
 
 
+@stage
+def image(config, data, work):
+    """The model that takes a picture, from the packaged text model; stops before it is packaged."""
+    train_image(config, data, work)
+
+
+def train_image(config, data, work):
+    from training.image_prior import load_views, train_image_prior, train_tower
+    from training.matched_encoder import train_matched_encoder
+
+    encoder = train_matched_encoder(config.image, config.latents, data, work)
+    clip = train_tower(config, data, work, vocabulary())
+    return train_image_prior(config.image, load_views(config.image, config.data, work), encoder, clip, work)
+
+
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 def package(work: Path) -> None:
