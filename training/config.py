@@ -95,7 +95,7 @@ class ImageConfig:
     text tower and its prior are what the others start from."""
 
     source: str = "shap-e-mini"
-    objects: int = 24_576  # drawn afresh, each seen from one side
+    objects: int = 16_384  # drawn afresh, each seen from one side
     seed: int = 11
     encoder: Schedule = Schedule(steps=4000, batch=48, rate=2e-3, seed=12)
     turning: int = 1500  # steps until objects have their full yaw
@@ -107,7 +107,7 @@ class ImageConfig:
     layers: tuple[int, ...] = (0, 1, 3, 5, 7)  # of the text prior's, kept
     unconditional: float = 0.1
     shift: int = 2  # pixels
-    prior: Schedule = Schedule(steps=4500, batch=32, rate=8e-4, seed=14, warmup=300, ema=0.998)
+    prior: Schedule = Schedule(steps=3600, batch=32, rate=8e-4, seed=14, warmup=200, ema=0.997)
 
 
 @dataclass(frozen=True)

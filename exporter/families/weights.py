@@ -69,22 +69,23 @@ def read_json(path: Path) -> Any:
         raise WeightsError(f"{path}: not valid JSON ({error}); download the folder again.") from None
 
 
-def fill(module: nn.Module, folder: Path) -> None:
-    """Copy the safetensors of a component's folder into a module, as float32, one tensor at a time.
+def fill(module: nn.Module, folder: Path, prefix: str = "") -> None:
+    """Copy the safetensors of a component's folder into a module, as float32, one tensor at a time. `prefix`: what the
+    file's names may begin with, and the module's do not.
 
     Raises WeightsError that names the first tensors that are missing, unexpected or of another shape, or one that is
     not finite.
     """
     files = _tensor_files(folder)
-    found = {name: (file, shape) for file in files for name, shape in _shapes(file)}
+    found = {name.removeprefix(prefix): (file, shape) for file in files for name, shape in _shapes(file)}
     wanted = module.state_dict()
     _check({name: tuple(t.shape) for name, t in wanted.items()}, {n: s for n, (_, s) in found.items()}, folder)
     for file in files:
         with safe_open(file, framework="pt") as tensors, torch.no_grad():
             for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
-                if name in wanted:
-                    wanted[name].copy_(tensors.get_tensor(name))
-                    _require_finite(wanted[name], name, file)
+                if (own := name.removeprefix(prefix)) in wanted:
+                    wanted[own].copy_(tensors.get_tensor(name))
+                    _require_finite(wanted[own], name, file)
 
 
 def fill_random(module: nn.Module, seed: int) -> None:

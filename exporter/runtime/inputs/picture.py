@@ -31,13 +31,9 @@ class PictureReader:
         """Float32 [B, 3, size, size]. Raises RecipeError for what is no picture of 8 bits a channel."""
         if not pictures:
             return np.zeros((0, 3, self.source.size, self.source.size), np.float32)
-        return np.stack([self._normalized(self._sized(self._opaque(opened(picture)))) for picture in pictures])
-
-    def _opaque(self, picture: Image.Image) -> Image.Image:
-        if not picture.has_transparency_data:
-            return picture.convert("RGB")
-        background = Image.new("RGBA", picture.size, (*self.source.background, 255))
-        return Image.alpha_composite(background, picture.convert("RGBA")).convert("RGB")
+        return np.stack(
+            [self._normalized(self._sized(opaque(opened(picture), self.source.background))) for picture in pictures]
+        )
 
     def _sized(self, picture: Image.Image) -> Image.Image:
         size, shorter, filter_ = self.source.size, self.source.shorter_edge, RESAMPLING[self.source.resampling]
@@ -52,6 +48,14 @@ class PictureReader:
         values = (np.asarray(picture).astype(np.float64) * (1 / 255)).astype(np.float32)
         mean, std = (np.array(numbers, np.float32) for numbers in (self.source.mean, self.source.std))
         return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
+
+
+def opaque(picture: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """A picture in RGB, over a background where it is transparent."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    under = Image.new("RGBA", picture.size, (*background, 255))
+    return Image.alpha_composite(under, picture.convert("RGBA")).convert("RGB")
 
 
 def opened(picture: Picture) -> Image.Image:
