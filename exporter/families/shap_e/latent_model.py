@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffusers import HeunDiscreteScheduler, PriorTransformer
@@ -55,14 +55,16 @@ class LatentModel(Model):
     def encoder_modules(self) -> dict[str, ModuleMaker]:
         """What makes the module of that stage."""
 
-    def unfilled(self) -> Self:
+    def unfilled(self: AnyLatentModel) -> AnyLatentModel:
         """The same modules on the meta device: made in milliseconds, without a number in them."""
         bare = copy(self)
         bare.device = torch.device("meta")
         bare.fill_part = lambda module, part: None
         return bare
 
-    def changed(self, source: str, *, digest_of: str, trained: bool, change: FillPart) -> Self:
+    def changed(
+        self: AnyLatentModel, source: str, *, digest_of: str, trained: bool, change: FillPart
+    ) -> AnyLatentModel:
         """The same model under another name, each part changed after it was filled."""
         fill_part, other = self.fill_part, copy(self)
 

@@ -7,7 +7,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -133,7 +133,7 @@ class LatentOriginal(Original, Generic[AnyParts]):
         for part in self.parts:
             part()
 
-    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> Self:
+    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> LatentOriginal[AnyParts]:
         parts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
         return type(self)(parts, self.pipeline, self.recipe, self.schedulers)
 
