@@ -74,6 +74,12 @@ def opened(picture: Picture) -> Image.Image:
 
     Raises RecipeError that says what is wrong with it: no picture, damaged, of numbers that are no bytes, or too large.
     """
+    found = unturned(picture)
+    return _in_bytes(_turned(found, _name(found)), _name(found))
+
+
+def unturned(picture: Picture) -> Image.Image:
+    """A picture as it was stored, before anything of it is read but its size. Raises RecipeError as `opened`."""
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4) or not picture.size:
             raise RecipeError(
@@ -87,8 +93,8 @@ def opened(picture: Picture) -> Image.Image:
         found = _open_file(picture)
     else:
         raise RecipeError(f"picture: the path of a file, a Pillow image or bytes are expected, not {picture!r}")
-    _require_size(found, _name(picture))
-    return _in_bytes(_turned(found, _name(picture)), _name(picture))
+    _require_size(found, _name(found))
+    return found
 
 
 def remarks(picture: Image.Image, read: Image.Image) -> list[str]:
@@ -107,10 +113,9 @@ def remarks(picture: Image.Image, read: Image.Image) -> list[str]:
     return found
 
 
-def _name(picture: Picture) -> str:
-    if isinstance(picture, str | Path):
-        return f"picture {picture}"
-    return f"picture {name}" if (name := getattr(picture, "filename", "")) else "picture"
+def _name(picture: object) -> str:
+    name = picture if isinstance(picture, str | Path) else getattr(picture, "filename", "")
+    return f"picture {name}" if name else "picture"
 
 
 def _open_file(picture: str | Path | BinaryIO) -> Image.Image:
