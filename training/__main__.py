@@ -161,6 +161,14 @@ def score_student(work: Path, threads: int, only: str | None) -> None:
     write_card(work)
 
 
+@main.command()
+def pictures() -> None:
+    """The pictures that come with the recipes."""
+    from training.example_pictures import write_example_pictures
+
+    print(f"{len(write_example_pictures())} pictures")
+
+
 def vocabulary() -> int:
     from training.captions import make_tokenizer
 

@@ -12,6 +12,11 @@ from exporter.recipe.recipe import Recipe
 from tests.exporter.tiny import TOLERANCES, sampler
 
 SIZE, PATCH, EDGE = 16, 4, 20
+ROUGH = {
+    "stage_snr_db": 5.0, "trajectory_snr_db": 5.0, "latents_relative_l2": 1.0, "mesh_iou": 0.1, "chamfer": 1.0,
+    "render_psnr_db": 10.0,
+}  # fmt: skip
+"""Whether INT8 is good is no question for random weights."""
 PREPROCESSING = {
     "crop_size": {"height": SIZE, "width": SIZE},
     "do_center_crop": True,
@@ -28,18 +33,18 @@ PREPROCESSING = {
 }
 
 
-def image_recipe(pictures: list[str], **changes) -> Recipe:
+def image_recipe(pictures: list[str], weights: str = "tiny", **changes) -> Recipe:
     """A recipe for the tiny model, whose sampler has these changes."""
     return Recipe.model_validate(
         {
             "name": "tiny_image",
-            "model": {"family": "shap-e-image", "weights": "tiny"},
+            "model": {"family": "shap-e-image", "weights": weights},
             "sampler": sampler(**changes).model_dump(),
             "mesh": {"grid": 24},
             "render": {"size": 16, "coarse_samples": 16, "fine_samples": 24},
             "quantization": {"rules": []},
             "goldens": {"prompts": pictures},
-            "validation": {"tolerances": {"fp32": TOLERANCES, "fp16": TOLERANCES, "int8": TOLERANCES}},
+            "validation": {"tolerances": {"fp32": TOLERANCES, "fp16": ROUGH, "int8": ROUGH}},
         }
     )
 
