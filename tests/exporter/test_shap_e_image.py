@@ -1,4 +1,4 @@
-"""A picture to a mesh with Shap-E: built for every backend, equal to ShapEImg2ImgPipeline, run from the command line."""
+"""A picture to a mesh with Shap-E: built for every backend, equal to diffusers' pipeline, run from the command line."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from exporter.files.cache import Cache
 from exporter.manifest import read_manifest
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import Run
 from exporter.sampling.table import table_of
 from exporter.targets.target import load_target
 from exporter.trace.onnx import trace
 from exporter.workshop.parity import compare
+from t3export.cli import run
 from tests.exporter.tiny import pure_module
 from tests.exporter.tiny_image import image_recipe, write_pictures, write_tiny_shap_e_image
 from tests.node import run_node
@@ -109,8 +111,6 @@ def test_the_bundle_samples_as_diffusers_pipeline_does(made, weights, photos):
     found = Run(bundle, bundle.read([{"picture": photos[2]}]), [7])["latents"]
     pipeline.scheduler.set_timesteps(4)
     # This pipeline does not scale the latents that it is given; see the family's own tests.
-    from exporter.runtime.inputs.noise import noise
-
     start = torch.from_numpy(noise(7, (64, 20))) * pipeline.scheduler.init_noise_sigma
     expected = pipeline(
         Image.open(photos[2]), num_inference_steps=4, guidance_scale=3.0, latents=start.reshape(1, -1),
@@ -132,16 +132,15 @@ def test_the_web_client_samples_the_same(made, photos):
 def test_the_command_line_takes_pictures(made, photos, tmp_path, capsys):
     output = tmp_path / "ring.ply"
     given = [part for photo in photos[:2] for part in ("--picture", photo)]
-    code, said = told(capsys, "run", made("cpu"), *given, "-o", output, "--json")
-    records = json.loads(said[said.index("{") :])["objects"]
+    code = run([str(part) for part in ("run", made("cpu"), *given, "-o", output, "--json")])
+    records = json.loads(capsys.readouterr().out)["objects"]
     assert code == 0 and [record["picture"] for record in records] == [str(photo) for photo in photos[:2]]
     assert (tmp_path / "ring_0000.ply").is_file() and (tmp_path / "ring_0001.ply").is_file()
 
 
 def test_a_picture_comes_from_standard_input(made, photos, tmp_path, capsys, monkeypatch):
-    bundle = Bundle.open(made("cpu"))
-    seen = []
-    monkeypatch.setattr(Bundle, "read", lambda self, requests: seen.append(requests) or bundle.read(requests))
+    seen, read = [], Bundle.read
+    monkeypatch.setattr(Bundle, "read", lambda self, requests: seen.append(requests) or read(self, requests))
     for data, exit_code in ((photos[0].read_bytes(), 0), (b"", 2)):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(data)))
         code, said = told(capsys, "run", made("cpu"), "--picture", "-", "-o", tmp_path / "x.ply")
