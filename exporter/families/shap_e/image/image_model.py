@@ -24,7 +24,7 @@ from exporter.pipeline.inputs import PictureInput
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.recipe.recipe import Recipe
 
-ZOO_MODELS: dict[str, tuple[str, ...]] = {}
+ZOO_MODELS = {"shap-e-mini-image": ("shap_e_mini_image", "shap_e_mini")}
 CONFIGS = {
     "image_encoder": "config.json",
     "image_processor": "preprocessor_config.json",
