@@ -26,7 +26,8 @@ class ModelSection(Section):
     )
     weights: str = Field(
         title="Weights",
-        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout, "
+        description="'shap-e-mini', its student 'shap-e-mini-4step' or, of family shap-e-image, 'shap-e-mini-image'; a "
+        "folder in the hub's diffusers layout, "
         "a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
         min_length=1,
     )
