@@ -29,9 +29,9 @@ class ModelSection(Section):
     )
     weights: str = Field(
         title="Weights",
-        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout or with "
-        "the files that OpenAI published by a path relative to this file, a hub name 'org/name[@revision]', or "
-        "'random:shap-e-300m[:seed]'",
+        description="'shap-e-mini', its student 'shap-e-mini-4step' or, of family shap-e-image, 'shap-e-mini-image'; a "
+        "folder in the hub's diffusers layout or with the files that OpenAI published by a path relative to this file, "
+        "a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'",
         min_length=1,
     )
     variant: str | None = Field(

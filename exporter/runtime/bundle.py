@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.errors import BundleError
+from exporter.errors import BundleError, RecipeError
 from exporter.manifest import Manifest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import EVALUATED, Pipeline
@@ -88,14 +88,15 @@ class Bundle:
 
     def generate(
         self,
-        prompt: str | Picture,
+        prompt: str | Picture | None = None,
         seed: int = 0,
         on_step: OnStep | None = None,
         grid: int | None = None,
         exact: bool | None = None,
         quality: str | None = None,
+        picture: Picture | None = None,
     ) -> Mesh:
-        """The mesh of one prompt, or of one picture where the bundle takes pictures: a file, a Pillow image or bytes
+        """The mesh of one prompt, or of one `picture` where the bundle takes pictures: a file, a Pillow image or bytes
         [H, W, 3 or 4]. The same prompt and seed give the same mesh; it is empty where the field is.
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
@@ -103,10 +104,23 @@ class Bundle:
         `inputs.values` does not take, before any program runs.
         """
         grid, exact = chosen_grid(grid, quality), require_exact(exact)
+        prompt = self._given(prompt, picture)
         if self.tokenizers:
             for cut_off in self.cut_off(require_prompt(prompt)):
                 warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
         return self.mesh(self.make(dict.fromkeys(self.pipeline.inputs, prompt), seed, on_step), grid, exact)
+
+    def _given(self, prompt: str | Picture | None, picture: Picture | None) -> str | Picture | None:
+        """The one of both that the bundle takes. Raises RecipeError for the other, or for both."""
+        if picture is None:
+            return prompt
+        if not self.pictures:
+            raise RecipeError(
+                f"picture: this bundle takes none; it takes {', '.join(self.pipeline.inputs) or 'nothing'}"
+            )
+        if prompt is not None:
+            raise RecipeError("picture: give prompt or picture, not both")
+        return picture
 
     def cut_off(self, prompt: str) -> list[str]:
         """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
