@@ -21,7 +21,7 @@ help:  ## what can be made
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,mesh,release,usd,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,usd,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)

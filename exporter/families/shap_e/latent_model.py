@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, TypeVar
 
@@ -12,9 +12,10 @@ import torch
 from diffusers import HeunDiscreteScheduler, PriorTransformer
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 
-from exporter.errors import WeightsError, did_you_mean
+from exporter.errors import RecipeError, WeightsError, did_you_mean
 from exporter.families import stress
 from exporter.families.family import Model, ModuleMaker
+from exporter.families.part_files import WeightsFile
 from exporter.families.shap_e import shaped
 from exporter.families.shap_e.modules import FieldNetwork, PriorDenoiser, Projector, ShapEField, output_name
 from exporter.families.shap_e.renderer import Renderer
@@ -33,18 +34,27 @@ class LatentModel(Model):
     """Configurations by part and a way to fill the parts; a part is built when a stage or the original needs it."""
 
     def __init__(
-        self, *, source: str, digest: str, trained: bool, configs: dict[str, dict[str, Any]], fill_part: FillPart
+        self,
+        *,
+        source: str,
+        digest: str,
+        trained: bool,
+        configs: dict[str, dict[str, Any]],
+        fill_part: FillPart,
+        files: tuple[WeightsFile, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.weights_source = source
         self.weights_digest = digest
         self.trained = trained
+        self.weights_files, self.weights_notes = files, notes
         self.configs = configs
         self.fill_part = fill_part
         self.device = torch.device("cpu")
         _require_prior_of_latents(configs["prior"], source)
 
     @abstractmethod
-    def inputs(self) -> dict[str, Input]:
+    def inputs(self, recipe: Recipe) -> Mapping[str, Input]:
         """What is taken from outside."""
 
     @abstractmethod
@@ -86,9 +96,8 @@ class LatentModel(Model):
         volume = Volume(distance="signed_distance", density="density", color="color")
         outputs = [tensor(volume.distance, "points", 1), tensor(volume.density, "points", 1)]
         outputs.append(tensor(volume.color, "points", 3))
-        mesh, render = recipe.mesh, recipe.render
         return Pipeline(
-            inputs=self.inputs(),
+            inputs=dict(self.inputs(recipe)),
             stages=encoders
             | {
                 "denoiser": PipelineStage(kind="sample", inputs=conditions, outputs=[latents]),
@@ -103,8 +112,8 @@ class LatentModel(Model):
                 ),
             },
             assets={
-                "mesh": MeshAsset(stage="field", grid=mesh.grid, extraction=mesh.extraction),
-                "image": ImageAsset(stage="renderer", size=render.size),
+                "mesh": MeshAsset(stage="field", **recipe.mesh.model_dump()),
+                "image": ImageAsset(stage="renderer", size=recipe.render.size),
             },
         )
 
@@ -128,9 +137,17 @@ class LatentModel(Model):
         return self._build(ShapERenderer.from_config, "shap_e_renderer")
 
     def _renderer_module(self, recipe: Recipe) -> Renderer:
-        renderer, settings = self.renderer(), recipe.render
+        renderer, settings = self.renderer_before(recipe), recipe.render
         background = renderer.void.get_buffer("background")
         return Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
+
+    def renderer_before(self, recipe: Recipe) -> ShapERenderer:
+        """The renderer with this recipe's background, where it has one."""
+        renderer, color = self.renderer(), recipe.render.background
+        if color is not None:
+            with torch.no_grad():
+                renderer.void.get_buffer("background").copy_(torch.tensor(color, dtype=torch.float32) / 255)
+        return renderer
 
     def _network(self, renderer: ShapERenderer) -> FieldNetwork:
         return FieldNetwork(renderer.mlp, [spec.name for spec in self._weight_specs()])
@@ -170,6 +187,13 @@ def changed_weights(weights: str, load: Callable[[str], AnyLatentModel]) -> AnyL
         digest = f"{shaped.PREFIX}{plain.weights_digest}:{shape}"
         return plain.changed(weights, digest_of=digest, trained=False, change=give_shape)
     return None
+
+
+def refuse_settings(why: str, **settings: str | None) -> None:
+    """Raises RecipeError for settings of a recipe's model section that these weights have no use for."""
+    for name, value in settings.items():
+        if value is not None:
+            raise RecipeError(f"model.{name}: {value!r} is given, and {why}; leave this field out")
 
 
 def random_name(weights: str, sizes: list[str]) -> tuple[str, int]:

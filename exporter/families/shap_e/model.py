@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,22 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from exporter.errors import WeightsError
 from exporter.families.family import ModuleMaker
-from exporter.families.shap_e.latent_model import FillPart, LatentModel, changed_weights, random_name, tensor
+from exporter.families.part_files import ModelFiles, Needed, WeightsFile, find_parts
+from exporter.families.repository import open_repository
+from exporter.families.shap_e.latent_model import (
+    FillPart,
+    LatentModel,
+    changed_weights,
+    random_name,
+    refuse_settings,
+    tensor,
+)
 from exporter.families.shap_e.modules import TextEncoder
-from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
+from exporter.families.shap_e.openai_files import is_openai, open_openai, what_it_is
+from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal, TextParts
 from exporter.families.vocabulary import require_words_told_apart
-from exporter.families.weights import digest_parts, fill, find_parts, read_json, require_files
+from exporter.families.weights import fill
 from exporter.pipeline.inputs import TextInput
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.pipeline.tensor import TensorSpec
@@ -27,41 +36,45 @@ from exporter.recipe.recipe import Recipe
 ZOO_MODELS = {"shap-e-mini": ("shap_e_mini",), "shap-e-mini-4step": ("shap_e_mini_4step", "shap_e_mini")}
 TOKENIZER = "tokenizer/tokenizer.json"
 PAD_ID = 0
-NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
-    "text_encoder": (("config.json",),),
-    "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
-    "prior": (("config.json",),),
-    "scheduler": (("scheduler_config.json",),),
-    "shap_e_renderer": (("config.json",),),
+NEEDED = {
+    "text_encoder": Needed(files=(("config.json",),)),
+    "tokenizer": Needed(
+        files=(("tokenizer.json",), ("vocab.json", "merges.txt")),
+        optional=("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+        tensors=False,
+    ),
+    "prior": Needed(files=(("config.json",),)),
+    "scheduler": Needed(files=(("scheduler_config.json",),), tensors=False),
+    "shap_e_renderer": Needed(files=(("config.json",),)),
 }
-"""The files of each part's folder, one list or another; weights are looked for when they are read."""
 PARTS = tuple(NEEDED)
 RANDOM_SIZES = [*RANDOM_CONFIGS, "shap-e-mini"]
 
 
-def load(weights: str) -> ShapE:
-    """Shap-E with these weights: 'shap-e-mini' or another of the zoo, a folder, 'org/name' on the hub,
+def load(weights: str, *, variant: str | None = None, decoder: str | None = None, clip: str | None = None) -> ShapE:
+    """Shap-E with these weights: 'shap-e-mini' or another of the zoo, a folder, 'org/name[@revision]' on the hub,
     'random:SIZE[:seed]', or any of these with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known
-    shape, 'shaped:WEIGHTS[:shape]'.
+    shape, 'shaped:WEIGHTS[:shape]'. A folder has the hub's layout, or OpenAI's own files.
 
-    Raises WeightsError.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai`.
+    Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
-    if changed := changed_weights(weights, load):
+    if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
+        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
-    folders = find_parts(weights, ZOO_MODELS, PARTS)
-    for part, alternatives in NEEDED.items():
-        require_files(folders[part], *alternatives)
-    configs = _read_configs(folders)
-    return ShapE(
-        source=weights,
-        digest=digest_parts(folders),
-        trained=True,
-        configs=configs,
-        tokenizer_folder=folders["tokenizer"],
-        fill_part=lambda module, part: fill(module, folders[part]),
-    )
+    repository = weights if weights in ZOO_MODELS else open_repository(weights)
+    if not isinstance(repository, str) and is_openai(repository.names):
+        refuse_settings("OpenAI's own files come in one precision", variant=variant)
+        published = open_openai(repository, NEEDED["tokenizer"], decoder, clip)
+        model = _of_files(published.files, published.configs)
+        model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
+        model.weights_notes = published.notes
+        return model
+    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, what_it_is)
+    return _of_files(files, _read_configs(files))
 
 
 class ShapE(LatentModel):
@@ -76,16 +89,33 @@ class ShapE(LatentModel):
         configs: dict[str, dict[str, Any]],
         tokenizer_folder: Path,
         fill_part: FillPart,
+        files: tuple[WeightsFile, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(source=source, digest=digest, trained=trained, configs=configs, fill_part=fill_part)
+        super().__init__(
+            source=source,
+            digest=digest,
+            trained=trained,
+            configs=configs,
+            fill_part=fill_part,
+            files=files,
+            notes=notes,
+        )
         self.tokenizer_folder = tokenizer_folder
         _require_one_vector(configs["prior"], source)
         self.context_length = configs["text_encoder"]["max_position_embeddings"]
         tokenizer, known = self.tokenizer(), configs["text_encoder"]["vocab_size"]
         require_words_told_apart(lambda text: tokenizer(text).input_ids, known, tokenizer_folder)
 
-    def inputs(self) -> dict[str, TextInput]:
-        return {"prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=self.context_length, pad_id=PAD_ID)}
+    def inputs(self, recipe: Recipe) -> dict[str, TextInput]:
+        prompt = TextInput(
+            tensor="input_ids",
+            file=TOKENIZER,
+            length=self.context_length,
+            pad_id=PAD_ID,
+            clean=recipe.tokenizer.clean,
+        )
+        return {"prompt": prompt}
 
     def encoders(self) -> dict[str, PipelineStage]:
         tokens = TensorSpec("input_ids", "int64", ("batch", self.context_length))
@@ -99,7 +129,8 @@ class ShapE(LatentModel):
         return {TOKENIZER: _tokenizer_json(self.tokenizer())}
 
     def original(self, recipe: Recipe) -> ShapEOriginal:
-        parts = TextParts(cache(self.text_encoder), cache(self.prior), cache(self.renderer), cache(self.tokenizer))
+        renderer = cache(lambda: self.renderer_before(recipe))
+        parts = TextParts(cache(self.text_encoder), cache(self.prior), renderer, cache(self.tokenizer))
         return ShapEOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
 
     def tokenizer(self) -> CLIPTokenizer:
@@ -116,9 +147,22 @@ class ShapE(LatentModel):
         return self._build(lambda config: CLIPTextModelWithProjection(CLIPTextConfig(**config)), "text_encoder")
 
 
+def _of_files(files: ModelFiles, configs: dict[str, dict[str, Any]]) -> ShapE:
+    return ShapE(
+        source=files.source,
+        digest=files.digest,
+        trained=True,
+        configs=configs,
+        tokenizer_folder=files.parts["tokenizer"].folder,
+        fill_part=lambda module, part: fill(module, files.parts[part].checkpoint()),
+        files=files.files,
+        notes=files.notes,
+    )
+
+
 def _random(weights: str) -> ShapE:
     size, seed = random_name(weights, RANDOM_SIZES)
-    mini = find_parts("shap-e-mini", ZOO_MODELS, PARTS)
+    mini = find_parts("shap-e-mini", ZOO_MODELS, NEEDED)
     own = _read_configs(mini)
     if size == "shap-e-mini":
         configs = own
@@ -129,20 +173,20 @@ def _random(weights: str) -> ShapE:
         }
         chosen = RANDOM_CONFIGS[size]
         configs = {**chosen, "text_encoder": chosen["text_encoder"] | ends}
-    identity = json.dumps([size, seed, configs], sort_keys=True).encode()
+    identity = json.dumps([size, seed, configs, FIRST_GAIN, HIDDEN_GAIN], sort_keys=True).encode()
     return ShapE(
         source=weights,
         digest=hashlib.sha256(identity).hexdigest(),
         trained=False,
         configs=configs,
-        tokenizer_folder=mini["tokenizer"],
+        tokenizer_folder=mini.parts["tokenizer"].folder,
         fill_part=lambda module, part: fill_random_part(module, seed * len(PARTS) + PARTS.index(part)),
     )
 
 
-def _read_configs(folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    files = {part: "scheduler_config.json" if part == "scheduler" else "config.json" for part in PARTS}
-    return {part: read_json(folders[part] / file) for part, file in files.items() if part != "tokenizer"}
+def _read_configs(files: ModelFiles) -> dict[str, dict[str, Any]]:
+    names = {part: "scheduler_config.json" if part == "scheduler" else "config.json" for part in PARTS}
+    return {part: files.parts[part].json(name) for part, name in names.items() if part != "tokenizer"}
 
 
 def _require_one_vector(prior: dict[str, Any], source: str) -> None:

@@ -45,7 +45,7 @@ class ImageEncoder(nn.Module):
         embeddings = model.embeddings
         self.edge = model.config.patch_size
         kernel = embeddings.patch_embedding.weight.detach().flatten(1)
-        self.patch_embedding = nn.Linear(*kernel.T.shape, bias=False, device="meta")
+        self.patch_embedding = nn.Linear(kernel.shape[1], kernel.shape[0], bias=False, device="meta")
         self.patch_embedding.load_state_dict({"weight": kernel}, assign=True)
         self.class_embedding = embeddings.class_embedding
         self.position_embedding = embeddings.position_embedding.weight

@@ -12,6 +12,11 @@ from exporter.families.shap_e.mesh_tables import mesh_tables
 from exporter.families.shap_e.modules import POSITION_DEGREES
 from exporter.families.weights import fill_random
 
+FIRST_GAIN, HIDDEN_GAIN = 4.0, 1.7
+"""Of the field's first layer and of every later one, above weights that keep a variance through a linear layer: a silu
+halves what is small. Fitted once, on random latents and several seeds: in 9 objects of 10 the distance changes its sign
+inside the volume, and its standard deviation before the tanh is 0.3 (16 wide) to 0.7 (256 wide), which without gains is
+0.002 around a constant, so that parity of a mesh proved nothing."""
 SHAP_E_300M: dict[str, dict[str, Any]] = {
     "text_encoder": {
         "hidden_size": 768,
@@ -149,8 +154,8 @@ RANDOM_IMAGE_CONFIGS = {"shap-e-image-1m": scaled_image(128, 4), "shap-e-image-3
 def fill_random_part(module: torch.nn.Module, seed: int) -> None:
     """Seeded random weights for one part of a Shap-E.
 
-    The field's projected weights are made as large as a layer's usual ones, and those of the position's high
-    frequencies smaller by 2^-degree: a field as smooth as a trained one. White weights would make a noise of which two
+    The field's weights have gains that make a surface, and those of the position's high frequencies are smaller by
+    2^-degree: a field as smooth as a trained one. White weights would make a noise of which two
     evaluations differ in float32 by their first rounding, which the encoding multiplies by 2^14. The tables of marching
     cubes, which a checkpoint carries too, are the real ones.
     """
@@ -158,11 +163,14 @@ def fill_random_part(module: torch.nn.Module, seed: int) -> None:
     if isinstance(module, ShapERenderer):
         for table, values in zip((module.mesh_decoder.cases, module.mesh_decoder.masks), mesh_tables(), strict=True):
             table.copy_(values)
-        for projection in module.params_proj.projections.values():
-            scale = _frequency_scale(projection.channels)
-            with torch.no_grad():
+        projections = list(module.params_proj.projections.values())
+        with torch.no_grad():
+            for number, projection in enumerate(projections):
+                scale = _frequency_scale(projection.channels) * (HIDDEN_GAIN if number else FIRST_GAIN)
                 projection.norm.weight.copy_(scale * projection.channels**-0.5)
                 projection.proj.bias.view(projection.vectors, -1).mul_(scale)
+            for layer in module.mlp.mlp[len(projections) :]:
+                layer.weight.mul_(HIDDEN_GAIN)
 
 
 def _frequency_scale(channels: int) -> torch.Tensor:

@@ -19,6 +19,7 @@ from exporter.families.shap_e.modules import output_name
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh, empty_mesh, linear_to_srgb
+from exporter.runtime.inputs.cleaning import cleaned
 from exporter.runtime.inputs.picture import opaque, opened
 from exporter.runtime.run import Arrays, Request, Run
 
@@ -127,14 +128,16 @@ class LatentOriginal(Original, Generic[AnyParts]):
         finally:
             renderer.params_proj = own
         linear = np.stack([made.vertex_channels[name].numpy() for name in "RGB"], axis=1)
-        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), linear_to_srgb(linear))
+        as_openai = self.recipe.mesh.conventions == "openai"
+        colors = linear if as_openai else linear_to_srgb(linear)
+        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), colors)
 
     def load(self) -> None:
         for part in self.parts:
             part()
 
     def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> LatentOriginal[AnyParts]:
-        parts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
+        parts: AnyParts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
         return type(self)(parts, self.pipeline, self.recipe, self.schedulers)
 
     def _project(self, arrays: Arrays) -> Arrays:
@@ -186,11 +189,12 @@ class ShapEOriginal(LatentOriginal[TextParts]):
     """ShapEPipeline's own modules."""
 
     def read(self, requests: Sequence[Request]) -> Arrays:
-        """Prompts to token ids [B,T] as ShapEPipeline makes them: padded with 0, cut to the context."""
+        """Prompts to token ids [B,T] as ShapEPipeline makes them, padded with 0, cut to the context; cleaned before
+        where the recipe says so, as OpenAI's code does."""
         tokenizer = self.parts.tokenizer()
         tokenizer.pad_token_id = 0
         ids = tokenizer(
-            [request["prompt"] for request in requests],
+            [cleaned(str(request["prompt"]), self.recipe.tokenizer.clean) for request in requests],
             padding="max_length",
             max_length=tokenizer.model_max_length,
             truncation=True,

@@ -30,10 +30,11 @@ export class WebBundle {
     }
     if (target.session.threads) ort.env.wasm.numThreads = target.session.threads;
     const tokenizers = {};
-    for (const [name, { kind, file, length, pad_id: padId }] of Object.entries(inputs)) {
+    for (const [name, { kind, file, length, pad_id: padId, clean }] of Object.entries(inputs)) {
       if (kind !== "text") continue;
-      const json = JSON.parse(new TextDecoder().decode(await files.read(file)));
-      tokenizers[name] = new PromptTokenizer(json, length, padId);
+      const read = async (path) => JSON.parse(new TextDecoder().decode(await files.read(path)));
+      const tables = (clean ?? "none") === "none" ? undefined : await read(`${file}.cleaning.json`);
+      tokenizers[name] = new PromptTokenizer(await read(file), length, padId, tables);
     }
     return new WebBundle(files, tokenizers);
   }
@@ -102,12 +103,12 @@ export class WebBundle {
     return session.run(Object.fromEntries(session.inputNames.map((name) => [name, tensors[name]])));
   }
 
-  /** Latents from the conditions of a stage of kind sample and unit normal noise [1, ...latents]. */
-  async sample(stage, tensors, noise, onStep) {
+  /** Latents from the conditions of a stage of kind sample; `draws(k)`: its unit normal noise [1, ...latents]. */
+  async sample(stage, tensors, draws, onStep) {
     const conditions = Object.fromEntries(this.pipeline.takes(stage).map(({ name }) => [name, tensors[name]]));
     const run = (taken) => this.runProgram(stage, taken);
     const { sampling } = this.pipeline.stage(stage);
-    return sample(sampling, run, conditions, noise, (done, total) => onStep?.(done, total, stage));
+    return sample(sampling, run, conditions, draws, (done, total) => onStep?.(done, total, stage));
   }
 
   /** The opened program of a stage, opened once. Throws BundleError that names the stages there are. */
