@@ -93,7 +93,7 @@ class LatentOriginal(Original, Generic[AnyParts]):
 
     def __init__(self, parts: AnyParts, pipeline: Pipeline, recipe: Recipe, schedulers: Callable[[str], Any]) -> None:
         super().__init__(pipeline, recipe, schedulers)
-        self.parts = parts
+        self.parts: AnyParts = parts
 
     @abstractmethod
     def encode(self, arrays: Arrays) -> Arrays:
