@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
-from exporter.errors import RecipeError, WeightsError
+from exporter.errors import WeightsError
 from exporter.families.family import ModuleMaker
-from exporter.families.part_files import ModelFiles, Needed, find_parts
+from exporter.families.part_files import ModelFiles, Needed, WeightsFile, find_parts
 from exporter.families.repository import open_repository
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, tensor
+from exporter.families.shap_e.latent_model import (
+    FillPart,
+    LatentModel,
+    changed_weights,
+    random_name,
+    refuse_settings,
+    tensor,
+)
 from exporter.families.shap_e.modules import TextEncoder
 from exporter.families.shap_e.openai_files import is_openai, open_openai, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal, TextParts
 from exporter.families.vocabulary import require_words_told_apart
 from exporter.families.weights import fill
-from exporter.pipeline.inputs import Input, TextInput
+from exporter.pipeline.inputs import TextInput
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
@@ -56,17 +62,17 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
     if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
-        _refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
+        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
     repository = weights if weights in ZOO_MODELS else open_repository(weights)
     if not isinstance(repository, str) and is_openai(repository.names):
-        _refuse("OpenAI's own files come in one precision", variant=variant)
+        refuse_settings("OpenAI's own files come in one precision", variant=variant)
         published = open_openai(repository, NEEDED["tokenizer"], decoder, clip)
         model = _of_files(published.files, published.configs)
         model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
         model.weights_notes = published.notes
         return model
-    _refuse("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
     files = find_parts(repository, ZOO_MODELS, NEEDED, variant, what_it_is)
     return _of_files(files, _read_configs(files))
 
@@ -74,17 +80,42 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
 class ShapE(LatentModel):
     """Shap-E from a text."""
 
-    def __init__(self, *, tokenizer_folder: Path, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(
+        self,
+        *,
+        source: str,
+        digest: str,
+        trained: bool,
+        configs: dict[str, dict[str, Any]],
+        tokenizer_folder: Path,
+        fill_part: FillPart,
+        files: tuple[WeightsFile, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(
+            source=source,
+            digest=digest,
+            trained=trained,
+            configs=configs,
+            fill_part=fill_part,
+            files=files,
+            notes=notes,
+        )
         self.tokenizer_folder = tokenizer_folder
-        _require_one_vector(self.configs["prior"], self.weights_source)
-        self.context_length = self.configs["text_encoder"]["max_position_embeddings"]
-        tokenizer, known = self.tokenizer(), self.configs["text_encoder"]["vocab_size"]
+        _require_one_vector(configs["prior"], source)
+        self.context_length = configs["text_encoder"]["max_position_embeddings"]
+        tokenizer, known = self.tokenizer(), configs["text_encoder"]["vocab_size"]
         require_words_told_apart(lambda text: tokenizer(text).input_ids, known, tokenizer_folder)
 
-    def inputs(self, recipe: Recipe) -> Mapping[str, Input]:
-        length, clean = self.context_length, recipe.tokenizer.clean
-        return {"prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=length, pad_id=PAD_ID, clean=clean)}
+    def inputs(self, recipe: Recipe) -> dict[str, TextInput]:
+        prompt = TextInput(
+            tensor="input_ids",
+            file=TOKENIZER,
+            length=self.context_length,
+            pad_id=PAD_ID,
+            clean=recipe.tokenizer.clean,
+        )
+        return {"prompt": prompt}
 
     def encoders(self) -> dict[str, PipelineStage]:
         tokens = TensorSpec("input_ids", "int64", ("batch", self.context_length))
@@ -98,7 +129,7 @@ class ShapE(LatentModel):
         return {TOKENIZER: _tokenizer_json(self.tokenizer())}
 
     def original(self, recipe: Recipe) -> ShapEOriginal:
-        renderer = cache(lambda: self.renderer_of(recipe))
+        renderer = cache(lambda: self.renderer_before(recipe))
         parts = TextParts(cache(self.text_encoder), cache(self.prior), renderer, cache(self.tokenizer))
         return ShapEOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
 
@@ -127,12 +158,6 @@ def _of_files(files: ModelFiles, configs: dict[str, dict[str, Any]]) -> ShapE:
         files=files.files,
         notes=files.notes,
     )
-
-
-def _refuse(why: str, **settings: str | None) -> None:
-    for name, value in settings.items():
-        if value is not None:
-            raise RecipeError(f"model.{name}: {value!r} is given, and {why}; leave this field out")
 
 
 def _random(weights: str) -> ShapE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -16,13 +16,19 @@ from exporter.families.checkpoint import Checkpoint, Renamed, Taken
 from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
 from exporter.families.shap_e.image.clip_preprocessing import picture_input
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, tensor
+from exporter.families.shap_e.latent_model import (
+    LatentModel,
+    changed_weights,
+    random_name,
+    refuse_settings,
+    tensor,
+)
 from exporter.families.shap_e.modules import ImageEncoder
-from exporter.families.shap_e.openai_files import is_openai
+from exporter.families.shap_e.openai_files import is_openai, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import PictureParts, ShapEImageOriginal
 from exporter.families.weights import fill
-from exporter.pipeline.inputs import Input, PictureInput
+from exporter.pipeline.inputs import PictureInput
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.recipe.recipe import Recipe
 
@@ -35,9 +41,9 @@ CONFIGS = {
     "shap_e_renderer": "config.json",
 }
 """The file in each part's folder that says how it is built."""
-PARTS = tuple(CONFIGS)
 WITHOUT_TENSORS = ("image_processor", "scheduler")
 NEEDED = {part: Needed(files=((file,),), tensors=part not in WITHOUT_TENSORS) for part, file in CONFIGS.items()}
+PARTS = tuple(NEEDED)
 # Published files name the tower inside a larger model, transformers' own class does not.
 TOWER = "vision_model."
 
@@ -51,6 +57,7 @@ def load(weights: str, *, variant: str | None = None) -> ShapEImage:
     if changed := changed_weights(weights, partial(load, variant=variant)):
         return changed
     if weights.startswith("random:"):
+        refuse_settings("random weights have none", variant=variant)
         return _random(weights)
     files = find_parts(weights, ZOO_MODELS, NEEDED, variant, _what_it_is)
     return ShapEImage(
@@ -77,13 +84,15 @@ class ShapEImage(LatentModel):
             )
         self._picture(None)
 
-    def inputs(self, recipe: Recipe) -> Mapping[str, Input]:
+    def inputs(self, recipe: Recipe) -> dict[str, PictureInput]:
         return {"picture": self._picture(recipe.render.background)}
 
-    def _picture(self, color: Sequence[int] | None) -> PictureInput:
-        """Raises WeightsError for preprocessing that no bundle does, or pixels that the tower does not take."""
-        background = color or self.configs["shap_e_renderer"].get("background", (255.0, 255.0, 255.0))
-        source = picture_input(self.configs["image_processor"], tuple(map(round, background)), self.weights_source)
+    def _picture(self, background: Sequence[int] | None) -> PictureInput:
+        """What is transparent shows the background that pictures are rendered on: the recipe's, or the weights'.
+        Raises WeightsError for preprocessing that no bundle does, or pixels that the tower does not take."""
+        own = self.configs["shap_e_renderer"].get("background", (255.0, 255.0, 255.0))
+        red, green, blue = (round(level) for level in (own if background is None else background))
+        source = picture_input(self.configs["image_processor"], (red, green, blue), self.weights_source)
         if source.size != (size := self.configs["image_encoder"]["image_size"]):
             raise WeightsError(
                 f"weights {self.weights_source!r}: image_processor/preprocessor_config.json makes pictures of "
@@ -104,7 +113,7 @@ class ShapEImage(LatentModel):
         return {}
 
     def original(self, recipe: Recipe) -> ShapEImageOriginal:
-        renderer = cache(lambda: self.renderer_of(recipe))
+        renderer = cache(lambda: self.renderer_before(recipe))
         parts = PictureParts(cache(self.image_encoder), cache(self.prior), renderer, cache(self.processor))
         return ShapEImageOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
 
@@ -131,19 +140,17 @@ def _random(weights: str) -> ShapEImage:
 
 
 def _checkpoint(files: ModelFiles, part: str) -> Checkpoint:
-    found = files.parts[part].checkpoint()
+    stored = files.parts[part].checkpoint()
     if part != "image_encoder":
-        return found
-    return Renamed(found, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in found.shapes.items()})
+        return stored
+    return Renamed(stored, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in stored.shapes.items()})
 
 
 def _what_it_is(names: Collection[str]) -> str:
-    """Of the names of files, what they are where they are no Shap-E from a picture; empty if that is not known."""
-    if is_openai(names):
-        return "these are OpenAI's own files, of which only the text model is read; give a folder in the hub's layout"
+    """Of the names of files, what they are where they are not the image model; empty if that is not known."""
     folders = {name.partition("/")[0] for name in names if "/" in name}
     if "text_encoder" in folders and "image_encoder" not in folders:
-        return (
-            "there is text_encoder/ and no image_encoder/: this is the model that takes texts; write `family: shap-e`"
-        )
-    return ""
+        return "this is the model that takes texts; give it to family shap-e"
+    if is_openai(names):
+        return "OpenAI's own files of the image model are not read; take openai/shap-e-img2img in the hub's layout"
+    return what_it_is(names) if "image_encoder" not in folders else ""
