@@ -93,7 +93,7 @@ class SamplerStep(nn.Module):
         *conditions, step = first, *rest
         noise = [conditions.pop()] if self.has_churn else []
         row = step.reshape(1)
-        conditions, none = self.scheduled(conditions, row)
+        given, none = self.scheduled(conditions, row)
         scaled = sample * torch.index_select(self.input_scale, 0, row)
         time = torch.index_select(self.time_table, 0, row)
 
@@ -105,12 +105,12 @@ class SamplerStep(nn.Module):
             return of_sample * in_branches(sample) + of_prediction * raw
 
         if self.never_guided:
-            prediction = self.unguided(scaled, time, conditions, x0)
+            prediction = self.unguided(scaled, time, given, x0)
         elif self.always_guided:
-            prediction = self.guided(scaled, time, conditions, x0, none)
+            prediction = self.guided(scaled, time, given, x0, none)
         else:
             branches = torch.index_select(self.branches, 0, row)
-            prediction = self.guided_at_times(scaled, time, conditions, x0, branches, none)
+            prediction = self.guided_at_times(scaled, time, given, x0, branches, none)
         terms = (sample, prediction, self.clipped(prediction), previous_sample, self.clipped(previous_prediction))
         factors = torch.index_select(self.coefficients, 0, row).unbind(1)
         used = [factor * term for factor, term, use in zip(factors, (*terms, *noise), self.used, strict=True) if use]
