@@ -270,9 +270,7 @@ def led_away(recipe_file):
 @pytest.mark.parametrize(
     ("target", "changes"), [("cpu", []), ("cpu", ["samplers.sprinkle.unroll=full"]), ("cpu-executorch", [])]
 )
-def test_a_negative_prompt_and_a_second_one_are_weighed_as_by_the_original(
-    made, recipe_file, led_away, target, changes
-):
+def test_other_prompts_are_weighed_as_by_the_original(made, recipe_file, led_away, target, changes):
     folder = led_away(target, *changes)
     opened, original = Bundle.open(folder), CloudsOriginal(Clouds("by hand"), load_recipe(recipe_file, OTHERS))
     others = {"negative": [{"verse": "a red swarm"}], "second": [{"verse": "a blue swarm"}]}
