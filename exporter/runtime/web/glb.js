@@ -7,8 +7,8 @@ const ELEMENT_ARRAY_BUFFER = 34963;
 
 /**
  * {vertices, faces, colors} as the bytes of a .glb: y up, with normals and linear vertex colours, as glTF wants it; the
- * mesh itself is z up with sRGB colours. It has no material, beside which some readers lose the vertex colours. Throws
- * RangeError for an empty mesh, which glTF cannot hold.
+ * mesh itself is z up with sRGB colours. Its material is matte: without one glTF's is a metal, black under an ambient
+ * light. Throws RangeError for an empty mesh, which glTF cannot hold.
  */
 export function toGlb({ vertices, faces, colors }) {
   if (!faces.length) throw new RangeError("the mesh is empty: try another seed or another wording");
@@ -38,7 +38,8 @@ export function toGlb({ vertices, faces, colors }) {
     scene: 0,
     scenes: [{ nodes: [0] }],
     nodes: [{ mesh: 0 }],
-    meshes: [{ primitives: [{ attributes: { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, indices: 3 }] }],
+    materials: [{ pbrMetallicRoughness: { metallicFactor: 0, roughnessFactor: 0.9 } }],
+    meshes: [{ primitives: [{ attributes: { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, indices: 3, material: 0 }] }],
     accessors: [
       of(0, FLOAT, count, "VEC3", bounds(positions)),
       of(1, FLOAT, count, "VEC3"),
