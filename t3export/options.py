@@ -91,7 +91,7 @@ def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) 
 
 @contextmanager
 def placed_rules(checked: Recipe, path: Path, overrides: tuple[str, ...]) -> Iterator[None]:
-    """Tells the line of a rule that turns out to speak of no layer of the model, and of fields that do not fit it."""
+    """Tells the line of a rule that turns out to match no layer of the model, and of fields that do not fit it."""
     try:
         yield
     except Misfit as error:

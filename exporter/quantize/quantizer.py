@@ -117,7 +117,7 @@ def write_report(folder: Path, reports: list[LayerReport]) -> None:
 
 
 def read_report(folder: Path) -> list[LayerReport]:
-    """What became of the layers of a program; nothing where no rule speaks of its stage."""
+    """What became of the layers of a program; nothing where no rule matches its stage."""
     path = folder / REPORT
     return [LayerReport(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
 

@@ -36,11 +36,11 @@ class Quantization:
 
     @cached_property
     def policy(self) -> Policy:
-        """The rules that may speak of this stage."""
+        """The rules that may match layers of this stage."""
         return Policy(rules=[rule for rule in self.settings.rules if rule.may_speak_of(self.stage)])
 
     def transforms(self, rendering: Rendering) -> Iterator[Transform]:
-        """The steps after tracing, for a target of this rendering; none where no rule speaks of this stage."""
+        """The steps after tracing, for a target of this rendering; none where no rule matches this stage."""
         if not self.policy.rules:
             return
         rules = {"rules": [rule.model_dump(exclude={"why"}) for rule in self.policy.rules]}

@@ -34,7 +34,7 @@ _OF_WEIGHTS = ("palette", "int4_weights", "int8_weights", "int8_dynamic", "fp16"
 
 
 class Rule(Section):
-    """One line of a policy: the layers it speaks of, and their precision."""
+    """One line of a policy: the layers it matches, and their precision."""
 
     layers: str = Field(
         title="Layers",
@@ -109,13 +109,13 @@ class Rule(Section):
 
 
 class RuleError(RecipeError):
-    """A rule that speaks of no layer."""
+    """A rule that matches no layer."""
 
     rule: Rule
 
 
 class Policy(Section):
-    """Rules in order; the last one that speaks of a layer decides, and a layer that none speaks of stays fp32."""
+    """Rules in order; the last one that matches a layer decides, and a layer that none matches stays fp32."""
 
     rules: list[Rule] = Field(default_factory=list, title="Rules", description="Rules in order, the last match wins")
 
@@ -135,7 +135,7 @@ class Policy(Section):
         return any(rule.precision == "int8" or rule.rounding == "gptq" for rule in self.rules)
 
     def require_matches(self, layers: Iterable[tuple[str, str]]) -> None:
-        """Every rule must speak of one of the layers, given as (name, operator).
+        """Every rule must match one of the layers, given as (name, operator).
 
         Raises RuleError that names the rule and the nearest layers.
         """
@@ -162,14 +162,14 @@ class Policy(Section):
 
 
 def no_match(number: int, rule: Rule, known: list[tuple[str, str]]) -> RuleError:
-    """The error of a rule, the policy's so many-th, that speaks of none of the layers; it names the nearest ones."""
+    """The error of a rule, the policy's nth, that matches none of the layers; it names the nearest ones."""
     names = sorted({name for name, operator in known if operator == rule.operator})
     told = f"quantization.rules: rule {number} ({rule.layers!r}, operator {rule.operator}) matches no layer"
     if not known:
-        told += ": it speaks of no stage that was made; write a stage, '/' and a layer, as in 'denoiser/*'"
+        told += ": it matches no stage of this pipeline; write a stage, '/' and a layer, as in 'denoiser/*'"
     elif not names:
         stages = sorted({name.partition("/")[0] for name, _ in known})
-        told += f": of that operator there is no layer in {', '.join(stages)}, the stages that the rules speak of"
+        told += f": of that operator there is no layer in {', '.join(stages)}, the stages that the rules name"
     else:
         close = sorted(names, key=lambda name: _likeness(rule.layers, name), reverse=True)[:3]
         told += f"; the nearest of {len(names)}: {', '.join(close)}"

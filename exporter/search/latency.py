@@ -37,7 +37,7 @@ _FILE = "timing.json"
 
 @dataclass(frozen=True)
 class Product:
-    """A product of `rows` vectors with a weight of `shape` [..., K, N], so many for each of several matrices.
+    """A product of `rows` vectors with a weight of `shape` [..., K, N], that many for each of several matrices.
 
     `rank`: dimensions of the input; ONNX Runtime fuses those of two otherwise than those of three.
     """

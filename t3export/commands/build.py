@@ -71,7 +71,7 @@ def command(
     no_cache: bool,
     as_json: bool,
 ) -> None:
-    """Turn a RECIPE into a bundle for a target, every program held to goldens of the PyTorch reference.
+    """Turn a RECIPE into a bundle for a target, every program checked against goldens of the PyTorch reference.
 
     A bundle that is there already is replaced at the very end, when the new one is whole. Steps that were done before
     come from the cache. A quantized stage that is slower than its float self (or no smaller, where that is what the

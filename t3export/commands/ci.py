@@ -151,7 +151,7 @@ def _pairs(
 def _checked(
     pairs: list[RecipeOnTarget], baseline: Baseline, how: How, engine: str, worker_memory: str | None
 ) -> Iterator[Checked]:
-    """Each pair held to the baseline, wherever the engine does it."""
+    """Each pair checked against the baseline, wherever the engine does it."""
     from validate.ci.check import CheckTask, check, run_check
     from validate.objects.open_engine import LOCAL, open_engine
 

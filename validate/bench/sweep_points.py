@@ -121,7 +121,7 @@ def _numbers(given: Sequence[str], default: Sequence[int]) -> list[int]:
 _Points = Callable[[Sequence[str], BundleSide, Work, Order, Path, Progress], list[Point]]
 SWEEPS: dict[str, tuple[_Points, str]] = {
     "prompts": (_prompts, "all prompts to their assets, sampled together as `run` does it"),
-    "steps": (_steps, "one prompt to latents with so many evaluations of each sampler"),
-    "grid": (_grids, "the mesh of a sampled object on a grid of so many samples an edge"),
+    "steps": (_steps, "one prompt to latents with n evaluations of each sampler"),
+    "grid": (_grids, "the mesh of a sampled object on a grid of n samples an edge"),
     "weights": (_weights, "one evaluation of each sampler, against their parameters"),
 }

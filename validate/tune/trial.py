@@ -126,7 +126,7 @@ class PairedTest:
 
 
 def _require_pairs(pairs: int, max_drop: float) -> None:
-    """Raises RecipeError where so many pairs leave room for a larger loss even if not one of them differs."""
+    """Raises RecipeError where n pairs leave room for a larger loss even if not one of them differs."""
     needed = pairs_to_show(max_drop / 100)
     if pairs < needed:
         hidden = 100 * paired_rates_interval(0, 0, pairs).high

@@ -54,7 +54,7 @@ def test_a_misspelt_layer_is_told_with_its_rule_and_the_nearest(tiny):
 
 
 def test_a_stage_that_the_family_lacks_is_told():
-    with pytest.raises(RuleError, match=r"rule 1 .*it speaks of no stage that was made"):
+    with pytest.raises(RuleError, match=r"rule 1 .*it matches no stage of this pipeline"):
         check(Balls("x"), "projector/*")
     check(Balls("x"), "denoiser/network.mix")
 
