@@ -7,19 +7,23 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
-from exporter.errors import BundleError
-from exporter.manifest import Manifest, read_manifest, require_whole
+from exporter.errors import BundleError, RecipeError
+from exporter.manifest import Manifest, bundle_digest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import Pipeline
+from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.points import PointCloud, points_of
+from exporter.runtime.batch import made_objects
+from exporter.runtime.generated import GeneratedObject, OnProgress
 from exporter.runtime.inputs.picture import Picture, PictureReader
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
-from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
+from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt, require_seed
 from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run, make
 from exporter.runtime.sampler_loop import sample
 from exporter.runtime.sessions.session import Session, open_session
@@ -79,27 +83,96 @@ class Bundle:
                 f"folder there and run `{engines.run[0]}` in it. To try its programs here: --on onnxruntime"
             )
 
+    @overload
     def generate(
         self,
         prompt: str | Picture,
         seed: int = 0,
-        on_step: OnStep | None = None,
+        *,
         grid: int | None = None,
         exact: bool | None = None,
         quality: str | None = None,
-    ) -> Mesh:
-        """The mesh of one prompt, or of one picture where the bundle takes pictures: a file, a Pillow image or bytes
-        [H, W, 3 or 4]. The same prompt and seed give the same mesh; it is empty where the field is.
+        on_progress: OnProgress | None = None,
+    ) -> GeneratedObject: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: list[str] | list[Picture],
+        seed: int | Sequence[int] = 0,
+        *,
+        grid: int | None = None,
+        exact: bool | None = None,
+        quality: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[GeneratedObject]: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: str | Picture,
+        seed: Sequence[int],
+        *,
+        grid: int | None = None,
+        exact: bool | None = None,
+        quality: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[GeneratedObject]: ...
+
+    def generate(
+        self,
+        prompt: str | Picture | list[str] | list[Picture],
+        seed: int | Sequence[int] = 0,
+        *,
+        grid: int | None = None,
+        exact: bool | None = None,
+        quality: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> GeneratedObject | list[GeneratedObject]:
+        """The object of one prompt, or of one picture where the bundle takes pictures: a file, a Pillow image or bytes
+        [H, W, 3 or 4]. The same prompt and seed give the same object; its mesh is empty where the field is.
+
+        With a list of prompts, of seeds or of both, pair by pair, a list of objects, sampled together:
+
+        >>> [one.seed for one in bundle.generate("a red ball", seed=[1, 2])]
+        [1, 2]
+        >>> [one.prompt for one in bundle.generate(["a red ball", "a blue ball"])]
+        ['a red ball', 'a blue ball']
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
-        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for a value that
-        `inputs.values` does not take, before any program runs.
+        the recipe's. `on_progress(what, done, total)` gets "sampling" in evaluations and "mesh" in points of the
+        field, of which it takes `total` at most; what it raises ends the work, and the bundle can be used again. Other
+        assets than a mesh are made when they are first looked at. Warns when a prompt is longer than the context.
+
+        Raises RecipeError for a value that `inputs.values` does not take, before any program runs.
         """
         grid, exact = chosen_grid(grid, quality), require_exact(exact)
-        if self.tokenizers:
-            for cut_off in self.cut_off(require_prompt(prompt)):
-                warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
-        return self.mesh(self.make(dict.fromkeys(self.pipeline.inputs, prompt), seed, on_step), grid, exact)
+        asked = _pairs(prompt, seed)
+        for text, one_seed in asked:
+            require_seed(one_seed)
+            if self.tokenizers:
+                for cut_off in self.cut_off(require_prompt(text)):
+                    warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
+        progress = _Progress(on_progress, len(asked), self.pipeline, grid)
+        requests: list[Request] = [dict.fromkeys(self.pipeline.inputs, text) for text, _ in asked]
+        runs = made_objects(self, requests, [one for _, one in asked], progress.sampled)
+        digest = bundle_digest(self.manifest)
+        made = []
+        for (text, one_seed), run in zip(asked, runs, strict=True):
+            told = str(text) if isinstance(text, (str, Path)) else "a picture"
+            made.append(self._object(run, Label(told, one_seed, digest), grid, exact, progress))
+        return made if isinstance(prompt, list) or not _is_one(seed) else made[0]
+
+    def _object(
+        self, run: Run, label: Label, grid: int | None, exact: bool | None, progress: _Progress
+    ) -> GeneratedObject:
+        if self.pipeline.asset(MeshAsset) is None:
+            return GeneratedObject(run, label)
+        run.on_places = progress.evaluated
+        mesh = self.mesh(run, grid, exact)
+        run.on_places = None
+        progress.meshed()
+        return GeneratedObject(run, label, mesh)
 
     def cut_off(self, prompt: str) -> list[str]:
         """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
@@ -214,3 +287,48 @@ class Bundle:
                 "lists: it is not the program that this manifest was written for"
             )
         return found
+
+
+class _Progress:
+    """Reports of one call of `generate`, of all its objects together."""
+
+    def __init__(self, report: OnProgress | None, objects: int, pipeline: Pipeline, grid: int | None) -> None:
+        self.report = report or (lambda what, done, total: None)
+        self.evaluations = objects * sum(sampling.evaluations for sampling in pipeline.samplings.values())
+        mesh = pipeline.asset(MeshAsset)
+        self.lattice = (grid or mesh.grid) ** 3 if mesh else 0
+        self.total = objects * self.lattice
+        self.moved = self.done = self.points = 0
+
+    def sampled(self, objects: int) -> None:
+        """After an evaluation of a sampler."""
+        self.moved += objects
+        self.report("sampling", self.moved, self.evaluations)
+
+    def evaluated(self, stage: str, points: int) -> None:
+        """After an evaluation of the field; with the colours it may take more points than the lattice has."""
+        self.points = min(self.points + points, self.lattice)
+        self.report("mesh", self.done + self.points, self.total)
+
+    def meshed(self) -> None:
+        """After an object."""
+        self.done, self.points = self.done + self.lattice, 0
+        self.report("mesh", self.done, self.total)
+
+
+def _is_one(seed: object) -> bool:
+    """Whether it is no list of seeds; what is no seed either is refused by its name later."""
+    return isinstance(seed, str) or not isinstance(seed, Sequence)
+
+
+def _pairs(prompt: Any, seed: Any) -> list[tuple[Any, Any]]:
+    """Prompts with their seeds. Raises RecipeError for lists of two lengths, or of none."""
+    prompts = prompt if isinstance(prompt, list) else None
+    seeds = None if _is_one(seed) else list(seed)
+    given, drawn = (1 if listed is None else len(listed) for listed in (prompts, seeds))
+    if 0 in (given, drawn) or (prompts and seeds and given != drawn):
+        raise RecipeError(
+            f"{'seed' if given else 'prompt'}: {given} prompts and {drawn} seeds; give one seed for all prompts, one "
+            "prompt for all seeds, or as many of one as of the other"
+        )
+    return list(zip(prompts or [prompt] * drawn, seeds or [seed] * given, strict=True))
