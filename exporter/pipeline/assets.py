@@ -16,6 +16,10 @@ class MeshAsset(Part):
     stage: str = Field(description="The field")
     grid: int = Field(ge=8, description="Samples along each edge of the volume")
     extraction: Literal["coarse_to_fine", "exact"]
+    conventions: Literal["t3export", "openai"] = Field(
+        default="t3export",
+        description="openai: shrunk by (grid - 1) / (grid + 1) and with linear colours, as OpenAI's code makes meshes",
+    )
 
 
 class PixelTensor(Part):

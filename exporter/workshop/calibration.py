@@ -15,7 +15,7 @@ import numpy as np
 
 from exporter.errors import RecipeError
 from exporter.families.family import Model
-from exporter.families.weights import ZOO
+from exporter.families.part_files import ZOO
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import NOISE, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection
@@ -65,6 +65,11 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
         return
     if more := [prompt for prompt in _encoded_prompts(settings) if prompt not in prompts]:
         recorder.record_encoders(number + 1, more)
+
+
+def uncalibrated(pipeline: Pipeline) -> list[str]:
+    """The stages whose inputs are not recorded: those evaluated at places of an object that they take too."""
+    return [name for name in pipeline.of_kind("field", "render") if pipeline.stages[name].takes]
 
 
 def objects_of(pipeline: Pipeline, recipe: Recipe) -> list[str]:

@@ -96,7 +96,7 @@ def record_stage(run: Run, name: str, folder: Path, seed: int) -> None:
 
 def _require_same_tokens(model: Model, run: Run, prompts: list[str]) -> None:
     for source in run.pipeline.texts.values():
-        tokenizer = PromptTokenizer(model.input_files()[source.file], source.length, source.pad_id)
+        tokenizer = PromptTokenizer(model.input_files()[source.file], source.length, source.pad_id, source.clean)
         for prompt, ours, theirs in zip(prompts, tokenizer.encode(prompts), run[source.tensor], strict=True):
             if not np.array_equal(ours, theirs):
                 raise ValidationFailed(

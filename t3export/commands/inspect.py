@@ -51,6 +51,9 @@ def _print_overview(manifest: Manifest) -> None:
     facts.add_row("digest", bundle_digest(manifest))
     facts.add_row("recipe", f"{escape(str(manifest.recipe.get('name')))}  {manifest.recipe_digest[:16]}")
     facts.add_row("weights", f"{escape(weights.source)}  {weights.digest[:16]}{trained}")
+    for file in weights.files:
+        if not file.name.endswith((".json", ".txt", ".yaml")):
+            facts.add_row("", escape(f"{file.part}: {file.name}, {megabytes(file.size)}, sha256 {file.sha256[:16]}"))
     facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
     for name, source in manifest.inputs.items():
         much = f"{source.length} tokens" if source.kind == "text" else f"{source.size} pixels"
@@ -93,7 +96,8 @@ def _sampling(sampling: Sampling) -> str:
 
 def _asset(pipeline: Pipeline, asset: Asset) -> str:
     if isinstance(asset, MeshAsset):
-        return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}"
+        as_openai = ", by OpenAI's conventions" if asset.conventions == "openai" else ""
+        return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}{as_openai}"
     if isinstance(asset, PointsAsset):
         return f"of {asset.positions}" + (f", coloured by {asset.colors}" if asset.colors else "")
     if asset.pixels:

@@ -153,7 +153,7 @@ def _tokens(workshop: Workshop) -> dict[str, list[dict[str, Any]]]:
     files = workshop.model.input_files()
     found = {}
     for name, source in workshop.pipeline.texts.items():
-        rows = PromptTokenizer(files[source.file], source.length, source.pad_id).encode(prompts)
+        rows = PromptTokenizer(files[source.file], source.length, source.pad_id, source.clean).encode(prompts)
         found[name] = [{"prompt": prompt, "ids": row.tolist()} for prompt, row in zip(prompts, rows, strict=True)]
     return found
 
