@@ -20,7 +20,8 @@ from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.points import PointCloud, points_of
 from exporter.runtime.batch import made_objects
-from exporter.runtime.generated import GeneratedObject, OnProgress
+from exporter.runtime.generated import GeneratedObject
+from exporter.runtime.generating import GenerateProgress, OnProgress, described, is_one_seed, pairs
 from exporter.runtime.inputs.picture import Picture, PictureReader
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -159,24 +160,24 @@ class Bundle:
         """
         grid, exact = chosen_grid(grid, quality), require_exact(exact)
         given = self._given(prompt, picture)
-        asked = _pairs(given, seed)
+        asked = pairs(given, seed)
         for one, one_seed in asked:
             require_seed(one_seed)
             if self.tokenizers:
                 for cut_off in self.cut_off(require_prompt(one)):
                     warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
-        progress = _Progress(on_progress, len(asked), self.pipeline, grid)
+        progress = GenerateProgress(on_progress, len(asked), self.pipeline, grid)
         requests: list[Request] = [dict.fromkeys(self.pipeline.inputs, one) for one, _ in asked]
         runs = made_objects(self, requests, [one_seed for _, one_seed in asked], progress.sampled)
         digest = bundle_digest(self.manifest)
         made = []
         for (one, one_seed), run in zip(asked, runs, strict=True):
-            label = Label(str(one) if isinstance(one, str | Path) else "a picture", one_seed, digest)
+            label = Label(described(one), one_seed, digest)
             made.append(self._object(run, label, grid, exact, progress))
-        return made if isinstance(given, list) or not _is_one(seed) else made[0]
+        return made if isinstance(given, list) or not is_one_seed(seed) else made[0]
 
     def _object(
-        self, run: Run, label: Label, grid: int | None, exact: bool | None, progress: _Progress
+        self, run: Run, label: Label, grid: int | None, exact: bool | None, progress: GenerateProgress
     ) -> GeneratedObject:
         if self.pipeline.asset(MeshAsset) is None:
             return GeneratedObject(run, label)
@@ -319,48 +320,3 @@ class Bundle:
                 "lists: it is not the program that this manifest was written for"
             )
         return found
-
-
-class _Progress:
-    """Reports of one call of `generate`, of all its objects together."""
-
-    def __init__(self, report: OnProgress | None, objects: int, pipeline: Pipeline, grid: int | None) -> None:
-        self.report = report or (lambda what, done, total: None)
-        self.evaluations = objects * sum(sampling.evaluations for sampling in pipeline.samplings.values())
-        mesh = pipeline.asset(MeshAsset)
-        self.lattice = (grid or mesh.grid) ** 3 if mesh else 0
-        self.total = objects * self.lattice
-        self.moved = self.done = self.points = 0
-
-    def sampled(self, objects: int) -> None:
-        """After an evaluation of a sampler."""
-        self.moved += objects
-        self.report("sampling", self.moved, self.evaluations)
-
-    def evaluated(self, stage: str, points: int) -> None:
-        """After an evaluation of the field; with the colours it may take more points than the lattice has."""
-        self.points = min(self.points + points, self.lattice)
-        self.report("mesh", self.done + self.points, self.total)
-
-    def meshed(self) -> None:
-        """After an object."""
-        self.done, self.points = self.done + self.lattice, 0
-        self.report("mesh", self.done, self.total)
-
-
-def _is_one(seed: object) -> bool:
-    """Whether it is no list of seeds; what is no seed either is refused by its name later."""
-    return isinstance(seed, str) or not isinstance(seed, Sequence)
-
-
-def _pairs(prompt: Any, seed: Any) -> list[tuple[Any, Any]]:
-    """Prompts with their seeds. Raises RecipeError for lists of two lengths, or of none."""
-    prompts = prompt if isinstance(prompt, list) else None
-    seeds = None if _is_one(seed) else list(seed)
-    given, drawn = (1 if listed is None else len(listed) for listed in (prompts, seeds))
-    if 0 in (given, drawn) or (prompts and seeds and given != drawn):
-        raise RecipeError(
-            f"{'seed' if given else 'prompt'}: {given} prompts and {drawn} seeds; give one seed for all prompts, one "
-            "prompt for all seeds, or as many of one as of the other"
-        )
-    return list(zip(prompts or [prompt] * drawn, seeds or [seed] * given, strict=True))

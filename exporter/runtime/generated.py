@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 # Of a mesh or points whose pipeline makes no image.
 PICTURE_PIXELS = 256
-# What is at work, how much of it is done, and how much there is at most. What it raises ends the work.
-OnProgress = Callable[[str, int, int], None]
 
 
 class GeneratedObject:
