@@ -44,7 +44,7 @@ class Misfit(RecipeError):
 
 
 def parts_of(pipeline: Pipeline) -> set[str]:
-    """What a pipeline has that a recipe speaks of: kinds of stages and of assets, whether it takes inputs, and texts."""
+    """What a pipeline has that a recipe speaks of: kinds of stages and assets, whether it takes inputs, and texts."""
     kinds = {stage.kind for stage in pipeline.stages.values()} | {asset.kind for asset in pipeline.assets.values()}
     return kinds | ({"inputs"} if pipeline.inputs else set()) | ({"text"} if pipeline.texts else set())
 

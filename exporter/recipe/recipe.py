@@ -64,8 +64,9 @@ class TokenizerSection(Section):
     clean: Literal["none", "openai"] = Field(
         default="none",
         title="Cleaning",
-        description="none: as the hub's pipeline reads them; openai: as OpenAI's tokenizer, with mojibake, curly quotes, "
-        "ligatures and full-width letters mended (ftfy), HTML's entities resolved and white space made single spaces",
+        description="none: as the hub's pipeline reads them; openai: as OpenAI's tokenizer, with mojibake, curly "
+        "quotes, ligatures and full-width letters mended (ftfy), HTML's entities resolved and white "
+        "space made single spaces",
     )
 
 

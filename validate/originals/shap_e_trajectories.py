@@ -31,7 +31,7 @@ from exporter.families.weights import fill_random, without_initialisation
 from exporter.recipe.recipe import Recipe
 from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.run import Run
-from exporter.runtime.surface.decoded import mesh_of
+from exporter.runtime.surface.decoded import field_of, mesh_of
 from exporter.runtime.surface.extract import grid_points
 from validate.originals.comparison import Comparison, compared
 
@@ -109,13 +109,13 @@ def _compare(name: str, size: Size, folder: Path) -> Iterator[Comparison]:
     original = model.original(recipe)
     scaled = math.sqrt(embedding.shape[1]) * embedding
     evaluations = None if size.steps == STEPS else 2 * size.steps
-    sampler = original.samplers["denoiser"]
+    ((stage, sampler),) = original.samplers.items()
     found = sampler.sample([scaled.numpy()], unit.numpy(), evaluations=evaluations)
-    yield compared(name, "latents", count, found, expected.unflatten(1, (size.tokens, -1)), LIMIT)
-    run = Run(original, {"latents": latents.numpy()})
+    yield compared(name, "sampled latents", count, found, expected.unflatten(1, (size.tokens, -1)), LIMIT)
+    run = Run(original, {original.pipeline.stages[stage].makes[0].name: latents.numpy()})
     points = grid_points(np.indices((GRID,) * 3).reshape(3, -1).T, GRID)
-    distance = run.at("field", points, "signed_distance")["signed_distance"]
-    yield compared(name, f"signed distance, {GRID}³", also, distance.reshape((GRID,) * 3), field, LIMIT)
+    distance = field_of(run).distance(points).reshape((GRID,) * 3)
+    yield compared(name, f"signed distance, {GRID}³", also, distance, field, LIMIT)
     ours = mesh_of(run, GRID, exact=True)
     if len(ours.vertices) != len(mesh.verts):
         raise ValueError(f"{name}: the mesh has {len(ours.vertices)} vertices here and {len(mesh.verts)} there")
@@ -132,8 +132,8 @@ def _recipe() -> Recipe:
 
 
 def _their_prior(size: Size, folder: Path) -> tuple[Any, int]:
-    import shap_e.models.generation.transformer as theirs  # type: ignore[import-not-found]
-    from shap_e.models.configs import model_from_config  # type: ignore[import-not-found]
+    import shap_e.models.generation.transformer as theirs
+    from shap_e.models.configs import model_from_config
 
     theirs.FrozenImageCLIP = GivenEmbedding
     inner = {"name": "CLIPImagePointDiffusionTransformer", "width": size.width, "layers": size.layers}
@@ -150,8 +150,8 @@ def _their_prior(size: Size, folder: Path) -> tuple[Any, int]:
 
 def _their_latents(prior: Any, size: Size, unit: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
     """By `karras_sample_progressive`, with the settings of sample_text_to_3d.ipynb; it draws its noise by torch."""
-    import shap_e.diffusion.k_diffusion as k_diffusion  # type: ignore[import-not-found]
-    from shap_e.diffusion.gaussian_diffusion import diffusion_from_config  # type: ignore[import-not-found]
+    import shap_e.diffusion.k_diffusion as k_diffusion
+    from shap_e.diffusion.gaussian_diffusion import diffusion_from_config
 
     diffusion = diffusion_from_config({"schedule": "exp", "timesteps": 1024, "mean_type": "x_start"})
     own, k_diffusion.th = k_diffusion.th, _Drawn(unit.flatten(1))
@@ -194,7 +194,7 @@ class _Drawn:
 
 def _their_decoder(size: Size, folder: Path) -> tuple[Any, int]:
     """With the random weights of this project, whose field has a surface."""
-    from shap_e.models.configs import model_from_config  # type: ignore[import-not-found]
+    from shap_e.models.configs import model_from_config
 
     nerstf = {"name": "MLPNeRSTFModel", "activation": "swish", "d_hidden": size.hidden, "n_hidden_layers": 6}
     nerstf |= {"density_activation": "relu", "init_scale": 0.25, "initial_density_bias": 0.1, "meta_bias": False}
@@ -205,8 +205,9 @@ def _their_decoder(size: Size, folder: Path) -> tuple[Any, int]:
     renderer |= {"nerstf": nerstf, "separate_shared_samples": True, "volume": {"name": "BoundingBoxVolume"} | corners}
     renderer |= {"void": {"name": "VoidNeRFModel", "background": [0, 0, 0]}}
     projection = {"name": "channels", "init_scale": 1.0, "learned_scale": 0.0625, "use_ln": True}
-    config = {"name": "ChannelsDecoder", "latent_ctx": size.tokens, "d_latent": size.channels, "renderer": renderer}
-    decoder = model_from_config(config | {"params_proj": projection}, torch.device("cpu")).eval()
+    config = {"name": "ChannelsDecoder", "latent_ctx": size.tokens, "d_latent": size.channels}
+    config |= dict(renderer=renderer, params_proj=projection)
+    decoder = model_from_config(config, torch.device("cpu")).eval()
     own = decoder.state_dict()
     drawn = _random_renderer(size)
     for name in own:
@@ -228,11 +229,11 @@ def _random_renderer(size: Size) -> dict[str, torch.Tensor]:
 
 def _their_mesh(decoder: Any, latents: torch.Tensor) -> tuple[torch.Tensor, Any]:
     """Signed distances on the lattice, and the mesh, of `render_views` in its mode stf."""
-    from shap_e.models.nn.camera import (  # type: ignore[import-not-found]
+    from shap_e.models.nn.camera import (
         DifferentiableCameraBatch,
         DifferentiableProjectiveCamera,
     )
-    from shap_e.util.collections import AttrDict  # type: ignore[import-not-found]
+    from shap_e.util.collections import AttrDict
 
     axes = {axis: torch.eye(3)[None, k] for k, axis in enumerate("xyz")}
     camera = DifferentiableProjectiveCamera(
