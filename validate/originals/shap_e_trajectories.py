@@ -206,7 +206,7 @@ def _their_decoder(size: Size, folder: Path) -> tuple[Any, int]:
     renderer |= {"void": {"name": "VoidNeRFModel", "background": [0, 0, 0]}}
     projection = {"name": "channels", "init_scale": 1.0, "learned_scale": 0.0625, "use_ln": True}
     config = {"name": "ChannelsDecoder", "latent_ctx": size.tokens, "d_latent": size.channels}
-    config |= dict(renderer=renderer, params_proj=projection)
+    config |= dict(renderer=renderer, params_proj=projection)  # noqa: C408 - names of theirs, not of ours
     decoder = model_from_config(config, torch.device("cpu")).eval()
     own = decoder.state_dict()
     drawn = _random_renderer(size)
