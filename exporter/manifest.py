@@ -23,6 +23,8 @@ REPORTS = "reports"
 ENGINES = "engines"
 PERF = "perf.yaml"
 NUMERICS = "numerics.yaml"
+FAILED = "FAILED.txt"
+"""Beside a bundle that a build refused to put in place: why it did."""
 MEASURED = (PERF, NUMERICS)
 SCHEMA_VERSION = 2
 ADOPTED = "adopted"

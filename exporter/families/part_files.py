@@ -12,11 +12,11 @@ from typing import Any
 
 from exporter.errors import RecipeError, WeightsError
 from exporter.families.checkpoint import Checkpoint, open_checkpoint
-from exporter.families.repository import WAYS_ON, FolderRepository, Repository, open_repository
+from exporter.families.repository import FolderRepository, Repository, open_repository
 from exporter.families.tensor_files import TensorFiles, choose, variants
 from exporter.files.atomic import sha256_of
+from exporter.recipe.weights_name import WAYS_ON, ZOO
 
-ZOO = Path(__file__).parent.parent / "zoo"
 Explain = Callable[[Collection[str]], str]
 """Of the names of files, what model they are where they are not the family's; empty where that cannot be told."""
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from exporter.errors import HubUnreachable, NoSuchWeights, WeightsError, first_of
+from exporter.recipe.weights_name import HUB_NAME, WAYS_ON
 
-WAYS_ON = (
-    "Ways on: give a local folder in the hub's layout, the small trained model 'shap-e-mini', "
-    "or random weights 'random:shap-e-300m'."
-)
-_HUB_NAME = re.compile(r"^([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?$")
 _SHOWN = 12
 
 
@@ -106,7 +101,7 @@ def open_repository(weights: str) -> Repository:
     folder = Path(os.path.expanduser(weights))  # noqa: PTH111
     if folder.is_dir():
         return FolderRepository(folder, weights)
-    if (found := _HUB_NAME.match(weights)) and not folder.exists():
+    if (found := HUB_NAME.match(weights)) and not folder.exists():
         return _on_the_hub(found[1], found[2])
     raise NoSuchWeights(f"weights {weights!r}: no such folder. {WAYS_ON}")
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.errors import WeightsError
-from exporter.families.repository import WAYS_ON, Repository
+from exporter.families.repository import Repository
+from exporter.recipe.weights_name import WAYS_ON
 
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 SUFFIXES = (".safetensors", ".bin", ".pt")
