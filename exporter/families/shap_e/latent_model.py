@@ -12,7 +12,7 @@ import torch
 from diffusers import HeunDiscreteScheduler, PriorTransformer
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 
-from exporter.errors import WeightsError, did_you_mean
+from exporter.errors import RecipeError, WeightsError, did_you_mean
 from exporter.families import stress
 from exporter.families.family import Model, ModuleMaker
 from exporter.families.part_files import WeightsFile
@@ -198,6 +198,13 @@ def random_name(weights: str, sizes: list[str]) -> tuple[str, int]:
     if len(rest) > 1 or not all(part.isdecimal() for part in rest):
         raise WeightsError(f"weights {weights!r}: the seed must be one whole number, as in 'random:{size}:7'")
     return size, int(rest[0]) if rest else 0
+
+
+def refuse(why: str, **settings: str | None) -> None:
+    """Raises RecipeError for the first setting of a recipe's model section that is given and has no use."""
+    for name, value in settings.items():
+        if value is not None:
+            raise RecipeError(f"model.{name}: {value!r} is given, and {why}; leave this field out")
 
 
 def tensor(name: str, *shape: int | str) -> TensorSpec:

@@ -11,13 +11,13 @@ from typing import Any
 
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
-from exporter.errors import RecipeError, WeightsError
+from exporter.errors import WeightsError
 from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
 from exporter.families.repository import open_repository
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, tensor
+from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse, tensor
 from exporter.families.shap_e.modules import TextEncoder
-from exporter.families.shap_e.openai_files import is_openai, open_openai, what_it_is
+from exporter.families.shap_e.openai_files import is_openai, open_openai_text, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal, TextParts
 from exporter.families.vocabulary import require_words_told_apart
@@ -50,23 +50,22 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
     'random:SIZE[:seed]', or any of these with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known
     shape, 'shaped:WEIGHTS[:shape]'. A folder has the hub's layout, or OpenAI's own files.
 
-    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai`.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai_text`.
     Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
     if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
-        _refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
+        refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
     repository = weights if weights in ZOO_MODELS else open_repository(weights)
     if not isinstance(repository, str) and is_openai(repository.names):
-        _refuse("OpenAI's own files come in one precision", variant=variant)
-        published = open_openai(repository, NEEDED["tokenizer"], decoder, clip)
+        refuse("OpenAI's own files come in one precision", variant=variant)
+        published = open_openai_text(repository, NEEDED["tokenizer"], decoder, clip)
         model = _of_files(published.files, published.configs)
         model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
-        model.weights_notes = published.notes
         return model
-    _refuse("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    refuse("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
     files = find_parts(repository, ZOO_MODELS, NEEDED, variant, what_it_is)
     return _of_files(files, _read_configs(files))
 
@@ -127,12 +126,6 @@ def _of_files(files: ModelFiles, configs: dict[str, dict[str, Any]]) -> ShapE:
         files=files.files,
         notes=files.notes,
     )
-
-
-def _refuse(why: str, **settings: str | None) -> None:
-    for name, value in settings.items():
-        if value is not None:
-            raise RecipeError(f"model.{name}: {value!r} is given, and {why}; leave this field out")
 
 
 def _random(weights: str) -> ShapE:

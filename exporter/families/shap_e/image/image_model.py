@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -15,10 +15,11 @@ from exporter.errors import WeightsError
 from exporter.families.checkpoint import Checkpoint, Renamed, Taken
 from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
+from exporter.families.repository import open_repository
 from exporter.families.shap_e.image.clip_preprocessing import picture_input
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, tensor
+from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse, tensor
 from exporter.families.shap_e.modules import ImageEncoder
-from exporter.families.shap_e.openai_files import is_openai
+from exporter.families.shap_e.openai_files import is_openai, open_openai_image
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import PictureParts, ShapEImageOriginal
 from exporter.families.weights import fill
@@ -42,26 +43,30 @@ NEEDED = {part: Needed(files=((file,),), tensors=part not in WITHOUT_TENSORS) fo
 TOWER = "vision_model."
 
 
-def load(weights: str, *, variant: str | None = None) -> ShapEImage:
+def load(
+    weights: str, *, variant: str | None = None, decoder: str | None = None, clip: str | None = None
+) -> ShapEImage:
     """Shap-E from a picture with these weights: one of the zoo, a folder, 'org/name[@revision]' on the hub,
     'random:SIZE[:seed]', or any of these changed, 'stress:WEIGHTS[:factor]' and 'shaped:WEIGHTS[:shape]', as for texts.
+    A folder has the hub's layout, or OpenAI's own files.
 
-    `variant`: of the hub's files, such as 'fp16'. Raises WeightsError, RecipeError for a variant that is not there.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai_image`.
+    Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
-    if changed := changed_weights(weights, partial(load, variant=variant)):
+    if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
+        refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
-    files = find_parts(weights, ZOO_MODELS, NEEDED, variant, _what_it_is)
-    return ShapEImage(
-        source=files.source,
-        digest=files.digest,
-        trained=True,
-        configs={part: files.parts[part].json(file) for part, file in CONFIGS.items()},
-        fill_part=lambda module, part: fill(module, _checkpoint(files, part)),
-        files=files.files,
-        notes=files.notes,
-    )
+    repository = weights if weights in ZOO_MODELS else open_repository(weights)
+    if not isinstance(repository, str) and is_openai(repository.names):
+        refuse("OpenAI's own files come in one precision", variant=variant)
+        published = open_openai_image(repository, decoder, clip)
+        return _of_files(published.files, published.configs, published.checkpoints.__getitem__)
+    refuse("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, _what_it_is)
+    configs = {part: files.parts[part].json(file) for part, file in CONFIGS.items()}
+    return _of_files(files, configs, lambda part: files.parts[part].checkpoint())
 
 
 class ShapEImage(LatentModel):
@@ -130,8 +135,21 @@ def _random(weights: str) -> ShapEImage:
     )
 
 
-def _checkpoint(files: ModelFiles, part: str) -> Checkpoint:
-    found = files.parts[part].checkpoint()
+def _of_files(
+    files: ModelFiles, configs: dict[str, dict[str, Any]], checkpoint: Callable[[str], Checkpoint]
+) -> ShapEImage:
+    return ShapEImage(
+        source=files.source,
+        digest=files.digest,
+        trained=True,
+        configs=configs,
+        fill_part=lambda module, part: fill(module, _as_class_names(part, checkpoint(part))),
+        files=files.files,
+        notes=files.notes,
+    )
+
+
+def _as_class_names(part: str, found: Checkpoint) -> Checkpoint:
     if part != "image_encoder":
         return found
     return Renamed(found, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in found.shapes.items()})
@@ -139,8 +157,6 @@ def _checkpoint(files: ModelFiles, part: str) -> Checkpoint:
 
 def _what_it_is(names: Collection[str]) -> str:
     """Of the names of files, what they are where they are no Shap-E from a picture; empty if that is not known."""
-    if is_openai(names):
-        return "these are OpenAI's own files, of which only the text model is read; give a folder in the hub's layout"
     folders = {name.partition("/")[0] for name in names if "/" in name}
     if "text_encoder" in folders and "image_encoder" not in folders:
         return (
