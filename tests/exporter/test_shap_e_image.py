@@ -18,7 +18,6 @@ from exporter.errors import RecipeError
 from exporter.families.registry import load_model
 from exporter.files.cache import Cache
 from exporter.manifest import read_manifest
-from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import Run
@@ -71,10 +70,9 @@ def made(folder, photos, weights):
 
     def bundle(target, quantized=False):
         if (target, quantized) not in known:
-            data = image_recipe([str(photo) for photo in photos[:2]], weights).data()
-            data["quantization"]["rules"] = INT8 if quantized else []
+            recipe = image_recipe([str(photo) for photo in photos[:2]], weights, INT8 if quantized else ())
             out = folder / f"{target}_{quantized}"
-            build(Recipe.model_validate(data), load_target(target), out, cache=Cache(folder / "cache"), need_gain=False)
+            build(recipe, load_target(target), out, cache=Cache(folder / "cache"), need_gain=False)
             known[target, quantized] = out
         return known[target, quantized]
 

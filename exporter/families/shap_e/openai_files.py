@@ -1,4 +1,5 @@
-"""Shap-E as OpenAI published it: text_cond.pt, with transmitter.pt or vector_decoder.pt, and CLIP from its own folder.
+"""Shap-E as OpenAI published it: text_cond.pt or image_cond.pt, with transmitter.pt or vector_decoder.pt, and CLIP from
+its own folder.
 
 The names of the tensors are those of openai/shap-e; here they become the names of diffusers' PriorTransformer and
 ShapERenderer, which compute the same.
@@ -19,7 +20,7 @@ from exporter.families.checkpoint import Checkpoint, Renamed, SavedFile, Taken
 from exporter.families.part_files import ModelFiles, Needed, PartFiles, take
 from exporter.families.repository import FolderRepository, Repository, open_repository
 from exporter.families.shap_e.mesh_tables import mesh_tables
-from exporter.families.shap_e.random_weights import SHAP_E_300M
+from exporter.families.shap_e.random_weights import SHAP_E_300M, SHAP_E_IMAGE_300M
 from exporter.families.tensor_files import TensorFiles
 
 PRIOR, IMAGE_PRIOR = "text_cond.pt", "image_cond.pt"
@@ -36,6 +37,8 @@ CLIP = "clip-vit-large-patch14"
 CLIP_ON_THE_HUB = f"openai/{CLIP}"
 VIEW_CHANNELS = 51  # of a direction's encoding: 3 + 2 * 3 * 8
 _CLIP_CONFIG = Needed(files=(("config.json",),))
+_CLIP_PREPROCESSING = Needed(files=(("preprocessor_config.json",),), tensors=False)
+_TOWER = "vision_model."
 _PRIOR_NAMES = {
     "pos_emb": "positional_embedding",
     "time_embed.c_fc": "time_embedding.linear_1",
@@ -45,6 +48,8 @@ _PRIOR_NAMES = {
     "ln_post": "norm_out",
     "output_proj": "proj_to_clip_embeddings",
     "clip_embed": "embedding_proj",
+    "clip_embed.0": "embedding_proj_norm",
+    "clip_embed.1": "embedding_proj",
     "attn.c_proj": "attn1.to_out.0",
     "mlp.c_fc": "ff.net.0.proj",
     "mlp.c_proj": "ff.net.2",
@@ -78,32 +83,87 @@ def open_openai(
 
     Raises WeightsError for a file that is missing or of another model.
     """
-    prior_file, decoder_file = _require(repository, PRIOR), _decoder_file(repository, decoder)
-    prior, field = SavedFile(repository.fetch(prior_file)), SavedFile(repository.fetch(decoder_file))
-    settings = _yaml(repository, "text_cond_config.yaml").get("inner", {})
-    _require_text_prior(settings, prior)
-    heads = settings.get("heads", SHAP_E_300M["prior"]["num_attention_heads"])
     text = _open_clip(repository, clip)
     text_files = take(text, "text_encoder", _CLIP_CONFIG, folder="")
-    parts = {
-        "text_encoder": text_files,
-        "tokenizer": take(text, "tokenizer", tokenizer, folder=""),
-        "prior": _part("prior", repository, prior_file, "text_cond_config.yaml"),
+    encoder = _Encoder(
+        parts={"text_encoder": text_files, "tokenizer": take(text, "tokenizer", tokenizer, folder="")},
+        configs={"text_encoder": _text_config(text_files.json("config.json"))},
+        checkpoints={"text_encoder": _text_half(text_files.checkpoint())},
+    )
+    return _open(repository, _OF_TEXT, decoder, encoder)
+
+
+def open_openai_image(repository: Repository, decoder: str | None = None, clip: str | None = None) -> OpenAIModel:
+    """The image model of these files; the rest as of `open_openai`."""
+    vision = _open_clip(repository, clip)
+    tower = take(vision, "image_encoder", _CLIP_CONFIG, folder="")
+    processor = take(vision, "image_processor", _CLIP_PREPROCESSING, folder="")
+    config = tower.json("config.json")
+    encoder = _Encoder(
+        parts={"image_encoder": tower, "image_processor": processor},
+        configs={
+            "image_encoder": config.get("vision_config") or config,
+            "image_processor": processor.json("preprocessor_config.json"),
+        },
+        checkpoints={"image_encoder": vision_half(tower.checkpoint())},
+    )
+    return _open(repository, _OF_PICTURES, decoder, encoder)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One of the two priors. `condition`: the tensor that takes what CLIP makes; `other`: what the other prior is."""
+
+    file: str
+    yaml: str
+    condition: str
+    published: dict[str, Any]
+    other: str
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """What CLIP's folder gives: parts, configurations and tensors."""
+
+    parts: dict[str, PartFiles]
+    configs: dict[str, dict[str, Any]]
+    checkpoints: dict[str, Checkpoint]
+
+
+_OF_TEXT = _Kind(
+    PRIOR,
+    "text_cond_config.yaml",
+    "wrapped.clip_embed.weight",
+    SHAP_E_300M["prior"],
+    "takes no text embedding: this is the image model; give it to family shap-e-image",
+)
+_OF_PICTURES = _Kind(
+    IMAGE_PRIOR,
+    "image_cond_config.yaml",
+    "wrapped.clip_embed.1.weight",
+    SHAP_E_IMAGE_300M["prior"],
+    "takes no tokens of a picture: this is the text model; give it to family shap-e",
+)
+
+
+def _open(repository: Repository, kind: _Kind, decoder: str | None, encoder: _Encoder) -> OpenAIModel:
+    prior_file, decoder_file = _require(repository, kind.file), _decoder_file(repository, decoder)
+    prior, field = SavedFile(repository.fetch(prior_file)), SavedFile(repository.fetch(decoder_file))
+    settings = _yaml(repository, kind.yaml).get("inner", {})
+    _require_prior(settings, prior, kind)
+    heads = settings.get("heads", kind.published["num_attention_heads"])
+    own = {
+        "prior": _part("prior", repository, prior_file, kind.yaml),
         "shap_e_renderer": _part("shap_e_renderer", repository, decoder_file),
     }
-    files = ModelFiles(repository.source, parts)
+    files = ModelFiles(repository.source, encoder.parts | own)
     configs = {
-        "text_encoder": _text_config(text_files.json("config.json")),
-        "prior": _prior_config(prior, heads),
+        "prior": _prior_config(prior, heads, kind),
         "scheduler": SHAP_E_300M["scheduler"],
         "shap_e_renderer": _renderer_config(field),
     }
-    checkpoints = {
-        "text_encoder": _text_half(text_files.checkpoint()),
-        "prior": _as_prior(prior, heads),
-        "shap_e_renderer": _as_renderer(field),
-    }
-    return OpenAIModel(files, (_told(files),), configs, checkpoints)
+    checkpoints = {"prior": _as_prior(prior, heads), "shap_e_renderer": _as_renderer(field)}
+    return OpenAIModel(files, (_told(files),), encoder.configs | configs, encoder.checkpoints | checkpoints)
 
 
 def what_it_is(names: Collection[str]) -> str:
@@ -171,30 +231,29 @@ def _yaml(repository: Repository, name: str) -> dict[str, Any]:
     return content
 
 
-def _require_text_prior(settings: dict[str, Any], prior: SavedFile) -> None:
+def _require_prior(settings: dict[str, Any], prior: SavedFile, kind: _Kind) -> None:
     lacking = [name for name in ("wrapped.pos_emb", "wrapped.input_proj.weight") if name not in prior.shapes]
     if lacking:
         raise WeightsError(
-            f"{prior.place}: has no {' and no '.join(lacking)}: not the network that openai/shap-e saves as {PRIOR}"
+            f"{prior.place}: has no {' and no '.join(lacking)}: not the network that openai/shap-e saves as {kind.file}"
         )
-    if "wrapped.clip_embed.weight" not in prior.shapes or "Grid" in str(settings.get("name")):
-        raise WeightsError(
-            f"{prior.place}: takes no text embedding: this is the image model; give it to family shap-e-image"
-        )
+    of_grid = "Grid" in str(settings.get("name", "Grid" if kind is _OF_PICTURES else ""))
+    if kind.condition not in prior.shapes or of_grid != (kind is _OF_PICTURES):
+        raise WeightsError(f"{prior.place}: {kind.other}")
 
 
-def _prior_config(prior: SavedFile, heads: int) -> dict[str, Any]:
+def _prior_config(prior: SavedFile, heads: int, kind: _Kind) -> dict[str, Any]:
     tokens, width = prior.shapes["wrapped.pos_emb"]
     channels = prior.shapes["wrapped.input_proj.weight"][1]
     layers = {match[1] for name in prior.shapes if (match := _BLOCK.match(name))}
-    return SHAP_E_300M["prior"] | {
+    return kind.published | {
         "num_attention_heads": heads,
         "attention_head_dim": width // heads,
         "num_layers": len(layers),
         "embedding_dim": channels,
         "num_embeddings": tokens,
         "time_embed_dim": prior.shapes.get("wrapped.time_embed.c_fc.bias", (4 * width,))[0],
-        "embedding_proj_dim": prior.shapes["wrapped.clip_embed.weight"][1],
+        "embedding_proj_dim": prior.shapes[kind.condition][1],
         "clip_embed_dim": prior.shapes.get("wrapped.output_proj.bias", (2 * channels,))[0],
     }
 
@@ -294,6 +353,13 @@ def _text_config(config: dict[str, Any]) -> dict[str, Any]:
 def _text_half(clip: Checkpoint) -> Checkpoint:
     own = ("text_model.", "text_projection.")
     return Renamed(clip, {name: Taken(name, shape) for name, shape in clip.shapes.items() if name.startswith(own)})
+
+
+def vision_half(clip: Checkpoint) -> Checkpoint:
+    """The vision tower of a CLIP, or of one that is published alone, under the names of transformers' own class."""
+    towers = {name: shape for name, shape in clip.shapes.items() if name.startswith(_TOWER)}
+    found = towers or clip.shapes
+    return Renamed(clip, {name.removeprefix(_TOWER): Taken(name, shape) for name, shape in found.items()})
 
 
 def _told(files: ModelFiles) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, partial
 from typing import Any
 
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from exporter.errors import WeightsError
-from exporter.families.checkpoint import Checkpoint, Renamed, Taken
+from exporter.families.checkpoint import Checkpoint
 from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
+from exporter.families.repository import open_repository
 from exporter.families.shap_e.image.clip_preprocessing import picture_input
 from exporter.families.shap_e.latent_model import (
     LatentModel,
@@ -24,7 +25,7 @@ from exporter.families.shap_e.latent_model import (
     tensor,
 )
 from exporter.families.shap_e.modules import ImageEncoder
-from exporter.families.shap_e.openai_files import is_openai, what_it_is
+from exporter.families.shap_e.openai_files import IMAGE_PRIOR, PRIOR, open_openai_image, vision_half, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import PictureParts, ShapEImageOriginal
 from exporter.families.weights import fill
@@ -44,31 +45,32 @@ CONFIGS = {
 WITHOUT_TENSORS = ("image_processor", "scheduler")
 NEEDED = {part: Needed(files=((file,),), tensors=part not in WITHOUT_TENSORS) for part, file in CONFIGS.items()}
 PARTS = tuple(NEEDED)
-# Published files name the tower inside a larger model, transformers' own class does not.
-TOWER = "vision_model."
 
 
-def load(weights: str, *, variant: str | None = None) -> ShapEImage:
+def load(
+    weights: str, *, variant: str | None = None, decoder: str | None = None, clip: str | None = None
+) -> ShapEImage:
     """Shap-E from a picture with these weights: one of the zoo, a folder, 'org/name[@revision]' on the hub,
     'random:SIZE[:seed]', or any of these changed, 'stress:WEIGHTS[:factor]' and 'shaped:WEIGHTS[:shape]', as for texts.
+    A folder has the hub's layout, or OpenAI's own files.
 
-    `variant`: of the hub's files, such as 'fp16'. Raises WeightsError, RecipeError for a variant that is not there.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai`.
+    Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
-    if changed := changed_weights(weights, partial(load, variant=variant)):
+    if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
-        refuse_settings("random weights have none", variant=variant)
+        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
-    files = find_parts(weights, ZOO_MODELS, NEEDED, variant, _what_it_is)
-    return ShapEImage(
-        source=files.source,
-        digest=files.digest,
-        trained=True,
-        configs={part: files.parts[part].json(file) for part, file in CONFIGS.items()},
-        fill_part=lambda module, part: fill(module, _checkpoint(files, part)),
-        files=files.files,
-        notes=files.notes,
-    )
+    repository = weights if weights in ZOO_MODELS else open_repository(weights)
+    if not isinstance(repository, str) and IMAGE_PRIOR in repository.names:
+        refuse_settings("OpenAI's own files come in one precision", variant=variant)
+        published = open_openai_image(repository, decoder, clip)
+        return _of_files(published.files, published.configs, published.checkpoints.__getitem__, published.notes)
+    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, _what_it_is)
+    configs = {part: files.parts[part].json(file) for part, file in CONFIGS.items()}
+    return _of_files(files, configs, partial(_checkpoint, files), files.notes)
 
 
 class ShapEImage(LatentModel):
@@ -139,18 +141,31 @@ def _random(weights: str) -> ShapEImage:
     )
 
 
+def _of_files(
+    files: ModelFiles,
+    configs: dict[str, dict[str, Any]],
+    checkpoint: Callable[[str], Checkpoint],
+    notes: tuple[str, ...],
+) -> ShapEImage:
+    return ShapEImage(
+        source=files.source,
+        digest=files.digest,
+        trained=True,
+        configs=configs,
+        fill_part=lambda module, part: fill(module, checkpoint(part)),
+        files=files.files,
+        notes=notes,
+    )
+
+
 def _checkpoint(files: ModelFiles, part: str) -> Checkpoint:
     stored = files.parts[part].checkpoint()
-    if part != "image_encoder":
-        return stored
-    return Renamed(stored, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in stored.shapes.items()})
+    return vision_half(stored) if part == "image_encoder" else stored
 
 
 def _what_it_is(names: Collection[str]) -> str:
     """Of the names of files, what they are where they are not the image model; empty if that is not known."""
     folders = {name.partition("/")[0] for name in names if "/" in name}
-    if "text_encoder" in folders and "image_encoder" not in folders:
+    if PRIOR in names or ("text_encoder" in folders and "image_encoder" not in folders):
         return "this is the model that takes texts; give it to family shap-e"
-    if is_openai(names):
-        return "OpenAI's own files of the image model are not read; take openai/shap-e-img2img in the hub's layout"
     return what_it_is(names) if "image_encoder" not in folders else ""

@@ -22,7 +22,7 @@ SHARDS = 3
 
 def tensors_of(plain: Path, part: str) -> Tensors:
     """The tensors of a part of the folder that everything is written from."""
-    return load_file(plain / part / f"{STEMS[part]}.safetensors")
+    return load_file(plain / part / f"{STEMS.get(part, 'model')}.safetensors")
 
 
 def as_published(plain: Path, to: Path) -> Path:
@@ -120,6 +120,23 @@ def openai_files(plain: Path, to: Path, decoder: str = "vector_decoder.pt", with
     return to
 
 
+def openai_image_files(plain: Path, to: Path, decoder: str = "vector_decoder.pt") -> Path:
+    """OpenAI's files of the image model, and CLIP's folder beside them with a text tower that is not read."""
+    to.mkdir()
+    config = json.loads((plain / "prior/config.json").read_text())
+    torch.save(openai_prior(tensors_of(plain, "prior"), config["num_attention_heads"]), to / "image_cond.pt")
+    torch.save(openai_decoder(tensors_of(plain, "shap_e_renderer"), decoder == "transmitter.pt"), to / decoder)
+    inner = {"name": "CLIPImageGridPointDiffusionTransformer", "heads": config["num_attention_heads"]}
+    (to / "image_cond_config.yaml").write_text(yaml.safe_dump({"name": "SplitVectorDiffusion", "inner": inner}))
+    clip = to / "clip-vit-large-patch14"
+    shutil.copytree(plain / "image_processor", clip)
+    vision = json.loads((plain / "image_encoder/config.json").read_text())
+    (clip / "config.json").write_text(json.dumps({"model_type": "clip", "text_config": {}, "vision_config": vision}))
+    text = {"text_model.final_layer_norm.bias": torch.zeros(4), "visual_projection.weight": torch.zeros(4, 4)}
+    save_file(tensors_of(plain, "image_encoder") | text, clip / "model.safetensors")
+    return to
+
+
 def clip_folder(plain: Path, to: Path) -> Path:
     """openai/clip-vit-large-patch14: one model with both towers, its tokenizer beside it."""
     shutil.copytree(plain / "tokenizer", to)
@@ -140,8 +157,8 @@ def openai_prior(prior: Tensors, heads: int) -> Tensors:
         "norm_in": "ln_pre",
         "norm_out": "ln_post",
         "proj_to_clip_embeddings": "output_proj",
-        "embedding_proj": "clip_embed",
-    }
+        "embedding_proj": "clip_embed.1" if "embedding_proj_norm.weight" in prior else "clip_embed",
+    } | ({"embedding_proj_norm": "clip_embed.0"} if "embedding_proj_norm.weight" in prior else {})
     found = {"wrapped.pos_emb": prior["positional_embedding"][0].contiguous()}
     for kind in ("weight", "bias"):
         found |= {f"wrapped.{new}.{kind}": prior[f"{old}.{kind}"] for old, new in names.items()}
