@@ -106,6 +106,7 @@ def test_without_guidance_there_is_no_interval_of_it(tiny, monkeypatch):
 
 def test_of_a_flow_fewer_steps_are_tried_and_no_other_solver(monkeypatch):
     own = SamplerSection(scheduler="flow_euler", steps=20, guidance_scale=1.0)
+
     class Screened:
         def __init__(self, model, recipe, told):
             self.own = recipe.sampler
