@@ -30,7 +30,7 @@ from exporter.families.shap_e.modules import (
 from exporter.families.shap_e.random_weights import RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.renderer import Renderer
 from exporter.families.shap_e.shap_e_pipeline import Parts, ShapEOriginal
-from exporter.families.vocabulary import require_words_told_apart
+from exporter.families.vocabulary import require_clips_own, require_words_told_apart
 from exporter.families.weights import (
     digest_parts,
     fill,
@@ -111,6 +111,7 @@ class ShapE(Model):
         self.context_length = configs["text_encoder"]["max_position_embeddings"]
         tokenizer, known = self.tokenizer(), configs["text_encoder"]["vocab_size"]
         require_words_told_apart(lambda text: tokenizer(text).input_ids, known, tokenizer_folder)
+        require_clips_own(lambda text: tokenizer(text).input_ids, len(tokenizer), tokenizer_folder)
 
     def unfilled(self) -> ShapE:
         """The same modules on the meta device: made in milliseconds, without a number in them."""
