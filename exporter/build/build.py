@@ -97,7 +97,7 @@ def build(
                 prove(folder)
     forget_failed(out)
     rewrites = {one.name: read_rewrites(one.entry.folder) for one in made}
-    warnings = [*left_out, *addition.warnings, *_idle(rewrites)]
+    warnings = [*workshop.model.weights_notes, *left_out, *addition.warnings, *_idle(rewrites)]
     return BuildReport(out, bundle_digest(manifest), manifest, workshop.steps, parities, warnings, gains, rewrites)
 
 

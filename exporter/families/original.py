@@ -15,7 +15,7 @@ import torch
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.run import Arrays, OnStep, Request, Run
+from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run
 from exporter.runtime.surface.decoded import mesh_of
 from exporter.sampling.original_sampler import OriginalSampler
 from exporter.sampling.schedulers import clip_range, schedule_of
@@ -29,7 +29,7 @@ class Original(ABC):
     """
 
     def __init__(self, pipeline: Pipeline, recipe: Recipe, schedulers: Callable[[str], Any]) -> None:
-        self.pipeline = pipeline
+        self.pipeline = _with_conditions(pipeline, recipe)
         self.recipe = recipe
         self.schedulers = schedulers
         self.samplers = {stage: self._sampler(stage, schedulers(stage)) for stage in pipeline.of_kind("sample")}
@@ -48,13 +48,20 @@ class Original(ABC):
     ) -> torch.Tensor:
         """The network's raw prediction for a scaled sample [B,*latents] at one timestep."""
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
         """The latents of a stage, from its conditions by name and unit normal noise."""
-        return self.samplers[stage].sample(self.conditions(stage, arrays), noise, on_step)
+        return self.samplers[stage].sample(self.conditions(stage, arrays), noise, on_step, draws=draws)
 
     def conditions(self, stage: str, arrays: Arrays) -> list[np.ndarray]:
-        """What a stage of kind sample takes, in its order."""
-        return [arrays[spec.name] for spec in self.pipeline.stages[stage].takes]
+        """What a stage of kind sample takes, other sets of conditions included, in its order."""
+        return [arrays[spec.name] for spec in self.pipeline.stages[stage].all_conditions]
 
     def ends_within(self, stage: str) -> float:
         """The magnitude that a model's own scheduler clips x0 to, infinite where it clips nothing."""
@@ -84,3 +91,13 @@ class Original(ABC):
         settings = self.recipe.sampler_of(stage)
         schedule, clip = schedule_of(settings, scheduler), clip_range(scheduler)
         return OriginalSampler(partial(self.predict, stage), schedule, clip, settings)
+
+
+def _with_conditions(pipeline: Pipeline, recipe: Recipe) -> Pipeline:
+    """A family's pipeline with the other sets of conditions that a recipe's samplers take."""
+    wanted = {name: recipe.sampler_of(name).conditions for name in pipeline.of_kind("sample")}
+    stages = {
+        name: stage.model_copy(update={"conditions": wanted[name]}) if wanted.get(name) else stage
+        for name, stage in pipeline.stages.items()
+    }
+    return pipeline.model_copy(update={"stages": stages})

@@ -13,12 +13,12 @@ from exporter.errors import RecipeError
 from exporter.files.atomic import write_atomically
 from exporter.recipe.document import Document, Location, parse_value, read_yaml, validate
 from exporter.recipe.policy import Policy
-from exporter.recipe.published import AS, SECTIONS, published
+from exporter.recipe.published import AS, is_sampler, published, sampler_sections
 from exporter.recipe.recipe import Recipe
 from exporter.recipe.weights_name import moved, placed
 
-# Where paths of pictures may stand, and what they end in.
 WEIGHTS = ("model", "weights")
+# Where paths of pictures may stand, and what they end in.
 PICTURES = (("goldens", "prompts"), ("quantization", "calibration", "prompts"))
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -98,11 +98,8 @@ def _include_policy(document: Document, folder: Path) -> None:
 
 def _include_published(document: Document) -> None:
     """Puts the fields of a published sampling in the place of its name, but for those that are written beside it."""
-    for location in SECTIONS:
-        section: Any = document.data
-        for part in location:
-            section = section.get(part) if isinstance(section, dict) else None
-        if isinstance(section, dict) and AS in section:
+    for location, section in sampler_sections(document.data):
+        if AS in section:
             name, place = section.pop(AS), document.place((*location, AS))
             for field, value in published(name, f"{place}: {'.'.join((*location, AS))}").items():
                 if field not in section:
@@ -169,7 +166,7 @@ def _apply(document: Document, override: str) -> None:
         return
     if location == WEIGHTS and isinstance(value, str):
         value = placed(value, Path.cwd())
-    if location[-1] != AS or location[:-1] not in SECTIONS:
+    if location[-1] != AS or not is_sampler(location[:-1]):
         _assign(document, location, value, place)
         return
     # An override wins over what the files say, so that all fields of the sampling do.
@@ -196,8 +193,9 @@ def _assign(document: Document, location: tuple[str, ...], value: object, place:
     section: Any = document.data
     at: Location = ()
     for part in location[:-1]:
-        at = (*at, _key(section, part, at, place))
-        inner = section[at[-1]] if isinstance(section, list) else section.setdefault(part, {})
+        key = _key(section, part, at, place)
+        at = (*at, key)
+        inner = section[key] if isinstance(key, int) else section.setdefault(part, {})
         document.places.setdefault(at, place)
         if not isinstance(inner, dict | list):
             raise RecipeError(f"{place}: {'.'.join(map(str, at))} is a value, not a section")

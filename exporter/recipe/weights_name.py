@@ -16,7 +16,8 @@ WAYS_ON = (
 )
 # Weights of another name that are changed in some way: that name follows, and perhaps settings behind colons.
 _CHANGED = re.compile(r"^((?:stress:|shaped:)+)(.*?)((?::[^:/\\]*)*)$")
-HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+# The name, and the revision after '@'.
+HUB_NAME = re.compile(r"^([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?$")
 _RANDOM = "random:"
 
 

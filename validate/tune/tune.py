@@ -24,6 +24,7 @@ from exporter.search.search import LayerChoice, Objective, budget_of, pareto_fro
 from exporter.search.sensitivity import measure
 from exporter.search.workbench import Workbench
 from exporter.targets.target import Target
+from validate.objects.reference import as_compared
 from validate.prove import RANDOM_REFUSAL, Options
 from validate.tune.samplers import OnSampler, SamplerSearch, search_samplers
 from validate.tune.trial import Decibels, PairedTest, Trial, TrialVerdict, at_least
@@ -162,14 +163,19 @@ def tune(
 
 
 def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
-    """The recipe with another sampler, its quality still compared with what its own sampler makes."""
-    against = recipe.validation.sampler or recipe.sampler
-    validation = recipe.validation.model_copy(update={"sampler": against})
-    return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+    """The recipe with another sampler of its only stage that samples, written where its own is; its quality still
+    compared with what its own sampler makes."""
+    own = as_compared(recipe)
+    if not recipe.samplers:
+        validation = recipe.validation.model_copy(update={"sampler": own.sampler})
+        return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+    validation = recipe.validation.model_copy(update={"samplers": own.samplers})
+    samplers = dict.fromkeys(recipe.samplers, sampler)
+    return recipe.model_copy(update={"samplers": samplers, "validation": validation})
 
 
 def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
-    model = load_model(recipe.model.family, recipe.weights)
+    model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
     return search_samplers(
         model, recipe, lambda sampler, name: trial.judge(with_sampler(recipe, sampler), name), progress, on_sampler
     )
@@ -242,7 +248,7 @@ def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: 
     if goal.min_snr_db is not None:
         return at_least(goal.min_snr_db)
     assert goal.max_drop is not None
-    if not load_model(recipe.model.family, recipe.weights).trained:
+    if not load_model(recipe.model.family, recipe.weights, **recipe.model_settings).trained:
         raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
     return PairedTest(recipe, target, goal.max_drop, options, cache, progress, goal.unproven)
 

@@ -4,4 +4,4 @@
 STAGES = ("text_encoder", "denoiser", "projector", "field", "renderer")
 # Those that run at points and rays of an object, whose inputs calibration does not record.
 UNCALIBRATED = ("field", "renderer")
-PARTS = ("inputs", "encode", "sample", "map", "field", "render", "mesh", "image")
+PARTS = ("inputs", "text", "encode", "sample", "map", "field", "render", "mesh", "image")

@@ -22,7 +22,7 @@ class FewSizes:
 
     def __init__(self, session: Session, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         self.session = session
-        self._axes = {spec.name: _axis(spec) for spec in (*inputs, *outputs) if _axis(spec) is not None}
+        self._axes = {spec.name: axis for spec in (*inputs, *outputs) if (axis := _axis(spec)) is not None}
 
     @property
     def input_names(self) -> tuple[str, ...]:
