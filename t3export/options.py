@@ -16,6 +16,7 @@ from exporter.recipe.fit import Misfit, require_fit
 from exporter.recipe.policy import RuleError
 from exporter.recipe.recipe import Recipe
 from exporter.recipe.recipe_file import WEIGHTS, read_recipe
+from exporter.recipe.shipped import recipe_path
 from exporter.recipe.weights_name import require_there
 
 Command = Callable[..., Any]
@@ -37,7 +38,14 @@ def recipe_options(function: Command) -> Command:
         metavar="A.B=C",
         help="Override a field; may be repeated. A.0.B=C is for the first item of a list, A+=C adds one.",
     )(function)
-    return click.argument("recipe", type=click.Path(path_type=Path))(function)
+    return recipe_argument(function)
+
+
+def recipe_argument(function: Command) -> Command:
+    """RECIPE: a file, or the name of a recipe that comes along."""
+    return click.argument("recipe", type=click.Path(path_type=Path), callback=lambda *given: recipe_path(given[-1]))(
+        function
+    )
 
 
 stand_in_option = click.option(
