@@ -149,7 +149,7 @@ def test_openais_text_model_is_told_from_the_image_model(tiny_folder, folder, tm
         load_model("shap-e-image", str(openai_files(tiny_folder, tmp_path / "text")))
     files = openai_image_files(folder, tmp_path / "image")
     shutil.copyfile(tmp_path / "text/text_cond.pt", files / "image_cond.pt")
-    with pytest.raises(WeightsError, match="takes no tokens of a picture: this is the text model"):
+    with pytest.raises(WeightsError, match="takes no picture's tokens: this is the text model"):
         load_model("shap-e-image", str(files))
 
 
