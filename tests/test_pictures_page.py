@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporter.runtime.inputs.cut_out import PLAIN, TOLERANCE
 from exporter.runtime.inputs.picture import LONGEST_STRIP, MOST_PIXELS
-from t3export.cli import main
+from t3export.commands.run import command
 from tests.node import CLIENT
 
 ROOT = Path(__file__).parents[1]
@@ -28,5 +28,5 @@ def test_the_web_client_has_the_same_limits():
 def test_its_recipes_pictures_and_options_are_there():
     for path in re.findall(r"recipes/[\w/.]+\.(?:yaml|png)", PAGE):
         assert (ROOT / path).is_file(), path
-    options = {option for one in main.commands["run"].params for option in one.opts}
+    options = {option for one in command.params for option in one.opts}
     assert set(re.findall(r"(--[a-z-]+)", "\n".join(re.findall(r"t3export run .*", PAGE)))) <= options

@@ -79,10 +79,10 @@ def test_trained_and_packaged_it_is_a_model_of_the_zoo(views, tmp_path, monkeypa
     package_image(seer.tower, seer.prior, tmp_path)
     packaged = tmp_path / IMAGE
     assert {path.name for path in packaged.iterdir()} == {"image_encoder", "image_processor", "prior"}
-    monkeypatch.setattr("exporter.families.weights.ZOO", tmp_path)
+    monkeypatch.setattr("exporter.families.part_files.ZOO", tmp_path)
     (tmp_path / "shap_e_mini").symlink_to(FOLDER.parents[1] / "exporter" / "zoo" / "shap_e_mini")
     model = load_model("shap-e-image", "shap-e-mini-image")
-    assert model.trained and model.inputs()["picture"].size == 16
+    assert model.trained and model.encoders()["image_encoder"].inputs[0].shape == ("batch", 3, 16, 16)
     kept, own = seer.tower.state_dict(), model.image_encoder().state_dict()
     assert all(torch.equal(kept[name].float(), own[name]) for name in own)
 

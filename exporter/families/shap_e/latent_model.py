@@ -96,7 +96,6 @@ class LatentModel(Model):
         volume = Volume(distance="signed_distance", density="density", color="color")
         outputs = [tensor(volume.distance, "points", 1), tensor(volume.density, "points", 1)]
         outputs.append(tensor(volume.color, "points", 3))
-        mesh, render = recipe.mesh, recipe.render
         return Pipeline(
             inputs=dict(self.inputs(recipe)),
             stages=encoders
@@ -113,8 +112,8 @@ class LatentModel(Model):
                 ),
             },
             assets={
-                "mesh": MeshAsset(stage="field", **mesh.model_dump()),
-                "image": ImageAsset(stage="renderer", size=render.size),
+                "mesh": MeshAsset(stage="field", **recipe.mesh.model_dump()),
+                "image": ImageAsset(stage="renderer", size=recipe.render.size),
             },
         )
 
@@ -137,18 +136,18 @@ class LatentModel(Model):
         """diffusers' renderer, latent projection included, with these weights."""
         return self._build(ShapERenderer.from_config, "shap_e_renderer")
 
-    def renderer_of(self, recipe: Recipe) -> ShapERenderer:
+    def _renderer_module(self, recipe: Recipe) -> Renderer:
+        renderer, settings = self.renderer_before(recipe), recipe.render
+        background = renderer.void.get_buffer("background")
+        return Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
+
+    def renderer_before(self, recipe: Recipe) -> ShapERenderer:
         """The renderer with this recipe's background, where it has one."""
         renderer, color = self.renderer(), recipe.render.background
         if color is not None:
             with torch.no_grad():
                 renderer.void.get_buffer("background").copy_(torch.tensor(color, dtype=torch.float32) / 255)
         return renderer
-
-    def _renderer_module(self, recipe: Recipe) -> Renderer:
-        renderer, settings = self.renderer_of(recipe), recipe.render
-        background = renderer.void.get_buffer("background")
-        return Renderer(self._network(renderer), background, settings.coarse_samples, settings.fine_samples)
 
     def _network(self, renderer: ShapERenderer) -> FieldNetwork:
         return FieldNetwork(renderer.mlp, [spec.name for spec in self._weight_specs()])
@@ -190,6 +189,13 @@ def changed_weights(weights: str, load: Callable[[str], AnyLatentModel]) -> AnyL
     return None
 
 
+def refuse_settings(why: str, **settings: str | None) -> None:
+    """Raises RecipeError for settings of a recipe's model section that these weights have no use for."""
+    for name, value in settings.items():
+        if value is not None:
+            raise RecipeError(f"model.{name}: {value!r} is given, and {why}; leave this field out")
+
+
 def random_name(weights: str, sizes: list[str]) -> tuple[str, int]:
     """'random:SIZE[:SEED]' to its size and seed. Raises WeightsError for another size, or no whole number."""
     _, size, *rest = weights.split(":")
@@ -198,13 +204,6 @@ def random_name(weights: str, sizes: list[str]) -> tuple[str, int]:
     if len(rest) > 1 or not all(part.isdecimal() for part in rest):
         raise WeightsError(f"weights {weights!r}: the seed must be one whole number, as in 'random:{size}:7'")
     return size, int(rest[0]) if rest else 0
-
-
-def refuse(why: str, **settings: str | None) -> None:
-    """Raises RecipeError for the first setting of a recipe's model section that is given and has no use."""
-    for name, value in settings.items():
-        if value is not None:
-            raise RecipeError(f"model.{name}: {value!r} is given, and {why}; leave this field out")
 
 
 def tensor(name: str, *shape: int | str) -> TensorSpec:

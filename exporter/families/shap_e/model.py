@@ -15,7 +15,7 @@ from exporter.errors import WeightsError
 from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
 from exporter.families.repository import open_repository
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse, tensor
+from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse_settings, tensor
 from exporter.families.shap_e.modules import TextEncoder
 from exporter.families.shap_e.openai_files import is_openai, open_openai_text, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
@@ -56,16 +56,16 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
     if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
-        refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
+        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
     repository = weights if weights in ZOO_MODELS else open_repository(weights)
     if not isinstance(repository, str) and is_openai(repository.names):
-        refuse("OpenAI's own files come in one precision", variant=variant)
+        refuse_settings("OpenAI's own files come in one precision", variant=variant)
         published = open_openai_text(repository, NEEDED["tokenizer"], decoder, clip)
         model = _of_files(published.files, published.configs)
         model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
         return model
-    refuse("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
     files = find_parts(repository, ZOO_MODELS, NEEDED, variant, what_it_is)
     return _of_files(files, _read_configs(files))
 
@@ -97,7 +97,7 @@ class ShapE(LatentModel):
         return {TOKENIZER: _tokenizer_json(self.tokenizer())}
 
     def original(self, recipe: Recipe) -> ShapEOriginal:
-        renderer = cache(lambda: self.renderer_of(recipe))
+        renderer = cache(lambda: self.renderer_before(recipe))
         parts = TextParts(cache(self.text_encoder), cache(self.prior), renderer, cache(self.tokenizer))
         return ShapEOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
 

@@ -137,7 +137,7 @@ class LatentOriginal(Original, Generic[AnyParts]):
             part()
 
     def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> LatentOriginal[AnyParts]:
-        parts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
+        parts: AnyParts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
         return type(self)(parts, self.pipeline, self.recipe, self.schedulers)
 
     def _project(self, arrays: Arrays) -> Arrays:

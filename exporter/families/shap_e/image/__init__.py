@@ -2,6 +2,5 @@
 
 # Known without loading anything: a layer's name begins with its stage's.
 STAGES = ("image_encoder", "denoiser", "projector", "field", "renderer")
-# Those that run at points and rays of an object, whose inputs calibration does not record.
-UNCALIBRATED = ("field", "renderer")
 PARTS = ("inputs", "encode", "sample", "map", "field", "render", "mesh", "image")
+UNCALIBRATED = ("field", "renderer")

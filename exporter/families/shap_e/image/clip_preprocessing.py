@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -12,12 +12,17 @@ from exporter.errors import WeightsError
 from exporter.pipeline.inputs import PictureInput
 
 # By Pillow's number of each filter, which the configuration has.
-RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+RESAMPLING: dict[int, Literal["nearest", "bilinear", "bicubic", "lanczos"]] = {
+    0: "nearest",
+    1: "lanczos",
+    2: "bilinear",
+    3: "bicubic",
+}
 # What a bundle always does, and the configuration has to say.
 ALWAYS = {"do_resize": True, "do_rescale": True, "do_normalize": True}
 
 
-def picture_input(config: dict[str, Any], background: tuple[int, ...], source: str) -> PictureInput:
+def picture_input(config: dict[str, Any], background: tuple[int, int, int], source: str) -> PictureInput:
     """The preprocessing of CLIPImageProcessor: the shorter edge resized, the middle cut out where it is to be, bytes
     scaled to 0 … 1 and normalised. `background`: of transparent pictures, sRGB bytes.
 
@@ -37,16 +42,14 @@ def picture_input(config: dict[str, Any], background: tuple[int, ...], source: s
     if height != width:
         raise WeightsError(f"{place} makes pictures of {width} by {height} pixels; square ones are expected")
     try:
-        return PictureInput.model_validate(
-            {
-                "tensor": "pixels",
-                "size": height,
-                "shorter_edge": shorter,
-                "resampling": RESAMPLING[given["resample"]],
-                "mean": given["image_mean"],
-                "std": given["image_std"],
-                "background": background,
-            }
+        return PictureInput(
+            tensor="pixels",
+            size=height,
+            shorter_edge=shorter,
+            resampling=RESAMPLING[given["resample"]],
+            mean=tuple(given["image_mean"]),
+            std=tuple(given["image_std"]),
+            background=background,
         )
     except (ValidationError, TypeError) as error:
         raise WeightsError(f"{place}: {error}") from None

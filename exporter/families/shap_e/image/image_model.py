@@ -17,7 +17,7 @@ from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
 from exporter.families.repository import open_repository
 from exporter.families.shap_e.image.clip_preprocessing import picture_input
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse, tensor
+from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse_settings, tensor
 from exporter.families.shap_e.modules import ImageEncoder
 from exporter.families.shap_e.openai_files import is_openai, open_openai_image
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
@@ -56,14 +56,14 @@ def load(
     if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
-        refuse("random weights have none", variant=variant, decoder=decoder, clip=clip)
+        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
     repository = weights if weights in ZOO_MODELS else open_repository(weights)
     if not isinstance(repository, str) and is_openai(repository.names):
-        refuse("OpenAI's own files come in one precision", variant=variant)
+        refuse_settings("OpenAI's own files come in one precision", variant=variant)
         published = open_openai_image(repository, decoder, clip)
         return _of_files(published.files, published.configs, published.checkpoints.__getitem__)
-    refuse("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
     files = find_parts(repository, ZOO_MODELS, NEEDED, variant, _what_it_is)
     configs = {part: files.parts[part].json(file) for part, file in CONFIGS.items()}
     return _of_files(files, configs, lambda part: files.parts[part].checkpoint())
@@ -109,7 +109,7 @@ class ShapEImage(LatentModel):
         return {}
 
     def original(self, recipe: Recipe) -> ShapEImageOriginal:
-        renderer = cache(lambda: self.renderer_of(recipe))
+        renderer = cache(lambda: self.renderer_before(recipe))
         parts = PictureParts(cache(self.image_encoder), cache(self.prior), renderer, cache(self.processor))
         return ShapEImageOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
 

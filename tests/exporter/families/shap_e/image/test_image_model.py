@@ -51,12 +51,16 @@ def recipe(photos, **changes):
     return image_recipe([str(path) for path in photos], **changes)
 
 
+def source_of(model, photos):
+    return model.inputs(recipe(photos))["picture"]
+
+
 def read(original, photos):
     return original.read([{"picture": path} for path in photos])
 
 
 def test_pictures_are_read_to_the_bits_of_the_pipelines_processor(tiny, photos, pipeline):
-    source = tiny.inputs()["picture"]
+    source = source_of(tiny, photos)
     found = PictureReader(source).encode(photos)
     expected = pipeline.image_processor([Image.open(path) for path in photos], return_tensors="np")["pixel_values"]
     assert source.background == (255, 255, 255)
@@ -111,9 +115,33 @@ def test_the_original_samples_as_the_pipeline_does(tiny, photos, pipeline, guida
 def test_a_transparent_picture_stands_on_the_models_background(tiny, photos):
     clear = Image.new("RGBA", (30, 30), (200, 10, 10, 0))
     white = Image.new("RGB", (30, 30), (255, 255, 255))
-    original, reader = tiny.original(recipe(photos)), PictureReader(tiny.inputs()["picture"])
+    original, reader = tiny.original(recipe(photos)), PictureReader(source_of(tiny, photos))
     assert np.array_equal(reader.encode([clear]), reader.encode([white]))
     assert np.array_equal(read(original, [clear])["pixels"], reader.encode([white]))
+
+
+def test_the_recipes_background_comes_before_the_models(tiny, photos):
+    dark = recipe(photos)
+    dark = dark.model_copy(update={"render": dark.render.model_copy(update={"background": [0, 10, 20]})})
+    clear, plain = Image.new("RGBA", (30, 30), (9, 9, 9, 0)), Image.new("RGB", (30, 30), (0, 10, 20))
+    reader = PictureReader(tiny.inputs(dark)["picture"])
+    assert np.array_equal(reader.encode([clear]), reader.encode([plain]))
+    assert np.array_equal(tiny.original(dark).read([{"picture": clear}])["pixels"], reader.encode([plain]))
+
+
+def test_openais_own_files_are_refused_by_what_they_are(tmp_path):
+    (tmp_path / "image_cond.pt").write_bytes(b"")
+    with pytest.raises(WeightsError, match="files of the image model are not read; take openai/shap-e-img2img"):
+        load_model("shap-e-image", str(tmp_path))
+
+
+def test_half_precision_under_the_hubs_name_is_told(folder, tiny, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "half")
+    for file in list(copy.rglob("*.safetensors")):
+        file.rename(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
+    model = load_model("shap-e-image", str(copy))
+    assert any("image_encoder: loaded from its variant fp16" in note for note in model.weights_notes)
+    assert all(torch.equal(a, b) for a, b in zip(model.prior().parameters(), tiny.prior().parameters(), strict=True))
 
 
 def test_what_it_is_made_of_is_known_without_its_weights(tiny, photos):
@@ -143,7 +171,7 @@ def test_changed_weights_have_names_and_digests_of_their_own(name):
 
 
 def test_the_wrong_family_is_told_the_right_one(folder, tiny_folder, tmp_path):
-    with pytest.raises(WeightsError, match="takes texts; write `family: shap-e`"):
+    with pytest.raises(WeightsError, match="the model that takes texts; give it to family shap-e"):
         load_model("shap-e-image", str(tiny_folder))
     both = shutil.copytree(tiny_folder, tmp_path / "both")
     shutil.copytree(folder / "prior", both / "prior", dirs_exist_ok=True)
@@ -181,8 +209,8 @@ def test_what_no_bundle_does_is_refused(folder, tmp_path, part, changes, told):
 def test_older_preprocessing_has_one_number_for_a_size(folder, tiny, photos, tmp_path):
     older = changed_copy(folder, tmp_path, "image_processor", "preprocessor_config.json", size=20, crop_size=16)
     model = load_model("shap-e-image", older)
-    assert model.inputs() == tiny.inputs()
-    expected = PictureReader(tiny.inputs()["picture"]).encode(photos)
+    assert source_of(model, photos) == source_of(tiny, photos)
+    expected = PictureReader(source_of(tiny, photos)).encode(photos)
     assert np.array_equal(read(model.original(recipe(photos)), photos)["pixels"], expected)
 
 
