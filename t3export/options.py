@@ -27,7 +27,8 @@ def recipe_options(function: Command) -> Command:
     function = click.option(
         "--weights",
         metavar="W",
-        help="Other weights than the recipe's: shap-e-mini, a folder in the hub's layout, a hub name, "
+        help="Other weights than the recipe's: shap-e-mini, a folder in the hub's layout or with OpenAI's files, a hub "
+        "name[@revision], "
         "random:shap-e-300m[:seed], stress:WEIGHTS[:factor] with synthetic outliers, or "
         "shaped:WEIGHTS[:shape] whose field is a known shape (for speed).",
     )(function)
