@@ -28,7 +28,7 @@ class Original(ABC):
     """
 
     def __init__(self, pipeline: Pipeline, recipe: Recipe, schedulers: Callable[[str], Any]) -> None:
-        self.pipeline = pipeline
+        self.pipeline = _with_conditions(pipeline, recipe)
         self.recipe = recipe
         self.schedulers = schedulers
         self.samplers = {stage: self._sampler(stage, schedulers(stage)) for stage in pipeline.of_kind("sample")}
@@ -59,8 +59,8 @@ class Original(ABC):
         return self.samplers[stage].sample(self.conditions(stage, arrays), noise, on_step, draws=draws)
 
     def conditions(self, stage: str, arrays: Arrays) -> list[np.ndarray]:
-        """What a stage of kind sample takes, in its order."""
-        return [arrays[spec.name] for spec in self.pipeline.stages[stage].takes]
+        """What a stage of kind sample takes, other sets of conditions included, in its order."""
+        return [arrays[spec.name] for spec in self.pipeline.stages[stage].all_conditions]
 
     def ends_within(self, stage: str) -> float:
         """The magnitude that a model's own scheduler clips x0 to, infinite where it clips nothing."""
@@ -83,3 +83,13 @@ class Original(ABC):
         settings = self.recipe.sampler_of(stage)
         schedule, clip = schedule_of(settings, scheduler), clip_range(scheduler)
         return OriginalSampler(partial(self.predict, stage), schedule, clip, settings)
+
+
+def _with_conditions(pipeline: Pipeline, recipe: Recipe) -> Pipeline:
+    """A family's pipeline with the other sets of conditions that a recipe's samplers take."""
+    wanted = {name: recipe.sampler_of(name).conditions for name in pipeline.of_kind("sample")}
+    stages = {
+        name: stage.model_copy(update={"conditions": wanted[name]}) if wanted.get(name) else stage
+        for name, stage in pipeline.stages.items()
+    }
+    return pipeline.model_copy(update={"stages": stages})

@@ -12,6 +12,7 @@ from typing import Any
 from exporter.files.atomic import write_atomically
 from exporter.pipeline.assets import ImageAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import name_of
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.run import unit_noise
@@ -59,6 +60,7 @@ WHOLE = (
     "{churn}"
 )
 CHURN = " Its input noise is draw 1 + step of the same seed and stream."
+OTHER = " {names}: what it is conditioned on besides, {absent} where there is nothing."
 ALL_CHURN = " Its input noise holds draws 1 to {evaluations} of the same seed and stream."
 ONCE = "`{stage}/program.pte`: {takes} to {makes}."
 FIELD = (
@@ -112,6 +114,9 @@ def _steps(workshop: Workshop) -> Iterator[str]:
             yield NOISE.format(shape=shape, stream=stream, sigma=table.init_noise_sigma)
             loop, churn = (HOST_LOOP, CHURN) if recipe.sampler_of(name).unroll == "step" else (WHOLE, ALL_CHURN)
             fresh = churn.format(evaluations=table.evaluations) if table.has_churn else ""
+            for other, schedule in recipe.sampler_of(name).conditions.items():
+                absent = "zeros" if schedule.replaces == "none" else "the prompt's own"
+                fresh += OTHER.format(names=", ".join(name_of(other, spec.name) for spec in stage.takes), absent=absent)
             yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name, churn=fresh)
         elif stage.volume:
             volume = stage.volume

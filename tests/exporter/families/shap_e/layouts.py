@@ -20,9 +20,12 @@ COMMIT = "1e72ed44" + "0" * 32
 SHARDS = 3
 
 
+IMAGE_STEMS = STEMS | {"image_encoder": "model"}
+
+
 def tensors_of(plain: Path, part: str) -> Tensors:
     """The tensors of a part of the folder that everything is written from."""
-    return load_file(plain / part / f"{STEMS.get(part, 'model')}.safetensors")
+    return load_file(plain / part / f"{IMAGE_STEMS[part]}.safetensors")
 
 
 def as_published(plain: Path, to: Path) -> Path:
@@ -121,19 +124,21 @@ def openai_files(plain: Path, to: Path, decoder: str = "vector_decoder.pt", with
 
 
 def openai_image_files(plain: Path, to: Path, decoder: str = "vector_decoder.pt") -> Path:
-    """OpenAI's files of the image model, and CLIP's folder beside them with a text tower that is not read."""
+    """The same of a folder in the layout of openai/shap-e-img2img."""
     to.mkdir()
-    config = json.loads((plain / "prior/config.json").read_text())
-    torch.save(openai_prior(tensors_of(plain, "prior"), config["num_attention_heads"]), to / "image_cond.pt")
+    heads = json.loads((plain / "prior/config.json").read_text())["num_attention_heads"]
+    torch.save(openai_prior(tensors_of(plain, "prior"), heads), to / "image_cond.pt")
     torch.save(openai_decoder(tensors_of(plain, "shap_e_renderer"), decoder == "transmitter.pt"), to / decoder)
-    inner = {"name": "CLIPImageGridPointDiffusionTransformer", "heads": config["num_attention_heads"]}
+    inner = {"name": "CLIPImageGridPointDiffusionTransformer", "heads": heads}
     (to / "image_cond_config.yaml").write_text(yaml.safe_dump({"name": "SplitVectorDiffusion", "inner": inner}))
     clip = to / "clip-vit-large-patch14"
     shutil.copytree(plain / "image_processor", clip)
     vision = json.loads((plain / "image_encoder/config.json").read_text())
     (clip / "config.json").write_text(json.dumps({"model_type": "clip", "text_config": {}, "vision_config": vision}))
-    text = {"text_model.final_layer_norm.bias": torch.zeros(4), "visual_projection.weight": torch.zeros(4, 4)}
-    save_file(tensors_of(plain, "image_encoder") | text, clip / "model.safetensors")
+    text = {"text_model.final_layer_norm.bias": torch.zeros(4), "text_projection.weight": torch.zeros(4, 4)}
+    position_ids = {"vision_model.embeddings.position_ids": torch.arange(4)[None]}
+    tower = tensors_of(plain, "image_encoder") | position_ids | text
+    torch.save(tower | {"logit_scale": torch.ones(())}, clip / "pytorch_model.bin")
     return to
 
 
@@ -157,8 +162,10 @@ def openai_prior(prior: Tensors, heads: int) -> Tensors:
         "norm_in": "ln_pre",
         "norm_out": "ln_post",
         "proj_to_clip_embeddings": "output_proj",
-        "embedding_proj": "clip_embed.1" if "embedding_proj_norm.weight" in prior else "clip_embed",
-    } | ({"embedding_proj_norm": "clip_embed.0"} if "embedding_proj_norm.weight" in prior else {})
+        "embedding_proj": "clip_embed",
+    }
+    if "embedding_proj_norm.weight" in prior:
+        names |= {"embedding_proj_norm": "clip_embed.0", "embedding_proj": "clip_embed.1"}
     found = {"wrapped.pos_emb": prior["positional_embedding"][0].contiguous()}
     for kind in ("weight", "bias"):
         found |= {f"wrapped.{new}.{kind}": prior[f"{old}.{kind}"] for old, new in names.items()}
