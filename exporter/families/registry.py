@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Loader = Callable[[str], "Model"]
 
 # The package says what its stages are called, and its module `model` loads the weights.
-_BUILT_IN = {"shap-e": "exporter.families.shap_e"}
+_BUILT_IN = {"point-e": "exporter.families.point_e", "shap-e": "exporter.families.shap_e"}
 _loaders: dict[str, Loader] = {}
 
 

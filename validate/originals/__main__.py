@@ -32,7 +32,8 @@ def main(family: str, code: Path, only: tuple[str, ...], write: Path | None) -> 
     """Run networks of a FAMILY beside the code of their authors; 5 where one differs by more than its limit."""
     module = import_module(FAMILIES[family])
     if unknown := set(only) - set(module.NETWORKS):
-        raise click.BadParameter(f"no network {min(unknown)!r}; there are {', '.join(module.NETWORKS)}", param_hint="--only")
+        there = ", ".join(module.NETWORKS)
+        raise click.BadParameter(f"no network {min(unknown)!r}; there are {there}", param_hint="--only")
     rows = []
     for row in module.compare(code, only or module.NETWORKS):
         rows.append(row)

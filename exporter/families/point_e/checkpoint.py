@@ -31,7 +31,7 @@ _FOREIGN = (
     (re.compile(r"^wrapped\.|^(backbone|encoder|renderer|params_proj)\..*(pos_emb|nerstf)|pos_emb$"), "Shap-E's"),
     (re.compile(r"^(prior|transformer_blocks|proj_to_clip_embeddings|mlp\.\d)"), "Shap-E's, in diffusers' layout"),
     (re.compile(r"^sa\d\.(mlp_convs|mlp_bns)\."), "those of the classifier that P-FID is measured with"),
-    (re.compile(r"^(visual\.|text_model\.|vision_model\.|token_embedding)"), "CLIP's, which belong into the folder clip/"),
+    (re.compile(r"^(visual\.|text_model\.|vision_model\.|token_embedding)"), "CLIP's, which go into the folder clip/"),
     (re.compile(r"^image_tokenizer\.|^post_processor\."), "TripoSR's"),
 )
 Tensors = Mapping[str, torch.Tensor]
@@ -108,7 +108,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(f"{path}: {_unreadable(str(error))}") from None
     if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
         held = ", ".join(map(str, list(found)[:_SHOWN])) if isinstance(found, dict) else type(found).__name__
-        raise WeightsError(f"{path}: holds {held}, wanted is a state dict, tensors by name; save its state_dict() alone")
+        raise WeightsError(f"{path}: holds {held}, wanted are tensors by name; save its state_dict() alone")
     return found
 
 
@@ -118,9 +118,10 @@ def _unreadable(reason: str) -> str:
             "a TorchScript archive, which cannot be opened without running it; CLIP is read from the folder clip/, "
             "in the layout of openai/clip-vit-large-patch14 on the hub"
         )
+    short = reason.partition("\n")[0][:160]
     if "weights_only" in reason or "Unsupported" in reason:
-        return f"holds more than tensors, which is not opened ({reason.splitlines()[0][:160]}); save its state_dict() alone"
-    return f"truncated, or no file of torch.save or safetensors ({reason.splitlines()[0][:160]}); download it again"
+        return f"holds more than tensors, which is not opened ({short}); save its state_dict() alone"
+    return f"truncated, or no file of torch.save or safetensors ({short}); download it again"
 
 
 def _own(name: str, tensor: torch.Tensor, path: Path) -> torch.Tensor:

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from exporter.families.point_e.transformer import Block, CrossBlock, MLP, Transformer
+from exporter.families.point_e.transformer import MLP, Block, CrossBlock, Transformer
 
 CHANNELS = 6  # x, y, z, R, G, B
 LONGEST_PERIOD = 10000
@@ -80,7 +80,7 @@ class PointDiffusion(nn.Module):
         return self.time_embed(torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1))
 
     def clip_tokens(self, clip: torch.Tensor) -> torch.Tensor:
-        """Of unit CLIP vectors [B,E], which get unit variance, one token each; of grids [B,T,E] as many as they have."""
+        """Of unit CLIP vectors [B,E], which get unit variance, one token each; of grids [B,T,E] T tokens."""
         if self.size.condition == "vector":
             return self.clip_embed(math.sqrt(clip.shape[-1]) * clip)[:, None]
         return self.clip_embed(clip)
