@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from exporter.families.point_e.checkpoint import Checkpoint, read_checkpoint
+from exporter.families.point_e.network_file import NetworkFile, read_network_file
 from exporter.families.weights import fill_random
 from validate.originals.comparison import Comparison, compared
 
@@ -49,8 +49,8 @@ class GivenClip(torch.nn.Module):
 def compare(code: Path, networks: Sequence[str]) -> Iterator[Comparison]:
     """One evaluation of each of these networks."""
     sys.path.insert(0, str(code))
-    import point_e.models.transformer as theirs  # type: ignore[import-not-found]
-    from point_e.models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
+    import point_e.point_e_models.transformer as theirs  # type: ignore[import-not-found]
+    from point_e.point_e_models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
 
     theirs.FrozenImageCLIP = GivenClip
     for name in networks:
@@ -96,8 +96,8 @@ def _theirs(module: Any, name: str, given: dict[str, torch.Tensor]) -> torch.Ten
 
 
 def _ours(path: Path, name: str, given: dict[str, torch.Tensor]) -> torch.Tensor:
-    checkpoint = read_checkpoint(path)
-    assert isinstance(checkpoint, Checkpoint), name
+    checkpoint = read_network_file(path)
+    assert isinstance(checkpoint, NetworkFile), name
     network: Any = checkpoint.network()
     if name == "sdf":
         return network(given["queries"], *network.encode(given["cloud"]))

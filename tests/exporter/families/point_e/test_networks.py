@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from exporter.families.point_e.checkpoint import read_checkpoint, size_of
+from exporter.families.point_e.network_file import read_network_file, size_of
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize
-from exporter.families.point_e.random_weights import RandomNetwork
+from exporter.families.point_e.random_networks import RandomNetwork
 
 WIDTH, HEADS = 128, 2
 DIFFUSIONS = {
@@ -30,7 +30,7 @@ def published(tmp_path):
     def save(size):
         tensors = RandomNetwork(size, seed=3).network().state_dict()
         torch.save(tensors, tmp_path / "some.pt")
-        return tensors, read_checkpoint(tmp_path / "some.pt").network()
+        return tensors, read_network_file(tmp_path / "some.pt").network()
 
     return save
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import NoSuchWeights, WeightsError
-from exporter.families.point_e.checkpoint import SUFFIXES, Checkpoint, read_checkpoint, read_tensors, whose
 from exporter.families.point_e.clip import HUB_NAME
+from exporter.families.point_e.network_file import SUFFIXES, NetworkFile, read_network_file, read_tensors, whose
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize
 from exporter.families.weights import digest_parts
 from exporter.files.atomic import sha256_of
@@ -27,9 +27,9 @@ WAYS_ON = (
 class PublishedFiles:
     """`clip`: the folder of CLIP, where the base model is conditioned on it."""
 
-    base: Checkpoint
-    upsampler: Checkpoint | None
-    distance: Checkpoint | None
+    base: NetworkFile
+    upsampler: NetworkFile | None
+    distance: NetworkFile | None
     clip: Path | None
 
     @property
@@ -55,7 +55,7 @@ def find_published(weights: str) -> PublishedFiles:
         raise NoSuchWeights(f"weights {weights!r}: no such file or folder. {WAYS_ON}")
     folder = given if given.is_dir() else given.parent
     files = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES and f.name not in OTHERS and f != given]
-    found = [checkpoint for file in files if (checkpoint := read_checkpoint(file))]
+    found = [checkpoint for file in files if (checkpoint := read_network_file(file))]
     base = _only_base(given, found) if given.is_dir() else _base(given)
     condition = base.size.condition if isinstance(base.size, DiffusionSize) else "none"
     return PublishedFiles(
@@ -66,8 +66,8 @@ def find_published(weights: str) -> PublishedFiles:
     )
 
 
-def _base(file: Path) -> Checkpoint:
-    found = read_checkpoint(file)
+def _base(file: Path) -> NetworkFile:
+    found = read_network_file(file)
     if found is None:
         raise WeightsError(f"{file}: no base model of Point-E: {whose(read_tensors(file))}. {WAYS_ON}")
     if not _is_base(found):
@@ -76,7 +76,7 @@ def _base(file: Path) -> Checkpoint:
     return found
 
 
-def _only_base(folder: Path, found: list[Checkpoint]) -> Checkpoint:
+def _only_base(folder: Path, found: list[NetworkFile]) -> NetworkFile:
     bases = [checkpoint for checkpoint in found if _is_base(checkpoint)]
     if len(bases) > 1:
         names = ", ".join(checkpoint.path.name for checkpoint in bases)
@@ -91,17 +91,17 @@ def _there(folder: Path) -> str:
     if (folder / "prior").is_dir() and (folder / "shap_e_renderer").is_dir():
         return "these are Shap-E's, in diffusers' layout: set model.family to shap-e"
     for file in sorted(folder.iterdir()):
-        if file.suffix in SUFFIXES and file.name not in OTHERS and read_checkpoint(file) is None:
+        if file.suffix in SUFFIXES and file.name not in OTHERS and read_network_file(file) is None:
             return f"of {file.name}, {whose(read_tensors(file))}"
     there = ", ".join(path.name for path in sorted(folder.iterdir())[:5])
     return f"it has {there}" if there else "it is empty"
 
 
-def _is_base(checkpoint: Checkpoint) -> bool:
+def _is_base(checkpoint: NetworkFile) -> bool:
     return isinstance(checkpoint.size, DiffusionSize) and not checkpoint.size.upsamples
 
 
-def _at_most_one(kind: str, found: list[Checkpoint]) -> Checkpoint | None:
+def _at_most_one(kind: str, found: list[NetworkFile]) -> NetworkFile | None:
     if len(found) > 1:
         names = " and ".join(checkpoint.path.name for checkpoint in found)
         raise WeightsError(f"{found[0].path.parent}: {names} are both a network of the kind {kind}; leave one there")

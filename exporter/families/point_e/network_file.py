@@ -38,7 +38,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class NetworkFile:
     """A file and the network that it is for. Nothing of its numbers is read before `network` is called."""
 
     path: Path
@@ -55,11 +55,11 @@ class Checkpoint:
         return module.eval().requires_grad_(False)
 
 
-def read_checkpoint(path: Path) -> Checkpoint | None:
+def read_network_file(path: Path) -> NetworkFile | None:
     """What a file is for; none for one whose tensors are not Point-E's. Raises WeightsError for one that cannot be
     read."""
     size = size_of(read_tensors(path))
-    return Checkpoint(path, size) if size else None
+    return NetworkFile(path, size) if size else None
 
 
 def bare_network(size: DiffusionSize | DistanceSize) -> nn.Module:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
 from exporter.errors import NoSuchWeights, WeightsError
-from exporter.families.point_e.random_weights import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
+from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
 from exporter.families.registry import load_model
 from exporter.families.weights import ZOO
 from tests.exporter.tiny import tiny_recipe

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
-from exporter.families.point_e.checkpoint import bare_network
+from exporter.families.point_e.network_file import bare_network
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize, SignedDistance
 from exporter.families.weights import ZOO, fill_random, read_json, without_initialisation
 

@@ -14,14 +14,14 @@ from torch import nn
 
 from exporter.errors import WeightsError, did_you_mean
 from exporter.families.family import Model, ModuleMaker
-from exporter.families.point_e.checkpoint import bare_network
 from exporter.families.point_e.clip import MEAN, STD, ClipTowers, random_clip, read_clip
 from exporter.families.point_e.diffusion_schedules import cosine_betas, linear_betas, predicted_noise
-from exporter.families.point_e.modules import Cloud, CloudEncoder, DistanceField, PointDenoiser, RawPoints
+from exporter.families.point_e.network_file import bare_network
+from exporter.families.point_e.network_files import PublishedFiles, find_published
 from exporter.families.point_e.networks import CHANNELS, DiffusionSize, DistanceSize
+from exporter.families.point_e.point_e_modules import Cloud, CloudEncoder, DistanceField, PointDenoiser, RawPoints
 from exporter.families.point_e.point_e_original import PointEOriginal
-from exporter.families.point_e.published import PublishedFiles, find_published
-from exporter.families.point_e.random_weights import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
+from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
 from exporter.families.vocabulary import require_words_told_apart
 from exporter.families.weights import ZOO
 from exporter.pipeline.assets import Asset, MeshAsset
