@@ -11,7 +11,7 @@ from exporter.errors import RecipeError, did_you_mean
 from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.part import Part
-from exporter.pipeline.sampling import STATE, Sampling
+from exporter.pipeline.sampling import FROM_HOST, Sampling
 from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
 
 Kind = Literal["encode", "sample", "map", "field", "render"]
@@ -54,7 +54,7 @@ class PipelineStage(Part):
         """What it takes of the inputs and of other stages."""
         if self.kind in EVALUATED:
             return [spec for spec in self.inputs if spec != self.evaluated_at]
-        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in STATE]
+        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in FROM_HOST]
 
     @property
     def makes(self) -> list[TensorSpec]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from exporter.errors import RecipeError
+from exporter.pipeline.sampling import Churn
 from exporter.recipe.policy import Policy, Precision, Rule
 from exporter.recipe.section import Section
 
@@ -92,6 +93,12 @@ class SamplerSection(Section):
         description="diffusers: predictions are clamped after guidance, in the scheduler; openai: before guidance, and "
         "the network gets integer timesteps by OpenAI's own rule",
     )
+    churn: Churn | None = Field(
+        default=None,
+        title="Churn",
+        description="Fresh noise at every step, of heun only: `churn: {s_churn: 3.0}` is Point-E's base model's. "
+        "None: a deterministic sampler",
+    )
     unroll: Literal["step", "loop", "full"] = Field(
         default="step",
         title="Unrolling",
@@ -114,6 +121,12 @@ class SamplerSection(Section):
                 f"{self.scheduler}'s steps are {fixed}; spacing, highest_noise and lowest_noise go with heun, euler, "
                 "dpmpp_2m"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _churned_by_heun_only(self) -> SamplerSection:
+        if self.churn and self.scheduler != "heun":
+            raise ValueError(f"{self.scheduler} has no churn; churn goes with heun")
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from exporter.runtime.inputs.picture import Picture, PictureReader
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
-from exporter.runtime.run import Arrays, OnStep, Request, Run, make
+from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run, make
 from exporter.runtime.sampler_loop import sample
 from exporter.runtime.sessions.session import Session, open_session
 from exporter.runtime.surface.decoded import mesh_of
@@ -146,12 +146,20 @@ class Bundle:
             return self._run(stage, arrays)
         return self._encoders[stage]({spec.name: arrays[spec.name] for spec in self.manifest.stages[stage].inputs})
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
-        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents]."""
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
+        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents]; `draws`: the noise
+        of later evaluations, of a sampler with churn."""
         part = self.manifest.stages[stage]
         assert part.sampling is not None
         conditions = {spec.name: arrays[spec.name] for spec in part.takes}
-        return sample(part.sampling, partial(self._run, stage), conditions, noise, on_step)
+        return sample(part.sampling, partial(self._run, stage), conditions, noise, on_step, draws)
 
     def session(self, stage: str) -> Session:
         """The opened program of a stage. Raises BundleError that lists the stages there are."""

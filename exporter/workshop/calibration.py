@@ -17,7 +17,7 @@ from exporter.errors import RecipeError
 from exporter.families.family import Model
 from exporter.families.weights import ZOO
 from exporter.pipeline.pipeline import Pipeline
-from exporter.pipeline.sampling import PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
+from exporter.pipeline.sampling import NOISE, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe
 from exporter.runtime.batch import batch_size
 from exporter.runtime.run import Arrays, OnStep, in_own_units, make, requests_of
@@ -213,4 +213,6 @@ class _Trajectory:
             PREVIOUS_SAMPLE: zeros,
             PREVIOUS_PREDICTION: zeros,
             STEP: np.array(step, np.int64),
+            # What is added to the next sample reaches no layer.
+            **({NOISE: zeros} if self.of_recipe.has_churn else {}),
         }

@@ -21,7 +21,6 @@ from exporter.graphs.program_files import PROGRAM
 from exporter.graphs.sound import require_sound
 from exporter.graphs.tensor_types import tensor_types
 from exporter.passes.to_half import to_half
-from exporter.pipeline.sampling import STATE
 from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.layers import find_layers
 from exporter.quantize.quantizer import REPORT, LayerReport, lowest_precision, read_report, write_report
@@ -29,6 +28,7 @@ from exporter.recipe.policy import Precision
 from exporter.recipe.recipe import Recipe
 from exporter.sampling.loop import loop
 from exporter.sampling.unrolled import unrolled
+from exporter.sampling.whole import inputs_of_whole
 from exporter.targets.target import Target
 from exporter.trace.onnx import trace
 from exporter.workshop.sources import Source, Tables, program_sources
@@ -135,7 +135,7 @@ class OnnxProgram:
         unroll(before / PROGRAM, self.evaluations, folder, latents.name)
         inputs, _ = _read_specs(before)
         write_report(folder, read_report(before))
-        _write_specs(folder, [spec for spec in inputs if spec.name not in STATE[1:]], [latents])
+        _write_specs(folder, inputs_of_whole(inputs, self.evaluations), [latents])
 
     def _compile(self, before: Path | None, folder: Path) -> None:
         assert before is not None

@@ -21,7 +21,7 @@ from exporter.manifest import Manifest
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.pictures import view_rays
 from exporter.runtime.rendering import render_rays
-from exporter.runtime.run import Arrays, OnStep, Run, unit_noise
+from exporter.runtime.run import Arrays, Draws, OnStep, Run, unit_noise
 from validate.bench.sides import Side
 from validate.objects.reference import load_reference
 
@@ -54,10 +54,16 @@ class TorchSide(Side):
         return self.original.run_program(stage, arrays)
 
     def sample(
-        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None,
+        evaluations: int,
+        draws: Draws | None,
     ) -> np.ndarray:
         conditions = self.original.conditions(stage, arrays)
-        return self.original.samplers[stage].sample(conditions, noise, on_step, evaluations)
+        return self.original.samplers[stage].sample(conditions, noise, on_step, evaluations, draws)
 
     def mesh(self, run: Run, grid: int) -> object:
         return self.original.mesh(run, grid)

@@ -97,12 +97,12 @@ export class WebBundle {
     return session.run(Object.fromEntries(session.inputNames.map((name) => [name, tensors[name]])));
   }
 
-  /** Latents from the conditions of a stage of kind sample and unit normal noise [1, ...latents]. */
-  async sample(stage, tensors, noise, onStep) {
+  /** Latents from the conditions of a stage of kind sample; `draws(k)`: its unit normal noise [1, ...latents]. */
+  async sample(stage, tensors, draws, onStep) {
     const conditions = Object.fromEntries(this.pipeline.takes(stage).map(({ name }) => [name, tensors[name]]));
     const run = (taken) => this.runProgram(stage, taken);
     const { sampling } = this.pipeline.stage(stage);
-    return sample(sampling, run, conditions, noise, (done, total) => onStep?.(done, total, stage));
+    return sample(sampling, run, conditions, draws, (done, total) => onStep?.(done, total, stage));
   }
 
   /** The opened program of a stage, opened once. Throws BundleError that names the stages there are. */
