@@ -201,11 +201,13 @@ def with_reference(plan: QualityPlan, bundle: Bundle, recipe: Recipe, options: O
 
     Raises WeightsError as `open_reference` does.
     """
-    other = recipe.validation.sampler
+    judged = recipe.validation
+    others = [judged.sampler] if judged.sampler and not judged.samplers else list(judged.samplers.values())
     sampled = as_compared(recipe)
     reference = open_reference(bundle, sampled, options.weights)
     memory = reference_memory(bundle.manifest, sampled, reference) if options.cache else None
-    against = f"against {other.steps} {other.scheduler} steps: " if other else ""
+    told = " and ".join(f"{other.steps} {other.scheduler} steps" for other in others)
+    against = f"against {told}: " if told else ""
     return replace(plan, reference=reference, against=against, memory=memory)
 
 
@@ -243,7 +245,7 @@ def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) ->
     identity = {
         "family": recipe.model.family,
         "weights": manifest.weights.digest,
-        "sampler": recipe.sampler and recipe.sampler.model_dump(exclude={"unroll"}),
+        **recipe.sampler_data(exclude={"unroll"}),
         "source": source_digest(*([Path(family)] if family else [])),
     }
     cache = Cache()

@@ -148,8 +148,11 @@ def _recipe(described: Described) -> Recipe:
         "goldens": content.goldens.model_dump(),
         "validation": content.validation.model_dump(),
     }
-    for sampling in list(content.samplings.values())[:1]:
-        data["sampler"] = sampling.model_dump(include=set(SamplerSection.model_fields))
+    samplers = {
+        name: sampling.model_dump(include=set(SamplerSection.model_fields))
+        for name, sampling in content.samplings.items()
+    }
+    data |= {"samplers": samplers} if len(samplers) > 1 else {"sampler": next(iter(samplers.values()), None)}
     for asset in content.assets.values():
         if isinstance(asset, MeshAsset):
             data["mesh"] = {"grid": asset.grid, "extraction": asset.extraction}

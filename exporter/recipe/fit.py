@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from exporter.errors import RecipeError
+from exporter.errors import RecipeError, did_you_mean
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.document import Document, Location
 from exporter.recipe.recipe import Recipe, Tolerances
 
 # By section or tolerance, the part of a pipeline that it is about: a kind of stage, or a kind of asset.
-SECTIONS = {"sampler": "sample", "mesh": "mesh", "render": "render"}
+SECTIONS = {"sampler": "sample", "samplers": "sample", "mesh": "mesh", "render": "render"}
 TOLERANCES = {
     "trajectory_snr_db": "sample",
     "latents_relative_l2": "sample",
@@ -48,9 +48,15 @@ def parts_of(pipeline: Pipeline) -> set[str]:
     return kinds | ({"inputs"} if pipeline.inputs else set())
 
 
-def require_fit(recipe: Recipe, parts: Collection[str]) -> None:
-    """Raises Misfit for what a recipe lacks, or says too much, about a pipeline that has these parts."""
-    if found := list(_misfits(recipe, parts)):
+def require_fit(recipe: Recipe, parts: Collection[str], sampled: Collection[str] | None = None) -> None:
+    """Raises Misfit for what a recipe lacks, or says too much, about a pipeline that has these parts.
+
+    `sampled`: the names of its stages that sample, where they are known.
+    """
+    found = list(_misfits(recipe, parts))
+    if "sample" in parts:
+        found += _sampler_misfits(recipe, sampled)
+    if found:
         raise Misfit(found)
 
 
@@ -61,14 +67,13 @@ def fitted_data(recipe: Recipe, pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _misfits(recipe: Recipe, parts: Collection[str]) -> Iterator[tuple[Location, str]]:
-    given = {name for name in SECTIONS if name in recipe.model_fields_set and getattr(recipe, name) is not None}
+    given = {name for name in SECTIONS if name in recipe.model_fields_set and getattr(recipe, name)}
     for name in sorted(given):
         if SECTIONS[name] not in parts:
             yield (name,), f"{LACKS[SECTIONS[name]]}; leave this section out"
-    if "sample" in parts and recipe.sampler is None:
-        yield ("sampler",), _required(Recipe.model_fields["sampler"].description)
-    if "sample" not in parts and recipe.validation.sampler:
-        yield ("validation", "sampler"), f"{LACKS['sample']}; leave this section out"
+    for name in ("sampler", "samplers"):
+        if "sample" not in parts and getattr(recipe.validation, name):
+            yield ("validation", name), f"{LACKS['sample']}; leave this section out"
     if "inputs" in parts and not recipe.goldens.prompts:
         yield ("goldens", "prompts"), _required(type(recipe.goldens).model_fields["prompts"].description)
     if "inputs" not in parts and recipe.goldens.prompts:
@@ -81,6 +86,18 @@ def _misfits(recipe: Recipe, parts: Collection[str]) -> Iterator[tuple[Location,
                 yield at, _required(Tolerances.model_fields[name].description)
             if part not in parts and value is not None:
                 yield at, f"{LACKS[part]}; leave this field out"
+
+
+def _sampler_misfits(recipe: Recipe, sampled: Collection[str] | None) -> Iterator[tuple[Location, str]]:
+    without = [] if recipe.sampler else [stage for stage in sampled or () if stage not in recipe.samplers]
+    if without or not (recipe.sampler or recipe.samplers):
+        yield ("sampler",), _required(Recipe.model_fields["sampler"].description)
+    if sampled is None:
+        return
+    for at, samplers in ((("samplers",), recipe.samplers), (("validation", "samplers"), recipe.validation.samplers)):
+        for name in samplers:
+            if name not in sampled:
+                yield (*at, name), f"no stage of that name samples; {did_you_mean(name, sampled)}"
 
 
 def _required(description: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -379,6 +379,12 @@ class ValidationSection(Section):
         description="How the reference samples the objects that R-Precision is compared with, where this recipe saves "
         "evaluations; the recipe's own sampler for none",
     )
+    samplers: dict[str, SamplerSection] = Field(
+        default_factory=dict,
+        title="Reference samplers",
+        description="By stage, fields in which the reference samples otherwise than the field above or else the recipe "
+        "itself says",
+    )
     max_drop: float = Field(
         default=0.0,
         title="Largest drop",
@@ -414,6 +420,12 @@ class Recipe(Section):
         "`sampler: {as: openai, guidance_scale: 15.0}` is the published sampling of Shap-E's text model, with fields "
         "to differ in written beside `as`",
     )
+    samplers: dict[str, SamplerSection] = Field(
+        default_factory=dict,
+        title="Samplers",
+        description="By stage, the fields in which it is sampled otherwise than `sampler` says, or all of them where "
+        "there is none: `samplers: {upsampler: {guidance_scale: 1.0}}`",
+    )
     mesh: MeshSection = Field(
         default_factory=MeshSection, title="Mesh", description="How a mesh is taken from the field"
     )
@@ -434,6 +446,11 @@ class Recipe(Section):
     )
     goldens: GoldensSection = Field(title="Goldens", description="The recorded inputs and outputs of a bundle")
     validation: ValidationSection = Field(title="Validation", description="How a bundle is judged")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_a_stage_leaves_open_is_said_for_all(cls, data: Any) -> Any:
+        return with_whole_samplers(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _every_precision_has_tolerances(self) -> Recipe:
@@ -464,9 +481,22 @@ class Recipe(Section):
 
     def sampler_of(self, stage: str) -> SamplerSection:
         """How a stage of kind sample is sampled. Raises RecipeError where the recipe does not say."""
-        if self.sampler is None:
+        sampler = self.samplers.get(stage, self.sampler)
+        if sampler is None:
             raise RecipeError(f"sampler: this section is required, for stage '{stage}' samples")
-        return self.sampler
+        return sampler
+
+    def with_samplers(self, change: Callable[[SamplerSection], SamplerSection]) -> Recipe:
+        """The recipe with a change to how every stage is sampled."""
+        own = {stage: change(sampler) for stage, sampler in self.samplers.items()}
+        return self.model_copy(update={"sampler": self.sampler and change(self.sampler), "samplers": own})
+
+    def sampler_data(self, exclude: Set[str] = frozenset()) -> dict[str, Any]:
+        """All that it says of sampling, as plain data, without the fields `exclude`."""
+        return {
+            "sampler": self.sampler and self.sampler.model_dump(exclude=set(exclude)),
+            "samplers": {stage: own.model_dump(exclude=set(exclude)) for stage, own in self.samplers.items()},
+        }
 
     @property
     def precisions(self) -> set[Precision]:
@@ -482,3 +512,28 @@ class Recipe(Section):
         """sha256 (hex) of the resolved recipe's canonical JSON."""
         canonical = json.dumps(self.data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def with_whole_samplers(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of a recipe, each of its `samplers` with what it leaves open: of `sampler`, and of the reference's with
+    what the recipe itself has for the stage."""
+    own = _completed(data.get("samplers"), lambda stage: data.get("sampler"))
+    found = data | ({"samplers": own} if own else {})
+    validation = data.get("validation")
+    if not isinstance(validation, Mapping):
+        return found
+    shared, stages = validation.get("sampler"), own if isinstance(own, Mapping) else {}
+    of_reference = _completed(
+        validation.get("samplers"), lambda stage: shared or stages.get(stage) or data.get("sampler")
+    )
+    return found | ({"validation": {**validation, "samplers": of_reference}} if of_reference else {})
+
+
+def _completed(samplers: Any, shared: Callable[[str], Any]) -> Any:
+    if not isinstance(samplers, Mapping):
+        return samplers
+    return {stage: _over(shared(stage), own) for stage, own in samplers.items()}
+
+
+def _over(shared: Any, own: Any) -> Any:
+    return {**shared, **own} if isinstance(shared, Mapping) and isinstance(own, Mapping) else own

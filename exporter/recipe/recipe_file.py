@@ -13,7 +13,7 @@ from exporter.errors import RecipeError
 from exporter.files.atomic import write_atomically
 from exporter.recipe.document import Document, Location, parse_value, read_yaml, validate
 from exporter.recipe.policy import Policy
-from exporter.recipe.published import AS, SECTIONS, published
+from exporter.recipe.published import AS, is_sampler, published, sampler_sections
 from exporter.recipe.recipe import Recipe
 
 # Where paths of pictures may stand, and what they end in.
@@ -92,11 +92,8 @@ def _include_policy(document: Document, folder: Path) -> None:
 
 def _include_published(document: Document) -> None:
     """Puts the fields of a published sampling in the place of its name, but for those that are written beside it."""
-    for location in SECTIONS:
-        section: Any = document.data
-        for part in location:
-            section = section.get(part) if isinstance(section, dict) else None
-        if isinstance(section, dict) and AS in section:
+    for location, section in sampler_sections(document.data):
+        if AS in section:
             name, place = section.pop(AS), document.place((*location, AS))
             for field, value in published(name, f"{place}: {'.'.join((*location, AS))}").items():
                 if field not in section:
@@ -149,7 +146,7 @@ def _apply(document: Document, override: str) -> None:
     if not equals or not all(name.split(".")):
         raise RecipeError(f"--set {override}: write it as section.field=value, for example --set sampler.steps=16")
     location, value, place = tuple(name.strip().split(".")), parse_value(text), f"--set {override}"
-    if location[-1] != AS or location[:-1] not in SECTIONS:
+    if location[-1] != AS or not is_sampler(location[:-1]):
         _assign(document, location, value, place)
         return
     # An override wins over what the files say, so that all fields of the sampling do.

@@ -18,7 +18,7 @@ from exporter.families.family import Model
 from exporter.families.weights import ZOO
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import NOISE, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
-from exporter.recipe.recipe import CalibrationSection, Recipe
+from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection
 from exporter.runtime.batch import batch_size
 from exporter.runtime.run import Arrays, OnStep, in_own_units, make, requests_of
 from exporter.sampling.table import CoefficientTable, table_of
@@ -115,17 +115,21 @@ def _draw_prompts(number: int, seed: int) -> list[str]:
     return [chosen[i] for i in draw.permutation(len(chosen))]
 
 
+def _shortened(sampler: SamplerSection, steps: int) -> SamplerSection:
+    """At most so many steps, of Euler's method where they are fewer than the sampler's: solvers of higher order
+    overshoot in few steps, to samples that the recipe's sampler never comes to."""
+    if steps >= sampler.steps:
+        return sampler
+    euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
+    return sampler.model_copy(update={"scheduler": euler, "steps": steps, "churn": None})
+
+
 class _Recorder:
     """Runs the original and writes shards, one batch of prompts after the other."""
 
     def __init__(self, model: Model, recipe: Recipe, folder: Path) -> None:
         self.settings = recipe.quantization.calibration
-        sampler = recipe.sampler
-        if sampler and self.settings.steps < sampler.steps:
-            # Solvers of higher order overshoot in few steps, to samples that the recipe's sampler never comes to.
-            euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
-            sampler = sampler.model_copy(update={"scheduler": euler, "steps": self.settings.steps})
-        self.original = model.original(recipe.model_copy(update={"sampler": sampler}))
+        self.original = model.original(recipe.with_samplers(partial(_shortened, steps=self.settings.steps)))
         self.trajectories = {
             stage: _Trajectory(
                 table_of(self.original.recipe.sampler_of(stage), own),

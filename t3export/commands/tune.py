@@ -194,11 +194,12 @@ def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path) -> dict[str
         found = with_sampler(recipe, tuning.sampler).data()
         has = "the recipe with the sampler and the policy" if written else "the recipe with the sampler"
         written[has] = output.with_stem(f"{output.stem}_recipe") if written else output
+        field = "samplers" if recipe.samplers else "sampler"
         changes = {
             "name": f"{recipe.name}_tuned",
-            "sampler": found["sampler"],
+            field: found[field],
             **quantization,
-            "validation": {"sampler": found["validation"]["sampler"]},
+            "validation": {field: found["validation"][field]},
         }
         write_extension(written[has], path, changes)
     return written

@@ -49,4 +49,6 @@ def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = Non
 
 def as_compared(recipe: Recipe) -> Recipe:
     """The recipe whose reference the quality of its bundle is compared with."""
-    return recipe.model_copy(update={"sampler": recipe.validation.sampler or recipe.sampler})
+    judged = recipe.validation
+    samplers = ({} if judged.sampler else recipe.samplers) | judged.samplers
+    return recipe.model_copy(update={"sampler": judged.sampler or recipe.sampler, "samplers": samplers})

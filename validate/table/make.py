@@ -159,7 +159,8 @@ def judged_by(settings: TableSettings) -> Options:
 
 def described_settings(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     """What the figures were made with, for people and for whoever makes them again."""
-    sampler, samplings = bench.recipe.sampler, bench.baseline.bundle.manifest.samplings
+    sampler = bench.recipe.sampler or next(iter(bench.recipe.samplers.values()), None)
+    samplings = bench.baseline.bundle.manifest.samplings
     sampled = sampler.model_dump(include={"scheduler", "steps", "guidance_scale"}) if sampler else {}
     told: dict[str, Any] = sampled | {
         "evaluations": sum(sampling.evaluations for sampling in samplings.values()),

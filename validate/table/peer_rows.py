@@ -27,7 +27,7 @@ def record_shards(recipe: Recipe, cache: Cache, progress: Progress) -> Path:
     settings = recipe.quantization.calibration
     inputs = {
         "weights": model.weights_digest,
-        "sampler": recipe.sampler and recipe.sampler.model_dump(),
+        **recipe.sampler_data(),
         "calibration": settings.model_dump(exclude={"observer", "percentile"}),
     }
     step = "record inputs for peers"

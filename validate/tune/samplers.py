@@ -107,6 +107,7 @@ def search_samplers(
 ) -> SamplerSearch:
     """Screen samplers in PyTorch, then `judge` those on the front until the fastest good enough is found."""
     stage = only_sampler(model.pipeline(recipe))
+    require_deterministic(recipe.sampler_of(stage))
     own = count_rows(model, stage, recipe.sampler_of(stage))
     with metered(SCREEN, progress, list[StepRecord]()):
         found = screen(model, recipe, lambda done, total: progress.advanced(SCREEN, done, total))
@@ -177,7 +178,7 @@ class _Screen:
         return found
 
     def _latents(self, sampler: SamplerSection) -> np.ndarray:
-        original = self.model.original(self.recipe.model_copy(update={"sampler": sampler}))
+        original = self.model.original(self.recipe.model_copy(update={"sampler": sampler, "samplers": {}}))
         run = make(original, requests_of(original.pipeline, self.prompts), range(len(self.prompts)))
         return run[original.pipeline.stages[self.stage].makes[0].name]
 
@@ -188,6 +189,15 @@ def only_sampler(pipeline: Pipeline) -> str:
     if len(stages) != 1:
         raise RecipeError(f"--search sampler: the pipeline samples in {len(stages)} stages, and one is searched for")
     return stages[0]
+
+
+def require_deterministic(sampler: SamplerSection) -> None:
+    """Raises RecipeError for a sampler with churn: what others make of the same noise is no nearer to it or farther."""
+    if sampler.churn:
+        raise RecipeError(
+            "--search sampler: the recipe's sampler has churn, which no other sampler's latents can be compared with; "
+            "search with churn left out"
+        )
 
 
 def count_rows(model: Model, stage: str, sampler: SamplerSection) -> int:

@@ -24,6 +24,7 @@ from exporter.search.search import LayerChoice, Objective, budget_of, pareto_fro
 from exporter.search.sensitivity import measure
 from exporter.search.workbench import Workbench
 from exporter.targets.target import Target
+from validate.objects.reference import as_compared
 from validate.prove import RANDOM_REFUSAL, Options
 from validate.tune.samplers import OnSampler, SamplerSearch, search_samplers
 from validate.tune.trial import Decibels, PairedTest, Trial, TrialVerdict, at_least
@@ -162,10 +163,15 @@ def tune(
 
 
 def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
-    """The recipe with another sampler, its quality still compared with what its own sampler makes."""
-    against = recipe.validation.sampler or recipe.sampler
-    validation = recipe.validation.model_copy(update={"sampler": against})
-    return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+    """The recipe with another sampler of its only stage that samples, written where its own is; its quality still
+    compared with what its own sampler makes."""
+    own = as_compared(recipe)
+    if not recipe.samplers:
+        validation = recipe.validation.model_copy(update={"sampler": own.sampler})
+        return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+    validation = recipe.validation.model_copy(update={"samplers": own.samplers})
+    samplers = dict.fromkeys(recipe.samplers, sampler)
+    return recipe.model_copy(update={"samplers": samplers, "validation": validation})
 
 
 def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
