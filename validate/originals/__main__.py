@@ -11,7 +11,7 @@ import click
 from validate.originals.comparison import table, write_between
 
 # Each a module here with `compare(code, networks)`, which makes the comparisons, and `NETWORKS`, what there is.
-FAMILIES = {"point-e": "validate.originals.point_e_networks"}
+FAMILIES = {"point-e": "validate.originals.point_e_rows"}
 
 
 @click.command()

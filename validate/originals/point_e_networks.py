@@ -6,7 +6,6 @@ The authors' module is filled, run and saved as they save theirs; then ours is m
 from __future__ import annotations
 
 import gc
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,19 +40,21 @@ class GivenClip(torch.nn.Module):
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
 
-    def forward(self, *_: Any, embeddings: torch.Tensor, **__: Any) -> torch.Tensor:
-        return embeddings
+    def forward(self, *_: Any, embeddings: Any = None, texts: Any = None, **__: Any) -> torch.Tensor:
+        return texts if embeddings is None else embeddings
+
+    def embed_images_grid(self, images: torch.Tensor) -> torch.Tensor:
+        return images
 
 
 @torch.inference_mode()
-def compare(code: Path, networks: Sequence[str]) -> Iterator[Comparison]:
-    """One evaluation of each of these networks."""
-    sys.path.insert(0, str(code))
-    import point_e.point_e_models.transformer as theirs  # type: ignore[import-not-found]
-    from point_e.point_e_models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
+def compare_networks(names: Sequence[str]) -> Iterator[Comparison]:
+    """One evaluation of each of these networks; the authors' code is importable already."""
+    import point_e.models.transformer as theirs  # type: ignore[import-not-found]
+    from point_e.models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
 
     theirs.FrozenImageCLIP = GivenClip
-    for name in networks:
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
             config = MODEL_CONFIGS[name]
             module = model_from_config(config, torch.device("cpu")).eval()
