@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from pydantic import Field
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset
+from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.part import Part
 from exporter.pipeline.sampling import FROM_HOST, Sampling
@@ -17,7 +17,7 @@ from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
 Kind = Literal["encode", "sample", "map", "field", "render"]
 # Kinds that are evaluated as often as somebody likes, at points or along rays of an object.
 EVALUATED: dict[str, str] = {"field": POINTS, "render": RAYS}
-AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset)
+AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset, PointsAsset)
 
 
 class Volume(Part):
@@ -125,6 +125,11 @@ class Pipeline(Part):
                 wanted |= {spec.name for spec in other.takes}
         return [name for name in self.stages if name in found]
 
+    def decoders_of(self, tensor: str) -> list[str]:
+        """The stages between all latents and a tensor, with the one that makes it, in order."""
+        maker = self.maker(tensor)
+        return self.decoders(maker) or [maker]
+
     def decoders(self, stage: str) -> list[str]:
         """The stages between all latents and a stage, with itself, in order."""
         sampled = self.of_kind("sample")
@@ -139,7 +144,7 @@ class Pipeline(Part):
     def require_sound(self) -> None:
         """Raises RecipeError for a tensor that is taken before it is made, or made twice, a stage that takes or makes
         nothing, an unknown word in a shape, a field or renderer that is evaluated nowhere, a volume of tensors that its
-        field does not make, or an asset of a stage that cannot give it."""
+        field does not make, or an asset of a stage or a tensor that cannot give it."""
         known: dict[str, str] = {}
         for name, source in self.inputs.items():
             _add(known, source.tensor, name, f"input '{name}'")
@@ -154,6 +159,9 @@ class Pipeline(Part):
             for spec in stage.makes:
                 _add(known, spec.name, name, f"stage '{name}'")
         for name, asset in self.assets.items():
+            if asset.kind == "points":
+                _require_points(name, asset, [spec for stage in self.stages.values() for spec in stage.makes])
+                continue
             wanted: Kind = "field" if asset.kind == "mesh" else "render"
             if asset.stage not in self.of_kind(wanted):
                 raise RecipeError(f"asset '{name}' is of a stage of kind {wanted}, and '{asset.stage}' is none")
@@ -185,6 +193,19 @@ def _require_volume(name: str, stage: PipelineStage) -> None:
     for tensor in (stage.volume.distance, stage.volume.density, stage.volume.color) if stage.volume else ():
         if tensor not in made:
             raise RecipeError(f"stage '{name}': its volume names '{tensor}'; {did_you_mean(tensor, made)}")
+
+
+def _require_points(asset: str, points: PointsAsset, made: Sequence[TensorSpec]) -> None:
+    shapes = {spec.name: spec.shape for spec in made}
+    wanted = [points.positions, *([points.colors] if points.colors else [])]
+    for tensor in wanted:
+        if tensor not in shapes:
+            raise RecipeError(f"asset '{asset}' is of '{tensor}', which no stage makes; {did_you_mean(tensor, shapes)}")
+        if len(shapes[tensor]) != 3 or shapes[tensor][2] != 3 or shapes[tensor] != shapes[wanted[0]]:
+            raise RecipeError(
+                f"asset '{asset}': '{tensor}' is {list(shapes[tensor])}, and places and colours of points are both "
+                "[batch, points of an object, 3]"
+            )
 
 
 def _require_words(stage: str, specs: Iterable[TensorSpec]) -> None:

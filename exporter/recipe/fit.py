@@ -10,14 +10,15 @@ from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.document import Document, Location
 from exporter.recipe.recipe import Recipe, Tolerances
 
-# By section or tolerance, the part of a pipeline that it is about: a kind of stage, or a kind of asset.
+# By section the part of a pipeline that it is about, and by tolerance the parts, one of which is enough: a kind of
+# stage, or a kind of asset.
 SECTIONS = {"sampler": "sample", "samplers": "sample", "mesh": "mesh", "render": "render"}
 TOLERANCES = {
-    "trajectory_snr_db": "sample",
-    "latents_relative_l2": "sample",
-    "mesh_iou": "mesh",
-    "chamfer": "mesh",
-    "render_psnr_db": "image",
+    "trajectory_snr_db": ("sample",),
+    "latents_relative_l2": ("sample",),
+    "mesh_iou": ("mesh",),
+    "chamfer": ("mesh", "points"),
+    "render_psnr_db": ("image", "points"),
 }
 LACKS = {
     "sample": "no stage of this pipeline samples",
@@ -79,13 +80,14 @@ def _misfits(recipe: Recipe, parts: Collection[str]) -> Iterator[tuple[Location,
     if "inputs" not in parts and recipe.goldens.prompts:
         yield ("goldens", "prompts"), f"{LACKS['inputs']}; leave this field out"
     for precision, tolerances in recipe.validation.tolerances.items():
-        for name, part in TOLERANCES.items():
+        for name, about in TOLERANCES.items():
             at = ("validation", "tolerances", precision, name)
             value = getattr(tolerances, name)
-            if part in parts and value is None:
+            has = any(part in parts for part in about)
+            if has and value is None:
                 yield at, _required(Tolerances.model_fields[name].description)
-            if part not in parts and value is not None:
-                yield at, f"{LACKS[part]}; leave this field out"
+            if not has and value is not None:
+                yield at, f"{LACKS[about[0]]}; leave this field out"
 
 
 def _sampler_misfits(recipe: Recipe, sampled: Collection[str] | None) -> Iterator[tuple[Location, str]]:

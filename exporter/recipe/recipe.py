@@ -337,14 +337,14 @@ class Tolerances(Section):
     chamfer: float | None = Field(
         default=None,
         title="Chamfer distance",
-        description="Largest mean distance between the two surfaces",
+        description="Largest mean distance between the two surfaces, or of points to the nearest of the other cloud",
         ge=0,
         json_schema_extra={"unit": "volume units (the volume is 2 wide)"},
     )
     render_psnr_db: float | None = Field(
         default=None,
         title="Render PSNR",
-        description="Least peak signal-to-noise ratio of the renders",
+        description="Least peak signal-to-noise ratio of the renders, and of the colours of points",
         json_schema_extra={"unit": "dB"},
     )
 

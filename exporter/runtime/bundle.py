@@ -15,6 +15,7 @@ from exporter.manifest import Manifest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.points import PointCloud, points_of
 from exporter.runtime.inputs.picture import Picture, PictureReader
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -122,6 +123,10 @@ class Bundle:
         if everywhere is None:
             everywhere = asset.extraction == "exact"
         return mesh_of(run, chosen_grid(grid) or asset.grid, everywhere, on_sampled)
+
+    def points(self, run: Run) -> PointCloud:
+        """The points of a run's only object. Raises RecipeError for a bundle that makes none."""
+        return points_of(run)
 
     @property
     def pipeline(self) -> Pipeline:

@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 
 from exporter.manifest import EnginesPart, Manifest, bundle_digest, manifest_schema, require_whole
-from exporter.pipeline.assets import Asset, MeshAsset
+from exporter.pipeline.assets import Asset, MeshAsset, PointsAsset
 from exporter.pipeline.sampling import Sampling
 from exporter.pipeline.tensor import TensorSpec
 from t3export.opening import note_beside
@@ -82,15 +82,18 @@ def _sampling(sampling: Sampling) -> str:
     begin = "" if sampling.highest_noise is None else f" from noise level {sampling.highest_noise:g}"
     end = "" if sampling.lowest_noise is None else f" to noise level {sampling.lowest_noise:g}"
     where = "" if low is None else f" from noise level {high:g} to {low:g}"
+    churn = f", churn {sampling.churn.s_churn:g}" if sampling.churn else ""
     return (
-        f"{sampling.scheduler}, {sampling.steps} steps{begin}{end}, {sampling.evaluations} evaluations, guidance "
-        f"{sampling.guidance_scale:g}{where}, clamp {sampling.clamp}, unroll {sampling.unroll}"
+        f"{sampling.scheduler}, {sampling.steps} steps{begin}{end}{churn}, {sampling.evaluations} evaluations, "
+        f"guidance {sampling.guidance_scale:g}{where}, clamp {sampling.clamp}, unroll {sampling.unroll}"
     )
 
 
 def _asset(asset: Asset) -> str:
     if isinstance(asset, MeshAsset):
         return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}"
+    if isinstance(asset, PointsAsset):
+        return f"of {asset.positions}" + (f", coloured by {asset.colors}" if asset.colors else "")
     return f"of {asset.stage}, {asset.size} pixels"
 
 

@@ -12,10 +12,11 @@ import click
 
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.manifest import bundle_digest
-from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
+from exporter.runtime.assets.pointfile import require_points_suffix
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
@@ -52,7 +53,8 @@ VOLUME = 2
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}; .png: as --image."
 )
-@click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
+@click.option("--points", type=click.Path(path_type=Path), help="The points, of a model that makes some: .ply, .glb.")
+@click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the object.")
 @click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
 @click.option("--pixels", type=click.IntRange(8, 2048), help="Width and height of pictures.")
 @click.option(
@@ -79,6 +81,7 @@ def command(
     pictures: tuple[Path, ...],
     seed: int,
     output: Path | None,
+    points: Path | None,
     turntable: Path | None,
     image: Path | None,
     pixels: int | None,
@@ -95,7 +98,8 @@ def command(
     """Make meshes and pictures of prompts with a BUNDLE. The same prompt and seed give the same mesh.
 
     A bundle whose model takes a picture gets it by --picture, one that takes nothing needs neither. With several the
-    files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, …
+    files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, … The points of a model that makes no mesh go
+    to -o, of one that makes both to --points.
 
     \b
     Examples:
@@ -112,10 +116,11 @@ def command(
         if image:
             raise click.UsageError(f"-o {output} and --image are two names for one picture: give one of them")
         output, image = None, output
-    _check_paths(output, turntable, image)
+    _check_paths(output, points, turntable, image)
     wanted = Wanted(chosen_grid(grid, quality), exact or None, mesh_file.wanted(output), pixels)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
+    _check_points(opened.pipeline, output, points)
     texts = _given(opened.pipeline, texts, pictures)
     several = len(texts) > 1 or prompt_set is not None
     for text in texts:
@@ -141,7 +146,9 @@ def command(
             lambda moved: progress.advance(sampling, moved),
         )
         for index, run in enumerate(runs):
-            paths = [path and (numbered(path, index) if several else path) for path in (output, turntable, image)]
+            paths = [
+                path and (numbered(path, index) if several else path) for path in (output, turntable, image, points)
+            ]
             record = {"prompt": texts[index], "seed": seed, "cut_off": " … ".join(opened.cut_off(texts[index]))}
             label = Label(texts[index], seed, digest)
             record |= write_object(opened, run, ObjectPaths(*paths), wanted, label)
@@ -185,11 +192,24 @@ def _listed(takes: Collection[str]) -> str:
     return " and ".join(f"a {kind}" for kind in sorted(takes)) or "nothing at all"
 
 
-def _check_paths(output: Path | None, turntable: Path | None, image: Path | None) -> None:
-    if not (output or turntable or image):
+def _check_points(pipeline: Pipeline, output: Path | None, points: Path | None) -> None:
+    """Raises RecipeError for a file of points that the pipeline does not make, or that ends in another way."""
+    made = pipeline.asset(PointsAsset)
+    if points and made is None:
+        raise RecipeError(f"--points {points}: this bundle makes no points; it makes {', '.join(pipeline.assets)}")
+    if output and made and pipeline.asset(MeshAsset) is None:
+        if points:
+            raise RecipeError(f"-o {output}: this bundle makes points and no mesh: give one of -o and --points")
+        require_points_suffix(output)
+
+
+def _check_paths(output: Path | None, points: Path | None, turntable: Path | None, image: Path | None) -> None:
+    if not (output or points or turntable or image):
         raise click.UsageError("nothing to write: give -o mesh.glb, --turntable out.gif or --image out.png")
     if output:
         require_mesh_suffix(output)
+    if points:
+        require_points_suffix(points)
     for path, suffix in ((turntable, ".gif"), (image, ".png")):
         if path and path.suffix.lower() != suffix:
             raise RecipeError(f"{path}: this is written as a {suffix} file; {did_you_mean(path.suffix, [suffix])}")

@@ -21,6 +21,7 @@ from exporter.pipeline.assets import Asset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import NOISE, STEP, Sampling
 from exporter.runtime.assets.pictures import rendered_picture
+from exporter.runtime.assets.points import points_of
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_evaluations
@@ -162,6 +163,8 @@ class Side(ABC):
     def _maker(self, asset: Asset, work: Work) -> Maker:
         if asset.kind == "mesh":
             return partial(self.mesh, grid=work.grid or asset.grid)
+        if asset.kind == "points":
+            return points_of
         return partial(self.picture, size=work.picture or asset.size)
 
     def _step_seconds(self, run: Run, seconds: dict[str, float]) -> dict[str, float]:

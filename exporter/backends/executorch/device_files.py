@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from exporter.files.atomic import write_atomically
+from exporter.pipeline.assets import PointsAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -65,6 +66,8 @@ FIELD = (
     "Evaluate it on a grid of {grid}³ points and take its zero surface by marching cubes; every fourth point first, "
     "and then the points near a change of sign, are far fewer. Colours are the field's at the vertices."
 )
+CLOUD = "The object is the points `{positions}` in [-{half_width:g}, {half_width:g}]³, z up{colors}."
+POINT_COLORS = ", of the sRGB colours `{colors}` from {low:g} to {high:g}"
 RENDERER = "`{stage}/program.pte` draws rays (origin, direction) without a mesh."
 
 
@@ -122,6 +125,10 @@ def _steps(workshop: Workshop) -> Iterator[str]:
             yield RENDERER.format(stage=name)
         else:
             yield ONCE.format(stage=name, takes=_names(stage.takes), makes=_names(stage.makes))
+    if points := pipeline.asset(PointsAsset):
+        low, high = points.color_range
+        colors = POINT_COLORS.format(colors=points.colors, low=low, high=high) if points.colors else ""
+        yield CLOUD.format(positions=points.positions, half_width=points.half_width, colors=colors)
 
 
 def _as_lists(told: dict[str, Any]) -> dict[str, Any]:

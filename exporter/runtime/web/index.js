@@ -10,7 +10,8 @@
  */
 export { WebBundle } from "./bundle.js";
 export { BundleError } from "./errors.js";
-export { toGlb } from "./glb.js";
+export { pointsToGlb, toGlb } from "./glb.js";
 export { fieldOf, meshOf } from "./mesh.js";
 export { noise } from "./noise.js";
+export { pointsOf } from "./points.js";
 export { Run } from "./run.js";
