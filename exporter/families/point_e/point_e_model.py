@@ -24,7 +24,7 @@ from exporter.families.point_e.point_e_original import PointEOriginal
 from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
 from exporter.families.vocabulary import require_words_told_apart
 from exporter.families.weights import ZOO
-from exporter.pipeline.assets import Asset, MeshAsset
+from exporter.pipeline.assets import Asset, MeshAsset, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.tensor import TensorSpec
@@ -35,8 +35,8 @@ PAD_ID = 0
 POINTS = (1024, 3072)
 GRID_TOKENS = 256
 VECTOR, GRID = "clip_vector", "clip_grid"
-# The original evaluates a cube of edge 1.02.
-VOLUME = Volume(distance="signed_distance", density="density", color="color", half_width=0.51, squash="none")
+HALF_WIDTH = 0.51  # the original evaluates distances in a cube of edge 1.02
+VOLUME = Volume(distance="signed_distance", density="density", color="color", half_width=HALF_WIDTH, squash="none")
 Reads = Literal["text", "picture", "nothing"]
 
 
@@ -127,7 +127,8 @@ class PointE(Model):
         total = count + added if self.upsampler else count
         positions, colors = _tensor("positions", total, 3), _tensor("colors", total, 3)
         stages["cloud"] = PipelineStage(kind="map", inputs=sampled, outputs=[positions, colors])
-        assets: dict[str, Asset] = {}
+        points = PointsAsset(positions=positions.name, half_width=HALF_WIDTH, colors=colors.name)
+        assets: dict[str, Asset] = {"points": points}
         if self.distance:
             encoded = self._encoded(total)
             stages["cloud_encoder"] = PipelineStage(kind="map", inputs=[positions], outputs=encoded)
