@@ -44,12 +44,17 @@ def table(rows: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def write_between(path: Path, family: str, text: str) -> None:
-    """Put a text between a page's two marks of a family. Raises ValueError for a page without them."""
+def write_rows(path: Path, family: str, rows: Sequence[Comparison], order: Sequence[str]) -> None:
+    """Put comparisons between a page's two marks of a family, in the place of older ones of the same networks; those of
+    other networks stay. Raises ValueError for a page without the marks."""
     begin, end = f"<!-- begin {family} -->", f"<!-- end {family} -->"
     page = path.read_text(encoding="utf-8")
     before, found, rest = page.partition(begin)
-    _, ended, after = rest.partition(end)
+    inside, ended, after = rest.partition(end)
     if not (found and ended):
         raise ValueError(f"{path}: lacks the lines '{begin}' and '{end}', between which the table goes")
+    lines = {line.split("|")[1].strip(): line for line in inside.splitlines()[3:] if line.startswith("|")}
+    *head, _ = table(rows[:1]).splitlines()
+    lines |= {row.network: table([row]).splitlines()[-1] for row in rows}
+    text = "\n".join([*head, *(lines[name] for name in order if name in lines)])
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
