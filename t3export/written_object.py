@@ -11,7 +11,7 @@ from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.meshfile import metres_per_unit, save_mesh
-from exporter.runtime.assets.pictures import mesh_picture, png, points_picture, rendered_picture, turntable_gif
+from exporter.runtime.assets.pictures import mesh_picture, picture_of, png, points_picture, turntable_gif
 from exporter.runtime.assets.placing import Up
 from exporter.runtime.assets.pointfile import save_points
 from exporter.runtime.assets.points import PointCloud
@@ -23,7 +23,7 @@ from exporter.runtime.surface.decoded import field_of
 from t3export.output import results
 
 TURNTABLE_PIXELS = 256
-# Of a mesh whose pipeline has no renderer.
+# Of a mesh whose pipeline makes no image.
 PICTURE_PIXELS = 128
 
 
@@ -61,7 +61,7 @@ class ObjectPaths:
 
 
 def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, label: Label) -> dict[str, Any]:
-    """Writes what is wanted of one object and gives its record; of an empty field only a rendered picture."""
+    """Writes what is wanted of one object and gives its record; of an empty field only a picture that is no mesh's."""
     pipeline = bundle.pipeline
     if pipeline.asset(MeshAsset) is None and pipeline.asset(PointsAsset):
         return _write_cloud(bundle.points(run), replace(paths, points=paths.points or paths.mesh), wanted, label)
@@ -69,16 +69,14 @@ def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, l
         of_points = _write_cloud(bundle.points(run), ObjectPaths(None, None, None, paths.points), wanted, label)
         if not (paths.mesh or paths.turntable or paths.image):
             return of_points
-        record = write_object(bundle, run, replace(paths, points=None), wanted, label)
-        return of_points | record | {"files": of_points["files"] + record["files"]}
-    rendered = pipeline.asset(ImageAsset)
-    from_field = paths.image is not None and rendered is not None
-    picture_pixels = wanted.pixels or (rendered.size if rendered else PICTURE_PIXELS)
+        of_others = write_object(bundle, run, replace(paths, points=None), wanted, label)
+        return of_points | of_others | {"files": of_points["files"] + of_others["files"]}
+    own_picture = paths.image is not None and pipeline.asset(ImageAsset) is not None
     written = []
-    if paths.image and from_field:
-        write_atomically(paths.image, png(rendered_picture(run, picture_pixels)))
+    if paths.image and own_picture:
+        write_atomically(paths.image, png(picture_of(run, wanted.pixels)))
         written.append(paths.image)
-    if not paths.mesh and not paths.turntable and (from_field or not paths.image):
+    if not paths.mesh and not paths.turntable and (own_picture or not paths.image):
         return {"empty": False, "files": [str(path) for path in written]}
     record: dict[str, Any] = {}
     mesh = bundle.mesh(run, wanted.grid, wanted.exact, lambda sampling: record.update(sampled=sampling.to_dict()))
@@ -93,8 +91,8 @@ def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, l
         if paths.turntable:
             write_atomically(paths.turntable, turntable_gif(mesh, wanted.pixels or TURNTABLE_PIXELS))
             written.append(paths.turntable)
-        if paths.image and not from_field:
-            write_atomically(paths.image, png(mesh_picture(mesh, picture_pixels)))
+        if paths.image and not own_picture:
+            write_atomically(paths.image, png(mesh_picture(mesh, wanted.pixels or PICTURE_PIXELS)))
             written.append(paths.image)
     return record | {"files": [str(path) for path in written]}
 

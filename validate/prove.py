@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def validate_bundle(
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
     whole = not options.rungs
-    layers, left_out = _layers(folder, options) if whole and options.layers else ((), "not asked for")
+    layers, left_out = _layers(folder, options, progress) if whole and options.layers else ((), "not asked for")
     return Report(
         bundle=str(folder),
         bundle_digest=bundle_digest(manifest),
@@ -128,7 +129,7 @@ def quality_refusal(manifest: Manifest, options: Options) -> str:
     return OWN_PROMPTS if manifest.is_adopted and not isinstance(options.prompts, Path) else ""
 
 
-def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...], str]:
+def _layers(folder: Path, options: Options, progress: Progress | None) -> tuple[tuple[dict[str, Any], ...], str]:
     """The error by layer as data, or why there is none: it is a look inside, and decides nothing."""
     try:
         from validate.bisect.layers import layer_errors
@@ -136,10 +137,15 @@ def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...],
     except ModuleNotFoundError as error:
         return (), f"this Python has no package '{error.name}'"
     try:
-        found = layer_errors(Originals.open(folder, Cache(), Silent(), options.weights))
+        originals = Originals.open(folder, Cache(), Silent(), options.weights)
+        found = layer_errors(originals, partial(progress, "error by layer, in stages") if progress else _unheard)
     except T3Error as error:
         return (), str(error)
     return tuple(error.to_dict() for error in found), ""
+
+
+def _unheard(done: int, total: int) -> None:
+    """Where nobody asks how far it is."""
 
 
 def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:

@@ -15,6 +15,8 @@ NEXT_SAMPLE, PREDICTION, NOISE = "next_sample", "prediction", "noise"
 STATE = (SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION, STEP)
 # What the host gives; the other inputs of the program are conditions.
 FROM_HOST = (*STATE, NOISE)
+# What no condition and no latents may be called.
+OWN = (*FROM_HOST, NEXT_SAMPLE, PREDICTION)
 
 
 class Churn(Part):

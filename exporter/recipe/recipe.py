@@ -14,8 +14,10 @@ from exporter.errors import RecipeError
 from exporter.pipeline.sampling import Churn
 from exporter.recipe.policy import Policy, Precision, Rule
 from exporter.recipe.section import Section
+from exporter.recipe.weights_name import placed
 
 Saving = Literal["time", "bytes"]
+Byte = Annotated[int, Field(ge=0, le=255)]
 NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -27,9 +29,47 @@ class ModelSection(Section):
     )
     weights: str = Field(
         title="Weights",
-        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout, "
-        "a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
+        description="'shap-e-mini', its student 'shap-e-mini-4step' or, of family shap-e-image, 'shap-e-mini-image'; a "
+        "folder in the hub's diffusers layout or with the files that OpenAI published by a path relative to this file, "
+        "a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'",
         min_length=1,
+    )
+    variant: str | None = Field(
+        default=None,
+        title="Variant",
+        description="Which of the files a part is loaded from where it comes in several precisions, such as 'fp16' of "
+        "`model.fp16.safetensors`; full precision for none, where it is there",
+        pattern=r"^\w+$",
+    )
+    decoder: Literal["transmitter", "decoder"] | None = Field(
+        default=None,
+        title="Decoder",
+        description="Of OpenAI's own files, which decodes the latents: transmitter.pt, or vector_decoder.pt; for none "
+        "the one that is there, of both the transmitter",
+    )
+    clip: str | None = Field(
+        default=None,
+        title="CLIP",
+        description="Beside OpenAI's own files, the folder or hub name of CLIP ViT-L/14; for none the folder "
+        "clip-vit-large-patch14 beside them, or openai/clip-vit-large-patch14 on the hub",
+        min_length=1,
+    )
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a family's loader is given besides the weights: what is written here and is not their name."""
+        return {k: v for k in ("variant", "decoder", "clip") if (v := getattr(self, k)) is not None}
+
+
+class TokenizerSection(Section):
+    """How prompts are read."""
+
+    clean: Literal["none", "openai"] = Field(
+        default="none",
+        title="Cleaning",
+        description="none: as the hub's pipeline reads them; openai: as OpenAI's tokenizer, with mojibake, curly "
+        "quotes, ligatures and full-width letters mended (ftfy), HTML's entities resolved and white space made single "
+        "spaces",
     )
 
 
@@ -156,6 +196,13 @@ class MeshSection(Section):
         description="coarse_to_fine: only near the surface (a part too small for a ball of about 1/18 of the volume's "
         "width can be missed where the field is far steeper there than around it); exact: every sample of the grid",
     )
+    conventions: Literal["t3export", "openai"] = Field(
+        default="t3export",
+        title="Conventions",
+        description="t3export: vertices where the field is zero, sRGB colours; openai: as OpenAI's code has them, to "
+        "compare a mesh with one of its own: shrunk about the centre by (grid - 1) / (grid + 1), which it does by "
+        "mistake, coloured at the shrunk places, and with linear colours at the vertices",
+    )
 
 
 class RenderSection(Section):
@@ -184,6 +231,14 @@ class RenderSection(Section):
         ge=2,
         le=1024,
         json_schema_extra={"unit": "samples per ray"},
+    )
+    background: list[Byte] | None = Field(
+        default=None,
+        min_length=3,
+        max_length=3,
+        title="Background",
+        description="sRGB of what is behind an object, each from 0 to 255; none: what the weights have, which is white "
+        "in the hub's Shap-E and black in OpenAI's own files",
     )
 
 
@@ -250,8 +305,8 @@ class QuantizationSection(Section):
 
     rules: list[Rule] = Field(
         title="Rules",
-        description="Layers and their precisions; the last rule that speaks of a layer decides, one that no rule "
-        "speaks of stays fp32. A `policy` file's rules come before these",
+        description="Layers and their precisions; the last rule that matches a layer decides, one that no rule "
+        "matches stays fp32. A `policy` file's rules come before these",
     )
     policy: str | None = Field(
         default=None, title="Policy", description="A file of rules, by a path relative to this one"
@@ -413,6 +468,9 @@ class Recipe(Section):
         "sections are merged, lists are replaced whole",
     )
     model: ModelSection = Field(title="Model", description="Which model")
+    tokenizer: TokenizerSection = Field(
+        default_factory=TokenizerSection, title="Tokenizer", description="How prompts are read"
+    )
     sampler: SamplerSection | None = Field(
         default=None,
         title="Sampler",
@@ -471,6 +529,17 @@ class Recipe(Section):
         placed = self.model_copy()
         placed._folder = folder
         return placed
+
+    @property
+    def weights(self) -> str:
+        """The model's weights, a folder by a path that leads there from anywhere."""
+        return placed(self.model.weights, self.folder)
+
+    @property
+    def model_settings(self) -> dict[str, str]:
+        """What a family's loader is given besides the weights, a folder by a path that leads there from anywhere."""
+        settings = self.model.settings
+        return settings | ({"clip": placed(clip, self.folder)} if (clip := settings.get("clip")) else {})
 
     def __eq__(self, other: object) -> bool:
         """By what it says, wherever its paths begin."""

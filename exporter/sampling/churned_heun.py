@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import HeunDiscreteScheduler
+from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 
 from exporter.errors import RecipeError
 from exporter.pipeline.sampling import Churn
@@ -26,7 +26,8 @@ class ChurnedHeun(HeunDiscreteScheduler):
     @classmethod
     def of(cls, heun: HeunDiscreteScheduler, churn: Churn) -> ChurnedHeun:
         """The scheduler of the same configuration with churn."""
-        churned: ChurnedHeun = cls.from_config(heun.config)
+        churned = cls.from_config(heun.config)
+        assert isinstance(churned, cls)
         churned.churn = churn
         return churned
 
@@ -45,7 +46,8 @@ class ChurnedHeun(HeunDiscreteScheduler):
         self.fresh_noise[1::2] = noise[1:]
         self._begins_at = float(np.hypot(levels[0], noise[0]))
         self.sigmas[:-1:2] = torch.from_numpy(raised).float()
-        log_sigmas = 0.5 * np.log((1 - self.alphas_cumprod) / self.alphas_cumprod).double().numpy()
+        alphas_cumprod = self.alphas_cumprod.double().numpy()
+        log_sigmas = 0.5 * np.log((1 - alphas_cumprod) / alphas_cumprod)
         found = np.array([self._sigma_to_t(level, log_sigmas) for level in raised])
         self.timesteps[::2] = torch.from_numpy(found).to(self.timesteps.dtype)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from exporter.errors import RecipeError
 from exporter.families.family import Model
-from exporter.families.weights import ZOO
+from exporter.families.part_files import ZOO
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import NOISE, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
 from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection
@@ -67,6 +67,11 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
         recorder.record_encoders(number + 1, more)
 
 
+def uncalibrated(pipeline: Pipeline) -> list[str]:
+    """The stages whose inputs are not recorded: those evaluated at places of an object that they take too."""
+    return [name for name in pipeline.of_kind("field", "render") if pipeline.stages[name].takes]
+
+
 def objects_of(pipeline: Pipeline, recipe: Recipe) -> list[str]:
     """What a pipeline is calibrated on: prompts, pictures of the recipe's, or the one object that it makes of nothing.
 
@@ -84,7 +89,7 @@ def choose_prompts(settings: CalibrationSection) -> list[str]:
     """The settings' own prompts, or as many of the shipped ones, drawn with the settings' seed.
 
     One in four is under-specified. They come from the last quarter of the shipped set; validation starts at the first.
-    Raises RecipeError where there are not so many.
+    Raises RecipeError where there are fewer.
     """
     if not isinstance(settings.prompts, int):
         return list(settings.prompts)

@@ -66,7 +66,8 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
 
     Object k is made from the noise of the goldens' seed + k. Where a whole trajectory would be too large (more than
     2^23 elements), it is recorded over its first evaluations, one with guidance among them, for as many objects as are
-    kept of them, and later stages take its last prediction for latents, unless the recipe unrolls the sampler.
+    kept of them, and later stages take its last prediction for latents, clipped where the model's own scheduler clips,
+    unless the recipe unrolls the sampler.
     Raises ValidationFailed where a tokenizer that travels along, or what is known of a picture input, reads a prompt or
     a picture in another way than the original.
     """
@@ -95,7 +96,7 @@ def record_stage(run: Run, name: str, folder: Path, seed: int) -> None:
 
 def _require_same_tokens(model: Model, run: Run, prompts: list[str]) -> None:
     for source in run.pipeline.texts.values():
-        tokenizer = PromptTokenizer(model.input_files()[source.file], source.length, source.pad_id)
+        tokenizer = PromptTokenizer(model.input_files()[source.file], source.length, source.pad_id, source.clean)
         for prompt, ours, theirs in zip(prompts, tokenizer.encode(prompts), run[source.tensor], strict=True):
             if not np.array_equal(ours, theirs):
                 raise ValidationFailed(
@@ -171,7 +172,8 @@ def _record_sampler(
         on_evaluation(i + 1, count)
 
     end = sampler.sample(original.conditions(stage, taken), unit, remember, count, draws)
-    run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-sampler.clip, sampler.clip)
+    within = original.ends_within(stage)
+    run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-within, within)
     churned = draws if sampler.settings.churn else None
     if sampler.settings.unroll != "step":
         given = {SAMPLE: seen[0][0]} | ({NOISE: noise_of_all(churned, count)} if churned else {})
@@ -182,7 +184,7 @@ def _record_sampler(
 
 
 def kept_evaluations(count: int) -> list[int]:
-    """Which of so many evaluations are recorded: some evenly, and the second, where a state is handed over first."""
+    """Which of `count` evaluations are recorded: some evenly, and the second, where a state is handed over first."""
     return sorted({min(1, count - 1), *np.linspace(0, count - 1, EVALUATIONS_KEPT).round().astype(int).tolist()})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from exporter.errors import ValidationFailed
 from exporter.files.cache import Cache
+from exporter.machine.processor import usable_processors
 from exporter.recipe.recipe_file import write_extension
 from exporter.targets.target import load_target, require_measurable
 from t3export.commands.sensitivity import names_in
@@ -148,7 +148,7 @@ def command(
         prompts=judged_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
-        workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+        workers=usable_processors() // 2 if workers is None else workers,
         cache=not no_cache,
     )
     output.parent.mkdir(parents=True, exist_ok=True)

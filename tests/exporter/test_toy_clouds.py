@@ -28,7 +28,7 @@ from tests.told import told
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
-INT8 = ['quantization.rules=[{layers: "sprinkle/*", precision: int8}, {layers: "thicken/*", precision: int8}]']
+INT8 = ['quantization.rules=[{layers: "sprinkle/mix", precision: int8}, {layers: "thicken/mix", precision: int8}]']
 UNROLLED = {"loop": ["sampler.unroll=loop"], "full": ["sampler.unroll=full"], "step": []}
 POINTS = """
 import { pointsOf, WebBundle } from "./index.js";
@@ -100,7 +100,7 @@ def test_it_is_built_makes_points_and_validates(made, original, target, quantize
     opened = Bundle.open(bundle, stand_in=stand_in)
     cloud, expected = opened.points(run_of(opened)), points_of(run_of(original))
     assert cloud.positions.shape == cloud.colors.shape == (FEW + MANY, 3)
-    assert relative(expected.positions, cloud.positions) < (0.2 if quantized else 0.02 if target == "orin" else 1e-4)
+    assert relative(expected.positions, cloud.positions) < (0.2 if quantized else 0.1 if target == "orin" else 1e-4)
     radii = np.linalg.norm(cloud.positions, axis=1)
     assert 0.4 < radii.mean() < 0.8 and np.ptp(cloud.positions, axis=0).min() > 0.8
     assert cloud.colors.mean(axis=0).argmax() == 1

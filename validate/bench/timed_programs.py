@@ -24,7 +24,7 @@ INPUTS = "inputs"
 class TimedPrograms:
     """A side's programs. `places`: by stage, at how many points or along how many rays it was evaluated.
 
-    `most`: where it is given, a sampler stops after so many evaluations, and its lap is what all of them would take.
+    `most`: where it is given, a sampler stops after that many evaluations, and its lap is what all of them would take.
     `latents`: by name, what a sampler gives in place of what it sampled.
     """
 

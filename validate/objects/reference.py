@@ -38,7 +38,7 @@ def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = Non
         )
     source = weights or manifest.weights.source
     with telling_where_they_were(source, weights):
-        model = load_model(recipe.model.family, source)
+        model = load_model(recipe.model.family, source, **recipe.model_settings)
     if model.weights_digest != manifest.weights.digest:
         raise WeightsError(
             f"{source}: these are not the weights that the bundle was built from (digest {model.weights_digest[:16]}, "

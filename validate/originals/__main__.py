@@ -11,7 +11,10 @@ import click
 from validate.originals.comparison import table, write_rows
 
 # Each a module here with `compare(code, networks)`, which makes the comparisons, and `NETWORKS`, what there is.
-FAMILIES = {"point-e": "validate.originals.point_e_rows"}
+FAMILIES = {
+    "point-e": "validate.originals.point_e_rows",
+    "shap-e": "validate.originals.shap_e_trajectories",
+}
 
 
 @click.command()

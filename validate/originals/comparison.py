@@ -53,8 +53,14 @@ def write_rows(path: Path, family: str, rows: Sequence[Comparison], order: Seque
     inside, ended, after = rest.partition(end)
     if not (found and ended):
         raise ValueError(f"{path}: lacks the lines '{begin}' and '{end}', between which the table goes")
-    lines = {line.split("|")[1].strip(): line for line in inside.splitlines()[3:] if line.startswith("|")}
     *head, _ = table(rows[:1]).splitlines()
-    lines |= {row.network: table([row]).splitlines()[-1] for row in rows}
-    text = "\n".join([*head, *(lines[name] for name in order if name in lines)])
+    again = {row.network for row in rows}
+    kept = [line for line in inside.splitlines()[3:] if line.startswith("|") and _network(line) not in again]
+    lines = [*kept, *table(rows).splitlines()[2:]]
+    text = "\n".join([*head, *sorted(lines, key=lambda line: list(order).index(_network(line)))])
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def _network(line: str) -> str:
+    """Of a row of a table."""
+    return line.split("|")[1].strip()

@@ -96,12 +96,14 @@ class SamplerSearch:
 
 
 OnSampler = Callable[[SamplerAttempt], None]
+Judge = Callable[[SamplerSection, str], TrialVerdict]
+"""Of a sampler and what its trial is called: 'sampler 2 of at most 4'."""
 
 
 def search_samplers(
     model: Model,
     recipe: Recipe,
-    judge: Callable[[SamplerSection], TrialVerdict],
+    judge: Judge,
     progress: Progress,
     on_attempt: OnSampler,
 ) -> SamplerSearch:
@@ -222,15 +224,15 @@ def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:
     return front
 
 
-def bisect(
-    front: Sequence[Candidate], judge: Callable[[SamplerSection], TrialVerdict], on_attempt: OnSampler
-) -> list[SamplerAttempt]:
+def bisect(front: Sequence[Candidate], judge: Judge, on_attempt: OnSampler) -> list[SamplerAttempt]:
     """Halve the front until the fastest that passes is found, as if whatever is nearer passed too."""
     attempts: list[SamplerAttempt] = []
     low, high = 0, len(front)
     while low < high:
         middle = (low + high) // 2
-        attempts.append(SamplerAttempt(front[middle], judge(front[middle].sampler)))
+        most = len(attempts) + (high - low).bit_length()
+        name = f"sampler {len(attempts) + 1} of at most {most}"
+        attempts.append(SamplerAttempt(front[middle], judge(front[middle].sampler, name)))
         on_attempt(attempts[-1])
         low, high = (low, middle) if attempts[-1].verdict.passed else (middle + 1, high)
     return attempts

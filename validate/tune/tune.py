@@ -175,9 +175,9 @@ def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
 
 
 def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
-    model = load_model(recipe.model.family, recipe.model.weights)
+    model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
     return search_samplers(
-        model, recipe, lambda sampler: trial.judge(with_sampler(recipe, sampler)), progress, on_sampler
+        model, recipe, lambda sampler, name: trial.judge(with_sampler(recipe, sampler), name), progress, on_sampler
     )
 
 
@@ -196,11 +196,11 @@ def walk(
     """
     attempts: list[Attempt] = []
     budget_db = start_db
-    for _ in range(ATTEMPTS):
+    for number in range(1, ATTEMPTS + 1):
         choice = search(losses, objective, budget_of(budget_db))
         if not choice.chosen:
             break
-        attempts.append(_try(write_policy(choice, losses), choice, budget_db, measured, trial))
+        attempts.append(_try(write_policy(choice, losses), choice, budget_db, measured, trial, number))
         on_attempt(attempts[-1])
         budget_db = max(budget_db, min(choice.snr_db.values())) + STEP_DB
         if attempts[-1].verdict.passed or math.isinf(budget_db):
@@ -209,13 +209,18 @@ def walk(
 
 
 def _try(
-    policy: Policy, choice: LayerChoice, budget_db: float, measured: Callable[[Policy], Decibels], trial: Trial
+    policy: Policy,
+    choice: LayerChoice,
+    budget_db: float,
+    measured: Callable[[Policy], Decibels],
+    trial: Trial,
+    number: int,
 ) -> Attempt:
     try:
         found = measured(policy)
     except ValidationFailed as error:
         return Attempt(budget_db, choice, policy, {}, TrialVerdict(False, f"it cannot be built: {error}"))
-    return Attempt(budget_db, choice, policy, found, trial(policy, found))
+    return Attempt(budget_db, choice, policy, found, trial(policy, found, f"policy {number} of at most {ATTEMPTS}"))
 
 
 def snr_of(workbench: Workbench, policy: Policy) -> Decibels:
@@ -243,7 +248,7 @@ def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: 
     if goal.min_snr_db is not None:
         return at_least(goal.min_snr_db)
     assert goal.max_drop is not None
-    if not load_model(recipe.model.family, recipe.model.weights).trained:
+    if not load_model(recipe.model.family, recipe.weights, **recipe.model_settings).trained:
         raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
     return PairedTest(recipe, target, goal.max_drop, options, cache, progress, goal.unproven)
 

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from exporter.files.atomic import write_atomically
-from exporter.pipeline.assets import PointsAsset
+from exporter.pipeline.assets import ImageAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -66,6 +66,7 @@ FIELD = (
     "Evaluate it on a grid of {grid}³ points and take its zero surface by marching cubes; every fourth point first, "
     "and then the points near a change of sign, are far fewer. Colours are the field's at the vertices."
 )
+PICTURE_MADE = "{tensor} {shape} is the picture: sRGB, red first, {black:g} is black and {white:g} is white."
 CLOUD = "The object is the points `{positions}` in [-{half_width:g}, {half_width:g}]³, z up{colors}."
 POINT_COLORS = ", of the sRGB colours `{colors}` from {low:g} to {high:g}"
 RENDERER = "`{stage}/program.pte` draws rays (origin, direction) without a mesh."
@@ -110,8 +111,8 @@ def _steps(workshop: Workshop) -> Iterator[str]:
             shape = [1, *latents.shape[1:]]
             yield NOISE.format(shape=shape, stream=stream, sigma=table.init_noise_sigma)
             loop, churn = (HOST_LOOP, CHURN) if recipe.sampler_of(name).unroll == "step" else (WHOLE, ALL_CHURN)
-            told = churn.format(evaluations=table.evaluations) if table.has_churn else ""
-            yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name, churn=told)
+            fresh = churn.format(evaluations=table.evaluations) if table.has_churn else ""
+            yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name, churn=fresh)
         elif stage.volume:
             volume = stage.volume
             yield FIELD.format(
@@ -125,6 +126,11 @@ def _steps(workshop: Workshop) -> Iterator[str]:
             yield RENDERER.format(stage=name)
         else:
             yield ONCE.format(stage=name, takes=_names(stage.takes), makes=_names(stage.makes))
+    image = pipeline.asset(ImageAsset)
+    if image and image.pixels:
+        made = next(spec for spec in pipeline.stages[image.stage].makes if spec.name == image.pixels.name)
+        black, white = image.pixels.range
+        yield PICTURE_MADE.format(tensor=made.name, shape=[1, *made.shape[1:]], black=black, white=white)
     if points := pipeline.asset(PointsAsset):
         low, high = points.color_range
         colors = POINT_COLORS.format(colors=points.colors, low=low, high=high) if points.colors else ""
@@ -147,7 +153,7 @@ def _tokens(workshop: Workshop) -> dict[str, list[dict[str, Any]]]:
     files = workshop.model.input_files()
     found = {}
     for name, source in workshop.pipeline.texts.items():
-        rows = PromptTokenizer(files[source.file], source.length, source.pad_id).encode(prompts)
+        rows = PromptTokenizer(files[source.file], source.length, source.pad_id, source.clean).encode(prompts)
         found[name] = [{"prompt": prompt, "ids": row.tolist()} for prompt, row in zip(prompts, rows, strict=True)]
     return found
 

@@ -13,3 +13,5 @@ STAGES = (
 )
 # Only the files tell: a model may take texts, pictures or nothing, and have no mesh.
 PARTS = None
+# It runs at points of an object, whose inputs calibration does not record.
+UNCALIBRATED = ("field",)

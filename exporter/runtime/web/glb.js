@@ -113,6 +113,7 @@ function bounds(positions) {
   return { min, max };
 }
 
-function srgbToLinear(value) {
+/** sRGB in [0, 1] to linear light. */
+export function srgbToLinear(value) {
   return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
 }
