@@ -100,6 +100,23 @@ def student(work: Path, threads: int) -> None:
 
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def reconstructor(work: Path, threads: int) -> None:
+    """The model from a picture to a mesh, and its packaged form in exporter/zoo."""
+    from training.package import package_reconstructor
+    from training.reconstructor import train_reconstructor
+    from training.views import load_views
+
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")
+    work.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    model = train_reconstructor(config.reconstructor, config.views, load_views(config.views, work), work)
+    print(f"packaged: {package_reconstructor(model, config) / 1e6:.1f} MB")
+
+
+@main.command()
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 def package(work: Path) -> None:
     """Writes the trained parts into exporter/zoo."""
     from training.clip import train_clip
@@ -165,6 +182,7 @@ def everything(work: Path) -> None:
     run("prior", work, threads=2)
     run("package", work)
     run("student", work, threads=2)
+    run("reconstructor", work, threads=2)
 
 
 def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:

@@ -7,20 +7,25 @@ import math
 import shutil
 from pathlib import Path
 
+import yaml
 from diffusers import PriorTransformer, ShapEPipeline
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
+from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from exporter.families.shap_e.mesh_tables import mesh_tables
 from training.captions import make_tokenizer, write_prompts
 from training.clip import MEAN, STD
+from training.config import Config
 from training.prior import make_scheduler
+from training.reconstructor import released_config
 from training.trajectories import student_scheduler
 
 ZOO = Path(__file__).parent.parent / "exporter" / "zoo"
 STUDENT = "shap_e_mini_4step"
-SIZE_LIMIT = 24 * 2**20
+RECONSTRUCTOR, WEIGHTS = "triposr_mini", "model.safetensors"
+SIZE_LIMIT = 32 * 2**20
 
 
 def text_tower(clip: CLIPModel) -> CLIPTextModelWithProjection:
@@ -110,8 +115,21 @@ def package_student(prior: PriorTransformer, horizon: int, zoo: Path = ZOO) -> i
     return checked_size(zoo)
 
 
+def package_reconstructor(model: nn.Module, config: Config, zoo: Path = ZOO) -> int:
+    """Writes TripoSR's small model under `zoo` in the released layout; the size of all of `zoo` in bytes."""
+
+    def write(target: Path) -> None:
+        target.mkdir()
+        settings = released_config(config.reconstructor, config.views)
+        (target / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+        save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, target / WEIGHTS)
+
+    replace_folder(zoo / RECONSTRUCTOR, write)
+    return checked_size(zoo)
+
+
 def checked_size(zoo: Path) -> int:
-    """Bytes under `zoo`; over 24 MiB is an error."""
+    """Bytes under `zoo`; over 32 MiB is an error."""
     size = sum(file.stat().st_size for file in zoo.rglob("*") if file.is_file())
     if size > SIZE_LIMIT:
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.errors import RecipeError, did_you_mean
 
@@ -13,8 +13,18 @@ if TYPE_CHECKING:
 
 Loader = Callable[[str], "Model"]
 
-# The package says what its stages are called, and its module `model` loads the weights.
-_BUILT_IN = {"shap-e": "exporter.families.shap_e"}
+
+class BuiltIn(NamedTuple):
+    """`package`: says what the family's stages are called; `module`: its `load` loads the weights."""
+
+    package: str
+    module: str
+
+
+_BUILT_IN = {
+    "shap-e": BuiltIn("exporter.families.shap_e", "exporter.families.shap_e.model"),
+    "triposr": BuiltIn("exporter.families.triposr", "exporter.families.triposr.triposr"),
+}
 _loaders: dict[str, Loader] = {}
 
 
@@ -30,12 +40,12 @@ def families() -> list[str]:
 
 def stage_names(family: str) -> tuple[str, ...] | None:
     """What the stages of a family are called; none where only its loaded weights can tell."""
-    return importlib.import_module(_BUILT_IN[family]).STAGES if family in _BUILT_IN else None
+    return importlib.import_module(_BUILT_IN[family].package).STAGES if family in _BUILT_IN else None
 
 
 def known_parts(family: str) -> tuple[str, ...] | None:
     """What the pipelines of a family have, as of `fit.parts_of`; none where only its loaded weights can tell."""
-    return importlib.import_module(_BUILT_IN[family]).PARTS if family in _BUILT_IN else None
+    return importlib.import_module(_BUILT_IN[family].package).PARTS if family in _BUILT_IN else None
 
 
 def load_model(family: str, weights: str) -> Model:
@@ -44,7 +54,7 @@ def load_model(family: str, weights: str) -> Model:
     Raises RecipeError for an unknown family, WeightsError for weights that are missing, damaged or of another model.
     """
     if family not in _loaders and family in _BUILT_IN:
-        register(family, importlib.import_module(f"{_BUILT_IN[family]}.model").load)
+        register(family, importlib.import_module(_BUILT_IN[family].module).load)
     if family not in _loaders:
         raise RecipeError(f"model.family: no family {family!r}; {did_you_mean(family, families())}")
     return _loaders[family](weights)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def find_parts(weights: str, zoo: Mapping[str, tuple[str, ...]], parts: tuple[st
     `zoo`: the folders of each zoo model; a part is taken from the first that has it, so that a model with another
     prior shares the rest. Raises NoSuchWeights when there is none, HubUnreachable when the hub does not answer.
     """
-    folders = [_existing(ZOO / name, weights) for name in zoo.get(weights, ())] or [_find_folder(weights)]
+    folders = [_existing(ZOO / name, weights, WAYS_ON) for name in zoo.get(weights, ())] or [find_folder(weights)]
     return {part: next((f / part for f in folders if (f / part).is_dir()), folders[-1] / part) for part in parts}
 
 
@@ -78,19 +78,19 @@ def fill(module: nn.Module, folder: Path) -> None:
     files = _tensor_files(folder)
     found = {name: (file, shape) for file in files for name, shape in _shapes(file)}
     wanted = module.state_dict()
-    _check({name: tuple(t.shape) for name, t in wanted.items()}, {n: s for n, (_, s) in found.items()}, folder)
+    require_shapes({name: tuple(t.shape) for name, t in wanted.items()}, {n: s for n, (_, s) in found.items()}, folder)
     for file in files:
         with safe_open(file, framework="pt") as tensors, torch.no_grad():
             for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
                 if name in wanted:
                     wanted[name].copy_(tensors.get_tensor(name))
-                    _require_finite(wanted[name], name, file)
+                    require_finite(wanted[name], name, file)
 
 
 def fill_random(module: nn.Module, seed: int) -> None:
     """Seeded random weights of sensible scale: matrices by fan-in, unit norms, small biases and embeddings."""
     generator = torch.Generator().manual_seed(seed)
-    norms = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.LayerNorm)}
+    norms = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.LayerNorm | nn.GroupNorm)}
     small = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.Embedding)}
     with torch.no_grad():
         for name, parameter in sorted(module.named_parameters()):
@@ -116,35 +116,39 @@ def without_initialisation() -> Iterator[None]:
             setattr(layer, "reset_parameters", reset)  # noqa: B010
 
 
-def _find_folder(weights: str) -> Path:
+def find_folder(
+    weights: str, files: Sequence[str] = ("*.json", "*.txt", "*.safetensors"), ways_on: str = WAYS_ON
+) -> Path:
+    """A local folder, or that of a hub name 'org/name', of which these `files` are downloaded; `ways_on` ends the
+    messages. Raises NoSuchWeights when there is none, HubUnreachable when the hub does not answer."""
     # pathlib's own raises RuntimeError for a user whom the system does not know.
     path = Path(os.path.expanduser(weights))  # noqa: PTH111
     if path.exists() or not _HUB_NAME.match(weights):
-        return _existing(path, weights)
-    return _download(weights)
+        return _existing(path, weights, ways_on)
+    return _download(weights, files, ways_on)
 
 
-def _existing(folder: Path, weights: str) -> Path:
+def _existing(folder: Path, weights: str, ways_on: str) -> Path:
     if not folder.is_dir():
-        raise NoSuchWeights(f"weights {weights!r}: no such folder. {WAYS_ON}")
+        raise NoSuchWeights(f"weights {weights!r}: no such folder. {ways_on}")
     return folder
 
 
-def _download(name: str) -> Path:
+def _download(name: str, files: Sequence[str], ways_on: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
+        return Path(snapshot_download(name, allow_patterns=list(files)))
     except GatedRepoError:
         raise WeightsError(
-            f"weights {name!r}: gated on the hub; accept its terms there and log in. {WAYS_ON}"
+            f"weights {name!r}: gated on the hub; accept its terms there and log in. {ways_on}"
         ) from None
     except RepositoryNotFoundError:
-        raise NoSuchWeights(f"weights {name!r}: the hub has no such model. {WAYS_ON}") from None
+        raise NoSuchWeights(f"weights {name!r}: the hub has no such model. {ways_on}") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise HubUnreachable(f"weights {name!r}: the model hub cannot be reached ({reason}). {WAYS_ON}") from None
+        raise HubUnreachable(f"weights {name!r}: the model hub cannot be reached ({reason}). {ways_on}") from None
 
 
 def _tensor_files(folder: Path) -> list[Path]:
@@ -167,7 +171,8 @@ def _shapes(file: Path) -> list[tuple[str, tuple[int, ...]]]:
         raise WeightsError(f"{file}: truncated or not safetensors ({error}); download it again.") from None
 
 
-def _require_finite(tensor: torch.Tensor, name: str, file: Path) -> None:
+def require_finite(tensor: torch.Tensor, name: str, file: Path | str) -> None:
+    """Raises WeightsError for a tensor of `file` with numbers that are not finite."""
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
         count = int((~torch.isfinite(tensor)).sum())
         raise WeightsError(
@@ -176,7 +181,14 @@ def _require_finite(tensor: torch.Tensor, name: str, file: Path) -> None:
         )
 
 
-def _check(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], folder: Path) -> None:
+def require_shapes(
+    wanted: Mapping[str, tuple[int, ...]],
+    found: Mapping[str, tuple[int, ...]],
+    folder: Path | str,
+    config: str = "config.json",
+) -> None:
+    """Raises WeightsError that names the first tensors of a folder that are missing, unexpected or of another shape than
+    those that its `config` wants."""
     missing = [f"{name} {list(wanted[name])} is missing" for name in sorted(wanted.keys() - found.keys())]
     unexpected = [f"{name} {list(found[name])} is unexpected" for name in sorted(found.keys() - wanted.keys())]
     unexpected = [line for line in unexpected if "position_ids" not in line and "causal_attention_mask" not in line]
@@ -190,6 +202,6 @@ def _check(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
         more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         first = "\n  ".join(problems[:_SHOWN])
         raise WeightsError(
-            f"{folder}: weights of another architecture than config.json says ({len(problems)} tensors differ):\n  "
-            f"{first}{more}\nGive the config.json that belongs to these weights."
+            f"{folder}: weights of another architecture than {config} says ({len(problems)} tensors differ):\n  "
+            f"{first}{more}\nGive the {config} that belongs to these weights."
         )

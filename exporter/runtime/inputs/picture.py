@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 
 from exporter.errors import RecipeError
 from exporter.pipeline.inputs import PictureInput
+from exporter.runtime.inputs.float_resize import resized_floats
+from exporter.runtime.inputs.framing import framed
 
 # A file, or what was read of one: bytes [H, W, 3], with transparency [H, W, 4].
 Picture = str | Path | Image.Image | np.ndarray
@@ -28,12 +30,15 @@ class PictureReader:
         self.source = source
 
     def encode(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """Float32 [B, 3, size, size]. Raises RecipeError for what is no picture of 8 bits a channel."""
+        """Float32 [B, 3, size, size]. Raises RecipeError for what is no picture of 8 bits a channel, or one that is to
+        be framed and has neither transparency nor a plain background."""
         if not pictures:
             return np.zeros((0, 3, self.source.size, self.source.size), np.float32)
-        return np.stack([self._normalized(self._sized(self._opaque(opened(picture)))) for picture in pictures])
+        return np.stack([self._normalized(self._values(self._opaque(opened(picture)))) for picture in pictures])
 
     def _opaque(self, picture: Image.Image) -> Image.Image:
+        if self.source.framing:
+            return Image.fromarray(framed(np.asarray(picture.convert("RGBA")), self.source.framing))
         if not picture.has_transparency_data:
             return picture.convert("RGB")
         background = Image.new("RGBA", picture.size, (*self.source.background, 255))
@@ -48,8 +53,13 @@ class PictureReader:
         left, top = (width - size) // 2, (height - size) // 2
         return picture.resize((width, height), filter_).crop((left, top, left + size, top + size))
 
-    def _normalized(self, picture: Image.Image) -> np.ndarray:
-        values = (np.asarray(picture).astype(np.float64) * (1 / 255)).astype(np.float32)
+    def _values(self, picture: Image.Image) -> np.ndarray:
+        """Float32 [size, size, 3] from 0 to 1."""
+        if self.source.resized_as == "floats":
+            return resized_floats(np.asarray(picture).astype(np.float32) / np.float32(255), self.source.size)
+        return (np.asarray(self._sized(picture)).astype(np.float64) * (1 / 255)).astype(np.float32)
+
+    def _normalized(self, values: np.ndarray) -> np.ndarray:
         mean, std = (np.array(numbers, np.float32) for numbers in (self.source.mean, self.source.std))
         return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
 
