@@ -18,7 +18,9 @@ RECIPE = {
     "render": {"coarse_samples": 24},
     "quantization": {"rules": []},
     "goldens": {"prompts": ["a.png"]},
-    "validation": {"tolerances": {}},
+    "validation": {
+        "tolerances": {"fp32": {"stage_snr_db": 90.0, "mesh_iou": 0.999, "chamfer": 1e-4, "render_psnr_db": 50.0}}
+    },
 }
 RADIUS, BIAS, LEVEL = 0.87, -1.0, 25.0
 HEADS, SIDE, FEATURES = 4, 4, 8
