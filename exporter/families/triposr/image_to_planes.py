@@ -30,7 +30,7 @@ class Backbone(nn.Module):
 
     def forward(self, image_tokens: torch.Tensor) -> torch.Tensor:
         first, *others = self.transformer_blocks
-        hidden = self.start.expand(len(image_tokens), -1, -1)
+        hidden = self.start.expand(image_tokens.shape[0], -1, -1)
         hidden = hidden + first.attn2(first.norm2(hidden), encoder_hidden_states=image_tokens)
         hidden = hidden + first.ff(first.norm3(hidden))
         for block in others:

@@ -106,7 +106,12 @@ class TripoSR(Model):
         image_tokens = _tensor("image_tokens", config.tokens, config.token_width)
         planes = _tensor("planes", *config.planes)
         volume = Volume(
-            distance="excess", density="density", color="color", half_width=config.field.radius, squash="none"
+            distance="excess",
+            density="density",
+            color="color",
+            half_width=config.field.radius,
+            squash="exp",
+            level=config.field.level,
         )
         outputs = [_tensor(name, "points", 1) for name in (volume.distance, volume.density)]
         outputs.append(_tensor(volume.color, "points", 3))
