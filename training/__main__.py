@@ -163,6 +163,18 @@ def score_student(work: Path, threads: int, only: str | None) -> None:
     write_card(work)
 
 
+@main.command("score-reconstructor")
+@click.option("--weights", default="triposr-mini", show_default=True)
+@click.option("--objects", default=128, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+def score_reconstructor(weights: str, objects: int, threads: int) -> None:
+    """Prints how near the model from a picture to a mesh comes to held-out objects."""
+    from training.scoring.reconstruction import reconstruct
+
+    torch.set_num_threads(threads)
+    print(reconstruct(weights, objects).table())
+
+
 def vocabulary() -> int:
     from training.captions import make_tokenizer
 
