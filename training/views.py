@@ -1,5 +1,5 @@
-"""What TripoSR's small model learns from: pictures that an object fills as the reader of pictures leaves it, and samples
-of the object's field in the frame of that picture.
+"""What TripoSR's small model learns from: pictures that an object fills as the reader of pictures leaves it, and
+samples of the object's field in the frame of that picture.
 
 The frame is the released model's: z up, the camera on +x at CAMERA_DISTANCE, whose picture shows HALF_PICTURE to each
 side of the origin. Scale and place of an object are therefore those of its picture, not the world's.

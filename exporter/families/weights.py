@@ -90,7 +90,9 @@ def fill(module: nn.Module, folder: Path) -> None:
 def fill_random(module: nn.Module, seed: int) -> None:
     """Seeded random weights of sensible scale: matrices by fan-in, unit norms, small biases and embeddings."""
     generator = torch.Generator().manual_seed(seed)
-    norms = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.LayerNorm | nn.GroupNorm)}
+    norms = {
+        f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.LayerNorm | nn.GroupNorm)
+    }
     small = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.Embedding)}
     with torch.no_grad():
         for name, parameter in sorted(module.named_parameters()):
@@ -187,8 +189,8 @@ def require_shapes(
     folder: Path | str,
     config: str = "config.json",
 ) -> None:
-    """Raises WeightsError that names the first tensors of a folder that are missing, unexpected or of another shape than
-    those that its `config` wants."""
+    """Raises WeightsError that names the first tensors of a folder that are missing, unexpected or of another shape
+    than those that its `config` wants."""
     missing = [f"{name} {list(wanted[name])} is missing" for name in sorted(wanted.keys() - found.keys())]
     unexpected = [f"{name} {list(found[name])} is unexpected" for name in sorted(found.keys() - wanted.keys())]
     unexpected = [line for line in unexpected if "position_ids" not in line and "causal_attention_mask" not in line]

@@ -33,7 +33,9 @@ class Framing(Part):
 
     share: float = Field(gt=0, le=1, description="Of the square's edge, what the object's longer edge takes")
     background: float = Field(ge=0, le=1, description="Grey, from 0 to 1")
-    tolerance: int = Field(ge=0, le=255, description="How far each channel of a plain background may be from its median")
+    tolerance: int = Field(
+        ge=0, le=255, description="How far each channel of a plain background may be from its median"
+    )
 
 
 class PictureInput(Part):

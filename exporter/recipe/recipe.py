@@ -27,7 +27,8 @@ class ModelSection(Section):
     weights: str = Field(
         title="Weights",
         description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout, "
-        "a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
+        "a hub name 'org/name', or 'random:shap-e-300m[:seed]'; for triposr a folder or a hub name with its "
+        "config.yaml and model.ckpt, or 'random:triposr[:seed]'",
         min_length=1,
     )
 

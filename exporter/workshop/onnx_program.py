@@ -61,7 +61,7 @@ class OnnxProgram:
         return PROGRAM
 
     def transforms(self, target: Target) -> Iterator[Transform]:
-        """trace, then look up, quantize, halve and unroll where recipe or target say so, then compile; each is checked."""
+        """trace; look up, quantize, halve and unroll where recipe or target say so; compile. Each is checked."""
         for transform in self._transforms(target):
             yield replace(transform, run=partial(self._run, transform))
 

@@ -1,6 +1,6 @@
 """TripoSR at full size beside VAST-AI-Research/TripoSR, with the same random weights.
 
-The authors' module is filled, run and saved as they save theirs; then ours is made of that file, as of the released one.
+The authors' module is filled, run and saved as they save theirs; then ours is made of that file, as of a release.
 """
 
 from __future__ import annotations
@@ -129,7 +129,13 @@ def _ours(folder: Path, picture: Image.Image, points: torch.Tensor, rays: Any) -
     density, color = radiance(points[None], planes)
     along = torch.stack([rays[0][0].flatten(0, 1), rays[1][0].flatten(0, 1)], dim=1)[None]
     colors = TriplaneRenderer(radiance, model.config.samples_per_ray)(along, planes)
-    return {"pixels": pixels[0], "planes": planes, "field:density": density[0], "field:color": color[0], "rays": colors[0]}
+    return {
+        "pixels": pixels[0],
+        "planes": planes,
+        "field:density": density[0],
+        "field:color": color[0],
+        "rays": colors[0],
+    }
 
 
 def _picture() -> Image.Image:

@@ -41,15 +41,15 @@ TOKENS = (
     "and accents: check yours against `device/tokens.json`."
 )
 PICTURE = (
-    "Picture float32 [1, 3, {size}, {size}] of `{name}`, red first: {cut}; {sized} ({resampling}, on {resized_as}); then "
-    "(byte / 255 - mean) / std with mean {mean} and std {std}."
+    "Picture float32 [1, 3, {size}, {size}] of `{name}`, red first: {cut}; {sized} ({resampling}, on {resized_as}); "
+    "then (byte / 255 - mean) / std with mean {mean} and std {std}."
 )
 OVER = "what is transparent over the sRGB background {background}"
 FRAMED = (
-    "without transparency, what reaches in from the border and is no farther than {tolerance} from the border's median in "
-    "any channel made transparent; then what is not transparent cut out without its last row and column and brought into "
-    "the middle of a square, of whose edge its longer one takes {share:g}, over grey {background:g}, each time rounded "
-    "down"
+    "without transparency, what reaches in from the border and is no farther than {tolerance} from the border's median "
+    "in any channel made transparent; then what is not transparent cut out without its last row and column and brought "
+    "into the middle of a square, of whose edge its longer one takes {share:g}, over grey {background:g}, each time "
+    "rounded down"
 )
 BOTH_EDGES = "both edges resized to {size}"
 SHORTER_EDGE = "the shorter edge resized to {shorter}, the middle {size} × {size} cut out"

@@ -6,6 +6,7 @@ calls them today.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ class PointDecoder(nn.Module):
         super().__init__()
         widths = [in_channels, *[n_neurons] * n_hidden_layers]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers, nn.Linear(n_neurons, 4))
 

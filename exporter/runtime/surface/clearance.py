@@ -1,9 +1,10 @@
 """Blocks that cannot hold a surface, told from the signed distances at their corners and in their middle.
 
-Signed distances from many a network end in a tanh, densities in an exponential; undone, their slope is even. If that slope is at most L inside a
-block, a sample clears the ball around it whose radius is its magnitude over L. A block whose samples have one sign
-holds no surface if each of its parts lies in one of the balls, or if those of its corners have a mean radius above
-(3 + 3√2 + √3) / 8 widths: no point of a block is farther than that from its eight corners in the mean.
+Signed distances from many a network end in a tanh, densities in an exponential; undone, their slope is even.
+If that slope is at most L inside a block, a sample clears the ball around it whose radius is its magnitude over L. A
+block whose samples have one sign holds no surface if each of its parts lies in one of the balls, or if those of its
+corners have a mean radius above (3 + 3√2 + √3) / 8 widths: no point of a block is farther than that from its eight
+corners in the mean.
 
 L is SAFETY times the steepest slope between samples of the block and of its 26 neighbours, and no less than SAFETY
 times the usual slope where the surface was seen, or came nearest. Of a field that saturates within a block nothing can

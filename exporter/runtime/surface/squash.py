@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-# A tanh this close to 1, and a density so small a part of the surface's, have lost their digits; half-precision programs
-# come this far.
+# A tanh this close to 1, and a density so small a part of the surface's, have lost their digits; half-precision
+# programs come this far.
 SATURATED = math.tanh(3.5)
 EMPTY = 1e-3
 

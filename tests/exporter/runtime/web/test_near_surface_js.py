@@ -12,7 +12,8 @@ from tests.node import run_node
 SAMPLE = """
 import { coarseStride, sampleNearSurface } from "./near_surface.js";
 const exact = Float32Array.from(given.exact);
-const { values, asked } = await sampleNearSurface(async (at) => Float32Array.from(at, (i) => exact[i]), given.grid, given.squash);
+const field = async (at) => Float32Array.from(at, (i) => exact[i]);
+const { values, asked } = await sampleNearSurface(field, given.grid, given.squash);
 tell({ stride: coarseStride(given.grid), values: [...values], asked: [...asked] });
 """
 
