@@ -22,7 +22,6 @@ from PIL import Image
 from torch.nn import functional as F
 
 from exporter.families.registry import load_model
-from exporter.families.triposr.image_to_planes import Backbone
 from exporter.families.triposr.random_planes import RANDOM_SIZES, fill_random_part
 from exporter.families.triposr.triplane_field import Radiance, TriplaneRenderer
 from exporter.families.triposr.triplane_networks import PART_CLASSES, VIT_B16
@@ -123,8 +122,7 @@ def _ours(folder: Path, picture: Image.Image, points: torch.Tensor, rays: Any) -
     """By the modules that are exported."""
     model: Any = load_model("triposr", str(folder))
     pixels = torch.from_numpy(PictureReader(model.picture).encode([picture]))
-    tokens = model.part("image_tokenizer")(pixels)
-    planes = Backbone(*(model.part(name) for name in ("tokenizer", "backbone", "post_processor")))(tokens)
+    planes = model.planes()(model.vision()[0](pixels))
     radiance = Radiance(model.part("decoder"), model.config.field)
     density, color = radiance(points[None], planes)
     along = torch.stack([rays[0][0].flatten(0, 1), rays[1][0].flatten(0, 1)], dim=1)[None]

@@ -1,23 +1,44 @@
-"""TripoSR's way from a picture to planes as pure functions, with what does not depend on the picture computed once."""
+"""TripoSR's way from a picture to planes as pure functions, with what does not depend on the picture computed once.
+
+The vision tower's last normalisation is the first thing that the backbone does: what programs hand over stays in
+floating point, and each layer behind it reads something that can be quantized (TensorRT takes no Q/DQ on a program's own
+input, NVIDIA/TensorRT#4832).
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from exporter.families.triposr.triplane_networks import PLANES, Transformer1D, TriplaneTokens, TriplaneUpsample
+from exporter.families.triposr.triplane_networks import (
+    PLANES,
+    ImageTokenizer,
+    Transformer1D,
+    TriplaneTokens,
+    TriplaneUpsample,
+)
+
+
+def split_off_norm(tokenizer: ImageTokenizer) -> tuple[ImageTokenizer, nn.LayerNorm]:
+    """A vision tower without its last normalisation, in place, and that."""
+    norm = tokenizer.model.layernorm
+    tokenizer.model.layernorm = nn.Identity()
+    return tokenizer, norm
 
 
 class Backbone(nn.Module):
-    """Image tokens [B, T, D] to planes [B, 3, F, 2 H, 2 H].
+    """Image tokens [B, T, D] before their normalisation to planes [B, 3, F, 2 H, 2 H].
 
     The learned tokens go through normalisation, projection and the first block's self-attention here and now: no
     picture has a part in that. Projection out of the transformer and the transposed convolution, whose squares do not
     overlap, are both linear in each token and become one layer; what the residual adds to them is a constant.
     """
 
-    def __init__(self, tokens: TriplaneTokens, transformer: Transformer1D, upsample: TriplaneUpsample) -> None:
+    def __init__(
+        self, norm: nn.LayerNorm, tokens: TriplaneTokens, transformer: Transformer1D, upsample: TriplaneUpsample
+    ) -> None:
         super().__init__()
+        self.norm = norm
         self.side = tokens.embeddings.shape[-1]
         learned = tokens()
         with torch.no_grad():
@@ -30,11 +51,12 @@ class Backbone(nn.Module):
 
     def forward(self, image_tokens: torch.Tensor) -> torch.Tensor:
         first, *others = self.transformer_blocks
+        attended = self.norm(image_tokens)
         hidden = self.start.expand(image_tokens.shape[0], -1, -1)
-        hidden = hidden + first.attn2(first.norm2(hidden), encoder_hidden_states=image_tokens)
+        hidden = hidden + first.attn2(first.norm2(hidden), encoder_hidden_states=attended)
         hidden = hidden + first.ff(first.norm3(hidden))
         for block in others:
-            hidden = block(hidden, encoder_hidden_states=image_tokens)
+            hidden = block(hidden, encoder_hidden_states=attended)
         squares = self.head(hidden) + self.base
         side, features = self.side, squares.shape[-1] // 4
         # [B, plane, row, column, feature, row in the square, column in the square]

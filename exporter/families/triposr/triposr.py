@@ -14,7 +14,7 @@ from torch import nn
 
 from exporter.errors import WeightsError, did_you_mean
 from exporter.families.family import Model, ModuleMaker
-from exporter.families.triposr.image_to_planes import Backbone
+from exporter.families.triposr.image_to_planes import Backbone, split_off_norm
 from exporter.families.triposr.random_planes import RANDOM_SIZES, fill_random_part
 from exporter.families.triposr.released_layout import (
     CHECKPOINT,
@@ -28,7 +28,7 @@ from exporter.families.triposr.released_layout import (
     read_state,
 )
 from exporter.families.triposr.triplane_field import Radiance, TriplaneField, TriplaneRenderer
-from exporter.families.triposr.triplane_networks import PART_CLASSES
+from exporter.families.triposr.triplane_networks import PART_CLASSES, ImageTokenizer
 from exporter.families.triposr.triposr_original import (
     BACKGROUND,
     FOREGROUND,
@@ -154,8 +154,8 @@ class TripoSR(Model):
     def modules(self, recipe: Recipe) -> dict[str, ModuleMaker]:
         samples = recipe.render.coarse_samples
         return {
-            "image_encoder": lambda: self.part("image_tokenizer"),
-            "backbone": lambda: Backbone(*(self.part(name) for name in ("tokenizer", "backbone", "post_processor"))),
+            "image_encoder": lambda: self.vision()[0],
+            "backbone": self.planes,
             "field": lambda: TriplaneField(self.radiance()),
             "renderer": lambda: TriplaneRenderer(self.radiance(), samples),
         }
@@ -164,9 +164,18 @@ class TripoSR(Model):
         return TripoSROriginal.no_scheduler(stage)
 
     def original(self, recipe: Recipe) -> TripoSROriginal:
-        networks = (cache(lambda part=part: self.part(part)) for part in list(PART_CLASSES)[:-1])
-        parts = TripoSRParts(*networks, cache(self.radiance), partial(read_as_released, size=self.config.image_size))
+        networks = [cache(lambda part=part: self.part(part)) for part in ("tokenizer", "backbone", "post_processor")]
+        parts = TripoSRParts(cache(self.vision), *networks, cache(self.radiance), partial(read_as_released, size=self.config.image_size))
         return TripoSROriginal(parts, self.pipeline(recipe), recipe, recipe.render.coarse_samples)
+
+    def vision(self) -> tuple[ImageTokenizer, nn.LayerNorm]:
+        """The vision tower with these weights, its last normalisation apart."""
+        return split_off_norm(self.part("image_tokenizer"))
+
+    def planes(self) -> Backbone:
+        """What makes planes of the vision tower's tokens, with these weights."""
+        parts = (self.part(name) for name in ("tokenizer", "backbone", "post_processor"))
+        return Backbone(self.vision()[1], *parts)
 
     def radiance(self) -> Radiance:
         """The field's network with these weights."""

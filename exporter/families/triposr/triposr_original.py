@@ -26,7 +26,7 @@ POINTS_AT_ONCE, RAYS_AT_ONCE = 8192, 512
 class TripoSRParts(NamedTuple):
     """The parts of a TripoSR, as functions that load them, and how a picture is read."""
 
-    image_tokenizer: Callable[[], Any]
+    vision: Callable[[], tuple[Any, Any]]
     tokenizer: Callable[[], Any]
     backbone: Callable[[], Any]
     post_processor: Callable[[], Any]
@@ -64,13 +64,13 @@ class TripoSROriginal(Original):
         raise TypeError("TripoSR samples nothing")
 
     def _encode(self, arrays: Arrays) -> Arrays:
-        return {"image_tokens": self.parts.image_tokenizer()(torch.from_numpy(arrays["pixels"])).numpy()}
+        tower, _ = self.parts.vision()
+        return {"image_tokens": tower(torch.from_numpy(arrays["pixels"])).numpy()}
 
     def _planes(self, arrays: Arrays) -> Arrays:
         parts = self.parts
-        made = scene_planes(
-            parts.tokenizer(), parts.backbone(), parts.post_processor(), torch.from_numpy(arrays["image_tokens"])
-        )
+        attended = parts.vision()[1](torch.from_numpy(arrays["image_tokens"]))
+        made = scene_planes(parts.tokenizer(), parts.backbone(), parts.post_processor(), attended)
         return {"planes": made.numpy()}
 
     def _field(self, arrays: Arrays) -> Arrays:

@@ -100,11 +100,12 @@ def vision_tower(pixels, weights, heads=3, patch=8):
         hidden = hidden + linear(attention(*given, heads), weights, f"{layer}.attention.o_proj")
         inner = normed(hidden, weights, f"{layer}.layernorm_after", 1e-12)
         hidden = hidden + linear(gelu(linear(inner, weights, f"{layer}.mlp.fc1")), weights, f"{layer}.mlp.fc2")
-    return normed(hidden, weights, f"{name}.layernorm", 1e-12)
+    return hidden
 
 
-def triplane_transformer(attended, weights):
-    """[B, T, D] to planes, by the order of the release: nothing folded, nothing left out."""
+def triplane_transformer(tokens, weights):
+    """The tower's last normalisation, and [B, T, D] to planes: nothing folded, nothing left out."""
+    attended = normed(tokens, weights, "image_tokenizer.model.layernorm", 1e-12)
     learned = weights["tokenizer.embeddings"].transpose(1, 0, 2, 3)  # [C, 3, H, W]
     channels = learned.reshape(len(learned), -1)
     groups = channels.reshape(32, -1)
