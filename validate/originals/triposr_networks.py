@@ -62,9 +62,9 @@ def _authors_model(code: Path, folder: Path) -> tuple[Any, Any]:
     sys.path.insert(0, str(code))
     for name in UNUSED:
         sys.modules.setdefault(name, _stand_in(name))
-    import tsr.models.tokenizers.image as vision  # type: ignore[import-not-found]
-    from tsr import utils  # type: ignore[import-not-found]
-    from tsr.system import TSR  # type: ignore[import-not-found]
+    import tsr.models.tokenizers.image as vision
+    from tsr import utils
+    from tsr.system import TSR
 
     tower = folder / "vit" / "config.json"
     tower.parent.mkdir()

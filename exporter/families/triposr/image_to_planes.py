@@ -7,6 +7,8 @@ input, NVIDIA/TensorRT#4832).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -42,7 +44,7 @@ class Backbone(nn.Module):
         self.side = tokens.embeddings.shape[-1]
         learned = tokens()
         with torch.no_grad():
-            first: nn.Module = transformer.transformer_blocks[0]
+            first: Any = transformer.transformer_blocks[0]
             hidden = transformer.proj_in(transformer.norm(learned).transpose(1, 2))
             self.start = nn.Buffer(hidden + first.attn1(first.norm1(hidden)))
             self.head, self.base = _one_layer(transformer.proj_out, upsample.upsample, learned[0].T)
@@ -50,6 +52,7 @@ class Backbone(nn.Module):
         self.transformer_blocks = transformer.transformer_blocks
 
     def forward(self, image_tokens: torch.Tensor) -> torch.Tensor:
+        first: Any
         first, *others = self.transformer_blocks
         attended = self.norm(image_tokens)
         hidden = self.start.expand(image_tokens.shape[0], -1, -1)

@@ -35,6 +35,9 @@ ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU}
 class ImageTokenizer(nn.Module):
     """Pictures [B, 3, S, S] in [0, 1] to tokens [B, 1 + (S / patch)², C]; its position embedding is for that S."""
 
+    image_mean: torch.Tensor
+    image_std: torch.Tensor
+
     def __init__(self, vit: dict[str, Any], image_size: int) -> None:
         super().__init__()
         self.model = ViTModel(ViTConfig(**vit | {"image_size": image_size}), add_pooling_layer=False)

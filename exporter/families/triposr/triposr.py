@@ -164,8 +164,14 @@ class TripoSR(Model):
         return TripoSROriginal.no_scheduler(stage)
 
     def original(self, recipe: Recipe) -> TripoSROriginal:
-        networks = [cache(lambda part=part: self.part(part)) for part in ("tokenizer", "backbone", "post_processor")]
-        parts = TripoSRParts(cache(self.vision), *networks, cache(self.radiance), partial(read_as_released, size=self.config.image_size))
+        parts = TripoSRParts(
+            cache(self.vision),
+            cache(partial(self.part, "tokenizer")),
+            cache(partial(self.part, "backbone")),
+            cache(partial(self.part, "post_processor")),
+            cache(self.radiance),
+            partial(read_as_released, size=self.config.image_size),
+        )
         return TripoSROriginal(parts, self.pipeline(recipe), recipe, recipe.render.coarse_samples)
 
     def vision(self) -> tuple[ImageTokenizer, nn.LayerNorm]:
