@@ -1,7 +1,7 @@
 """TripoSR's way from a picture to planes as pure functions, with what does not depend on the picture computed once.
 
 The vision tower's last normalisation is the first thing that the backbone does: what programs hand over stays in
-floating point, and each layer behind it reads something that can be quantized (TensorRT takes no Q/DQ on a program's own
+floating point, and each layer behind it reads what can be quantized (TensorRT takes no Q/DQ on a program's own
 input, NVIDIA/TensorRT#4832).
 """
 
