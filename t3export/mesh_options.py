@@ -24,7 +24,7 @@ SMALLEST_TEXTURE, LARGEST_TEXTURE = 64, 4096
 
 @dataclass(frozen=True)
 class MeshOptions:
-    """texture: pixels, "none", or None where nothing was said; triangles: at most so many; size in metres."""
+    """texture: pixels, "none", or None where nothing was said; triangles: at most this many; size in metres."""
 
     texture: int | str | None
     triangles: int | None
@@ -128,7 +128,7 @@ def mesh_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--triangles",
         type=click.IntRange(min=4),
         metavar="N",
-        help="At most so many triangles.  [default: 10000 under a texture, else all]",
+        help="At most this many triangles.  [default: 10000 under a texture, else all]",
     )
     @click.option("--watertight", is_flag=True, help="Close every hole, and prove the mesh a solid.")
     @click.option(

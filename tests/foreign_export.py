@@ -85,7 +85,13 @@ def _description(manifest: Manifest) -> dict[str, Any]:
         }
     stages["prior"]["sampling"] = sampler | {"latents": "code", "table": "levels.json"}
     stages["sdf"]["volume"] = {"distance": "inside", "density": "density", "color": "color"}
-    prompt = {"tensor": "tokens", "file": "words.json", "length": source.length, "pad_id": source.pad_id}
+    prompt = {
+        "kind": "text",
+        "tensor": "tokens",
+        "file": "words.json",
+        "length": source.length,
+        "pad_id": source.pad_id,
+    }
     assets = {name: asset.model_dump() for name, asset in manifest.assets.items()}
     assets["mesh"]["stage"], assets["image"]["stage"] = "sdf", "nerf"
     return {

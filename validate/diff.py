@@ -41,7 +41,7 @@ class Change:
 class QualityChange:
     """R-Precision of both bundles on the objects that both made: B less A in points, 95 % interval, McNemar's p.
 
-    `smallest_loss`: in points, the smallest that so many objects can show; none where they can show none.
+    `smallest_loss`: in points, the smallest that n objects can show; none where they can show none.
     """
 
     objects: int

@@ -86,7 +86,7 @@ class Backend(Protocol):
         """The programs of a bundle in the order in which they run."""
 
     def open_program(self, program: Path, target: Target) -> Session:
-        """A program on this machine, to be held to its goldens: the target's own runtime, or what stands in for it."""
+        """A program on this machine, to be checked against its goldens: in the target's runtime or its stand-in."""
 
     def complete(self, workshop: Workshop, folder: Path, made: list[MadeProgram]) -> Addition:
         """Add what the target needs beside the programs, which lie in the bundle's folder already."""

@@ -1,4 +1,4 @@
-"""Do rules speak of layers that a model has? Told by its modules' names, before anything is recorded or traced."""
+"""Do rules match layers that a model has? Seen in its modules' names, before anything is recorded or traced."""
 
 from __future__ import annotations
 

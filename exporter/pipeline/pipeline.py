@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset
+from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset, PixelTensor, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.part import Part
-from exporter.pipeline.sampling import STATE, Sampling
+from exporter.pipeline.sampling import FROM_HOST, OWN, Sampling
 from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
 
 Kind = Literal["encode", "sample", "map", "field", "render"]
 # Kinds that are evaluated as often as somebody likes, at points or along rays of an object.
 EVALUATED: dict[str, str] = {"field": POINTS, "render": RAYS}
-AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset)
+AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset, PointsAsset)
 
 
 class Volume(Part):
@@ -65,7 +65,7 @@ class PipelineStage(Part):
         """What it takes of the inputs and of other stages."""
         if self.kind in EVALUATED:
             return [spec for spec in self.inputs if spec != self.evaluated_at]
-        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in STATE]
+        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in FROM_HOST]
 
     @property
     def makes(self) -> list[TensorSpec]:
@@ -136,6 +136,11 @@ class Pipeline(Part):
                 wanted |= {spec.name for spec in other.takes}
         return [name for name in self.stages if name in found]
 
+    def decoders_of(self, tensor: str) -> list[str]:
+        """The stages between all latents and a tensor, with the one that makes it, in order."""
+        maker = self.maker(tensor)
+        return self.decoders(maker) or [maker]
+
     def decoders(self, stage: str) -> list[str]:
         """The stages between all latents and a stage, with itself, in order."""
         sampled = self.of_kind("sample")
@@ -149,13 +154,15 @@ class Pipeline(Part):
 
     def require_sound(self) -> None:
         """Raises RecipeError for a tensor that is taken before it is made, or made twice, a stage that takes or makes
-        nothing, an unknown word in a shape, a field or renderer that is evaluated nowhere, a volume of tensors that its
-        field does not make, or an asset of a stage that cannot give it."""
+        nothing, a condition or latents with a name that a sampler's program has itself, an unknown word in a shape, a
+        field or renderer that is evaluated nowhere, a volume of tensors that its field does not make, or an asset of a
+        stage or a tensor that cannot give it."""
         known: dict[str, str] = {}
         for name, source in self.inputs.items():
             _add(known, source.tensor, name, f"input '{name}'")
         for name, stage in self.stages.items():
             _require_ends(name, stage)
+            _require_names_beside_the_steps(name, stage)
             _require_words(name, [*stage.inputs, *stage.outputs, *stage.makes])
             _require_evaluated(name, stage)
             _require_volume(name, stage)
@@ -165,6 +172,12 @@ class Pipeline(Part):
             for spec in stage.makes:
                 _add(known, spec.name, name, f"stage '{name}'")
         for name, asset in self.assets.items():
+            if asset.kind == "points":
+                _require_points(name, asset, [spec for stage in self.stages.values() for spec in stage.makes])
+                continue
+            if isinstance(asset, ImageAsset) and asset.pixels:
+                _require_picture(name, asset.stage, asset.pixels, self.stages)
+                continue
             wanted: Kind = "field" if asset.kind == "mesh" else "render"
             if asset.stage not in self.of_kind(wanted):
                 raise RecipeError(f"asset '{name}' is of a stage of kind {wanted}, and '{asset.stage}' is none")
@@ -185,6 +198,40 @@ def _require_ends(name: str, stage: PipelineStage) -> None:
         raise RecipeError(f"stage '{name}' of kind {stage.kind} takes nothing")
 
 
+def _require_names_beside_the_steps(name: str, stage: PipelineStage) -> None:
+    if stage.kind != "sample":
+        return
+    # Of a program the state is no condition; before there is a program all inputs are.
+    taken = stage.takes if stage.sampling else stage.inputs
+    for verb, specs in (("takes", taken), ("makes", stage.makes)):
+        for spec in specs:
+            if spec.name in OWN:
+                raise RecipeError(
+                    f"stage '{name}' {verb} '{spec.name}', and a sampler's program calls something of its own that "
+                    f"({', '.join(OWN)}): give the tensor another name"
+                )
+
+
+def _require_picture(asset: str, stage: str, pixels: PixelTensor, stages: Mapping[str, PipelineStage]) -> None:
+    if stage not in stages:
+        raise RecipeError(f"asset '{asset}' is of stage '{stage}'; {did_you_mean(stage, stages)}")
+    made = {spec.name: spec for spec in stages[stage].makes}
+    if pixels.name not in made:
+        every = [spec.name for other in stages.values() for spec in other.makes]
+        raise RecipeError(
+            f"asset '{asset}' is of '{pixels.name}', which '{stage}' does not make; {did_you_mean(pixels.name, every)}"
+        )
+    spec = made[pixels.name]
+    sizes = spec.shape[1:] if len(spec.shape) == 4 else ()
+    width = sizes[0 if pixels.channels == "first" else -1] if sizes else None
+    if spec.dtype != "float32" or width != 3 or not all(isinstance(size, int) for size in sizes):
+        wanted = "[batch, 3, height, width]" if pixels.channels == "first" else "[batch, height, width, 3]"
+        raise RecipeError(
+            f"asset '{asset}': with channels {pixels.channels} a picture is float32 {wanted}, and '{pixels.name}' is "
+            f"{spec.dtype} [{', '.join(map(str, spec.shape))}]"
+        )
+
+
 def _require_evaluated(name: str, stage: PipelineStage) -> None:
     word = EVALUATED.get(stage.kind)
     if word and not any(word in spec.shape for spec in stage.inputs):
@@ -196,6 +243,19 @@ def _require_volume(name: str, stage: PipelineStage) -> None:
     for tensor in (stage.volume.distance, stage.volume.density, stage.volume.color) if stage.volume else ():
         if tensor not in made:
             raise RecipeError(f"stage '{name}': its volume names '{tensor}'; {did_you_mean(tensor, made)}")
+
+
+def _require_points(asset: str, points: PointsAsset, made: Sequence[TensorSpec]) -> None:
+    shapes = {spec.name: spec.shape for spec in made}
+    wanted = [points.positions, *([points.colors] if points.colors else [])]
+    for tensor in wanted:
+        if tensor not in shapes:
+            raise RecipeError(f"asset '{asset}' is of '{tensor}', which no stage makes; {did_you_mean(tensor, shapes)}")
+        if len(shapes[tensor]) != 3 or shapes[tensor][2] != 3 or shapes[tensor] != shapes[wanted[0]]:
+            raise RecipeError(
+                f"asset '{asset}': '{tensor}' is {list(shapes[tensor])}, and places and colours of points are both "
+                "[batch, points of an object, 3]"
+            )
 
 
 def _require_words(stage: str, specs: Iterable[TensorSpec]) -> None:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 # The words that a shape may hold: objects made together, points that a field and rays that a renderer is evaluated at.
 BATCH, POINTS, RAYS = WORDS = ("batch", "points", "rays")
-# What a layer of 256 makes of so many points stays in a processor's second cache: 1.1 to 1.25 times as fast as 32768.
+# What a layer of 256 makes of that many points stays in a processor's second cache: 1.1 to 1.25 times as fast as 32768.
 POINTS_AT_ONCE = 4096
 RAYS_AT_ONCE = 4096
 

@@ -65,7 +65,7 @@ def _per_byte(bits: int) -> int:
 
 
 def _function(graph: gs.Graph, bits: int) -> gs.Function:
-    """The function of a graph that looks indices of so many bits up; added when it is not there."""
+    """The function of a graph that looks indices of n bits up; added when it is not there."""
     name = f"Palette{bits}"
     known = [function for function in graph.functions if (function.domain, function.name) == (DOMAIN, name)]
     if known:

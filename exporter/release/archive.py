@@ -46,8 +46,8 @@ def write_archive(folder: Path, names: Iterable[str], stream: BinaryIO) -> dict[
 def unpack(frame: BinaryIO | Window, name: str, file: ReleasedFile, into: Writable) -> None:
     """Writes the one file of a frame whose own digest was verified before.
 
-    What comes out is held to the signed size, to the very header that `write_archive` writes (so no link, no other
-    path), and to the signed digest. Raises BundleError; at most the signed size is ever written.
+    What comes out is checked against the signed size, the very header that `write_archive` writes (so no link, no
+    other path), and the signed digest. Raises BundleError; at most the signed size is ever written.
     """
     with zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).stream_reader(
         cast(BinaryIO, frame), read_across_frames=True, closefd=False

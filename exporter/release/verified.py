@@ -25,7 +25,7 @@ OnFile = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Verified:
-    """What a path turned out to be, and how many files were held to a signature.
+    """What a path turned out to be, and how many files were checked against a signature.
 
     `sigstore`: the releases that have a sigstore bundle too, which was looked at where an identity was asked for.
     """

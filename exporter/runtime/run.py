@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ Arrays = dict[str, np.ndarray]
 # By the name of an input, what is given for it: {"prompt": "a red chair"}.
 Request = Mapping[str, Any]
 OnStep = Callable[[int, np.ndarray, np.ndarray], None]
+# Unit normal noise [B, *latents] by its number: 1 + i goes into evaluation i of a sampler with churn.
+Draws = Callable[[int], np.ndarray]
 AT_ONCE = {POINTS: POINTS_AT_ONCE, RAYS: RAYS_AT_ONCE}
 
 
@@ -33,8 +36,16 @@ class Programs(Protocol):
     def run_program(self, stage: str, arrays: Arrays) -> Arrays:
         """A stage's outputs from its inputs, by name; arrays that are no input of it are left alone."""
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
-        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents].
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
+        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents] to begin with;
+        `draws`: the noise of later evaluations, which a sampler with churn takes.
 
         `on_step(i, sample, prediction)` sees what went into evaluation i and the guided prediction made of it, where
         evaluations are visible (unroll: step).
@@ -70,7 +81,9 @@ class Run:
         """Outputs [P, ...] of a field at points [P, 3], or of a renderer along rays [P, 2, 3], of the only object.
 
         They are evaluated `chunk` at a time. Points and rays are in the cube from -1 to 1, whatever the stage's own.
+        Raises RecipeError for a run of several objects.
         """
+        self.require_one()
         port = self.pipeline.stages[stage].evaluated_at
         size = chunk or AT_ONCE[POINTS if POINTS in port.shape else RAYS]
         context, own = self.taken_by(stage), in_own_units(self.pipeline, stage, places)
@@ -80,6 +93,15 @@ class Run:
         ]
         return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
 
+    def encode_texts(self) -> Run:
+        """Make what encoders make of texts alone, of all objects together; the run itself."""
+        texts = {source.tensor for source in self.pipeline.texts.values()}
+        for name in self.pipeline.of_kind("encode"):
+            stage = self.pipeline.stages[name]
+            if texts.issuperset(spec.name for spec in stage.takes):
+                self[stage.makes[0].name]
+        return self
+
     def sample(self) -> Run:
         """Make all latents, of all objects together; the run itself."""
         for name in self.pipeline.latents:
@@ -88,13 +110,35 @@ class Run:
 
     def objects(self) -> Iterator[Run]:
         """Each object alone, with what is made of it so far."""
-        for i in range(self.count):
-            rows = {name: tensor[i : i + 1] for name, tensor in self.tensors.items()}
-            yield Run(self.programs, rows, self.seeds[i : i + 1])
+        return self.parts(1)
+
+    def parts(self, size: int) -> Iterator[Run]:
+        """So many objects at a time, with what is made of them so far."""
+        for start in range(0, self.count, size):
+            yield self._rows(slice(start, start + size))
 
     def first(self, count: int) -> Run:
         """The first objects alone, with what is made of them so far."""
-        return Run(self.programs, {name: t[:count] for name, t in self.tensors.items()}, self.seeds[:count])
+        return self._rows(slice(count))
+
+    def _rows(self, rows: slice) -> Run:
+        tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
+        return Run(self.programs, tensors, self.seeds[rows], self.on_step)
+
+    def require_one(self) -> None:
+        """Raises RecipeError for a run of several objects, of which one at a time is evaluated or becomes a file."""
+        if self.count > 1:
+            raise RecipeError(
+                f"this run is of {self.count} objects, and one is wanted: take each of `run.objects()` alone"
+            )
+
+    def draws(self, stage: str) -> Draws:
+        """The noise of a stage of kind sample, each object's from its own seed: draw 0 is what sampling begins with.
+
+        Every such stage has a stream of its own, the first the one that a pipeline of one sampler has.
+        """
+        stream = self.pipeline.of_kind("sample").index(stage)
+        return partial(unit_noise, self.seeds, self.pipeline.stages[stage].makes[0].shape[1:], stream)
 
     @property
     def count(self) -> int:
@@ -105,8 +149,8 @@ class Run:
         takes = self.taken_by(stage)
         if self.pipeline.stages[stage].kind == "sample":
             latents = self.pipeline.stages[stage].makes[0]
-            unit = unit_noise(self.seeds, latents.shape[1:])
-            self.tensors[latents.name] = self.programs.sample(stage, takes, unit, self.on_step)
+            draws = self.draws(stage)
+            self.tensors[latents.name] = self.programs.sample(stage, takes, draws(0), self.on_step, draws)
         else:
             self.tensors |= self.programs.run_program(stage, takes)
 
@@ -120,10 +164,10 @@ def make(programs: Programs, requests: Sequence[Request], seeds: Sequence[int], 
     return Run(programs, programs.read(requests), seeds, on_step)
 
 
-def unit_noise(seeds: Sequence[int], shape: Sequence[int | str]) -> np.ndarray:
+def unit_noise(seeds: Sequence[int], shape: Sequence[int | str], stream: int = 0, draw: int = 0) -> np.ndarray:
     """Unit normal noise [B, *shape], of each object from its own seed."""
     sizes = tuple(int(size) for size in shape)
-    return np.stack([noise(seed, sizes) for seed in seeds])
+    return np.stack([noise(seed, sizes, draw, stream) for seed in seeds])
 
 
 def in_own_units(pipeline: Pipeline, stage: str, places: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ Figures = dict[str, Any]
 SCHEMA_VERSION = 1
 _HEADS = {
     PERF: "# What this bundle costs: operators by precision, and times and memory with where they were measured.\n",
-    NUMERICS: "# How exact this bundle is: every program held to the goldens, with what ran it where.\n",
+    NUMERICS: "# How exact this bundle is: every program checked against the goldens, with what ran it where.\n",
 }
 
 

@@ -53,7 +53,9 @@ def list_entries(as_json: bool) -> None:
 
 @command.command()
 @click.option("--keep", metavar="SIZE", default="0", help="Keep this much of the latest used, as 500MB or 2GB.")
-@click.option("--older-than", "days", type=click.FloatRange(0), default=0.0, help="Only what was unused so many days.")
+@click.option(
+    "--older-than", "days", type=click.FloatRange(0), default=0.0, help="Only what was unused this many days."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def prune(keep: str, days: float, as_json: bool) -> None:
     """Delete kept results, all of them unless told otherwise. Bundles are not touched.

@@ -22,9 +22,9 @@ from t3export.output import megabytes, notes, print_json, results, table
 def command(bundle: Path, python: Path | None, rebuild: bool, as_json: bool) -> None:
     """Build the engines of a BUNDLE on the device that is to run them, prove them and time them.
 
-    Each engine is held to the recorded inputs and outputs of the PyTorch reference, and its quantized layers must run
-    in INT8. Versions, times and the digests of the engines go into the manifest. Exit code 5 when an engine misses a
-    tolerance, 6 when TensorRT or the GPU is missing.
+    Each engine is checked against the recorded inputs and outputs of the PyTorch reference, and its quantized layers
+    must run in INT8. Versions, times and the digests of the engines go into the manifest. Exit code 5 when an engine
+    misses a tolerance, 6 when TensorRT or the GPU is missing.
 
     \b
     Examples:

@@ -118,7 +118,7 @@ def die_before(step: int) -> None:
 
 @contextlib.contextmanager
 def limited_memory(size: int) -> Iterator[None]:
-    """So many bytes of address space more than this process has now."""
+    """That many bytes of address space more than this process has now."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + size, before[1]))
@@ -134,7 +134,7 @@ def own_mounts() -> None:
 
 
 def small_disk(place: Path, size: int) -> None:
-    """A file system in memory of so many bytes; needs `own_mounts`."""
+    """A file system in memory of that many bytes; needs `own_mounts`."""
     _call("mount", b"tmpfs", os.fsencode(place), b"tmpfs", 0, f"size={size}".encode())
 
 

@@ -1,4 +1,4 @@
-"""Shipped recipes with the shipped weights on the targets: built and held to the original, or refused with a reason."""
+"""Shipped recipes with the shipped weights on the targets: built and compared with the original, or refused."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def heaviest(linear: Sequence[Mapping[ProductShape, int]], share: float = 0.95, 
 
 @dataclass(frozen=True)
 class _Block:
-    """One library's product so many times in a row."""
+    """One library's product n times in a row."""
 
     action: Action
     times: int

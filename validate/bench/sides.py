@@ -19,12 +19,13 @@ from exporter.machine.timing import Action, timed
 from exporter.manifest import Manifest
 from exporter.pipeline.assets import Asset
 from exporter.pipeline.pipeline import Pipeline
-from exporter.pipeline.sampling import STEP, Sampling
-from exporter.runtime.assets.pictures import rendered_picture
+from exporter.pipeline.sampling import NOISE, STEP, Sampling
+from exporter.runtime.assets.pictures import picture_of, rendered_picture
+from exporter.runtime.assets.points import points_of
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_evaluations
-from exporter.runtime.run import Arrays, OnStep, Programs, Request, Run, make, requests_of, unit_noise
+from exporter.runtime.run import Arrays, Draws, OnStep, Programs, Request, Run, make, requests_of, unit_noise
 from exporter.runtime.sampler_loop import first_state, sample
 from validate.bench.timed_programs import TimedPrograms
 
@@ -37,7 +38,8 @@ Maker = Callable[[Run], object]
 class Work:
     """What every side makes of a prompt: the pipeline's assets, a mesh on a `grid` (None: its own).
 
-    An image that is not the first asset is made where it has `picture` pixels along an edge.
+    An image that is not the first asset is made where it has `picture` pixels along an edge; one that a stage makes as
+    a tensor has its own size.
     """
 
     prompt: str
@@ -99,9 +101,15 @@ class Side(ABC):
 
     @abstractmethod
     def sample(
-        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None,
+        evaluations: int,
+        draws: Draws | None,
     ) -> np.ndarray:
-        """As of `Programs`, stopped after so many evaluations."""
+        """As of `Programs`, stopped after `evaluations` evaluations."""
 
     @abstractmethod
     def mesh(self, run: Run, grid: int) -> object:
@@ -109,7 +117,7 @@ class Side(ABC):
 
     @abstractmethod
     def picture(self, run: Run, size: int) -> object:
-        """An image of a run's only object."""
+        """An image of a run's only object, from its renderer."""
 
     def steps(self, prompt: str) -> dict[str, Action]:
         """One evaluation of each sampler."""
@@ -122,7 +130,7 @@ class Side(ABC):
         return lambda: [action() for action in actions]
 
     def make(self, work: Work, evaluations: int | None = None, latents: Arrays | None = None) -> MadeObject:
-        """One object. With `evaluations` each sampler runs only so many, and has the time of all of them; `latents`,
+        """One object. With `evaluations` each sampler runs only that many, and has the time of all of them; `latents`,
         where they are given, are what is decoded then."""
         programs = TimedPrograms(self, evaluations, latents or {})
         run = make(programs, *self._asked([work.prompt]))
@@ -140,7 +148,7 @@ class Side(ABC):
                 maker(run)
 
     def sampled(self, prompt: str, evaluations: int) -> Arrays:
-        """Latents of a prompt after so many evaluations of each sampler."""
+        """Latents of a prompt after `evaluations` evaluations of each sampler."""
         return _latents(make(TimedPrograms(self, evaluations), *self._asked([prompt])))
 
     def _asked(self, prompts: Sequence[str]) -> tuple[list[Request], list[int]]:
@@ -156,6 +164,10 @@ class Side(ABC):
     def _maker(self, asset: Asset, work: Work) -> Maker:
         if asset.kind == "mesh":
             return partial(self.mesh, grid=work.grid or asset.grid)
+        if asset.kind == "points":
+            return points_of
+        if asset.size is None:
+            return picture_of
         return partial(self.picture, size=work.picture or asset.size)
 
     def _step_seconds(self, run: Run, seconds: dict[str, float]) -> dict[str, float]:
@@ -173,7 +185,7 @@ class Side(ABC):
 
 
 class BundleSide(Side):
-    """A bundle, each of its sessions with so many threads (0: as the bundle says)."""
+    """A bundle, each of its sessions with `threads` threads (0: as the bundle says)."""
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         manifest = _with_threads(bundle.manifest, threads)
@@ -194,7 +206,8 @@ class BundleSide(Side):
         if sampling.unroll != "step":
             raise RecipeError(f"stage '{stage}' is one program (unroll: {sampling.unroll}): it has no step of its own")
         session = self.bundle.session(stage)
-        state = first_state(sampling, unit_noise([0], sampling.latents.shape[1:]))
+        unit = unit_noise([0], sampling.latents.shape[1:])
+        state = first_state(sampling, unit) | ({NOISE: unit} if sampling.churn else {})
         inputs = state | conditions | {STEP: np.array(self.guided_evaluations(stage).argmax(), np.int64)}
         return lambda: session.run(inputs)
 
@@ -202,11 +215,17 @@ class BundleSide(Side):
         return self.bundle.session(stage).run(arrays)
 
     def sample(
-        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None,
+        evaluations: int,
+        draws: Draws | None,
     ) -> np.ndarray:
         conditions = {spec.name: arrays[spec.name] for spec in self.pipeline.stages[stage].takes}
         sampling = self._sampling(stage).model_copy(update={"evaluations": evaluations})
-        return sample(sampling, partial(self.run_program, stage), conditions, noise, on_step)
+        return sample(sampling, partial(self.run_program, stage), conditions, noise, on_step, draws)
 
     def mesh(self, run: Run, grid: int) -> object:
         return self.bundle.mesh(run, grid)

@@ -19,7 +19,7 @@ from validate.bench.measure import BenchSettings
 from validate.bench.sides import BundleSide
 from validate.bench.sweep_points import SWEEPS, Point
 
-# A sampler of many steps stops after so many of its evaluations.
+# A sampler of many steps stops after this many of its evaluations.
 HEADERS = {"steps": "evaluations"}
 
 

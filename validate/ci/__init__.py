@@ -1,1 +1,1 @@
-"""Parity in continuous integration: what a recipe gives on a target now, held to what it gave before."""
+"""Parity in continuous integration: what a recipe gives on a target now, checked against what it gave before."""

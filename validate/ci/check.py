@@ -1,4 +1,4 @@
-"""One pair of recipe and target, measured and held to its baseline."""
+"""One pair of recipe and target, measured and checked against its baseline."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _rung(name: str, now: RungFigures, before: RungFigures | None, allowed: Base
         return "regressed", now.summary
     if before and before.status == "passed" and now.status != "passed":
         return "regressed", f"{now.status}: {now.summary}; it passed before"
-    # Quality is held to its own test; figures of different measures have no difference.
+    # Quality is checked by its own test; figures of different measures have no difference.
     if before is None or name == QUALITY or before.measure != now.measure:
         return "held", now.summary or now.status
     margins = now.margin, before.margin

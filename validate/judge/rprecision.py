@@ -52,7 +52,7 @@ class RunComparison:
 
     @property
     def smallest_loss_shown(self) -> float | None:
-        """The smallest loss in rate that so many pairs can show, None for too few to show any."""
+        """The smallest loss in rate that n pairs can show, None for too few to show any."""
         return smallest_loss_shown(self.pairs)
 
 

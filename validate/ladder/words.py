@@ -42,7 +42,7 @@ def between(low: Any, high: Any, spec: str = "+.3g") -> str:
 
 
 def loss_shown(pairs: int, points: float | None) -> str:
-    """What so many pairs can prove, `points` the smallest loss that they can show."""
+    """What n pairs can prove, `points` the smallest loss that they can show."""
     if points is None:
         return f"{pairs} {'pair' if pairs == 1 else 'pairs'} cannot show any loss"
     return f"{pairs} pairs cannot show a loss under {points:.1f} points"

@@ -11,7 +11,7 @@ import click
 from validate.originals.comparison import table, write_between
 
 # Each a module here with `compare(code, networks)`, which makes the comparisons, and `NETWORKS`, what there is.
-FAMILIES = {"triposr": "validate.originals.triposr_networks"}
+FAMILIES = {"shap-e": "validate.originals.shap_e_trajectories", "triposr": "validate.originals.triposr_networks"}
 
 
 @click.command()

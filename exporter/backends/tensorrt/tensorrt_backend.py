@@ -1,4 +1,4 @@
-"""TensorRT: programs held to its rules here, engines built where a GPU of the target is, else a kit for the device."""
+"""TensorRT: programs checked against its rules here, engines built where the GPU is, else a kit for the device."""
 
 from __future__ import annotations
 

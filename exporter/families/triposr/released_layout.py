@@ -7,9 +7,7 @@ inside lightning's `state_dict`; those of the vision tower are transformers' of 
 from __future__ import annotations
 
 import math
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,10 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from exporter.errors import WeightsError
+from exporter.families.checkpoint import Checkpoint, Renamed, Shape, Taken
 from exporter.families.triposr.triplane_field import FieldSettings
 from exporter.families.triposr.triplane_networks import ACTIVATIONS, PART_CLASSES, VIT_B16
 
@@ -109,13 +106,10 @@ class ReleasedConfig:
         return 3, self.parts["post_processor"]["out_channels"], edge, edge
 
 
-def read_config(folder: Path) -> ReleasedConfig:
-    """The config.yaml of a folder. Raises WeightsError for one that is missing, damaged or of another model."""
-    path = folder / CONFIG
+def read_config(path: Path) -> ReleasedConfig:
+    """A config.yaml. Raises WeightsError for one that is damaged or of another model."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: missing; a folder of TripoSR has {CONFIG} beside {CHECKPOINT}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: not valid YAML ({error}); download the folder again") from None
     if not isinstance(data, dict):
@@ -143,30 +137,31 @@ def parse_config(data: Mapping[str, Any], place: str) -> ReleasedConfig:
     return ReleasedConfig(parts["image_tokenizer"]["image_size"], parts, settings, int(field["num_samples_per_ray"]))
 
 
-def read_state(folder: Path) -> dict[str, torch.Tensor]:
-    """A folder's tensors by today's names, part by part, without the wrappers around them and what is not used of them.
+def part_of(checkpoint: Checkpoint, part: str, tokens: int) -> Checkpoint:
+    """The tensors of one part by today's names, without the wrappers around them and what is not used of them; the
+    position embedding for pictures of so many tokens.
 
-    Raises WeightsError for a file that is missing, damaged, holds more than tensors or is no TripoSR.
+    Raises WeightsError where no tensor is called as TripoSR's own tokens are.
     """
-    path = next((folder / name for name in (CHECKPOINT, SAFETENSORS) if (folder / name).is_file()), None)
-    if path is None:
-        raise WeightsError(f"{folder}: neither {CHECKPOINT} nor {SAFETENSORS}; download the folder again")
-    return canonical(_tensors(path), path)
-
-
-def canonical(state: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
-    """Tensors by today's names. Raises WeightsError where none is called as TripoSR's tokens are."""
     last = "tokenizer.embeddings"
-    prefix = next((name.removesuffix(last) for name in state if name == last or name.endswith(f".{last}")), None)
+    prefix = next((n.removesuffix(last) for n in checkpoint.shapes if n == last or n.endswith(f".{last}")), None)
     if prefix is None:
-        some = ", ".join(sorted(state)[:3])
-        raise WeightsError(f"{path}: has no tensor '{last}', as TripoSR's weights have (it has {some})")
-    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    return {
-        todays_name(name): tensor
-        for name, tensor in own.items()
-        if name.partition(".")[0] in PART_CLASSES and not name.startswith(_UNUSED)
-    }
+        some = ", ".join(sorted(checkpoint.shapes)[:3])
+        raise WeightsError(f"{checkpoint.place}: has no tensor '{last}', as TripoSR's weights have (it has {some})")
+    taken = {}
+    for name, shape in checkpoint.shapes.items():
+        own = name.removeprefix(prefix)
+        if name.startswith(f"{prefix}{part}.") and not own.startswith(_UNUSED):
+            todays = todays_name(own)
+            known = shape[1] if todays == POSITIONS and len(shape) == 3 else tokens
+            taken[todays.removeprefix(f"{part}.")] = (
+                Taken(name, shape) if known == tokens else _frozen(name, shape, tokens)
+            )
+    return Renamed(checkpoint, taken)
+
+
+def _frozen(name: str, shape: Shape, tokens: int) -> Taken:
+    return Taken(name, (shape[0], tokens, shape[2]), lambda embedding: frozen_positions(embedding, tokens))
 
 
 def todays_name(name: str) -> str:
@@ -237,19 +232,3 @@ def _vision(section: dict[str, Any], image_size: Any, place: str) -> dict[str, A
     if not isinstance(image_size, int) or image_size % vit["patch_size"]:
         raise WeightsError(f"{place}: cond_image_size is {image_size!r}, no multiple of {vit['patch_size']} pixels")
     return {"vit": vit, "image_size": image_size}
-
-
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        if path.name == SAFETENSORS:
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: holds more than tensors, which is not read ({str(error).splitlines()[0]}). Save its state_dict "
-            "alone, best as safetensors"
-        ) from None
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise WeightsError(f"{path}: truncated or damaged ({str(error).splitlines()[0]}); download it again") from None
-    loaded = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
-    return {name: tensor for name, tensor in loaded.items() if isinstance(tensor, torch.Tensor)}

@@ -13,19 +13,20 @@ import torch
 from torch import nn
 
 from exporter.errors import WeightsError, did_you_mean
+from exporter.families.checkpoint import open_checkpoint
 from exporter.families.family import Model, ModuleMaker
+from exporter.families.part_files import WeightsFile, digest_of
+from exporter.families.repository import FolderRepository, open_repository
 from exporter.families.triposr.image_to_planes import Backbone, split_off_norm
 from exporter.families.triposr.random_planes import RANDOM_SIZES, fill_random_part
 from exporter.families.triposr.released_layout import (
     CHECKPOINT,
     CONFIG,
-    POSITIONS,
     SAFETENSORS,
     ReleasedConfig,
-    frozen_positions,
     parse_config,
+    part_of,
     read_config,
-    read_state,
 )
 from exporter.families.triposr.triplane_field import Radiance, TriplaneField, TriplaneRenderer
 from exporter.families.triposr.triplane_networks import PART_CLASSES, ImageTokenizer
@@ -37,13 +38,14 @@ from exporter.families.triposr.triposr_original import (
     TripoSRParts,
     read_as_released,
 )
-from exporter.families.weights import ZOO, find_folder, require_finite, require_shapes, without_initialisation
+from exporter.families.weights import fill, without_initialisation
 from exporter.files.atomic import sha256_of
 from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.pipeline.inputs import Framing, PictureInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.weights_name import ZOO
 
 ZOO_MODELS = {"triposr-mini": ZOO / "triposr_mini"}
 FRAMING = Framing(share=FOREGROUND, background=BACKGROUND, tolerance=PLAIN_TOLERANCE)
@@ -61,17 +63,27 @@ def load(weights: str) -> TripoSR:
     """
     if weights.startswith("random:"):
         return _random(weights)
-    folder = ZOO_MODELS.get(weights) or find_folder(weights, (CONFIG, CHECKPOINT, SAFETENSORS), WAYS_ON)
-    config = read_config(folder)
-    state = cache(lambda: _fitted(read_state(folder), config, str(folder)))
-
-    def fill_part(module: nn.Module, part: str) -> None:
-        own = {name.removeprefix(f"{part}."): t for name, t in state().items() if name.startswith(f"{part}.")}
-        module.load_state_dict(own)
-
-    files = [path for name in (CONFIG, CHECKPOINT, SAFETENSORS) if (path := folder / name).is_file()]
-    digest = hashlib.sha256("".join(f"{path.name}:{sha256_of(path)}\n" for path in files).encode()).hexdigest()
-    return TripoSR(weights, digest, trained=True, config=config, fill_part=fill_part)
+    own = ZOO_MODELS.get(weights)
+    root = FolderRepository(own, weights) if own and own.is_dir() else open_repository(weights)
+    tensors = next((name for name in (CHECKPOINT, SAFETENSORS) if name in root.names), None)
+    if CONFIG not in root.names or tensors is None:
+        missing = CONFIG if CONFIG not in root.names else f"{CHECKPOINT} or {SAFETENSORS}"
+        raise WeightsError(f"{root.source}: {missing}: missing (it has {root.shown()}). {WAYS_ON}")
+    config, path = read_config(root.fetch(CONFIG)), root.fetch(tensors)
+    checkpoint = cache(lambda: open_checkpoint([path]))
+    files = tuple(
+        WeightsFile("model", name, sha256_of(root.fetch(name)), root.fetch(name).stat().st_size)
+        for name in (CONFIG, tensors)
+    )
+    made = TripoSR(
+        root.source,
+        digest_of(files),
+        trained=True,
+        config=config,
+        fill_part=lambda module, part: fill(module, part_of(checkpoint(), part, config.tokens), CONFIG),
+    )
+    made.weights_files = files
+    return made
 
 
 class TripoSR(Model):
@@ -211,20 +223,6 @@ def _random(weights: str) -> TripoSR:
         config=config,
         fill_part=lambda module, part: fill_random_part(module, part, seed * len(parts) + parts.index(part)),
     )
-
-
-def _fitted(state: dict[str, torch.Tensor], config: ReleasedConfig, place: str) -> dict[str, torch.Tensor]:
-    """The tensors of all parts, the position embedding of the pictures' size. Raises WeightsError where one is missing,
-    unexpected, of another shape or not finite."""
-    if POSITIONS in state:
-        state[POSITIONS] = frozen_positions(state[POSITIONS], config.tokens)
-    with torch.device("meta"):
-        parts = {name: make(**config.parts[name]).state_dict() for name, make in PART_CLASSES.items()}
-    wanted = {f"{part}.{name}": tuple(t.shape) for part, own in parts.items() for name, t in own.items()}
-    require_shapes(wanted, {name: tuple(t.shape) for name, t in state.items()}, place, CONFIG)
-    for name, tensor in state.items():
-        require_finite(tensor, name, place)
-    return state
 
 
 def _tensor(name: str, *shape: int | str) -> TensorSpec:

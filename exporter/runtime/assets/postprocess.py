@@ -48,7 +48,7 @@ def clean(mesh: Mesh, wanted: Cleaning) -> tuple[Mesh, dict[str, Any]]:
 class Dressing:
     """texture: whether to bake one; size: its width and height in pixels, None by the surface.
 
-    triangles: at most so many, None for TRIANGLES_UNDER_A_TEXTURE under a texture, else all.
+    triangles: at most this many, None for TRIANGLES_UNDER_A_TEXTURE under a texture, else all.
     """
 
     texture: bool = True

@@ -26,7 +26,7 @@ MEAN_REACH = (3 + 3 * math.sqrt(2) + math.sqrt(3)) / 8
 CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))
 CORNERS_AND_MIDDLE = np.vstack([2 * CORNERS, [[1, 1, 1]]])  # in half widths
 PARTS_ALONG_AN_EDGE = 4
-# The parts of so many blocks stay in a processor's second cache.
+# The parts of that many blocks stay in a processor's second cache.
 BLOCKS_AT_ONCE = 1024
 
 

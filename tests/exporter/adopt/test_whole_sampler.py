@@ -35,7 +35,9 @@ def described(tmp_path):
     stages["field"]["volume"] = {"distance": "signed_distance", "density": "density", "color": "color"}
     data = {
         "name": "toy",
-        "inputs": {"prompt": {"tensor": "input_ids", "file": TOKENIZER, "length": CONTEXT, "pad_id": 0}},
+        "inputs": {
+            "prompt": {"kind": "text", "tensor": "input_ids", "file": TOKENIZER, "length": CONTEXT, "pad_id": 0}
+        },
         "stages": stages,
         "assets": {"mesh": {"kind": "mesh", "stage": "field", "grid": 24, "extraction": "exact"}},
         "goldens": {"prompts": ["a red ball", "a blue ball"]},

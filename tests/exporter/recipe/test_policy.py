@@ -63,7 +63,7 @@ def test_a_rule_that_matches_nothing_names_the_nearest_layers():
         ).require_matches(layers)
     with pytest.raises(RecipeError, match="of that operator there is no layer in denoiser, the stages"):
         policy({"layers": "*", "operator": "activation", "precision": "int8"}).require_matches(layers)
-    with pytest.raises(RecipeError, match=r"rule 1 .*it speaks of no stage that was made; write a stage"):
+    with pytest.raises(RecipeError, match=r"rule 1 .*it matches no stage of this pipeline; write a stage"):
         policy({"layers": "denoisr/*", "precision": "int8"}).require_matches([])
 
 

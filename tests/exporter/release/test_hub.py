@@ -1,4 +1,4 @@
-"""Pushing to the hub's API, held to a local fake of it; the client is the real huggingface_hub."""
+"""Pushing to the hub's API, against a local fake of it; the client is the real huggingface_hub."""
 
 from __future__ import annotations
 

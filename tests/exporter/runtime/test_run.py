@@ -68,7 +68,7 @@ class Recorder:
             },
         }[stage](**arrays)
 
-    def sample(self, stage, arrays, noise, on_step=None):
+    def sample(self, stage, arrays, noise, on_step=None, draws=None):
         self.calls.append((stage, dict(arrays)))
         if on_step:
             on_step(0, noise, noise)
@@ -117,6 +117,17 @@ def test_every_object_has_the_noise_of_its_own_seed(run, programs):
     assert np.array_equal(alone["latents"], run["latents"][1:2])
 
 
+def test_every_sampler_has_a_stream_of_its_own(run):
+    """The first of them the noise that a pipeline of one sampler has."""
+    for stream, (stage, shape) in enumerate({"base": (3,), "fine": (4,)}.items()):
+        for draw in (0, 5):
+            expected = [noise(seed, shape, draw, stream) for seed in (7, 8, 9)]
+            assert np.array_equal(run.draws(stage)(draw), expected)
+    assert np.array_equal(run.draws("base")(0), unit_noise([7, 8, 9], (3,)))
+    fine = run["latents"] - run["embedding"].sum(1, keepdims=True) - run["coarse"].sum(1, keepdims=True)
+    np.testing.assert_allclose(fine, run.draws("fine")(0), atol=1e-5)
+
+
 def test_steps_of_every_sampler_are_reported(programs):
     seen = []
     run = make(programs, [{"prompt": "a"}], [0], lambda i, sample, prediction: seen.append(sample.shape))
@@ -140,6 +151,15 @@ def test_all_latents_are_sampled_together_and_nothing_else(run, programs):
     assert [len(one["latents"]) for one in run.objects()] == [1, 1, 1] and programs.ran == ["text", "base", "fine"]
 
 
+def test_texts_are_encoded_together_and_the_rest_is_made_in_parts(run, programs):
+    parts = list(run.encode_texts().parts(2))
+    assert programs.ran == ["text"] and [part.count for part in parts] == [2, 1]
+    for part in parts:
+        part.sample()
+    assert programs.ran == ["text", "base", "fine", "base", "fine"]
+    assert np.array_equal(np.concatenate([part["latents"] for part in parts]), run["latents"])
+
+
 def test_the_first_objects_are_those_of_the_run(run, programs):
     run["embedding"]
     first = run.first(2)
@@ -154,6 +174,16 @@ def test_points_are_evaluated_in_pieces(programs):
     assert np.array_equal(made["distance"], 2 * points[:, :1]) and made.keys() == {"distance"}
     assert programs.ran == ["field"] * 3
     assert [arrays["points"].shape for _, arrays in programs.calls] == [(1, 10, 3), (1, 10, 3), (1, 3, 3)]
+
+
+@pytest.mark.parametrize(("stage", "port"), [("field", np.zeros((4, 3))), ("renderer", np.zeros((4, 2, 3)))])
+def test_of_several_objects_none_is_evaluated_and_it_is_said_how_to(run, programs, stage, port):
+    """The first alone would be taken for all of them."""
+    output = PIPELINE.stages[stage].outputs[0].name
+    with pytest.raises(RecipeError, match=rf"run is of {run.count} objects, and one is wanted: .*`run\.objects\(\)`"):
+        run.at(stage, port, output)
+    assert run.count > 1 and not programs.calls
+    assert [len(one.at(stage, port, output)[output]) for one in run.objects()] == [4] * run.count
 
 
 def test_rays_are_evaluated_once_for_all_outputs_and_what_is_taken_is_made_once(run, programs):

@@ -141,13 +141,13 @@ def test_names_of_today_stay():
 def test_another_configuration_is_refused_by_its_field(tmp_path, change, told):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(TINY | change))
     with pytest.raises(WeightsError, match=re.escape(told)):
-        read_config(tmp_path)
+        read_config(tmp_path / "config.yaml")
 
 
 def test_a_reference_is_followed(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(TINY))
     assert TINY["backbone"]["in_channels"] == "${tokenizer.num_channels}"
-    assert read_config(tmp_path).parts["backbone"]["in_channels"] == 64
+    assert read_config(tmp_path / "config.yaml").parts["backbone"]["in_channels"] == 64
 
 
 def test_weights_that_are_wrong_say_how(write, released):
@@ -169,20 +169,20 @@ def test_a_checkpoint_with_more_than_tensors_is_not_run(write, tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "was_here"), "w"))
 
-    with pytest.raises(WeightsError, match="holds more than tensors, which is not read"):
+    with pytest.raises(WeightsError, match="holds more than tensors, and is not read"):
         load_model("triposr", str(write({"state": Harmful()}))).part("decoder")
     assert not (tmp_path / "was_here").exists()
 
 
 def test_what_is_no_folder_of_triposr(tmp_path, write):
-    with pytest.raises(NoSuchWeights, match=r"no such folder.*random:triposr"):
+    with pytest.raises(NoSuchWeights, match="no such folder"):
         load_model("triposr", str(tmp_path / "nowhere"))
-    with pytest.raises(WeightsError, match=r"config\.yaml: missing"):
+    with pytest.raises(WeightsError, match=r"config\.yaml: missing .*random:triposr"):
         load_model("triposr", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"neither model\.ckpt nor model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"model\.ckpt or model\.safetensors: missing"):
         load_model("triposr", str(write(file="none"))).part("decoder")
     (tmp_path / "model.ckpt").write_bytes(b"not a checkpoint")
-    with pytest.raises(WeightsError, match=r"more than tensors|truncated or damaged"):
+    with pytest.raises(WeightsError, match=r"more than tensors|truncated"):
         load_model("triposr", str(tmp_path)).part("decoder")
 
 
