@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from exporter.errors import WeightsError
 from exporter.families.checkpoint import Checkpoint, Renamed, Shape, Taken
 from exporter.families.triposr.triplane_field import FieldSettings
-from exporter.families.triposr.triplane_networks import ACTIVATIONS, PART_CLASSES, VIT_B16
+from exporter.families.triposr.triplane_networks import ACTIVATIONS, VIT_B16
 
 CONFIG, CHECKPOINT, SAFETENSORS = "config.yaml", "model.ckpt", "model.safetensors"
 LEVEL = 25.0  # tsr/system.py, extract_mesh
