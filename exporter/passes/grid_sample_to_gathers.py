@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from exporter.graphs.rewrites import Rewritten
+
 _ATTRIBUTES: dict[str, set[Any]] = {
     "mode": {b"bilinear", b"linear"},
     "padding_mode": {b"zeros"},
@@ -19,17 +21,18 @@ _ATTRIBUTES: dict[str, set[Any]] = {
 _DEFAULTS: dict[str, Any] = {"mode": b"linear", "padding_mode": b"zeros", "align_corners": 0}
 
 
-def grid_sample_to_gathers(model: onnx.ModelProto) -> int:
-    """Rewrite every GridSample of pictures [N, C, H, W] of known C, H and W; how many there were. Others stay."""
+def grid_sample_to_gathers(model: onnx.ModelProto) -> Rewritten:
+    """Rewrite every GridSample of pictures [N, C, H, W] of known C, H and W; how many of how many. Others stay."""
     graph = model.graph
     known = onnx.shape_inference.infer_shapes(model).graph
     values = [*known.value_info, *known.input, *known.output]
     shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in values}
     shapes |= {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []
-    found = 0
+    found = there = 0
     for node in graph.node:
         shape = shapes.get(node.input[0], []) if node.op_type == "GridSample" else []
+        there += node.op_type == "GridSample"
         settings = _DEFAULTS | {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if len(shape) != 4 or 0 in shape[1:] or any(settings[name] not in own for name, own in _ATTRIBUTES.items()):
             nodes.append(node)
@@ -41,7 +44,7 @@ def grid_sample_to_gathers(model: onnx.ModelProto) -> int:
         graph.initializer.extend(made.constants)
     del graph.node[:]
     graph.node.extend(nodes)
-    return found
+    return Rewritten("GridSample", found, there)
 
 
 class _Gathers:

@@ -24,7 +24,7 @@ from exporter.families.triposr.triplane_networks import (
 def split_off_norm(tokenizer: ImageTokenizer) -> tuple[ImageTokenizer, nn.LayerNorm]:
     """A vision tower without its last normalisation, in place, and that."""
     norm = tokenizer.model.layernorm
-    tokenizer.model.layernorm = nn.Identity()
+    tokenizer.model.set_submodule("layernorm", nn.Identity())
     return tokenizer, norm
 
 

@@ -53,7 +53,6 @@ def test_a_density_is_asked_near_its_surface_alone_and_nothing_is_missed(made):
     exact = extract_mesh(field, 48, exact=True)
     assert field.squash == ("exp", 25.0) and len(exact.faces) > 100
     assert np.array_equal(near.vertices, exact.vertices) and seen[0].share < 1
-    assert np.abs(field.distance(exact.vertices)).max() < 5  # of densities about 25, between samples of the lattice
 
 
 def test_the_web_client_makes_the_same_mesh_by_gathers(made):
