@@ -24,11 +24,11 @@ ROOT = Path(__file__).parents[2]
 # MkDocs' own script does not look into the folder that it is started in.
 sys.path.insert(0, str(ROOT))
 
-from exporter.manifest import manifest_schema  # noqa: E402
-from exporter.recipe.recipe import Recipe  # noqa: E402
-from exporter.targets.target import Target, list_targets  # noqa: E402
-from t3export.cli import GROUPS, cli  # noqa: E402
-from t3export.section_fields import about, fields_of  # noqa: E402
+from exporter.manifest import manifest_schema
+from exporter.recipe.recipe import Recipe
+from exporter.targets.target import Target, list_targets
+from t3export.cli import GROUPS, cli
+from t3export.section_fields import about, fields_of
 
 CLIENT = ROOT / "exporter/runtime/web"
 WIDTH = 100
@@ -64,7 +64,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"[{text}]({config.repo_url.rstrip('/')}/blob/main/{inside})" if config.repo_url else text
 
     markdown = re.sub(r"\[([^\]]*)\]\((\.\.?/[^)#\s]*)\)", outside, markdown)
-    return re.sub(r"^@source (\S+) (.+)$", lambda found: source(found.group(1), found.group(2).split()), markdown, flags=re.M)
+    return re.sub(
+        r"^@source (\S+) (.+)$", lambda found: source(found.group(1), found.group(2).split()), markdown, flags=re.M
+    )
 
 
 def source(file: str, names: list[str]) -> str:
@@ -204,15 +206,15 @@ def javascript_page() -> str:
 
 def exported(name: str, source: str, file: str) -> Iterator[str]:
     """A function with its comment, or a class with its commented methods."""
-    found = re.search(rf"^export (async )?(class|function) {name}\b([^{{]*(?:\{{[^}}]*\}}[^{{]*)?)\{{", source, re.M)
-    if found is None:
-        raise PluginError(f"{file} exports no {name}, which index.js says")
-    if found.group(2) == "function":
-        yield from ["```js", signature(f"{found.group(1) or ''}function {name}{found.group(3)}"), "```", ""]
+    if found := re.search(rf"^export ((?:async )?function {name}\(.*?\)) \{{$", source, re.DOTALL | re.M):
+        yield from ["```js", signature(found.group(1)), "```", ""]
         yield from comment(source, source.rfind("/**", 0, found.start()))
         return
+    found = re.search(rf"^export class {name}\b.*?\{{", source, re.M)
+    if found is None:
+        raise PluginError(f"{file} exports no {name}, which index.js says")
     yield from comment(source, 0)
-    body = source[found.end() : source.index("\n}\n", found.end())]
+    body = source[found.end() :].partition("\n}\n")[0]
     method = r"  /\*\*(?:(?!\*/).)*?\*/\n  ((?:static )?(?:async )?\w+\(.*?\)) \{$"
     for one in re.finditer(method, body, re.DOTALL | re.M):
         yield from ["", "```js", signature(one.group(1)), "```", "", *comment(body, one.start() + 2)]
