@@ -15,7 +15,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-recipes test-slow test-faults lint docs web web-operators train-mini score-mini clean
+.PHONY: help demo test test-recipes test-slow test-faults lint docs pictures web web-operators train-mini score-mini clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,6 +48,11 @@ lint: $(INSTALLED)  ## ruff and mypy
 
 docs: $(INSTALLED)  ## the site of the documents in build/site, every link checked
 	$(BIN)/mkdocs build --strict --quiet
+
+pictures: $(INSTALLED)  ## the pictures of the documents, with Chromium
+	$(BIN)/t3export build recipes/shape_e_fast.yaml --target cpu --allow no-gain
+	$(BIN)/t3export validate artifacts/shape_e_fast/cpu --prompts 24 --objects 6
+	$(BIN)/python -m tests.docs.pictures artifacts/shape_e_fast/cpu
 
 test: lint docs $(WEB_INSTALLED)  ## lint, the site, then all tests but the slow ones and those of recipes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile
