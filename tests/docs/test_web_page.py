@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,7 +35,7 @@ def served(tmp_path: Path):
     bundle = tmp_path / "bundle"
     recipe = load_recipe(ROOT / "recipes/shape_e_fp32.yaml", QUICK)
     build(recipe, load_target("web"), bundle, cache=Cache(tmp_path / "cache"))
-    shutil.copytree(CLIENT / "node_modules", bundle / "client/node_modules")
+    (bundle / "client/node_modules").symlink_to(CLIENT / "node_modules")
     (bundle / "index.html").write_text(f"<!doctype html><meta charset=utf-8><body>{PAGE}", encoding="utf-8")
     with ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=bundle)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
