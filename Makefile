@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := artifacts/demo
+PICTURED := artifacts/pictured/cpu
 # Test files that run side by side, each worker with a gigabyte or so.
 WORKERS ?= 2
 # The client of web bundles is tested under Node.js 20 or newer: the machine's own, or one from a Python package.
@@ -50,9 +51,9 @@ docs: $(INSTALLED)  ## the site of the documents in build/site, every link check
 	$(BIN)/mkdocs build --strict --quiet
 
 pictures: $(INSTALLED)  ## the pictures of the documents, with Chromium
-	$(BIN)/t3export build recipes/shape_e_fast.yaml --target cpu --allow no-gain
-	$(BIN)/t3export validate artifacts/shape_e_fast/cpu --prompts 24 --objects 6
-	$(BIN)/python -m tests.docs.pictures artifacts/shape_e_fast/cpu
+	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu --set sampler.steps=16 --allow no-gain -o $(PICTURED)
+	$(BIN)/t3export validate $(PICTURED) --prompts 24 --objects 6
+	$(BIN)/python -m tests.docs.pictures $(PICTURED)
 
 test: lint docs $(WEB_INSTALLED)  ## lint, the site, then all tests but the slow ones and those of recipes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile
