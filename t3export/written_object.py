@@ -11,7 +11,7 @@ from exporter.pipeline.assets import ImageAsset
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.meshfile import metres_per_unit, save_mesh
-from exporter.runtime.assets.pictures import mesh_picture, png, rendered_picture, turntable_gif
+from exporter.runtime.assets.pictures import mesh_picture, picture_of, png, turntable_gif
 from exporter.runtime.assets.placing import Up
 from exporter.runtime.assets.postprocess import Cleaning, Dressing, clean, dress
 from exporter.runtime.assets.solid.dimensions import dimensions
@@ -21,7 +21,7 @@ from exporter.runtime.surface.decoded import field_of
 from t3export.output import results
 
 TURNTABLE_PIXELS = 256
-# Of a mesh whose pipeline has no renderer.
+# Of a mesh whose pipeline makes no image.
 PICTURE_PIXELS = 128
 
 
@@ -58,15 +58,13 @@ class ObjectPaths:
 
 
 def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, label: Label) -> dict[str, Any]:
-    """Writes what is wanted of one object and gives its record; of an empty field only a rendered picture."""
-    rendered = bundle.pipeline.asset(ImageAsset)
-    from_field = paths.image is not None and rendered is not None
-    picture_pixels = wanted.pixels or (rendered.size if rendered else PICTURE_PIXELS)
+    """Writes what is wanted of one object and gives its record; of an empty field only a picture that is no mesh's."""
+    own_picture = paths.image is not None and bundle.pipeline.asset(ImageAsset) is not None
     written = []
-    if paths.image and from_field:
-        write_atomically(paths.image, png(rendered_picture(run, picture_pixels)))
+    if paths.image and own_picture:
+        write_atomically(paths.image, png(picture_of(run, wanted.pixels)))
         written.append(paths.image)
-    if not paths.mesh and not paths.turntable and (from_field or not paths.image):
+    if not paths.mesh and not paths.turntable and (own_picture or not paths.image):
         return {"empty": False, "files": [str(path) for path in written]}
     record: dict[str, Any] = {}
     mesh = bundle.mesh(run, wanted.grid, wanted.exact, lambda sampling: record.update(sampled=sampling.to_dict()))
@@ -81,8 +79,8 @@ def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, l
         if paths.turntable:
             write_atomically(paths.turntable, turntable_gif(mesh, wanted.pixels or TURNTABLE_PIXELS))
             written.append(paths.turntable)
-        if paths.image and not from_field:
-            write_atomically(paths.image, png(mesh_picture(mesh, picture_pixels)))
+        if paths.image and not own_picture:
+            write_atomically(paths.image, png(mesh_picture(mesh, wanted.pixels or PICTURE_PIXELS)))
             written.append(paths.image)
     return record | {"files": [str(path) for path in written]}
 

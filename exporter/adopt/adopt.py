@@ -33,6 +33,7 @@ from exporter.manifest import (
 from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.pipeline.inputs import Input, PictureInput
 from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.runtime.beside import beside_former
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.targets.target import load_target
@@ -54,7 +55,8 @@ class Adopted:
 
 
 def adopt(path: Path, out: Path, progress: Progress | None = None) -> Adopted:
-    """Make the bundle of a described pipeline in `out`, replacing a bundle that is there only when all is well.
+    """Make the bundle of a described pipeline in `out`, replacing a bundle that is there only when all is well;
+    what lies beside it stays.
 
     Whether the programs are good enough decides nothing here. Raises RecipeError that names file, line and field of
     what is wrong in the description, in a file that it names or in how the programs fit together, BundleError where
@@ -62,7 +64,7 @@ def adopt(path: Path, out: Path, progress: Progress | None = None) -> Adopted:
     """
     described, progress = Described.read(path), progress or Silent()
     require_replaceable(out)
-    with replacing(out) as folder:
+    with replacing(out, beside_former) as folder:
         with metered("take programs", progress, []):
             manifest = _manifest(described, folder)
         try:
@@ -153,7 +155,7 @@ def _recipe(described: Described) -> Recipe:
     for asset in content.assets.values():
         if isinstance(asset, MeshAsset):
             data["mesh"] = {"grid": asset.grid, "extraction": asset.extraction}
-        if isinstance(asset, ImageAsset):
+        if isinstance(asset, ImageAsset) and asset.size:
             data["render"] = {"size": asset.size}
     try:
         return Recipe.model_validate(data)

@@ -8,6 +8,7 @@ from pathlib import Path
 from exporter.errors import BundleError
 from exporter.files.swap import replacing
 from exporter.manifest import Manifest, StagePart, require_replaceable, write_manifest
+from exporter.runtime.beside import beside_former
 from exporter.runtime.bundle import Bundle
 from exporter.targets.target import load_target
 
@@ -37,7 +38,7 @@ def write_float_bundle(folder: Path, manifest: Manifest, out: Path) -> Manifest:
     require_replaceable(out)
     alone = float_manifest(folder, manifest).model_copy(update={"validation": None})
     alone = alone.model_copy(update={"files": {name: manifest.files[name] for name in sorted(alone.used_files())}})
-    with replacing(out) as new:
+    with replacing(out, beside_former) as new:
         for name in alone.files:
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, new / name)

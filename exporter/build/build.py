@@ -19,6 +19,7 @@ from exporter.files.swap import replacing
 from exporter.machine.meter import Progress, Silent, StepRecord, metered
 from exporter.manifest import Manifest, bundle_digest, write_manifest
 from exporter.recipe.recipe import Recipe
+from exporter.runtime.beside import beside_former
 from exporter.targets.accept import fitted, require_accepted
 from exporter.targets.target import Target, require_complete
 from exporter.workshop.goldens import GoldenParity, check, goldens_of
@@ -50,7 +51,8 @@ def build(
     need_gain: bool = True,
     prove: Proof | None = None,
 ) -> BuildReport:
-    """Build the bundle of a recipe for a target into `out`, replacing what is there only when all of it is good.
+    """Build the bundle of a recipe for a target into `out`, replacing the bundle that is there only when all of it is
+    good. What lies beside that bundle stays.
 
     Raises RecipeError for a planned target or a recipe that it does not take, WeightsError, ValidationFailed when a
     program misses its golden or, with `need_gain`, a stage does not save what the recipe is for (the former bundle
@@ -61,7 +63,7 @@ def build(
     recipe, left_out = fitted(recipe, target)
     require_accepted(recipe, target)
     backend = backend_of(target)
-    with _full_disk_told(out), replacing(out) as folder:
+    with _full_disk_told(out), replacing(out, beside_former) as folder:
         workshop = Workshop.open(recipe, target, cache or Cache(), progress or Silent())
         require_known_layers(recipe.quantization.table, workshop.model, recipe)
         goldens = workshop.goldens()

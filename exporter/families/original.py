@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -53,6 +54,11 @@ class Original(ABC):
     def conditions(self, stage: str, arrays: Arrays) -> list[np.ndarray]:
         """What a stage of kind sample takes, in its order."""
         return [arrays[spec.name] for spec in self.pipeline.stages[stage].takes]
+
+    def ends_within(self, stage: str) -> float:
+        """The magnitude that a model's own scheduler clips x0 to, infinite where it clips nothing."""
+        own = self.schedulers(stage)
+        return clip_range(own) if own.config.get("clip_sample", False) else math.inf
 
     def mesh(self, run: Run, grid: int) -> Mesh:
         """One object's mesh as the original makes it."""

@@ -10,12 +10,13 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from exporter.errors import BundleError
 from exporter.files.atomic import CANNOT_MOVE
-from exporter.files.copying import copy_contents
+from exporter.files.copying import copy_contents, link_or_copy
 from exporter.files.in_place import followed, is_cut_short, is_fixed, put_back, refill, workplace
 from exporter.files.lock import in_turn
 from exporter.files.temporary import delete_abandoned, temporary
@@ -26,14 +27,18 @@ _KIND = "building"
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path, beside: Callable[[Path], Iterable[str]] = lambda folder: ()) -> Iterator[Path]:
     """A temporary folder to write into; on a good end it takes the place of `folder`, as `put` does.
+
+    `beside(folder)`: relative paths of what is not to be replaced, looked up when the work is done. Raises BundleError
+    where the new folder has an entry of such a name.
 
     After an error `folder` is as it was, after a kill too when `recover` or this has run; what a killed process left
     behind is deleted by the next one. Raises EnvironmentProblem before the work where nothing can be written.
     """
     with building(folder) as new:
         yield new
+        _keep(followed(folder), new, beside(followed(folder)))
         put(new, folder)
 
 
@@ -89,6 +94,24 @@ def recover(folder: Path) -> None:
             if _aside(folder).exists() and not folder.exists():
                 _aside(folder).rename(folder)
             shutil.rmtree(_aside(folder), ignore_errors=True)
+
+
+def _keep(folder: Path, new: Path, names: Iterable[str]) -> None:
+    """Puts what lies in a folder into the new one too, so that whichever of the two is left has it."""
+    for name in names:
+        source, place = folder / name, new / name
+        if os.path.lexists(place):
+            raise BundleError(
+                f"{source} is no part of what was there, and what is to be there now has '{name}' too: move it away"
+            )
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            place.symlink_to(source.readlink())
+        elif source.is_dir():
+            place.mkdir()
+            copy_contents(source, place, copy=link_or_copy)
+        else:
+            link_or_copy(source, place)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

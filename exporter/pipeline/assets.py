@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.pipeline.part import Part
 
@@ -18,12 +18,35 @@ class MeshAsset(Part):
     extraction: Literal["coarse_to_fine", "exact"]
 
 
+class PixelTensor(Part):
+    """A tensor float32 of three sRGB channels, [B, 3, height, width] or [B, height, width, 3], that is a picture."""
+
+    name: str
+    range: tuple[float, float] = Field(description="The values of black and of white")
+    channels: Literal["first", "last"] = Field(description="Before height and width, or after them")
+
+    @model_validator(mode="after")
+    def _black_is_not_white(self) -> PixelTensor:
+        if self.range[0] == self.range[1]:
+            raise ValueError(f"range: {self.range[0]:g} is both black and white")
+        return self
+
+
 class ImageAsset(Part):
-    """What a renderer sees."""
+    """What a renderer sees, at any size, or a tensor of another stage, as large as it is."""
 
     kind: Literal["image"] = "image"
-    stage: str = Field(description="The renderer")
-    size: int = Field(ge=8, description="Pixels along each edge")
+    stage: str = Field(description="The renderer, or the stage that makes the tensor")
+    size: int | None = Field(default=None, ge=8, description="Pixels along each edge, of a renderer")
+    pixels: PixelTensor | None = Field(
+        default=None, exclude_if=lambda pixels: pixels is None, description="The tensor that is the picture"
+    )
+
+    @model_validator(mode="after")
+    def _rendered_or_made(self) -> ImageAsset:
+        if (self.size is None) == (self.pixels is None):
+            raise ValueError("either the size of what a renderer draws, or the pixels that a stage makes")
+        return self
 
 
 Asset = Annotated[MeshAsset | ImageAsset, Field(discriminator="kind")]

@@ -8,10 +8,10 @@ from typing import Literal, TypeVar
 from pydantic import Field
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset
+from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset, PixelTensor
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.part import Part
-from exporter.pipeline.sampling import STATE, Sampling
+from exporter.pipeline.sampling import OWN, STATE, Sampling
 from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
 
 Kind = Literal["encode", "sample", "map", "field", "render"]
@@ -138,13 +138,15 @@ class Pipeline(Part):
 
     def require_sound(self) -> None:
         """Raises RecipeError for a tensor that is taken before it is made, or made twice, a stage that takes or makes
-        nothing, an unknown word in a shape, a field or renderer that is evaluated nowhere, a volume of tensors that its
-        field does not make, or an asset of a stage that cannot give it."""
+        nothing, a condition or latents with a name that a sampler's program has itself, an unknown word in a shape, a
+        field or renderer that is evaluated nowhere, a volume of tensors that its field does not make, or an asset of a
+        stage that cannot give it."""
         known: dict[str, str] = {}
         for name, source in self.inputs.items():
             _add(known, source.tensor, name, f"input '{name}'")
         for name, stage in self.stages.items():
             _require_ends(name, stage)
+            _require_names_beside_the_steps(name, stage)
             _require_words(name, [*stage.inputs, *stage.outputs, *stage.makes])
             _require_evaluated(name, stage)
             _require_volume(name, stage)
@@ -154,6 +156,9 @@ class Pipeline(Part):
             for spec in stage.makes:
                 _add(known, spec.name, name, f"stage '{name}'")
         for name, asset in self.assets.items():
+            if isinstance(asset, ImageAsset) and asset.pixels:
+                _require_picture(name, asset.stage, asset.pixels, self.stages)
+                continue
             wanted: Kind = "field" if asset.kind == "mesh" else "render"
             if asset.stage not in self.of_kind(wanted):
                 raise RecipeError(f"asset '{name}' is of a stage of kind {wanted}, and '{asset.stage}' is none")
@@ -172,6 +177,40 @@ def _require_ends(name: str, stage: PipelineStage) -> None:
         raise RecipeError(f"stage '{name}' makes nothing")
     if stage.kind in ("encode", "map") and not stage.takes:
         raise RecipeError(f"stage '{name}' of kind {stage.kind} takes nothing")
+
+
+def _require_names_beside_the_steps(name: str, stage: PipelineStage) -> None:
+    if stage.kind != "sample":
+        return
+    # Of a program the state is no condition; before there is a program all inputs are.
+    taken = stage.takes if stage.sampling else stage.inputs
+    for verb, specs in (("takes", taken), ("makes", stage.makes)):
+        for spec in specs:
+            if spec.name in OWN:
+                raise RecipeError(
+                    f"stage '{name}' {verb} '{spec.name}', and a sampler's program calls something of its own that "
+                    f"({', '.join(OWN)}): give the tensor another name"
+                )
+
+
+def _require_picture(asset: str, stage: str, pixels: PixelTensor, stages: Mapping[str, PipelineStage]) -> None:
+    if stage not in stages:
+        raise RecipeError(f"asset '{asset}' is of stage '{stage}'; {did_you_mean(stage, stages)}")
+    made = {spec.name: spec for spec in stages[stage].makes}
+    if pixels.name not in made:
+        every = [spec.name for other in stages.values() for spec in other.makes]
+        raise RecipeError(
+            f"asset '{asset}' is of '{pixels.name}', which '{stage}' does not make; {did_you_mean(pixels.name, every)}"
+        )
+    spec = made[pixels.name]
+    sizes = spec.shape[1:] if len(spec.shape) == 4 else ()
+    width = sizes[0 if pixels.channels == "first" else -1] if sizes else None
+    if spec.dtype != "float32" or width != 3 or not all(isinstance(size, int) for size in sizes):
+        wanted = "[batch, 3, height, width]" if pixels.channels == "first" else "[batch, height, width, 3]"
+        raise RecipeError(
+            f"asset '{asset}': with channels {pixels.channels} a picture is float32 {wanted}, and '{pixels.name}' is "
+            f"{spec.dtype} [{', '.join(map(str, spec.shape))}]"
+        )
 
 
 def _require_evaluated(name: str, stage: PipelineStage) -> None:

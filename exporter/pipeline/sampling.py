@@ -13,6 +13,8 @@ SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION, STEP = "sample", "previous_sample"
 NEXT_SAMPLE, PREDICTION = "next_sample", "prediction"
 # What the host carries from evaluation to evaluation; the other inputs of the program are conditions.
 STATE = (SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION, STEP)
+# What no condition and no latents may be called.
+OWN = (*STATE, NEXT_SAMPLE, PREDICTION, "noise")
 
 
 class Sampling(Part):

@@ -17,7 +17,7 @@ def render_rays(run: Run, rays: np.ndarray, chunk: int | None = None, skip_empty
     """Colours [R, 3] in [0, 1] along rays [R, 2, 3], rendered `chunk` rays at a time.
 
     `skip_empty`: rays that meet no density of the field on a lattice are given the background and not rendered, where
-    the pipeline has a field. Raises RecipeError for a pipeline that ends in no image.
+    the pipeline has a field. Raises RecipeError for a pipeline without a renderer's image.
     """
     mesh = run.pipeline.asset(MeshAsset)
     volume = run.pipeline.stages[mesh.stage].volume if mesh else None
@@ -33,7 +33,8 @@ def render_rays(run: Run, rays: np.ndarray, chunk: int | None = None, skip_empty
 
 def _rendered(run: Run, rays: np.ndarray, chunk: int | None) -> np.ndarray:
     asset = run.pipeline.asset(ImageAsset)
-    if asset is None:
-        raise RecipeError(f"this pipeline makes no image; it makes {', '.join(run.pipeline.assets)}")
+    if asset is None or asset.pixels:
+        verb = "renders" if asset else "makes"
+        raise RecipeError(f"this pipeline {verb} no image; it makes {', '.join(run.pipeline.assets)}")
     output = run.pipeline.stages[asset.stage].outputs[0].name
     return np.clip(run.at(asset.stage, rays, output, chunk=chunk)[output], 0.0, 1.0)

@@ -70,7 +70,9 @@ class Run:
         """Outputs [P, ...] of a field at points [P, 3], or of a renderer along rays [P, 2, 3], of the only object.
 
         They are evaluated `chunk` at a time. Points and rays are in the cube from -1 to 1, whatever the stage's own.
+        Raises RecipeError for a run of several objects.
         """
+        self.require_one()
         port = self.pipeline.stages[stage].evaluated_at
         size = chunk or AT_ONCE[POINTS if POINTS in port.shape else RAYS]
         context, own = self.taken_by(stage), in_own_units(self.pipeline, stage, places)
@@ -80,6 +82,15 @@ class Run:
         ]
         return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
 
+    def encode_texts(self) -> Run:
+        """Make what encoders make of texts alone, of all objects together; the run itself."""
+        texts = {source.tensor for source in self.pipeline.texts.values()}
+        for name in self.pipeline.of_kind("encode"):
+            stage = self.pipeline.stages[name]
+            if texts.issuperset(spec.name for spec in stage.takes):
+                self[stage.makes[0].name]
+        return self
+
     def sample(self) -> Run:
         """Make all latents, of all objects together; the run itself."""
         for name in self.pipeline.latents:
@@ -88,13 +99,27 @@ class Run:
 
     def objects(self) -> Iterator[Run]:
         """Each object alone, with what is made of it so far."""
-        for i in range(self.count):
-            rows = {name: tensor[i : i + 1] for name, tensor in self.tensors.items()}
-            yield Run(self.programs, rows, self.seeds[i : i + 1])
+        return self.parts(1)
+
+    def parts(self, size: int) -> Iterator[Run]:
+        """So many objects at a time, with what is made of them so far."""
+        for start in range(0, self.count, size):
+            yield self._rows(slice(start, start + size))
 
     def first(self, count: int) -> Run:
         """The first objects alone, with what is made of them so far."""
-        return Run(self.programs, {name: t[:count] for name, t in self.tensors.items()}, self.seeds[:count])
+        return self._rows(slice(count))
+
+    def _rows(self, rows: slice) -> Run:
+        tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
+        return Run(self.programs, tensors, self.seeds[rows], self.on_step)
+
+    def require_one(self) -> None:
+        """Raises RecipeError for a run of several objects, of which one at a time is evaluated or becomes a file."""
+        if self.count > 1:
+            raise RecipeError(
+                f"this run is of {self.count} objects, and one is wanted: take each of `run.objects()` alone"
+            )
 
     @property
     def count(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from exporter.errors import ValidationFailed
 from exporter.graphs.program_files import EXTERNAL_ABOVE_BYTES, EXTERNAL_DATA, PROGRAM, SMALL_TENSOR_BYTES
 from exporter.machine.quiet import quiet
 from exporter.pipeline.pure_module import PureModule
@@ -35,7 +36,10 @@ def trace(stage: PureModule, opset: int, folder: Path) -> Path:
 
 
 def to_ir(stage: PureModule, opset: int) -> ir.Model:
-    """The stage as an ONNX model in memory, whose weights are the module's own tensors."""
+    """The stage as an ONNX model in memory, whose weights are the module's own tensors.
+
+    Raises ValidationFailed for a module that fixes a size which its specs leave open.
+    """
     dynamic = {name: torch.export.Dim(name) for spec in stage.inputs for name in spec.shape if isinstance(name, str)}
     shapes = [{i: dynamic[d] for i, d in enumerate(spec.shape) if isinstance(d, str)} for spec in stage.inputs]
     # Of several ways to trace a module, one that does not serve prints its whole graph before the next is tried.
@@ -53,6 +57,7 @@ def to_ir(stage: PureModule, opset: int) -> ir.Model:
         )
     assert program is not None
     model = program.model
+    _require_open_sizes(model.graph, stage)
     parameters = {name for name, _ in (*stage.module.named_parameters(), *stage.module.named_buffers())}
     _name_by_module(model.graph, stage, parameters)
     _strip(model, stage.name)
@@ -73,6 +78,17 @@ def _example(spec: TensorSpec) -> torch.Tensor:
     if np.issubdtype(np.dtype(spec.dtype), np.integer):
         return torch.zeros(shape, dtype=torch.int64)
     return torch.linspace(-1, 1, max(int(np.prod(shape)), 1)).reshape(shape)
+
+
+def _require_open_sizes(graph: ir.Graph, stage: PureModule) -> None:
+    """The exporter says nothing where it falls back to a program for the example's sizes alone."""
+    for value, spec in zip(graph.inputs, stage.inputs, strict=True):
+        for word, size in zip(spec.shape, value.shape or (), strict=False):
+            if isinstance(word, str) and isinstance(size, int):
+                raise ValidationFailed(
+                    f"stage '{stage.name}': its program takes '{spec.name}' with {size} {word} only: the module makes "
+                    "a number of that size, as len(tensor) and int(…) do; tensor.shape[0] and -1 leave it open"
+                )
 
 
 def _name_by_module(graph: ir.Graph, stage: PureModule, parameters: set[str]) -> None:

@@ -57,7 +57,8 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
 
     Object k is made from the noise of the goldens' seed + k. Where a whole trajectory would be too large (more than
     2^23 elements), it is recorded over its first evaluations, one with guidance among them, for as many objects as are
-    kept of them, and later stages take its last prediction for latents, unless the recipe unrolls the sampler.
+    kept of them, and later stages take its last prediction for latents, clipped where the model's own scheduler clips,
+    unless the recipe unrolls the sampler.
     Raises ValidationFailed where a tokenizer that travels along, or what is known of a picture input, reads a prompt or
     a picture in another way than the original.
     """
@@ -160,7 +161,8 @@ def _record_sampler(
         on_evaluation(i + 1, count)
 
     end = sampler.sample(original.conditions(stage, taken), unit, remember, count)
-    run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-sampler.clip, sampler.clip)
+    within = original.ends_within(stage)
+    run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-within, within)
     if recipe.sampler_of(stage).unroll != "step":
         save_golden(folder, stage, 0, taken | {SAMPLE: seen[0][0], latents.name: end})
     else:

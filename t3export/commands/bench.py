@@ -40,9 +40,7 @@ SWEEPS = ("prompts", "steps", "grid", "weights")
     "--original",
     "sampler",
     metavar="SCHEDULER:STEPS",
-    default="heun:64",
-    show_default=True,
-    help="The baselines' sampler.",
+    help="The baselines' sampler.  [default: heun:64, of a flow flow_euler:50]",
 )
 @click.option(
     "--limit",
@@ -81,7 +79,7 @@ def command(
     bundles: tuple[Path, ...],
     compare: bool,
     baseline: str | None,
-    sampler: str,
+    sampler: str | None,
     limit: float,
     rounds: int,
     threads: int,
@@ -115,7 +113,7 @@ def command(
       t3export bench artifacts/shape_e_int8/cpu --sweep weights --points shap-e-1m,shap-e-5m --json
     """
     _check(bundles, baseline, roofline, sweep, points, chart)
-    scheduler, steps = _sampler(sampler)
+    original = _sampler(sampler) if sampler else None
     adopted = (bundles[0] / MANIFEST).is_file() and read_manifest(bundles[0]).is_adopted
     chosen = () if roofline or sweep else _baselines(baseline, compare, adopted)
     quiet_libraries()
@@ -128,8 +126,7 @@ def command(
         prompt=prompt,
         grid=grid,
         picture=size,
-        scheduler=scheduler,
-        steps=steps,
+        original=original,
         limit_seconds=limit,
         fresh=not no_fresh,
         stand_in=stand_in,

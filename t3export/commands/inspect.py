@@ -9,8 +9,10 @@ from rich.markup import escape
 
 from exporter.manifest import EnginesPart, Manifest, bundle_digest, manifest_schema, require_whole
 from exporter.pipeline.assets import Asset, MeshAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import Sampling
 from exporter.pipeline.tensor import TensorSpec
+from exporter.runtime.assets.pictures import picture_size
 from t3export.opening import note_beside
 from t3export.output import megabytes, print_json, results, table
 
@@ -56,7 +58,7 @@ def _print_overview(manifest: Manifest) -> None:
     for name, sampling in manifest.samplings.items():
         facts.add_row("sampler", f"{escape(name)}: {_sampling(sampling)}")
     for name, asset in manifest.assets.items():
-        facts.add_row("makes", f"{escape(name)}: {_asset(asset)}")
+        facts.add_row("makes", f"{escape(name)}: {_asset(manifest, asset)}")
     facts.add_row("toolchain", escape(", ".join(f"{k} {v}" for k, v in sorted(manifest.toolchain.items()))))
     size = sum(part.size for part in manifest.files.values())
     facts.add_row("files", f"{len(manifest.files)} files, {megabytes(size)}, [green]every hash verified[/]")
@@ -88,9 +90,12 @@ def _sampling(sampling: Sampling) -> str:
     )
 
 
-def _asset(asset: Asset) -> str:
+def _asset(pipeline: Pipeline, asset: Asset) -> str:
     if isinstance(asset, MeshAsset):
         return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}"
+    if asset.pixels:
+        height, width = picture_size(pipeline, asset)
+        return f"{escape(asset.pixels.name)} of {asset.stage}, {width} x {height} pixels"
     return f"of {asset.stage}, {asset.size} pixels"
 
 

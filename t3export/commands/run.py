@@ -16,6 +16,7 @@ from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
+from exporter.runtime.assets.pictures import picture_size
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
@@ -53,8 +54,10 @@ VOLUME = 2
     "-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}; .png: as --image."
 )
 @click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
-@click.option("--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer.")
-@click.option("--pixels", type=click.IntRange(8, 2048), help="Width and height of pictures.")
+@click.option(
+    "--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer, or of the picture it makes."
+)
+@click.option("--pixels", type=click.IntRange(8, 2048), help="Width and height of what is rendered.")
 @click.option(
     "--grid",
     type=click.IntRange(SMALLEST_GRID, LARGEST_GRID),
@@ -123,7 +126,10 @@ def command(
             print_note(
                 f"{text!r} is longer than the context of the model; left out, as the reference does: {cut_off!r}"
             )
-    if image and not opened.pipeline.asset(ImageAsset) and opened.pipeline.asset(MeshAsset):
+    own_picture = opened.pipeline.asset(ImageAsset)
+    if image and own_picture:
+        picture_size(opened.pipeline, own_picture, pixels)
+    if image and not own_picture and opened.pipeline.asset(MeshAsset):
         print_note("this bundle has no renderer: --image is a picture of the mesh")
 
     digest = bundle_digest(opened.manifest)

@@ -34,7 +34,7 @@ def asked(monkeypatch):
 def test_defaults(asked):
     assert run(["bench", "some/bundle"]) == 0
     settings = asked["settings"]
-    assert settings.baselines == bench.BASELINES and (settings.scheduler, settings.steps) == ("heun", 64)
+    assert settings.baselines == bench.BASELINES and settings.original is None
     assert settings.grid is None and settings.picture is None and settings.fresh and settings.limit_seconds == 60
 
 
@@ -42,7 +42,7 @@ def test_options_arrive(asked):
     more = ["--baseline", "torch, naive", "--original", "dpmpp_2m:20", "--rounds", "9", "--threads", "3", "--no-fresh"]
     assert run(["bench", "a", "b", *more, "--grid", "64", "--size", "0", "--limit", "5", "--on", "onnxruntime"]) == 0
     settings = asked["settings"]
-    assert settings.baselines == ("torch", "naive") and (settings.scheduler, settings.steps) == ("dpmpp_2m", 20)
+    assert settings.baselines == ("torch", "naive") and settings.original == ("dpmpp_2m", 20)
     assert (settings.rounds, settings.threads, settings.grid, settings.picture) == (9, 3, 64, 0)
     assert not settings.fresh and settings.limit_seconds == 5 and settings.stand_in == "onnxruntime"
     assert list(map(str, asked["folders"])) == ["a", "b"]

@@ -15,6 +15,8 @@ from exporter.machine.meter import Progress, metered
 from exporter.machine.timing import in_turns, timed
 from exporter.manifest import Manifest
 from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.pipeline import Pipeline
+from exporter.runtime.assets.pictures import picture_size
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Arrays
 from validate.bench.fresh import Order, fresh
@@ -23,6 +25,7 @@ from validate.bench.sides import TENSORS, BundleSide, Side, Work, first_object
 from validate.bench.timings import BenchResult, SideResult
 
 LOADS = 3
+FLOW = "flow_euler"
 PROMPT = "a red chair"
 # The baseline of programs that somebody else exported: the float files that travel with them.
 FLOAT = "float"
@@ -32,9 +35,9 @@ FLOAT = "float"
 class BenchSettings:
     """What a person may choose. `baselines`: forms of the PyTorch model, or `FLOAT` of an adopted bundle.
 
-    `grid` and `picture` None: the first bundle's own; `picture` 0: no image beside a mesh. `scheduler` and `steps` are
-    the PyTorch baselines' own. A baseline whose sampler would take longer than `limit_seconds` is composed of one
-    measured evaluation.
+    `grid` and `picture` None: the first bundle's own; `picture` 0: no image beside a mesh. `original`: scheduler and
+    steps of the PyTorch baselines, for None those of `usual_sampler`. A baseline whose sampler would take longer than
+    `limit_seconds` is composed of one measured evaluation.
     """
 
     baselines: tuple[str, ...] = ()
@@ -43,8 +46,7 @@ class BenchSettings:
     prompt: str = PROMPT
     grid: int | None = None
     picture: int | None = None
-    scheduler: str = "heun"
-    steps: int = 64
+    original: tuple[str, int] | None = None
     limit_seconds: float = 60.0
     fresh: bool = True
     stand_in: str | None = None
@@ -55,11 +57,17 @@ class BenchSettings:
         return Bundle.open(folder, stand_in=self.stand_in, memory_limit_mb=self.memory_limit_mb)
 
     def work(self, bundle: Bundle) -> Work:
-        """What is made, on the sizes of this bundle where none are given."""
-        mesh, image = bundle.pipeline.asset(MeshAsset), bundle.pipeline.asset(ImageAsset)
+        """What is made, on the sizes of this bundle where none are given. Raises RecipeError."""
+        mesh = bundle.pipeline.asset(MeshAsset)
         grid = (self.grid or mesh.grid) if mesh else None
-        picture = (image.size if self.picture is None else self.picture) if image else None
-        return Work(self._given(bundle), grid, picture)
+        return Work(self._given(bundle), grid, self._picture(bundle.pipeline))
+
+    def _picture(self, pipeline: Pipeline) -> int | None:
+        """Pixels along an edge."""
+        image = pipeline.asset(ImageAsset)
+        if image is None:
+            return None
+        return max(picture_size(pipeline, image, self.picture)) if self.picture != 0 else 0
 
     def _given(self, bundle: Bundle) -> str:
         """What an object is made of; in place of the usual prompt the first picture that a bundle brings along."""
@@ -93,7 +101,8 @@ def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress
     entries = [_bundle(bundle, work, settings) for bundle in bundles]
     results = {}
     for name in settings.baselines:
-        order = replace(entries[0].order, baseline=name, scheduler=settings.scheduler, steps=settings.steps)
+        scheduler, steps = settings.original or usual_sampler(first)
+        order = replace(entries[0].order, baseline=name, scheduler=scheduler, steps=steps)
         made = _float(order, bundles[0]) if name == FLOAT else _baseline(order, bundles[0], progress)
         if isinstance(made, SideResult):
             results[name] = made
@@ -112,6 +121,13 @@ def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress
     told |= {"asset": next(iter(first.assets), TENSORS)}
     told |= {"weights": first.weights.source, "trained": first.weights.trained}
     return BenchResult(machine, told, [results[name] for name in (*settings.baselines, *names)])
+
+
+def usual_sampler(pipeline: Pipeline) -> tuple[str, int]:
+    """Scheduler and steps of the original of a bundle, where nobody chose them: those that such models are published
+    with, 64 steps of Heun (Shap-E, Point-E), or of a flow 50 Euler steps (TripoSG, Hunyuan3D)."""
+    is_flow = any(sampling.scheduler == FLOW for sampling in pipeline.samplings.values())
+    return (FLOW, 50) if is_flow else ("heun", 64)
 
 
 def _bundle(bundle: Bundle, work: Work, settings: BenchSettings) -> _Entry:

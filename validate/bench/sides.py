@@ -20,7 +20,7 @@ from exporter.manifest import Manifest
 from exporter.pipeline.assets import Asset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import STEP, Sampling
-from exporter.runtime.assets.pictures import rendered_picture
+from exporter.runtime.assets.pictures import picture_of, rendered_picture
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_evaluations
@@ -37,7 +37,8 @@ Maker = Callable[[Run], object]
 class Work:
     """What every side makes of a prompt: the pipeline's assets, a mesh on a `grid` (None: its own).
 
-    An image that is not the first asset is made where it has `picture` pixels along an edge.
+    An image that is not the first asset is made where it has `picture` pixels along an edge; one that a stage makes as
+    a tensor has its own size.
     """
 
     prompt: str
@@ -109,7 +110,7 @@ class Side(ABC):
 
     @abstractmethod
     def picture(self, run: Run, size: int) -> object:
-        """An image of a run's only object."""
+        """An image of a run's only object, from its renderer."""
 
     def steps(self, prompt: str) -> dict[str, Action]:
         """One evaluation of each sampler."""
@@ -156,6 +157,8 @@ class Side(ABC):
     def _maker(self, asset: Asset, work: Work) -> Maker:
         if asset.kind == "mesh":
             return partial(self.mesh, grid=work.grid or asset.grid)
+        if asset.pixels:
+            return picture_of
         return partial(self.picture, size=work.picture or asset.size)
 
     def _step_seconds(self, run: Run, seconds: dict[str, float]) -> dict[str, float]:

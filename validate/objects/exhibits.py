@@ -16,7 +16,7 @@ from exporter.errors import BundleError
 from exporter.files.atomic import write_atomically
 from exporter.pipeline.assets import ImageAsset
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.assets.pictures import rendered_picture
+from exporter.runtime.assets.pictures import picture_of
 from exporter.runtime.run import Programs, Run
 from exporter.runtime.surface.decoded import mesh_of
 from validate.objects.objects import Progress, object_seed, sample_objects
@@ -30,7 +30,7 @@ _INDEX = "index"
 
 @dataclass(frozen=True)
 class MadeExhibit:
-    """One side of an exhibit. `render` uint8 [s, s, 3]: the renderer stage's picture, none for a model without one."""
+    """One side of an exhibit. `render` uint8 [h, w, 3]: the picture that the model makes, none for one without."""
 
     mesh: Mesh
     render: NDArray[np.uint8] | None
@@ -105,7 +105,8 @@ def load_exhibits(path: Path) -> list[Exhibit]:
 
 
 def _made(run: Run) -> MadeExhibit:
-    picture = rendered_picture(run, RENDER_SIZE) if run.pipeline.asset(ImageAsset) else None
+    asset = run.pipeline.asset(ImageAsset)
+    picture = picture_of(run, None if asset.pixels else RENDER_SIZE) if asset else None
     return MadeExhibit(mesh_of(run, GRID), picture)
 
 

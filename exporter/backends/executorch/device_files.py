@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from exporter.files.atomic import write_atomically
+from exporter.pipeline.assets import ImageAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -60,6 +61,7 @@ FIELD = (
     "Evaluate it on a grid of {grid}³ points and take its zero surface by marching cubes; every fourth point first, "
     "and then the points near a change of sign, are far fewer. Colours are the field's at the vertices."
 )
+PICTURE_MADE = "{tensor} {shape} is the picture: sRGB, red first, {black:g} is black and {white:g} is white."
 RENDERER = "`{stage}/program.pte` draws rays (origin, direction) without a mesh."
 
 
@@ -115,6 +117,11 @@ def _steps(workshop: Workshop) -> Iterator[str]:
             yield RENDERER.format(stage=name)
         else:
             yield ONCE.format(stage=name, takes=_names(stage.takes), makes=_names(stage.makes))
+    image = pipeline.asset(ImageAsset)
+    if image and image.pixels:
+        made = next(spec for spec in pipeline.stages[image.stage].makes if spec.name == image.pixels.name)
+        black, white = image.pixels.range
+        yield PICTURE_MADE.format(tensor=made.name, shape=[1, *made.shape[1:]], black=black, white=white)
 
 
 def _as_lists(told: dict[str, Any]) -> dict[str, Any]:

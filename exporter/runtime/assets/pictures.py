@@ -1,4 +1,4 @@
-"""Picture files of a mesh and of a radiance field."""
+"""Picture files of a mesh, of a radiance field and of a tensor."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import io
 import numpy as np
 from PIL import Image
 
+from exporter.errors import RecipeError
+from exporter.pipeline.assets import ImageAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.rasterize import render_mesh
+from exporter.runtime.assets.tensor_picture import tensor_colors
 from exporter.runtime.rendering import render_rays
 from exporter.runtime.run import Run
 
@@ -29,13 +33,46 @@ def turntable_gif(mesh: Mesh, size: int = 256, frames: int = 24) -> bytes:
     return written.getvalue()
 
 
+def picture_of(run: Run, size: int | None = None) -> np.ndarray:
+    """The picture uint8 [height, width, 3] of a run's only object. Raises RecipeError as `picture_size`, and for a
+    pipeline that ends in no image."""
+    asset = run.pipeline.asset(ImageAsset)
+    if asset is None:
+        raise RecipeError(f"this pipeline makes no image; it makes {', '.join(run.pipeline.assets)}")
+    height, _ = picture_size(run.pipeline, asset, size)
+    return to_bytes(tensor_colors(run, asset.pixels)) if asset.pixels else rendered_picture(run, height)
+
+
+def picture_size(pipeline: Pipeline, asset: ImageAsset, wanted: int | None = None) -> tuple[int, int]:
+    """Height and width of an image in pixels; `wanted`: along each edge, in place of a renderer's usual ones.
+
+    Raises RecipeError where another size is wanted than that of a tensor.
+    """
+    if asset.pixels is None:
+        size = wanted or asset.size
+        assert size is not None
+        return size, size
+    made = next(spec for spec in pipeline.stages[asset.stage].makes if spec.name == asset.pixels.name)
+    height, width = map(int, made.shape[2:] if asset.pixels.channels == "first" else made.shape[1:3])
+    if wanted not in (None, max(height, width)):
+        raise RecipeError(
+            f"{wanted} pixels: this model's picture is as '{asset.stage}' makes it, {width} x {height} pixels"
+        )
+    return height, width
+
+
 def rendered_picture(run: Run, size: int) -> np.ndarray:
     """A picture uint8 [size, size, 3] of a run's only object from the renderer, no mesh needed.
 
     The camera is one of diffusers' pan cameras but for its azimuth of 35 degrees.
     """
     colors = render_rays(run, view_rays(size), skip_empty=True)
-    return np.round(colors.reshape(size, size, 3) * 255.0).astype(np.uint8)
+    return to_bytes(colors.reshape(size, size, 3))
+
+
+def to_bytes(colors: np.ndarray) -> np.ndarray:
+    """Colours in [0, 1] as uint8."""
+    return np.round(colors * 255.0).astype(np.uint8)
 
 
 def view_rays(size: int) -> np.ndarray:

@@ -11,6 +11,7 @@
 export { WebBundle } from "./bundle.js";
 export { BundleError } from "./errors.js";
 export { toGlb } from "./glb.js";
+export { imageOf } from "./image.js";
 export { fieldOf, meshOf } from "./mesh.js";
 export { noise } from "./noise.js";
 export { Run } from "./run.js";

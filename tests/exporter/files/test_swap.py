@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from exporter.errors import EnvironmentProblem
+from exporter.errors import BundleError, EnvironmentProblem
 from exporter.files import lock, swap
 from exporter.files.swap import replacing
 
@@ -107,3 +108,47 @@ def test_a_folder_set_aside_by_a_killed_process_comes_back(tmp_path):
     with pytest.raises(RuntimeError), replacing(tmp_path / "out"):
         raise RuntimeError
     assert content(tmp_path) == ["first", "out"]
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder in whose place another comes, and what lies in it and is somebody's."""
+    out = tmp_path / "out"
+    (out / "mine/deep").mkdir(parents=True)
+    (out / "mine/deep/notes").write_text("mine")
+    (out / "mine/link").symlink_to("deep/notes")
+    (out / "client").mkdir()
+    (out / "client/mine").write_text("mine too")
+    (out / "old").touch()
+    return out
+
+
+@pytest.mark.parametrize("means", ["exchange", "rename", "copy"])
+@pytest.mark.parametrize("links", [True, False])
+def test_what_lies_beside_is_in_the_new_folder(kept, monkeypatch, means, links):
+    if means != "exchange":
+        monkeypatch.setattr(swap, "_exchange_at_once", lambda one, other: False)
+    if means == "copy":
+        monkeypatch.setattr(swap, "is_fixed", lambda folder: True)
+    if not links:
+        monkeypatch.setattr(os, "link", lambda source, target: (_ for _ in ()).throw(OSError("no links here")))
+    with replacing(kept, lambda folder: ["client/mine", "mine/"]) as folder:
+        (folder / "new").touch()
+    assert content(kept) == ["client", "deep", "link", "mine", "mine", "new", "notes"]
+    assert (kept / "mine/link").read_text() == "mine" and (kept / "client/mine").read_text() == "mine too"
+    assert content(kept.parent)[0] == "client"
+
+
+def test_what_lies_beside_stays_where_the_work_fails(kept):
+    before = content(kept)
+    with pytest.raises(RuntimeError), replacing(kept, lambda folder: ["mine/"]):
+        raise RuntimeError
+    assert content(kept) == before
+
+
+def test_what_lies_beside_is_never_overwritten(kept):
+    before = content(kept)
+    told = "mine is no part of what was there, and what is to be there now has 'mine' too: move it away"
+    with pytest.raises(BundleError, match=told), replacing(kept, lambda folder: ["mine"]) as folder:
+        (folder / "mine").write_text("another")
+    assert content(kept) == before and (kept / "mine/deep/notes").read_text() == "mine"

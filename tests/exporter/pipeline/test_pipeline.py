@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.errors import RecipeError
-from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.assets import ImageAsset, MeshAsset, PixelTensor
 from exporter.pipeline.inputs import TextInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.sampling import STATE, Sampling
@@ -200,6 +200,65 @@ def test_a_stage_that_is_evaluated_nowhere_is_told_by_name(kind, port, word):
 def test_an_asset_of_a_stage_of_another_kind_is_told_by_name(asset, told):
     with pytest.raises(RecipeError, match=f"asset 'thing' is {told}"):
         pipeline(assets={"thing": asset}).require_sound()
+
+
+@pytest.mark.parametrize("own", ["sample", "previous_prediction", "step", "next_sample", "prediction", "noise"])
+def test_a_condition_or_latents_that_are_called_as_a_samplers_own_are_refused_by_name(own):
+    """Taken for the sampler's own, a condition of that name would be left out without a word."""
+    style = TextInput(tensor=own, file="style.json", length=5, pad_id=0)
+    inputs = {"prompt": PROMPT, "style": style}
+    takes = stage("sample", [EMBEDDING, spec(own, 5)], [COARSE])
+    with pytest.raises(RecipeError, match=f"stage 'base' takes '{own}', and a sampler's program calls something of"):
+        pipeline(inputs=inputs, base=takes).require_sound()
+    makes = stage("sample", [EMBEDDING], [spec(own, 16)])
+    with pytest.raises(RecipeError, match=f"stage 'last' makes '{own}', and a sampler's program calls something of"):
+        pipeline(last=makes).require_sound()
+
+
+def test_a_built_samplers_condition_is_refused_by_name_too():
+    inputs = [*(spec(name, 16) for name in STATE), EMBEDDING, spec("prediction", 5)]
+    built = stage("sample", inputs, [spec("next_sample", 16)], sampling=sampling_of(COARSE, "step"))
+    style = TextInput(tensor="prediction", file="style.json", length=5, pad_id=0)
+    with pytest.raises(RecipeError, match="stage 'base' takes 'prediction'"):
+        pipeline(inputs={"prompt": PROMPT, "style": style}, base=built).require_sound()
+
+
+def picture(name, channels, stage="painter"):
+    return ImageAsset(stage=stage, pixels=PixelTensor(name=name, range=(-1, 1), channels=channels))
+
+
+@pytest.mark.parametrize(("channels", "shape"), [("first", (3, 8, 6)), ("last", (8, 6, 3))])
+def test_an_image_is_a_tensor_that_a_stage_makes(channels, shape):
+    painted = pipeline(painter=stage("map", [FINE], [spec("paper", *shape)]), assets={"it": picture("paper", channels)})
+    painted.require_sound()
+    assert Pipeline.model_validate_json(painted.model_dump_json()) == painted
+    assert painted.decoders("painter") == ["painter"]
+
+
+@pytest.mark.parametrize(
+    ("asset", "told"),
+    [
+        (picture("papers", "first"), "'it' is of 'papers', which 'painter' does not make; .*mean 'paper'"),
+        (picture("paper", "first", "printer"), "asset 'it' is of stage 'printer'; allowed: .*did you mean 'painter'"),
+        (picture("paper", "last"), r"with channels last a picture is float32 \[batch, height, width, 3\], and 'paper' "
+                                   r"is float32 \[batch, 3, 8, 6\]"),
+        (picture("color", "last", "renderer"), "'it' is of 'color', which 'renderer' does not make; allowed: coarse"),
+    ],
+)  # fmt: skip
+def test_a_tensor_that_is_no_picture_is_told_by_name(asset, told):
+    painter = stage("map", [FINE], [spec("paper", 3, 8, 6)])
+    with pytest.raises(RecipeError, match=told):
+        pipeline(painter=painter, assets={"it": asset}).require_sound()
+
+
+def test_an_image_is_either_rendered_or_a_tensor():
+    with pytest.raises(ValidationError, match="either the size of what a renderer draws, or the pixels"):
+        ImageAsset(stage="renderer")
+    with pytest.raises(ValidationError, match="either the size of what a renderer draws, or the pixels"):
+        picture("paper", "first").model_validate(picture("paper", "first").model_dump() | {"size": 8})
+    with pytest.raises(ValidationError, match="range: 1 is both black and white"):
+        PixelTensor(name="paper", range=(1, 1), channels="first")
+    assert "pixels" not in IMAGE.model_dump()
 
 
 def test_a_mesh_needs_a_volume_and_a_volume_its_tensors():

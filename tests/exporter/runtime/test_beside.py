@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 
 from exporter.manifest import read_manifest, require_whole
-from exporter.runtime.beside import beside, beside_note
+from exporter.runtime.beside import beside, beside_former, beside_note
 
 LEFT_BEHIND = [
     ".DS_Store", "Thumbs.db", "desktop.ini", "._field.onnx", ".nfs000001", ".gitattributes",
@@ -44,3 +45,20 @@ def test_a_folder_beside_is_not_entered(own_bundle, monkeypatch):
     monkeypatch.setattr(os, "scandir", lambda folder: (entered.append(folder.name), scandir(folder))[1])
     assert beside(own_bundle, read_manifest(own_bundle)) == ["node_modules/"]
     assert own_bundle.name in entered and "node_modules" not in entered
+
+
+def test_of_a_bundle_that_is_to_be_replaced_what_is_somebodys_is_known(own_bundle):
+    for name in ("client/node_modules/a.js", "notes.txt", "reports/report.json"):
+        (own_bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (own_bundle / name).touch()
+    ours = own_bundle / f".{own_bundle.name}.1.building"
+    ours.mkdir()
+    assert beside_former(own_bundle) == ["client/", "notes.txt"]
+    # A manifest of another version says so too, one that is damaged cannot.
+    path = own_bundle / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 1}))
+    assert beside_former(own_bundle) == ["client/", "notes.txt"]
+    path.write_text(path.read_text()[:-9])
+    assert beside_former(own_bundle) == []
+    path.unlink()
+    assert beside_former(own_bundle) == []

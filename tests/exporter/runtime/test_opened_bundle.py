@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from exporter.pipeline.assets import ImageAsset
 from exporter.pipeline.inputs import TextInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage
 from exporter.pipeline.tensor import TensorSpec
+from exporter.runtime import batch
 from exporter.runtime.assets.pictures import rendered_picture
 from exporter.runtime.batch import batch_size, made_objects
 from exporter.runtime.bundle import Bundle
@@ -20,6 +22,7 @@ from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import requests_of
 from exporter.runtime.sessions import onnxruntime as backend
 from exporter.runtime.sessions.session import open_session
+from tests.little_memory import open_with_little_memory
 from tests.toy_bundle import write_toy_bundle
 
 BLOCKED = {"torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "scipy"}
@@ -105,6 +108,22 @@ def test_a_batch_gives_what_single_prompts_give(toy_bundle):
         alone = bundle.make({"prompt": prompts[index]}, seeds[index])
         assert np.allclose(together[index]["latents"], alone["latents"], atol=1e-6)
     assert not np.array_equal(together[0]["latents"], together[33]["latents"]), "another seed"
+
+
+def test_of_large_objects_texts_are_encoded_sixteen_at_once_all_the_same(toy_bundle, monkeypatch):
+    """At full size one object is sampled at a time: its encoder would be opened, and run, for each of them."""
+    bundle, calls, opened = open_with_little_memory(toy_bundle, monkeypatch)
+    monkeypatch.setattr(batch, "NUMBERS_AT_ONCE", 1)
+    prompts = [" ".join(pair) for pair in product(("red", "green", "blue", "ball", "a"), repeat=2)][:18]
+    moved = []
+    made = made_objects(bundle, requests_of(bundle.pipeline, prompts), range(18), moved.append)
+    latents = [run["latents"] for run in made]
+    assert moved == [1] * 18 * 3, "evaluations of one object each"
+    encoded = [rows for stage, rows in calls if stage == "text_encoder"]
+    assert len(encoded) == opened.count("text_encoder") == 2 and max(encoded) <= 16
+    assert opened.count("denoiser") == 2
+    alone = bundle.make({"prompt": prompts[17]}, 17)
+    assert np.allclose(latents[17], alone["latents"], atol=1e-6)
 
 
 def sampled(*shapes):

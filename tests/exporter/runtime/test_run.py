@@ -140,6 +140,15 @@ def test_all_latents_are_sampled_together_and_nothing_else(run, programs):
     assert [len(one["latents"]) for one in run.objects()] == [1, 1, 1] and programs.ran == ["text", "base", "fine"]
 
 
+def test_texts_are_encoded_together_and_the_rest_is_made_in_parts(run, programs):
+    parts = list(run.encode_texts().parts(2))
+    assert programs.ran == ["text"] and [part.count for part in parts] == [2, 1]
+    for part in parts:
+        part.sample()
+    assert programs.ran == ["text", "base", "fine", "base", "fine"]
+    assert np.array_equal(np.concatenate([part["latents"] for part in parts]), run["latents"])
+
+
 def test_the_first_objects_are_those_of_the_run(run, programs):
     run["embedding"]
     first = run.first(2)
@@ -154,6 +163,16 @@ def test_points_are_evaluated_in_pieces(programs):
     assert np.array_equal(made["distance"], 2 * points[:, :1]) and made.keys() == {"distance"}
     assert programs.ran == ["field"] * 3
     assert [arrays["points"].shape for _, arrays in programs.calls] == [(1, 10, 3), (1, 10, 3), (1, 3, 3)]
+
+
+@pytest.mark.parametrize(("stage", "port"), [("field", np.zeros((4, 3))), ("renderer", np.zeros((4, 2, 3)))])
+def test_of_several_objects_none_is_evaluated_and_it_is_said_how_to(run, programs, stage, port):
+    """The first alone would be taken for all of them."""
+    output = PIPELINE.stages[stage].outputs[0].name
+    with pytest.raises(RecipeError, match=rf"run is of {run.count} objects, and one is wanted: .*`run\.objects\(\)`"):
+        run.at(stage, port, output)
+    assert run.count > 1 and not programs.calls
+    assert [len(one.at(stage, port, output)[output]) for one in run.objects()] == [4] * run.count
 
 
 def test_rays_are_evaluated_once_for_all_outputs_and_what_is_taken_is_made_once(run, programs):

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 import torch
 
-from exporter.trace.onnx import trace
+from exporter.errors import ValidationFailed
+from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
+from exporter.trace.onnx import to_ir, trace
 from exporter.workshop.parity import compare
 from tests.exporter.tiny import pure_module
 
@@ -58,3 +63,18 @@ def test_names_come_from_the_modules(tiny, tmp_path):
     assert matmul.input[1] == f"{layer}.weight"
     names = [node.name for node in graph.node]
     assert len(names) == len(set(names))
+
+
+class FixesTheBatch(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.row = torch.nn.Parameter(torch.zeros(1, 3))
+
+    def forward(self, x):
+        return x + self.row.expand(len(x), -1)
+
+
+def test_a_module_that_fixes_a_size_which_is_open_is_refused_by_name():
+    spec = TensorSpec("x", "float32", ("batch", 3))
+    with pytest.raises(ValidationFailed, match=r"stage 'lift': its program takes 'x' with 2 batch only"):
+        to_ir(PureModule("lift", FixesTheBatch(), (spec,), (replace(spec, name="y"),)), 23)

@@ -51,6 +51,25 @@ def test_of_a_large_trajectory_its_beginning_is_recorded_for_the_prompts_that_ar
     assert len(files["text_encoder_000"]["input_ids"]) == 2
 
 
+@pytest.mark.parametrize(("clips", "within"), [(True, 0.01), (False, np.inf)])
+def test_the_shortened_trajectory_of_a_model_that_clips_nothing_is_not_clipped(
+    recorded, tiny, tmp_path, monkeypatch, clips, within
+):
+    monkeypatch.setattr(goldens, "TRAJECTORY_ELEMENTS", 1)
+    own = type(tiny).scheduler
+
+    def scheduler(self, stage):
+        made = own(self, stage)
+        made.register_to_config(clip_sample=clips, clip_sample_range=0.01)
+        return made
+
+    monkeypatch.setattr(type(tiny), "scheduler", scheduler)
+    files, _ = recorded(tmp_path, clamp="diffusers")
+    prediction, latents = files["denoiser_001"]["prediction"], files["projector_000"]["latents"]
+    assert np.abs(prediction).max() > 0.01
+    assert np.array_equal(latents, prediction[: len(latents)].clip(-within, within))
+
+
 def test_of_a_large_trajectory_an_evaluation_with_guidance_is_recorded(recorded, tmp_path, monkeypatch):
     monkeypatch.setattr(goldens, "TRAJECTORY_ELEMENTS", 1)
     # The noise levels are 403, 65 twice, 5.4 twice and 0.1 twice: the fourth evaluation is the first in the interval.

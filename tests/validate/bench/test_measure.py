@@ -87,7 +87,7 @@ def test_a_pipeline_of_one_renderer_is_measured_all_the_same(light_field):
 
 def test_a_baseline_that_takes_long_is_composed_and_a_short_one_runs_in_full(toy):
     settings = BenchSettings(
-        baselines=("torch",), threads=1, rounds=1, prompt="a red ball", scheduler="ddim", fresh=False
+        baselines=("torch",), threads=1, rounds=1, prompt="a red ball", original=("ddim", 64), fresh=False
     )
     composed, bundle = measure([toy], BenchSettings(**{**vars(settings), "limit_seconds": 0.0}), Silent()).sides
     assert (composed.name, composed.composed, composed.evaluations) == ("torch", True, 64)
@@ -97,7 +97,7 @@ def test_a_baseline_that_takes_long_is_composed_and_a_short_one_runs_in_full(toy
 
 
 def test_a_baseline_that_cannot_be_made_says_why_and_the_others_go_on(toy):
-    settings = BenchSettings(baselines=("naive", "torch"), threads=1, rounds=1, scheduler="ddim", steps=3, fresh=False)
+    settings = BenchSettings(baselines=("naive", "torch"), threads=1, rounds=1, original=("ddim", 3), fresh=False)
     naive, torch, bundle = measure([toy], settings, Silent()).sides
     assert naive.reason == "TypeError: ToyOriginal does not say which its network is"
     assert not torch.reason and torch.evaluations == 3 and not bundle.reason

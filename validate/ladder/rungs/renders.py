@@ -1,10 +1,16 @@
-"""Rung 5: pictures of the renderer stage. Both sides render the reference's latents."""
+"""Rung 5: pictures, rendered or made as a tensor. Both sides decode the reference's latents."""
 
 from __future__ import annotations
 
-from exporter.pipeline.assets import ImageAsset
+from collections.abc import Callable
+
+import numpy as np
+
+from exporter.pipeline.assets import ImageAsset, PixelTensor
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
+from exporter.runtime.assets.tensor_picture import tensor_colors
 from exporter.runtime.rendering import render_rays
+from exporter.runtime.run import Run
 from validate.ladder.context import Context
 from validate.ladder.images import psnr
 from validate.ladder.result import Figure
@@ -14,22 +20,46 @@ AZIMUTH_DEG = 40.0
 DISTANCE = 4.0
 
 
+# Colours of an object's picture in [0, 1], of the reference and of the bundle.
+Looks = tuple[Callable[[Run], np.ndarray], Callable[[Run], np.ndarray]]
+
+
 def run(context: Context) -> Outcome:
-    """PSNR of one picture a prompt, from a camera on diffusers' own orbit; the bundle skips empty space, as it does
-    for people."""
-    asset = context.pipeline.asset(ImageAsset)
+    """PSNR of one picture a prompt: of what a stage makes, or from a camera on diffusers' own orbit, where the bundle
+    skips empty space, as it does for people."""
+    pipeline = context.pipeline
+    asset = pipeline.asset(ImageAsset)
     if asset is None:
-        return Outcome(skipped="the pipeline has no renderer")
-    stage = context.pipeline.stages[asset.stage]
-    rays = camera_rays(orbit_camera(AZIMUTH_DEG, PAN_ELEVATION, DISTANCE), context.picture_size)
-    limit = context.tolerance(*context.pipeline.decoders(asset.stage)).render_psnr_db
+        return Outcome(skipped="the pipeline makes no image")
+    deciding = pipeline.decoders(asset.stage)
+    if asset.stage not in deciding:
+        return Outcome(
+            skipped="the picture is of what is sampled, or before it: the rungs stages and latents compare it"
+        )
+    size, looks = _of_tensor(asset.pixels) if asset.pixels else _rendered(context.picture_size)
+    tensor = asset.pixels.name if asset.pixels else pipeline.stages[asset.stage].outputs[0].name
+    limit = context.tolerance(*deciding).render_psnr_db
     figures = []
-    for done, (prompt, reference, bundle) in enumerate(context.decoded(), start=1):
-        similarity = psnr(render_rays(reference, rays), render_rays(bundle, rays, skip_empty=True))
-        output = stage.outputs[0].name
-        figures.append(Figure(asset.stage, output, "PSNR", similarity, "dB", limit, where=repr(prompt)))
+    for done, (prompt, *sides) in enumerate(context.decoded(), start=1):
+        similarity = psnr(*(look(side) for look, side in zip(looks, sides, strict=True)))
+        figures.append(Figure(asset.stage, tensor, "PSNR", similarity, "dB", limit, where=repr(prompt)))
         context.report("renders", done, len(context.prompts))
-    return Outcome(figures, details={"size": context.picture_size})
+    return Outcome(figures, details=size)
 
 
-RUNG = Rung("renders", "pictures of the renderer stage", run)
+def _of_tensor(pixels: PixelTensor) -> tuple[dict[str, int], Looks]:
+    def look(side: Run) -> np.ndarray:
+        return tensor_colors(side, pixels)
+
+    return {}, (look, look)
+
+
+def _rendered(size: int) -> tuple[dict[str, int], Looks]:
+    rays = camera_rays(orbit_camera(AZIMUTH_DEG, PAN_ELEVATION, DISTANCE), size)
+    return {"size": size}, (
+        lambda reference: render_rays(reference, rays),
+        lambda bundle: render_rays(bundle, rays, skip_empty=True),
+    )
+
+
+RUNG = Rung("renders", "pictures from the reference's latents", run)

@@ -23,7 +23,7 @@ REQUEST, SEED = {"text": "round wild", "style": "calm"}, 11
 MADE = ("tokens", "feeling", "blob", "cloud", "centre", "tint")
 OPEN = """
 import * as ort from "onnxruntime-web";
-import { Run, WebBundle, meshOf } from "./index.js";
+import { imageOf, Run, WebBundle, meshOf } from "./index.js";
 ort.env.wasm.numThreads = 1;
 const bundle = await WebBundle.open(given.bundle);
 const runs = [];
@@ -135,6 +135,8 @@ def test_a_pipeline_of_a_renderer_alone_needs_neither_input_nor_sampler(tmp_path
         ("bundle.make({ text: 'flat' })", "input 'style' has to be a text, and is missing"),
         ("bundle.make({ text: 'flat', style: 3 })", "input 'style' has to be a text, and is 3"),
         ("bundle.pipeline.asset('gaussians')", "this bundle makes no gaussians; it makes mesh, image"),
+        ("imageOf(new Run(bundle, {}))",
+         'the image of this bundle is rendered: run.at("eye", rays, …) gives colours'),
         ("new Run(bundle, {}).at('bend', new Float32Array(3), 'tint')",
          "stage 'bend' is of kind map: only field and render are evaluated at places"),
         ("new Run(bundle, {}).at('shape', new Float32Array(3), 'shadow')",

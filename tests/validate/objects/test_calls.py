@@ -1,0 +1,15 @@
+"""How often programs run, and are opened, for the objects that a judge sees."""
+
+from __future__ import annotations
+
+from tests.little_memory import open_with_little_memory
+from validate.objects.objects import sample_objects
+
+
+def test_what_the_judge_sees_is_sampled_together_and_no_encoder_is_opened_for_one_object(toy_bundle, monkeypatch):
+    bundle, calls, opened = open_with_little_memory(toy_bundle, monkeypatch)
+    run = sample_objects(bundle, ["a red ball", "a blue ball", "green"], [0, 1, 2])
+    assert opened == ["text_encoder", "denoiser"] and calls == [("text_encoder", 3)] + [("denoiser", 3)] * 3
+    for one in run.objects():
+        one["radius"]
+    assert opened == ["text_encoder", "denoiser", "projector"]
