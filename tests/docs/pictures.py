@@ -14,7 +14,7 @@ from tests.pages import ROOT
 
 PICTURES = ROOT / "docs/pictures"
 # What the small model is good at.
-PROMPTS = ("a red chair", "a cyan mushroom", "a green table", "an orange ball", "a purple bowl")
+PROMPTS = ("a cyan mushroom", "a green table", "a purple bowl", "an orange ball", "a yellow donut")
 PIXELS = 160
 COLORS = 128
 
