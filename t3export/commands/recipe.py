@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
 
 import click
 import yaml
-from pydantic import TypeAdapter
-from pydantic.fields import FieldInfo
 from rich.markup import escape
 
-from exporter.recipe.document import choices_of
 from exporter.recipe.recipe import Recipe
 from exporter.recipe.shipped import copy_recipe, description_of, shipped_recipes
 from exporter.targets.accept import fitted, require_accepted
 from exporter.targets.target import load_target, require_complete
+from t3export.explained import print_fields
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import print_json, print_note, results, table
-from t3export.recipe_fields import fields_at, recipe_fields
 
 
 @click.group()
@@ -132,28 +128,4 @@ def explain(field: str | None, as_json: bool) -> None:
       t3export recipe explain validation.tolerances.int8
       t3export recipe explain quantization.rules.layers --json
     """
-    fields = fields_at(field) if field else recipe_fields()
-    if as_json:
-        print_json(_schema(next(iter(fields.values()))) if field else Recipe.model_json_schema())
-        return
-    for name, info in fields.items():
-        results().print(f"[bold]{name}[/]  {escape(_about(info))}")
-
-
-def _schema(info: FieldInfo) -> dict[str, Any]:
-    field: Any = Annotated[info.annotation, info]
-    return TypeAdapter(field).json_schema()
-
-
-def _about(info: FieldInfo) -> str:
-    extra: Any = info.json_schema_extra or {}
-    parts = [f"{info.description or info.title}."]
-    if choices_of(info):
-        parts.append(f"One of {', '.join(choices_of(info))}.")
-    if "unit" in extra:
-        parts.append(f"Unit: {extra['unit']}.")
-    if info.is_required():
-        parts.append("Required.")
-    elif info.default_factory is None and info.default not in (None, ""):
-        parts.append(f"Default: {info.default}.")
-    return " ".join(parts)
+    print_fields(Recipe, field, "recipe explain", as_json)
