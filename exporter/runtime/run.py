@@ -74,6 +74,8 @@ class Run:
         self.seeds = [require_seed(seed) for seed in seeds]
         self.on_step = on_step
         self.others = dict(others or {})
+        # Gets a stage and at how many more points, or along how many rays, it was evaluated.
+        self.on_places: Callable[[str, int], None] | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A tensor [B, ...]. Raises RecipeError for one that no stage makes."""
@@ -106,10 +108,12 @@ class Run:
         port = self.pipeline.stages[stage].evaluated_at
         size = chunk or AT_ONCE[POINTS if POINTS in port.shape else RAYS]
         context, own = self.taken_by(stage), in_own_units(self.pipeline, stage, places)
-        parts = [
-            self.programs.run_program(stage, context | {port.name: own[None, i : i + size]})
-            for i in range(0, len(places), size)
-        ]
+        parts = []
+        for i in range(0, len(places), size):
+            some = own[None, i : i + size]
+            parts.append(self.programs.run_program(stage, context | {port.name: some}))
+            if self.on_places:
+                self.on_places(stage, some.shape[1])
         return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
 
     def encode_texts(self) -> Run:

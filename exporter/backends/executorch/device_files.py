@@ -42,8 +42,15 @@ TOKENS = (
     "and accents: check yours against `device/tokens.json`."
 )
 PICTURE = (
-    "Picture float32 [1, 3, {size}, {size}] of `{name}`, red first: what is transparent over the sRGB background "
-    "{background}; {sized} ({resampling}); then (byte / 255 - mean) / std with mean {mean} and std {std}."
+    "Picture float32 [1, 3, {size}, {size}] of `{name}`, red first: {cut}; {sized} ({resampling}, on {resized_as}); "
+    "then (byte / 255 - mean) / std with mean {mean} and std {std}."
+)
+OVER = "what is transparent over the sRGB background {background}"
+FRAMED = (
+    "without transparency, what reaches in from the border and is no farther than {tolerance} from the border's median "
+    "in any channel made transparent; then what is not transparent cut out without its last row and column and brought "
+    "into the middle of a square, of whose edge its longer one takes {share:g}, over grey {background:g}, each time "
+    "rounded down"
 )
 BOTH_EDGES = "both edges resized to {size}"
 SHORTER_EDGE = "the shorter edge resized to {shorter}, the middle {size} × {size} cut out"
@@ -101,9 +108,13 @@ def _steps(workshop: Workshop) -> Iterator[str]:
         yield TOKENS.format(name=name, file=source.file, length=source.length, pad=source.pad_id)
     for name, picture in pipeline.pictures.items():
         sized = SHORTER_EDGE if picture.shorter_edge else BOTH_EDGES
-        told = picture.model_dump(include={"size", "resampling", "mean", "std", "background"})
+        told = picture.model_dump(include={"size", "resampling", "resized_as", "mean", "std"})
+        framing = picture.framing
         yield PICTURE.format(
-            name=name, sized=sized.format(size=picture.size, shorter=picture.shorter_edge), **_as_lists(told)
+            name=name,
+            cut=FRAMED.format(**framing.model_dump()) if framing else OVER.format(background=list(picture.background)),
+            sized=sized.format(size=picture.size, shorter=picture.shorter_edge),
+            **_as_lists(told),
         )
     for name, stage in pipeline.stages.items():
         if stage.kind == "sample":
