@@ -19,8 +19,9 @@ from exporter.families.point_e.clip import random_clip
 from exporter.families.point_e.network_file import read_network_file
 from exporter.families.point_e.point_e_model import PointE
 from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, clip_configs
-from exporter.families.weights import ZOO, fill_random
+from exporter.families.weights import fill_random
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.weights_name import ZOO
 from exporter.runtime.run import Draws, Run
 from validate.originals.comparison import Comparison, compared
 from validate.originals.point_e_networks import GivenClip
@@ -34,7 +35,7 @@ STEPS, LOWEST, HIGHEST = 64, 1e-3, {"base": 120.0, "upsampler": 160.0}
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class PointTrajectory:
     """`of`: the published configuration that the base model is a small one of. `guidance`: of the upsampler."""
 
     of: str
@@ -43,10 +44,10 @@ class Trajectory:
 
 
 TRAJECTORIES = {
-    "64 + 64 levels, text, churn 3": Trajectory("base40M-textvec", 3.0, 0.0),
-    "64 + 64 levels, text, churn 0": Trajectory("base40M-textvec", 0.0, 0.0),
-    "64 + 64 levels, picture, churn 3": Trajectory("base40M", 3.0, 3.0),
-    "64 + 64 levels, picture, churn 0": Trajectory("base40M", 0.0, 3.0),
+    "64 + 64 levels, text, churn 3": PointTrajectory("base40M-textvec", 3.0, 0.0),
+    "64 + 64 levels, text, churn 0": PointTrajectory("base40M-textvec", 0.0, 0.0),
+    "64 + 64 levels, picture, churn 3": PointTrajectory("base40M", 3.0, 3.0),
+    "64 + 64 levels, picture, churn 0": PointTrajectory("base40M", 0.0, 3.0),
 }
 
 
@@ -70,7 +71,7 @@ def compare_trajectories(names: Sequence[str]) -> Iterator[Comparison]:
             yield row if row.passed else _held_to_rounding(row, trajectory, modules, run, expected)
 
 
-def _module(trajectory: Trajectory, stage: str) -> Any:
+def _module(trajectory: PointTrajectory, stage: str) -> Any:
     from point_e.models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
 
     config = MODEL_CONFIGS[trajectory.of if stage == "base" else "upsample"] | SIZE
@@ -82,7 +83,7 @@ def _module(trajectory: Trajectory, stage: str) -> Any:
     return module
 
 
-def _run(trajectory: Trajectory, folder: Path) -> Run:
+def _run(trajectory: PointTrajectory, folder: Path) -> Run:
     """Ours, on what is drawn for CLIP's output."""
     text, vision = clip_configs(RANDOM_SIZES["point-e-40m-text"])
     base, upsampler = (read_network_file(folder / f"{stage}.pt") for stage in HIGHEST)
@@ -108,11 +109,11 @@ def _run(trajectory: Trajectory, folder: Path) -> Run:
     return Run(model.original(_recipe(trajectory)), given, SEEDS)
 
 
-def _is_vector(trajectory: Trajectory) -> bool:
+def _is_vector(trajectory: PointTrajectory) -> bool:
     return trajectory.of.endswith("vec")
 
 
-def _recipe(trajectory: Trajectory) -> Recipe:
+def _recipe(trajectory: PointTrajectory) -> Recipe:
     shared = {"scheduler": "heun", "steps": STEPS, "lowest_noise": LOWEST, "clamp": "openai"}
     base = {"guidance_scale": 3.0, "highest_noise": HIGHEST["base"]}
     base |= {"churn": {"s_churn": trajectory.churn}} if trajectory.churn else {}
@@ -129,7 +130,7 @@ def _recipe(trajectory: Trajectory) -> Recipe:
     )
 
 
-def _their_points(trajectory: Trajectory, modules: dict[str, Any], run: Run) -> np.ndarray:
+def _their_points(trajectory: PointTrajectory, modules: dict[str, Any], run: Run) -> np.ndarray:
     """By `PointCloudSampler`, from the noise of our run."""
     import point_e.diffusion.k_diffusion as k_diffusion  # type: ignore[import-not-found]
     from point_e.diffusion.configs import DIFFUSION_CONFIGS, diffusion_from_config  # type: ignore[import-not-found]
@@ -148,7 +149,7 @@ def _their_points(trajectory: Trajectory, modules: dict[str, Any], run: Run) -> 
     )
     given = run["clip_vector" if is_text else "clip_grid"]
     condition = {"texts": torch.from_numpy(given)} if is_text else {"images": torch.from_numpy(given).transpose(1, 2)}
-    own, k_diffusion.th = k_diffusion.th, _Drawn(run)
+    own, k_diffusion.th = k_diffusion.th, _RunNoise(run)
     try:
         raw = sampler.sample_batch(len(SEEDS), condition)
     finally:
@@ -158,7 +159,7 @@ def _their_points(trajectory: Trajectory, modules: dict[str, Any], run: Run) -> 
 
 
 def _held_to_rounding(
-    row: Comparison, trajectory: Trajectory, modules: dict[str, Any], run: Run, expected: np.ndarray
+    row: Comparison, trajectory: PointTrajectory, modules: dict[str, Any], run: Run, expected: np.ndarray
 ) -> Comparison:
     """The row with another limit: twice of what theirs is from itself with weights that are off by their rounding.
 
@@ -172,7 +173,7 @@ def _held_to_rounding(
     return replace(row, limit=max(LIMIT, 2.0 * float(off)))
 
 
-class _Drawn:
+class _RunNoise:
     """torch, but for what is drawn: the noise of a run, in the order in which theirs draws it.
 
     What ours begins with has the noise of the first step in it: theirs is scaled to the same, and draws none there.

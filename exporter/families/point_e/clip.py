@@ -18,7 +18,8 @@ from transformers import (
 )
 
 from exporter.errors import WeightsError
-from exporter.families.weights import fill_random, read_json, without_initialisation
+from exporter.families.part_files import read_json
+from exporter.families.weights import fill_random, without_initialisation
 
 HUB_NAME = "openai/clip-vit-large-patch14"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")

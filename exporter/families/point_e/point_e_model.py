@@ -12,8 +12,9 @@ import torch
 from diffusers import HeunDiscreteScheduler
 from torch import nn
 
-from exporter.errors import WeightsError, did_you_mean
+from exporter.errors import RecipeError, WeightsError, did_you_mean
 from exporter.families.family import Model, ModuleMaker
+from exporter.families.part_files import digest_of
 from exporter.families.point_e.clip import MEAN, STD, ClipTowers, random_clip, read_clip
 from exporter.families.point_e.diffusion_schedules import cosine_betas, linear_betas, predicted_noise
 from exporter.families.point_e.network_file import bare_network
@@ -23,12 +24,12 @@ from exporter.families.point_e.point_e_modules import Cloud, CloudEncoder, Dista
 from exporter.families.point_e.point_e_original import PointEOriginal
 from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
 from exporter.families.vocabulary import require_words_told_apart
-from exporter.families.weights import ZOO
 from exporter.pipeline.assets import Asset, MeshAsset, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.weights_name import ZOO
 
 TOKENIZER = "tokenizer/tokenizer.json"
 PAD_ID = 0
@@ -49,14 +50,19 @@ class Network(Protocol):
     def network(self) -> nn.Module: ...
 
 
-def load(weights: str) -> PointE:
+def load(weights: str, *, clip: str | None = None) -> PointE:
     """Point-E with these weights: the file of a base model, beside which the others are found, a folder with one base
     model in it, or 'random:SIZE[:seed]'.
 
     Whether a base model of CLIP vectors was trained on texts or on pictures cannot be told from its tensors: one whose
-    name has 'imagevec' takes pictures. Raises WeightsError.
+    name has 'imagevec' takes pictures. `clip`: a folder or hub name of CLIP ViT-L/14, for none the folder
+    clip-vit-large-patch14 beside the files. Raises WeightsError, RecipeError for `clip` beside random weights.
     """
-    return _random(weights) if weights.startswith("random:") else _published(weights, find_published(weights))
+    if not weights.startswith("random:"):
+        return _published(weights, find_published(weights, clip))
+    if clip:
+        raise RecipeError(f"model.clip: {clip!r} is given, and random weights have none; leave this field out")
+    return _random(weights)
 
 
 class PointE(Model):
@@ -266,17 +272,17 @@ def _published(weights: str, files: PublishedFiles) -> PointE:
     reads: Reads = "nothing"
     if base.condition != "none":
         reads = "picture" if base.condition == "grid" or "imagevec" in files.base.path.name else "text"
-    clip = read_clip(files.clip) if files.clip else None
-    if clip:
+    clip = read_clip(files.clip.folder) if files.clip else None
+    if clip and files.clip:
         width = clip.vision.hidden_size if base.condition == "grid" else clip.text.projection_dim
         if width != base.clip_width:
             raise WeightsError(
-                f"{files.clip}: CLIP's {base.condition} is {width} wide, and {files.base.path.name} takes "
+                f"{files.clip.folder}: CLIP's {base.condition} is {width} wide, and {files.base.path.name} takes "
                 f"{base.clip_width}; the two belong to different models"
             )
-    return PointE(
+    model = PointE(
         source=weights,
-        digest=files.digest,
+        digest=digest_of(files.files),
         trained=True,
         reads=reads,
         base=files.base,
@@ -284,6 +290,8 @@ def _published(weights: str, files: PublishedFiles) -> PointE:
         distance=files.distance,
         clip=clip,
     )
+    model.weights_files = files.files
+    return model
 
 
 def _random(weights: str) -> PointE:

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
+from exporter.families.part_files import read_json
 from exporter.families.point_e.network_file import bare_network
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize, SignedDistance
-from exporter.families.weights import ZOO, fill_random, read_json, without_initialisation
+from exporter.families.weights import fill_random, without_initialisation
+from exporter.recipe.weights_name import ZOO
 
 VECTOR_WIDTH, GRID_WIDTH = 768, 1024
 SDF = DistanceSize(256, 8, 4)
