@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from exporter.families.original import Original
 from exporter.families.point_e.clip import random_clip
 from exporter.families.point_e.network_file import read_network_file
 from exporter.families.point_e.point_e_model import PointE
@@ -54,7 +55,7 @@ TRAJECTORIES = {
 @torch.inference_mode()
 def compare_trajectories(names: Sequence[str]) -> Iterator[Comparison]:
     """Both models' points, in the units of diffusion; the authors' code is importable already."""
-    import point_e.models.transformer as theirs  # type: ignore[import-not-found]
+    import point_e.models.transformer as theirs
 
     theirs.FrozenImageCLIP = GivenClip
     for name in names:
@@ -72,7 +73,7 @@ def compare_trajectories(names: Sequence[str]) -> Iterator[Comparison]:
 
 
 def _module(trajectory: PointTrajectory, stage: str) -> Any:
-    from point_e.models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
+    from point_e.models.configs import MODEL_CONFIGS, model_from_config
 
     config = MODEL_CONFIGS[trajectory.of if stage == "base" else "upsample"] | SIZE
     config["n_ctx"] = POINTS[0] if stage == "base" else POINTS[1]
@@ -114,8 +115,8 @@ def _is_vector(trajectory: PointTrajectory) -> bool:
 
 
 def _recipe(trajectory: PointTrajectory) -> Recipe:
-    shared = {"scheduler": "heun", "steps": STEPS, "lowest_noise": LOWEST, "clamp": "openai"}
-    base = {"guidance_scale": 3.0, "highest_noise": HIGHEST["base"]}
+    shared: dict[str, Any] = {"scheduler": "heun", "steps": STEPS, "lowest_noise": LOWEST, "clamp": "openai"}
+    base: dict[str, Any] = {"guidance_scale": 3.0, "highest_noise": HIGHEST["base"]}
     base |= {"churn": {"s_churn": trajectory.churn}} if trajectory.churn else {}
     upsampler = {"guidance_scale": trajectory.guidance, "highest_noise": HIGHEST["upsampler"]}
     return Recipe.model_validate(
@@ -132,9 +133,9 @@ def _recipe(trajectory: PointTrajectory) -> Recipe:
 
 def _their_points(trajectory: PointTrajectory, modules: dict[str, Any], run: Run) -> np.ndarray:
     """By `PointCloudSampler`, from the noise of our run."""
-    import point_e.diffusion.k_diffusion as k_diffusion  # type: ignore[import-not-found]
-    from point_e.diffusion.configs import DIFFUSION_CONFIGS, diffusion_from_config  # type: ignore[import-not-found]
-    from point_e.diffusion.sampler import PointCloudSampler  # type: ignore[import-not-found]
+    import point_e.diffusion.k_diffusion as k_diffusion
+    from point_e.diffusion.configs import DIFFUSION_CONFIGS, diffusion_from_config
+    from point_e.diffusion.sampler import PointCloudSampler
 
     is_text = _is_vector(trajectory)
     sampler = PointCloudSampler(
@@ -193,6 +194,7 @@ class _RunNoise:
 
     def _of_stage(self, run: Run, stage: str) -> Iterator[torch.Tensor]:
         draws = run.draws(stage)
+        assert isinstance(run.programs, Original)
         scheduler = run.programs.samplers[stage].scheduler
         scheduler.set_timesteps(STEPS)
         yield _channels_first(draws, 0) * (float(scheduler.init_noise_sigma) / HIGHEST[stage])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -54,7 +54,12 @@ class ClipTowers:
     @property
     def grid_tokens(self) -> int:
         """Of a picture, without the class token."""
-        return (self.vision.image_size // self.vision.patch_size) ** 2
+        return (self.picture_size // cast(int, self.vision.patch_size)) ** 2
+
+    @property
+    def picture_size(self) -> int:
+        """Pixels along each edge."""
+        return cast(int, self.vision.image_size)
 
 
 class TextVector(nn.Module):

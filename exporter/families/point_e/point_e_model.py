@@ -47,7 +47,7 @@ class Network(Protocol):
     @property
     def size(self) -> DiffusionSize | DistanceSize: ...
 
-    def network(self) -> nn.Module: ...
+    def network(self) -> Any: ...
 
 
 def load(weights: str, *, clip: str | None = None) -> PointE:
@@ -100,9 +100,9 @@ class PointE(Model):
     def unfilled(self) -> PointE:
         """The same networks on the meta device."""
         bare = copy(self)
-        bare.base, bare.upsampler, bare.distance = (
-            BareNetwork(part.size) if part else None for part in (self.base, self.upsampler, self.distance)
-        )
+        bare.base = BareNetwork(self.base.size)
+        bare.upsampler = BareNetwork(self.upsampler.size) if self.upsampler else None
+        bare.distance = BareNetwork(self.distance.size) if self.distance else None
         if self.clip:
             bare.clip = replace(self.clip, make=_on_meta)
         return bare
@@ -119,7 +119,7 @@ class PointE(Model):
             tokens = TensorSpec("input_ids", "int64", ("batch", self._clip.text.max_position_embeddings))
             stages["text_encoder"] = PipelineStage(kind="encode", inputs=[tokens], outputs=[vector])
         if self.reads == "picture":
-            size = self._clip.vision.image_size
+            size = self._clip.picture_size
             pixels = TensorSpec("pixels", "float32", ("batch", 3, size, size))
             stages["image_encoder"] = PipelineStage(kind="encode", inputs=[pixels], outputs=self._seen)
         stages["base"] = PipelineStage(kind="sample", inputs=conditions, outputs=[latents])
@@ -203,7 +203,7 @@ class PointE(Model):
             length = self._clip.text.max_position_embeddings
             return {"prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=length, pad_id=PAD_ID)}
         if self.reads == "picture":
-            size = self._clip.vision.image_size
+            size = self._clip.picture_size
             return {
                 "picture": PictureInput(
                     tensor="pixels", size=size, shorter_edge=size, resampling="bicubic", mean=MEAN, std=STD
@@ -303,17 +303,14 @@ def _random(weights: str) -> PointE:
     seed, size = int(rest[0]) if rest else 0, RANDOM_SIZES[name]
     text, vision = clip_configs(size)
     identity = json.dumps([name, seed, size.to_dict(), text.to_dict(), vision.to_dict()], sort_keys=True, default=str)
-    base, upsampler, distance = (
-        RandomNetwork(part, 4 * seed + i) for i, part in enumerate((size.base, size.upsampler, size.distance))
-    )
     return PointE(
         source=weights,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         trained=False,
         reads=size.reads,
-        base=base,
-        upsampler=upsampler,
-        distance=distance,
+        base=RandomNetwork(size.base, 4 * seed),
+        upsampler=RandomNetwork(size.upsampler, 4 * seed + 1),
+        distance=RandomNetwork(size.distance, 4 * seed + 2),
         clip=random_clip(text, vision, ZOO / TOKENIZER_MODEL / "tokenizer", 4 * seed + 3),
         points=size.points,
     )
