@@ -73,8 +73,8 @@ def size_of(shapes: Shapes) -> DiffusionSize | DistanceSize | None:
     """The network that tensors of these shapes are for; none where they are not Point-E's."""
     if {"encoder_input_proj.weight", "decoder_input_proj.weight"} <= shapes.keys():
         width = shapes["encoder_input_proj.weight"][0]
-        layers = [_count(shapes, rf"{part}\.resblocks\.(\d+)\.ln_1\.weight") for part in ("encoder", "decoder")]
-        return DistanceSize(width, *layers) if width % HEAD_WIDTH == 0 else None
+        counts = [_count(shapes, rf"{part}\.resblocks\.(\d+)\.ln_1\.weight") for part in ("encoder", "decoder")]
+        return DistanceSize(width, *counts) if width % HEAD_WIDTH == 0 else None
     ours = {"input_proj.weight", "output_proj.weight", "ln_pre.weight", "time_embed.c_fc.weight"} <= shapes.keys()
     if not ours or any(pattern.search(name) for name in shapes for pattern, _ in _FOREIGN):
         return None
