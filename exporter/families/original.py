@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -74,6 +75,13 @@ class Original(ABC):
     @abstractmethod
     def load(self) -> None:
         """Load what is otherwise loaded when it is first used."""
+
+    def sampled_by(self, recipe: Recipe) -> Original:
+        """The same model, loaded once, under a recipe with another sampler."""
+        other = copy(self)
+        other.recipe = recipe
+        other.samplers = {stage: other._sampler(stage, other.schedulers(stage)) for stage in self.samplers}
+        return other
 
     def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> Original:
         """The same original with `wrap(network)` in the place of the networks that `predict` calls."""

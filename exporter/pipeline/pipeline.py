@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset, PixelTensor, PointsAsset
@@ -33,7 +33,18 @@ class Volume(Part):
     half_width: float = Field(
         default=1.0, gt=0, lt=1e6, description="Half an edge of the cube, in the field's own units"
     )
-    squash: Literal["tanh", "none"] = Field(default="tanh", description="What the distance went through at its end")
+    squash: Literal["tanh", "exp", "none"] = Field(
+        default="tanh",
+        description="What the distance went through at its end; exp: it is a density, itself an exponential, less "
+        "`level`",
+    )
+    level: float = Field(default=0.0, ge=0, description="The density of the surface, where squash is exp")
+
+    @model_validator(mode="after")
+    def _a_density_has_a_level(self) -> Volume:
+        if (self.squash == "exp") != (self.level > 0):
+            raise ValueError(f"squash {self.squash} with level {self.level:g}: exp has a level above 0, no other has")
+        return self
 
 
 class PipelineStage(Part):

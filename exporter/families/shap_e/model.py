@@ -20,7 +20,7 @@ from exporter.families.shap_e.modules import TextEncoder
 from exporter.families.shap_e.openai_files import is_openai, open_openai_text, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal, TextParts
-from exporter.families.vocabulary import require_words_told_apart
+from exporter.families.vocabulary import require_clips_own, require_words_told_apart
 from exporter.families.weights import fill
 from exporter.pipeline.inputs import Input, TextInput
 from exporter.pipeline.pipeline import PipelineStage
@@ -80,6 +80,7 @@ class ShapE(LatentModel):
         self.context_length = self.configs["text_encoder"]["max_position_embeddings"]
         tokenizer, known = self.tokenizer(), self.configs["text_encoder"]["vocab_size"]
         require_words_told_apart(lambda text: tokenizer(text).input_ids, known, tokenizer_folder)
+        require_clips_own(lambda text: tokenizer(text).input_ids, len(tokenizer), tokenizer_folder)
 
     def inputs(self, recipe: Recipe) -> Mapping[str, Input]:
         length, clean = self.context_length, recipe.tokenizer.clean

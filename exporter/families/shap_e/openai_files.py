@@ -131,7 +131,7 @@ def open_openai_image(repository: Repository, decoder: str | None = None, clip: 
 
 
 def _open_latent_model(repository: Repository, kind: str, decoder: str | None) -> OpenAIModel:
-    prior_file, decoder_file = _require(repository, PRIORS[kind]), _decoder_file(repository, decoder)
+    prior_file, decoder_file = _require(repository, PRIORS[kind], kind), _decoder_file(repository, decoder, kind)
     prior, field = SavedFile(repository.fetch(prior_file)), SavedFile(repository.fetch(decoder_file))
     beside = prior_file.replace(".pt", "_config.yaml")
     settings = _yaml(repository, beside).get("inner", {})
@@ -152,11 +152,14 @@ def _open_latent_model(repository: Repository, kind: str, decoder: str | None) -
     )
 
 
-def what_it_is(names: Collection[str]) -> str:
-    """Of the names of files, what they are where they are not a text-conditioned Shap-E; empty if that is not known."""
+def what_it_is(names: Collection[str], kind: str = "text") -> str:
+    """Of the names of files, what they are where they are not a Shap-E of this kind, 'text' or 'image'; empty if that
+    is not known."""
     folders = {name.partition("/")[0] for name in names if "/" in name}
-    if PRIORS["image"] in names or ("image_encoder" in folders and "text_encoder" not in folders):
+    if kind == "text" and (PRIORS["image"] in names or ("image_encoder" in folders and "text_encoder" not in folders)):
         return "this is the image model; give it to family shap-e-image"
+    if kind == "image" and (PRIORS["text"] in names or ("text_encoder" in folders and "image_encoder" not in folders)):
+        return "this is the model that takes texts; give it to family shap-e"
     if any(name in names for name in ("upsample_40m.pt", "base_40m_textvec.pt", "base_40m.pt", "base_300m.pt")):
         return "these are Point-E's weights, another model"
     if any(name in names for name in ("base_1b.pt", "base_40m_imagevec.pt", "base_40m_uncond.pt", "sdf.pt")):
@@ -169,19 +172,19 @@ def what_it_is(names: Collection[str]) -> str:
     return ""
 
 
-def _require(repository: Repository, name: str) -> str:
+def _require(repository: Repository, name: str, kind: str) -> str:
     if name in repository.names:
         return name
-    if instead := what_it_is(repository.names):
+    if instead := what_it_is(repository.names, kind):
         raise WeightsError(f"weights '{repository.source}': {instead}; there is {repository.shown()}")
     raise WeightsError(
         f"weights '{repository.source}': {name} is missing beside OpenAI's other files; there is {repository.shown()}"
     )
 
 
-def _decoder_file(repository: Repository, decoder: str | None) -> str:
+def _decoder_file(repository: Repository, decoder: str | None, kind: str) -> str:
     if decoder:
-        return _require(repository, DECODERS[decoder])
+        return _require(repository, DECODERS[decoder], kind)
     for name in DECODERS.values():
         if name in repository.names:
             return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from exporter.families.repository import open_repository
 from exporter.families.shap_e.image.clip_preprocessing import picture_input
 from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse_settings, tensor
 from exporter.families.shap_e.modules import ImageEncoder
-from exporter.families.shap_e.openai_files import is_openai, open_openai_image
+from exporter.families.shap_e.openai_files import is_openai, open_openai_image, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import PictureParts, ShapEImageOriginal
 from exporter.families.weights import fill
@@ -64,7 +64,7 @@ def load(
         published = open_openai_image(repository, decoder, clip)
         return _of_files(published.files, published.configs, published.checkpoints.__getitem__)
     refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
-    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, _what_it_is)
+    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, partial(what_it_is, kind="image"))
     configs = {part: files.parts[part].json(file) for part, file in CONFIGS.items()}
     return _of_files(files, configs, lambda part: files.parts[part].checkpoint())
 
@@ -153,13 +153,3 @@ def _as_class_names(part: str, found: Checkpoint) -> Checkpoint:
     if part != "image_encoder":
         return found
     return Renamed(found, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in found.shapes.items()})
-
-
-def _what_it_is(names: Collection[str]) -> str:
-    """Of the names of files, what they are where they are no Shap-E from a picture; empty if that is not known."""
-    folders = {name.partition("/")[0] for name in names if "/" in name}
-    if "text_encoder" in folders and "image_encoder" not in folders:
-        return (
-            "there is text_encoder/ and no image_encoder/: this is the model that takes texts; write `family: shap-e`"
-        )
-    return ""

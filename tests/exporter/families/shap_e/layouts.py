@@ -13,6 +13,8 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from exporter.families.shap_e.model import ShapE
+
 Tensors = dict[str, torch.Tensor]
 STEMS = {"text_encoder": "model", "prior": "diffusion_pytorch_model", "shap_e_renderer": "diffusion_pytorch_model"}
 SAVED_STEMS = STEMS | {"text_encoder": "pytorch_model"}
@@ -231,3 +233,13 @@ def _two_files(tokenizer: Path) -> None:
     (tokenizer / "vocab.json").write_text(json.dumps(model["vocab"]))
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     (tokenizer / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+
+
+def write_hub_layout(model: ShapE, to: Path) -> Path:
+    """A model at hand as a folder with its parts as safetensors."""
+    model.text_encoder().save_pretrained(to / "text_encoder")
+    model.prior().save_pretrained(to / "prior")
+    model.renderer().save_pretrained(to / "shap_e_renderer")
+    model.scheduler("denoiser").save_pretrained(to / "scheduler")
+    model.tokenizer().save_pretrained(to / "tokenizer")
+    return to
