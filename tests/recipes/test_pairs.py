@@ -45,7 +45,8 @@ def test_a_recipe_is_built_and_proved_or_refused(
         return
     assert built.exit_code == 0, str(built)
     manifest = read_manifest(bundle)
-    assert manifest.weights.trained and manifest.target["name"] == pair.target.name
+    assert manifest.weights.trained or pair.recipe.model.weights.startswith("random:")
+    assert manifest.target["name"] == pair.target.name
     record_property(PROOF, prove(bundle, manifest, pair.target, t3export, shared))
     shutil.rmtree(bundle)
 
