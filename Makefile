@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := artifacts/demo
+PICTURED := artifacts/pictured/cpu
 # Test files that run side by side, each worker with a gigabyte or so.
 WORKERS ?= 2
 # The client of web bundles is tested under Node.js 20 or newer: the machine's own, or one from a Python package.
@@ -13,15 +14,16 @@ WEB_INSTALLED := $(WEB)/node_modules/.installed
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-recipes test-slow test-faults lint web web-operators train-mini score-mini clean
+.PHONY: help demo test test-recipes test-slow test-faults lint docs pictures web web-operators train-mini score-mini clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,usd,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,usd,docs,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)
@@ -32,7 +34,7 @@ $(WEB_INSTALLED): $(WEB)/package-lock.json | $(NPM)
 	touch $(WEB_INSTALLED)
 
 # A processor without VNNI may gain nothing by INT8; the demo ends with a mesh there too.
-demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them, make a chair of words and a mug of a picture
+demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them, make a chair of words and a car of a picture
 	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu --allow no-gain
 	$(BIN)/t3export validate artifacts/shape_e_int8/cpu --prompts 24
 	mkdir -p $(DEMO)
@@ -40,16 +42,24 @@ demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them
 		--image $(DEMO)/chair.png --turntable $(DEMO)/chair.gif
 	$(BIN)/t3export build recipes/shape_e_image_int8.yaml --target cpu --allow no-gain
 	$(BIN)/t3export validate artifacts/shape_e_image_int8/cpu
-	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/blue_mug.png \
-		-o $(DEMO)/mug.glb --image $(DEMO)/mug.png --turntable $(DEMO)/mug.gif
-	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and mug.glb, mug.png and mug.gif"
+	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/green_car.png \
+		-o $(DEMO)/car.glb --image $(DEMO)/car.png --turntable $(DEMO)/car.gif
+	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and car.glb, car.png and car.gif"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(WEB_INSTALLED)  ## lint, then all tests but the slow ones and those of recipes
+docs: $(INSTALLED)  ## the site of the documents in build/site, every link checked
+	$(BIN)/mkdocs build --strict --quiet
+
+pictures: $(INSTALLED)  ## the pictures of the documents, with Chromium
+	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu --set sampler.steps=16 --allow no-gain -o $(PICTURED)
+	$(BIN)/t3export validate $(PICTURED) --prompts 24 --objects 6
+	$(BIN)/python -m tests.docs.pictures $(PICTURED)
+
+test: lint docs $(WEB_INSTALLED)  ## lint, the site, then all tests but the slow ones and those of recipes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile
 
 # Pairs whose programs begin with the same traces go to one worker; what both need is in the cache that they share.

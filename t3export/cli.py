@@ -17,30 +17,43 @@ from t3export.machine import own_version
 from t3export.output import print_error, print_json, print_note
 from t3export.streams import READER_GONE, OutputLost, guard_streams
 
-COMMANDS = {
-    "build": "Turn a recipe into a bundle for a target.",
-    "adopt": "Make a bundle of ONNX files that somebody else exported.",
-    "finish": "Build and prove a bundle's engines, on the device itself.",
-    "run": "Make meshes and pictures of prompts with a bundle.",
-    "validate": "Prove a bundle against the PyTorch reference.",
-    "report": "Write the page of a bundle's last validation again.",
-    "diff": "What changed between two bundles.",
-    "bisect": "Find the first tensor that breaks a bundle's tolerance.",
-    "ci": "Hold recipes on targets to a baseline.",
-    "bench": "How long a bundle takes, stage by stage, and how much faster than PyTorch.",
-    "table": "What each quantization costs in quality and gives in bytes and time.",
-    "sensitivity": "Measure what each layer loses and saves in each precision.",
-    "tune": "Find the policy that saves most and is still good enough.",
-    "recipe": "Show, check or explain a recipe.",
-    "targets": "List the targets and what each needs.",
-    "inspect": "Show what is in a bundle, every hash verified.",
-    "release": "Turn validated bundles into a signed release.",
-    "pull": "Bring a release into place, verified; or put the version before back.",
-    "verify": "Hold a release or a pulled bundle to its publisher's signature.",
-    "keys": "Make the key that signs releases, or choose whose are trusted.",
-    "cache": "Look at the cache of build steps, or prune it.",
-    "doctor": "Show what is installed and what each target lacks.",
+GROUPS = {
+    "Make": {
+        "build": "Turn a recipe into a bundle for a target.",
+        "adopt": "Make a bundle of ONNX files that somebody else exported.",
+        "finish": "Build and check a bundle's engines, on the device itself.",
+    },
+    "Run": {
+        "run": "Make meshes and pictures with a bundle.",
+    },
+    "Prove": {
+        "validate": "Compare a bundle with the PyTorch reference.",
+        "report": "Write the page of a bundle's last validation again.",
+        "diff": "Show what changed between two bundles.",
+        "bisect": "Find the first tensor that breaks a bundle's tolerance.",
+        "ci": "Compare recipes on targets with a baseline.",
+    },
+    "Tune": {
+        "bench": "Measure how long a bundle takes, and PyTorch beside it.",
+        "table": "Measure what each quantization costs and saves.",
+        "sensitivity": "Measure what each layer loses and saves in each precision.",
+        "tune": "Find the cheapest sampler and policy that are good enough.",
+    },
+    "Ship": {
+        "release": "Turn validated bundles into a signed release.",
+        "pull": "Fetch a release, verified, or go back to the version before.",
+        "verify": "Check a release or a pulled bundle against its signature.",
+        "keys": "Make the key that signs releases, or choose whose are trusted.",
+    },
+    "Look": {
+        "recipe": "Show, check or explain a recipe.",
+        "targets": "List, check or explain the targets.",
+        "inspect": "Show what is in a bundle, every hash verified.",
+        "cache": "List the cached build steps, or prune them.",
+        "doctor": "Show what is installed and what each target lacks.",
+    },
 }
+COMMANDS = {name: about for verbs in GROUPS.values() for name, about in verbs.items()}
 
 
 class Verbs(click.Group):
@@ -62,8 +75,10 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        widest = max(map(len, COMMANDS))
+        for group, verbs in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(widest), about) for name, about in verbs.items()])
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,12 +11,12 @@ import pytest
 from t3export.cli import run
 from tests.exporter.tiny import write_tiny_shap_e
 from tests.foreign_export import build_ours, write_foreign
-from tests.readme import ROOT, shell_lines
+from tests.pages import BLOCKS, PAGES
 from tests.validate.tiny_clip import write_clip
 
-PAGE = (ROOT / "docs" / "adopt.md").read_text(encoding="utf-8")
-(DESCRIPTION,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.M)
-COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.M) for line in shell_lines(block)]
+PAGE = "docs/adopt.md"
+(DESCRIPTION,) = re.findall(r"^```yaml\n(.*?)^```", PAGES[PAGE], re.DOTALL | re.M)
+COMMANDS = [command for block in BLOCKS if block.page == PAGE for command in block.commands]
 # The page's model has a longer context than the tests' and makes what it is asked for.
 INSTEAD = {
     "length: 77": "length: 12",

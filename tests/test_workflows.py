@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 WORKFLOW = ROOT / ".github/workflows/parity.yml"
 ACTION = ROOT / ".github/actions/parity/action.yml"
+DOCS = ROOT / ".github/workflows/docs.yml"
 GITLAB = ROOT / ".gitlab-ci.template.yml"
 # A stand-in for the installed command: it records how it was called.
 RECORDER = """#!/usr/bin/env python3
@@ -23,7 +24,12 @@ pathlib.Path("called.json").write_text(json.dumps(sys.argv[1:]))
 
 @pytest.mark.parametrize(
     ("file", "schema"),
-    [(WORKFLOW, "vendor.github-workflows"), (ACTION, "vendor.github-actions"), (GITLAB, "vendor.gitlab-ci")],
+    [
+        (WORKFLOW, "vendor.github-workflows"),
+        (DOCS, "vendor.github-workflows"),
+        (ACTION, "vendor.github-actions"),
+        (GITLAB, "vendor.gitlab-ci"),
+    ],
 )
 def test_it_is_valid(file: Path, schema: str):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
@@ -36,6 +42,17 @@ def test_the_workflow_takes_inputs_that_the_action_has_and_recipes_that_are_ther
     (own,) = [step for step in steps if step.get("uses") == "./.github/actions/parity"]
     assert own["with"].keys() <= yaml.safe_load(ACTION.read_text())["inputs"].keys()
     assert all((ROOT / recipe).is_file() for recipe in own["with"]["recipes"].split())
+
+
+def test_the_sites_workflow_publishes_what_it_builds_strictly():
+    jobs = yaml.safe_load(DOCS.read_text())["jobs"]
+    steps = jobs["build"]["steps"]
+    (built,) = [step["run"] for step in steps if "mkdocs" in step.get("run", "")]
+    (uploaded,) = [step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", "")]
+    settings = (ROOT / "mkdocs.yml").read_text()
+    assert "--strict" in built and f"site_dir: {uploaded}\n" in settings
+    assert jobs["publish"]["needs"] == "build" and "main" in jobs["publish"]["if"]
+    assert 'pip install --editable ".[docs]"' in [step.get("run") for step in steps]
 
 
 def run_step(script: str, variables: dict[str, str], folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.targets.target import list_targets, target_names
+from exporter.targets.target import Target, list_targets, target_names
 from t3export.cli import run
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,24 @@ def test_the_markdown_has_a_line_for_each_target_and_each_reason(capsys):
     assert "no int8:" in reasons and "`cuda`" in reasons
 
 
+def test_every_field_of_a_target_is_explained(capsys):
+    assert run(["targets", "explain"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{name}  " in told for name in Target.model_fields)
+    assert "tensorrt.workspace_mb  Scratch memory of one engine. Unit: MB. Default: 4096." in told
+    assert run(["targets", "explain", "session.bind", "--json"]) == 0
+    assert "Device on which" in json.loads(capsys.readouterr().out)["description"]
+    assert run(["targets", "explain", "sesion"]) == 2
+    assert "did you mean 'session'" in capsys.readouterr().err
+
+
+def test_listing_is_what_happens_where_nothing_else_is_named(capsys):
+    assert run(["targets", "list", "cpu", "--json"]) == 0
+    listed = capsys.readouterr().out
+    assert run(["targets", "cpu", "--json"]) == 0
+    assert capsys.readouterr().out == listed
+
+
 @pytest.mark.parametrize("arguments", [["--markdown"], ["--recipe", "recipes/shape_e_int8.yaml"]])
 def test_what_goes_with_the_check_alone(arguments, capsys):
     assert run(["targets", *arguments]) == 2
@@ -62,11 +80,11 @@ def test_a_wrong_recipe_is_told(capsys):
     assert "did you mean 'shape_e_int8.yaml'" in capsys.readouterr().err
 
 
-def test_the_readmes_table_is_what_the_command_prints(capsys):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "t3export " + " ".join(MARKDOWN) in readme
+def test_the_page_of_recipes_and_targets_is_what_the_command_prints(capsys):
+    page = (ROOT / "docs/matrix.md").read_text(encoding="utf-8")
+    assert "t3export " + " ".join(MARKDOWN) in page
     assert run(MARKDOWN) == 0
-    assert capsys.readouterr().out in readme
+    assert page.endswith(capsys.readouterr().out)
 
 
 def test_what_was_measured_of_what_is_refused_and_why_a_target_waits_are_told(capsys):

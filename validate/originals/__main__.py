@@ -14,6 +14,7 @@ from validate.originals.comparison import table, write_rows
 FAMILIES = {
     "point-e": "validate.originals.point_e_rows",
     "shap-e": "validate.originals.shap_e_trajectories",
+    "triposr": "validate.originals.triposr_networks",
 }
 
 

@@ -1,4 +1,4 @@
-"""The README's commands, run in order in one folder: as they stand, or with the settings of readme.yaml."""
+"""The commands of the pages, run in order in one folder: as they stand, or with the settings of pages.yaml."""
 
 from __future__ import annotations
 
@@ -9,28 +9,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from exporter.release.keys import TRUSTED_FOLDER
-from tests.readme import BLOCKS, COMMANDS, ROOT, shell_lines
+from tests.pages import BLOCKS, NOT_RUN, ROOT, SETTING, SETTINGS, write_files
 
-pytestmark = [pytest.mark.recipes, pytest.mark.xdist_group("readme")]
+pytestmark = [pytest.mark.recipes, pytest.mark.xdist_group("pages")]
 
-SETTINGS = yaml.safe_load(Path(__file__).with_name("readme.yaml").read_text(encoding="utf-8"))
-SETTING = {setting["command"]: setting for setting in SETTINGS["commands"]}
 BIN = Path(sys.executable).parent
 # Seconds. What takes longer as it stands needs a setting.
 LIMIT = 1200
-STEPS = [
-    (number, language, step)
-    for number, (language, text) in enumerate(BLOCKS)
-    for step in (shell_lines(text) if language == "sh" else [text])
-]
+LANGUAGES = ("sh", "python")
+
+
+def steps() -> list[tuple[int, str, str]]:
+    """(number of the block, language, what is run), each once, however many pages show it."""
+    found: dict[str, tuple[int, str, str]] = {}
+    for number, block in enumerate(BLOCKS):
+        if block.language not in LANGUAGES or block.page in NOT_RUN:
+            continue
+        for step in block.commands or [block.text]:
+            if SETTING.get(step, {}).get("run", True):
+                found.setdefault(step, (number, block.language, step))
+    return list(found.values())
+
+
+STEPS = steps()
 
 
 @dataclass
 class Shell:
-    """A folder to work in. Each block of the README begins in it, and a `cd` holds to the end of its block."""
+    """A folder to work in. Each block begins in it, and a `cd` holds to the end of its block."""
 
     home: Path
     here: Path
@@ -51,22 +59,18 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(shared: Path, one_cache: None) -> Shell:
-    home = shared / "readme"
+    home = shared / "pages"
     # A second worker fails here: commands that are shared out among several do not run in order.
     home.mkdir()
-    for name, folder in {"recipes": "recipes", **SETTINGS["folders"]}.items():
+    write_files(home)
+    for name, folder in SETTINGS["folders"].items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).symlink_to(ROOT / folder)
     return Shell(home, home)
 
 
-def test_every_setting_is_for_a_command_of_the_readme() -> None:
-    assert SETTING.keys() <= set(COMMANDS)
-    assert all(piece in command for command, one in SETTING.items() for piece in one.get("instead", {}))
-
-
 @pytest.mark.parametrize(("block", "language", "step"), STEPS, ids=[step.partition("\n")[0] for _, _, step in STEPS])
-def test_a_command_of_the_readme_does_what_it_should(shell: Shell, block: int, language: str, step: str) -> None:
+def test_a_command_of_the_pages_does_what_it_should(shell: Shell, block: int, language: str, step: str) -> None:
     if language == "python":
         done = shell.run(block, sys.executable, "-c", step)
         assert done.returncode == 0, done.stdout
