@@ -26,10 +26,15 @@ def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    try:
+        NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    finally:
+        print(printed(notebook))  # what a failed cell said
     (work,) = tmp_path.glob("t3export-*")
     assert {path.name for path in work.glob("*.glb")} == {"chair.glb", "chair_int8.glb"}
-    printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output
-    )
-    assert "INT8, our recipe" in printed and "as signed" in printed and "passed" in printed
+    assert all(words in printed(notebook) for words in ("INT8, our recipe", "passed", "as signed"))
+
+
+def printed(notebook: nbformat.NotebookNode) -> str:
+    """What all cells printed."""
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
