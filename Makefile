@@ -23,7 +23,7 @@ help:  ## what can be made
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,mesh,release,usd,docs,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,usd,docs,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)
@@ -34,13 +34,17 @@ $(WEB_INSTALLED): $(WEB)/package-lock.json | $(NPM)
 	touch $(WEB_INSTALLED)
 
 # A processor without VNNI may gain nothing by INT8; the demo ends with a mesh there too.
-demo: $(INSTALLED)  ## build the INT8 bundle of the small model, validate it, make a chair
+demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them, make a chair of words and a mug of a picture
 	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu --allow no-gain
 	$(BIN)/t3export validate artifacts/shape_e_int8/cpu --prompts 24
 	mkdir -p $(DEMO)
 	$(BIN)/t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o $(DEMO)/chair.glb \
 		--image $(DEMO)/chair.png --turntable $(DEMO)/chair.gif
-	@echo "Open $(DEMO)/chair.glb, $(DEMO)/chair.png and $(DEMO)/chair.gif"
+	$(BIN)/t3export build recipes/shape_e_image_int8.yaml --target cpu --allow no-gain
+	$(BIN)/t3export validate artifacts/shape_e_image_int8/cpu
+	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/blue_mug.png \
+		-o $(DEMO)/mug.glb --image $(DEMO)/mug.png --turntable $(DEMO)/mug.gif
+	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and mug.glb, mug.png and mug.gif"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -74,11 +78,12 @@ web: $(WEB_INSTALLED)  ## set up Node.js with the packages that the web client n
 web-operators: $(INSTALLED) $(WEB_INSTALLED)  ## list again which operators ONNX Runtime Web has
 	$(BIN)/python -m tests.exporter.backends.web.list_operators
 
-train-mini: $(INSTALLED)  ## make the small model again, from nothing (hours on two cores; resumes)
+train-mini: $(INSTALLED)  ## make the small models again, from nothing (hours on two cores; resumes)
 	$(BIN)/python -m training all
 
-score-mini: $(INSTALLED)  ## measure the small model and write its model card
+score-mini: $(INSTALLED)  ## measure the small models and write their model cards
 	$(BIN)/python -m training score
+	$(BIN)/python -m training score-image
 
 clean:  ## remove the virtual environment and what was built
 	rm -rf $(VENV) $(WEB)/node_modules artifacts/*/ .pytest_cache .mypy_cache .ruff_cache

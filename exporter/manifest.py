@@ -23,18 +23,31 @@ REPORTS = "reports"
 ENGINES = "engines"
 PERF = "perf.yaml"
 NUMERICS = "numerics.yaml"
+FAILED = "FAILED.txt"
+"""Beside a bundle that a build refused to put in place: why it did."""
 MEASURED = (PERF, NUMERICS)
 SCHEMA_VERSION = 2
 ADOPTED = "adopted"
 """The weights' source of a bundle whose programs somebody else exported: its reference is among its files."""
 
 
+class WeightsFilePart(Part):
+    part: str = Field(description="Of the model: its text encoder, its prior")
+    name: str = Field(description="In the folder that the part was loaded from")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0, description="Bytes")
+
+
 class WeightsPart(Part):
     source: str = Field(
-        description="As asked for: the small model, a folder, a hub name or random; adopted: the float programs here"
+        description="As asked for: the small model, a folder, a hub name with its commit, or random; adopted: the "
+        "float programs here"
     )
     digest: str = Field(description="sha256 over the names and bytes of all tensors and configurations")
     trained: bool = Field(description="False for random weights: such a bundle says nothing about quality")
+    files: list[WeightsFilePart] = Field(
+        default_factory=list, description="Every file that they were loaded from; none of random weights"
+    )
 
 
 class FilePart(Part):
@@ -141,6 +154,7 @@ class Manifest(Pipeline):
             *(file for files in self.goldens.values() for file in files),
             *(engine.file for engine in engines),
             *(source.file for source in self.texts.values()),
+            *(source.cleaning_file for source in self.texts.values() if source.cleaning_file),
             *(stage.sampling.table for stage in stages if stage.sampling),
         }
 

@@ -11,6 +11,7 @@ from types import FrameType
 import click
 
 from exporter.errors import did_you_mean
+from exporter.machine.processor import threads_to_use
 from t3export.failures import INTERRUPTED, Failure, failure_of, resumption
 from t3export.machine import own_version
 from t3export.output import print_error, print_json, print_note
@@ -105,6 +106,9 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     # Python's own helpers of process pools too import nothing from the working directory (from Python 3.11 on).
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    if threads := threads_to_use(0):
+        # PyTorch and numpy's products know of no quota, and read this when they are first imported.
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -13,8 +13,17 @@ from exporter.errors import EnvironmentProblem, T3Error
 
 INTERRUPTED = 130
 WRONG_INPUT = 2
-KEEP_STEPS = {"build", "bisect", "ci", "pull", "sensitivity", "table", "tune", "validate"}
-"""The verbs whose finished steps outlive them."""
+KEPT = {
+    "build": "steps that were finished",
+    "bisect": "float programs that were exported again",
+    "ci": "bundles and steps that were finished",
+    "pull": "files that were downloaded",
+    "sensitivity": "layers that were measured",
+    "table": "rows that were measured, with their bundles,",
+    "tune": "layers that were measured, steps of builds, and the reference's objects once all were made,",
+    "validate": "the reference's objects, once all were made,",
+}
+"""What outlives a verb that is interrupted."""
 BUILD_PACKAGES = {
     "accelerate", "diffusers", "executorch", "huggingface_hub", "jinja2", "onnx", "onnx_graphsurgeon", "onnx_ir",
     "onnxscript", "polygraphy", "safetensors", "scipy", "torch", "transformers",
@@ -65,8 +74,9 @@ def failure_of(error: BaseException) -> Failure | None:
 def resumption(arguments: Sequence[str]) -> str:
     """What an interrupted command line has to say about going on; the secrets of its URLs are left out."""
     command = shlex.join(["t3export", *map(_without_secrets, arguments)])
-    if KEEP_STEPS.intersection(arguments[:1]) and "--no-cache" not in arguments:
-        return f"steps that were finished are kept; to go on:  {command}"
+    kept = KEPT.get(next(iter(arguments), ""))
+    if kept and "--no-cache" not in arguments:
+        return f"{kept} are kept; to go on:  {command}"
     return f"to start again:  {command}"
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from exporter.errors import RecipeError, did_you_mean
-from exporter.families.registry import families, known_parts, stage_names
+from exporter.errors import NoSuchWeights, RecipeError, did_you_mean
+from exporter.families.registry import families, known_parts, stage_names, uncalibrated_stages
 from exporter.recipe.document import Document, validate
 from exporter.recipe.fit import Misfit, require_fit
 from exporter.recipe.policy import RuleError
 from exporter.recipe.recipe import Recipe
-from exporter.recipe.recipe_file import read_recipe
+from exporter.recipe.recipe_file import WEIGHTS, read_recipe
+from exporter.recipe.weights_name import require_there
 
 Command = Callable[..., Any]
 
@@ -30,7 +31,11 @@ def recipe_options(function: Command) -> Command:
         "shaped:WEIGHTS[:shape] whose field is a known shape (for speed).",
     )(function)
     function = click.option(
-        "--set", "overrides", multiple=True, metavar="A.B=C", help="Override a field; may be repeated."
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="A.B=C",
+        help="Override a field; may be repeated. A.0.B=C is for the first item of a list, A+=C adds one.",
     )(function)
     return click.argument("recipe", type=click.Path(path_type=Path))(function)
 
@@ -84,9 +89,20 @@ def checked_recipe(path: Path, overrides: tuple[str, ...], weights: str | None) 
     if parts:
         try:
             require_fit(recipe, parts)
+            recipe.quantization.table.require_calibrated(uncalibrated_stages(recipe.model.family))
         except Misfit as error:
             raise error.placed(document) from None
+        except RuleError as error:
+            raise _placed(error, recipe, document) from None
+        _require_weights(recipe, document)
     return recipe
+
+
+def _require_weights(recipe: Recipe, document: Document) -> None:
+    try:
+        require_there(recipe.weights)
+    except NoSuchWeights as error:
+        raise NoSuchWeights(f"{document.place(WEIGHTS)}: model.weights: {error}") from None
 
 
 @contextmanager
@@ -97,9 +113,12 @@ def placed_rules(checked: Recipe, path: Path, overrides: tuple[str, ...]) -> Ite
     except Misfit as error:
         raise error.placed(read_recipe(path, overrides)) from None
     except RuleError as error:
-        number = checked.quantization.rules.index(error.rule)
-        place = read_recipe(path, overrides).place(("quantization", "rules", number, "layers"))
-        raise RecipeError(f"{place}: {error}") from None
+        raise _placed(error, checked, read_recipe(path, overrides)) from None
+
+
+def _placed(error: RuleError, recipe: Recipe, document: Document) -> RecipeError:
+    number = recipe.quantization.rules.index(error.rule)
+    return RecipeError(f"{document.place(('quantization', 'rules', number, 'layers'))}: {error}")
 
 
 def _require_known_family(recipe: Recipe, document: Document) -> None:

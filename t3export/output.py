@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from t3export.streams import takes_every_letter
@@ -57,20 +56,6 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
-
-
-def progress_bar(quiet: bool = False) -> Progress:
-    """Progress with counts and elapsed time on stderr; it shows itself on a terminal only."""
-    return Progress(
-        SpinnerColumn("dots" if takes_every_letter(sys.stderr) else "line"),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=notes(),
-        disable=quiet or not sys.stderr.isatty(),
-        transient=True,
-    )
 
 
 def megabytes(size: int) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from t3export.output import progress_bar
+from t3export.progress import Bar
 
 if TYPE_CHECKING:
     from exporter.machine.meter import StepRecord
@@ -16,7 +16,7 @@ class StepLines:
     """The build's Progress. To be used as a context, so that the live line is taken away at the end."""
 
     def __init__(self) -> None:
-        self._bar = progress_bar()
+        self._bar = Bar()
         self._task = self._bar.add_task("starting", total=None)
 
     def __enter__(self) -> StepLines:
@@ -28,7 +28,7 @@ class StepLines:
 
     def started(self, step: str) -> None:
         """Shows the step with its own clock."""
-        self._bar.reset(self._task, description=escape(step), total=None)
+        self._bar.restart(self._task, escape(step))
 
     def advanced(self, step: str, done: int, total: int) -> None:
         """Shows how far the step is."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from exporter.files.atomic import write_atomically
-from exporter.pipeline.assets import ImageAsset
+from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.meshfile import metres_per_unit, save_mesh
-from exporter.runtime.assets.pictures import mesh_picture, picture_of, png, turntable_gif
+from exporter.runtime.assets.pictures import mesh_picture, picture_of, png, points_picture, turntable_gif
 from exporter.runtime.assets.placing import Up
+from exporter.runtime.assets.pointfile import save_points
+from exporter.runtime.assets.points import PointCloud
 from exporter.runtime.assets.postprocess import Cleaning, Dressing, clean, dress
 from exporter.runtime.assets.solid.dimensions import dimensions
 from exporter.runtime.bundle import Bundle
@@ -55,11 +57,21 @@ class ObjectPaths:
     mesh: Path | None
     turntable: Path | None
     image: Path | None
+    points: Path | None = None
 
 
 def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, label: Label) -> dict[str, Any]:
     """Writes what is wanted of one object and gives its record; of an empty field only a picture that is no mesh's."""
-    own_picture = paths.image is not None and bundle.pipeline.asset(ImageAsset) is not None
+    pipeline = bundle.pipeline
+    if pipeline.asset(MeshAsset) is None and pipeline.asset(PointsAsset):
+        return _write_cloud(bundle.points(run), replace(paths, points=paths.points or paths.mesh), wanted, label)
+    if paths.points:
+        of_points = _write_cloud(bundle.points(run), ObjectPaths(None, None, None, paths.points), wanted, label)
+        if not (paths.mesh or paths.turntable or paths.image):
+            return of_points
+        of_others = write_object(bundle, run, replace(paths, points=None), wanted, label)
+        return of_points | of_others | {"files": of_points["files"] + of_others["files"]}
+    own_picture = paths.image is not None and pipeline.asset(ImageAsset) is not None
     written = []
     if paths.image and own_picture:
         write_atomically(paths.image, png(picture_of(run, wanted.pixels)))
@@ -85,9 +97,22 @@ def write_object(bundle: Bundle, run: Run, paths: ObjectPaths, wanted: Wanted, l
     return record | {"files": [str(path) for path in written]}
 
 
+def _write_cloud(cloud: PointCloud, paths: ObjectPaths, wanted: Wanted, label: Label) -> dict[str, Any]:
+    """Writes points and their pictures and gives their record."""
+    if paths.points:
+        save_points(cloud, paths.points, label, wanted.mesh_file.size, wanted.mesh_file.up)
+    if paths.turntable:
+        write_atomically(paths.turntable, turntable_gif(cloud, wanted.pixels or TURNTABLE_PIXELS))
+    if paths.image:
+        write_atomically(paths.image, png(points_picture(cloud, wanted.pixels or PICTURE_PIXELS)))
+    files = [str(path) for path in (paths.points, paths.turntable, paths.image) if path]
+    return {"empty": False, "points": len(cloud.positions), "files": files}
+
+
 def print_record(record: dict[str, Any]) -> None:
     """The record of an object for people: its files, its mesh and what they cost."""
     counts = f"{record['vertices']} vertices, {record['triangles']} triangles, " if "vertices" in record else ""
+    counts += f"{record['points']} points, " if "points" in record else ""
     if sampled := record.get("sampled"):
         counts += f"{sampled['share']:.1%} of {sampled['grid']}³ points asked, "
     lines = [f"{', '.join(record['files'])}  ({counts}{record['seconds']:.1f} s)"]

@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends": {"workshop", "manifest", "targets", "trace", "quantize", "sampling", "recipe", "runtime", "pipeline"}
     | {"graphs", "passes"},
     "search": {"workshop", "backends", "targets", "trace", "quantize", "recipe", "runtime", "pipeline", "graphs"},
-    "build": {"search", "backends", "workshop", "manifest", "targets", "families", "recipe", "runtime", "pipeline"},
+    "build": {"search", "backends", "workshop", "manifest", "targets", "families", "recipe", "runtime", "pipeline"}
+    | {"graphs"},
     "adopt": {"workshop", "manifest", "targets", "sampling", "recipe", "runtime", "pipeline", "graphs"},
     "zoo": set(),
 }

@@ -98,6 +98,20 @@ def student(work: Path, threads: int) -> None:
     print(f"packaged: {package_student(students[SHIPPED], config.trajectories.horizon) / 1e6:.1f} MB")
 
 
+@stage
+def image(config, data, work):
+    """The model that takes a picture, from the packaged text model alone, into exporter/zoo."""
+    from training.image_prior import load_views, train_image_prior, train_tower
+    from training.matched_encoder import train_matched_encoder
+    from training.package import package_image
+
+    encoder = train_matched_encoder(config.image, config.latents, data, work)
+    clip = train_tower(config, data, work, vocabulary())
+    views = load_views(config.image, config.data, work)
+    seer = train_image_prior(config.image, views, encoder, clip, work)
+    print(f"packaged: {package_image(seer.tower, seer.prior) / 1e6:.1f} MB")
+
+
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 def package(work: Path) -> None:
@@ -146,6 +160,27 @@ def score_student(work: Path, threads: int, only: str | None) -> None:
     write_card(work)
 
 
+@main.command("score-image")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--only", help="Only measurements whose name contains this.")
+def score_image(work: Path, threads: int, only: str | None) -> None:
+    """Measures the model that takes a picture beside the text model and writes its model card (resumes)."""
+    from training.scoring.pictured import measure, write_card
+
+    torch.set_num_threads(threads)
+    measure(work, only)
+    write_card(work)
+
+
+@main.command()
+def pictures() -> None:
+    """The pictures that come with the recipes."""
+    from training.example_pictures import write_example_pictures
+
+    print(f"{len(write_example_pictures())} pictures")
+
+
 def vocabulary() -> int:
     from training.captions import make_tokenizer
 
@@ -165,6 +200,7 @@ def everything(work: Path) -> None:
     run("prior", work, threads=2)
     run("package", work)
     run("student", work, threads=2)
+    run("image", work, threads=2)
 
 
 def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPConfig, CLIPModel, CLIPTextModelWithProjection
 
 from training.captions import CONTEXT_LENGTH
 from training.config import ClipConfig
@@ -47,13 +47,22 @@ def normalise(images: Tensor) -> Tensor:
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
+def on_plain_backgrounds(images: Tensor, draw: Draw) -> Tensor:
+    """u8 [B, S, S, 3]: half of the pictures stay on white, the others get one colour each. No object is white."""
+    background = torch.where(draw.uniform(len(images), 1) < 0.5, 255, draw.integers(256, len(images), 3))
+    empty = (images == 255).all(-1, keepdim=True)
+    return torch.where(empty, background[:, None, None].to(torch.uint8), images)
+
+
 def roughen(images: Tensor, draw: Draw, shift: int) -> Tensor:
-    """What a render of a mesh may have that the training pictures have not: soft edges, noise, a shift by pixels; and
-    left may be right.
-    """
+    """What a render of a mesh may have that the training pictures have not, and left may be right."""
+    return smudge(torch.where(draw.uniform(len(images), 1, 1, 1) < 0.5, images, images.flip(3)), draw, shift)
+
+
+def smudge(images: Tensor, draw: Draw, shift: int) -> Tensor:
+    """Soft edges, noise, a shift by pixels."""
     soft = F.avg_pool2d(F.pad(images, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
     images = torch.lerp(images, soft, draw.uniform(len(images), 1, 1, 1))
-    images = torch.where(draw.uniform(len(images), 1, 1, 1) < 0.5, images, images.flip(3))
     right, down = (draw.integers(2 * shift + 1, 2) - shift).tolist()
     return torch.roll(images, (right, down), (2, 3)) + 0.04 * draw.normal(*images.shape)
 
@@ -108,9 +117,21 @@ def answers_of(data: Dataset) -> dict[str, Tensor]:
     }
 
 
-def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int) -> CLIPModel:
+def train_clip(
+    config: ClipConfig,
+    data: Dataset,
+    folder: Path,
+    vocabulary: int,
+    text_tower: CLIPTextModelWithProjection | None = None,
+) -> CLIPModel:
+    """A CLIP; one whose other tower learns to match `text_tower`, which stays as it is, where that is given."""
     torch.manual_seed(config.schedule.seed)
     model = make_clip(config, vocabulary, data.images.shape[2]).to(DEVICE)
+    if text_tower is not None:
+        model.text_model.load_state_dict(text_tower.text_model.state_dict())
+        model.text_projection.load_state_dict(text_tower.text_projection.state_dict())
+        model.text_model.requires_grad_(False)
+        model.text_projection.requires_grad_(False)
     model.set_attn_implementation("eager")  # on CPUs, the fused kernel's gradient is far slower in bfloat16
     pupil = Pupil(model).to(DEVICE)
     answers = answers_of(data)
@@ -123,6 +144,8 @@ def train_clip(config: ClipConfig, data: Dataset, folder: Path, vocabulary: int)
         text = data.caption[objects, draw.integers(data.caption.shape[1], n)]
         place = draw.uniform(n, config.near_captions) * count[answers["shape"][objects], None]
         text = torch.cat([text, near[answers["shape"][objects, None], place.long()].flatten()])
+        if config.backgrounds:
+            pictures = on_plain_backgrounds(pictures, draw)
         images = roughen(normalise(pictures), draw, config.shift)
         with mixed_precision():
             out = model(input_ids=data.tokens[text, :LONGEST], pixel_values=images)

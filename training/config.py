@@ -53,6 +53,7 @@ class ClipConfig:
     schedule: Schedule
     near_captions: int = 1  # captions of the same shape that each picture is told apart from, besides the batch's own
     shift: int = 2  # pixels
+    backgrounds: bool = False  # pictures stand on plain colours too, not on white alone
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,27 @@ class StudentConfig:
 
 
 @dataclass(frozen=True)
+class ImageConfig:
+    """The model that takes a picture, learnt from the packaged text model: its renderer and scheduler are shared, its
+    text tower and its prior are what the others start from."""
+
+    source: str = "shap-e-mini"
+    objects: int = 16_384  # drawn afresh, each seen from one side
+    seed: int = 11
+    encoder: Schedule = Schedule(steps=4000, batch=48, rate=2e-3, seed=12)
+    turning: int = 1500  # steps until objects have their full yaw
+    likely: float = 0.05  # weight of what the text prior finds likely, in the encoder's loss
+    doubted: int = 8  # objects of a batch that the text prior is asked for
+    doubt: tuple[float, float] = (0.2, 2.0)  # noise levels at which it is asked
+    tower: Schedule = Schedule(steps=1000, batch=96, rate=1e-3, seed=13, decay=0.05)
+    tower_width: int = 112
+    layers: tuple[int, ...] = (0, 1, 3, 5, 7)  # of the text prior's, kept
+    unconditional: float = 0.1
+    shift: int = 2  # pixels
+    prior: Schedule = Schedule(steps=1700, batch=32, rate=8e-4, seed=14, warmup=200, ema=0.995)
+
+
+@dataclass(frozen=True)
 class Config:
     data: DataConfig = DataConfig()
     latents: LatentConfig = LatentConfig()
@@ -110,6 +132,7 @@ class Config:
         )
     )
     prior: PriorConfig = PriorConfig()
+    image: ImageConfig = ImageConfig()
     trajectories: TrajectoryConfig = TrajectoryConfig()
     students: tuple[StudentConfig, ...] = (
         StudentConfig("student_4", 4, None, Schedule(steps=900, batch=16, rate=4e-4, seed=6, warmup=50, ema=0.99)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from diffusers import PriorTransformer, ShapEPipeline
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from torch import nn
-from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionModel
 
 from exporter.families.shap_e.mesh_tables import mesh_tables
 from training.captions import make_tokenizer, write_prompts
@@ -20,7 +20,8 @@ from training.trajectories import student_scheduler
 
 ZOO = Path(__file__).parent.parent / "exporter" / "zoo"
 STUDENT = "shap_e_mini_4step"
-SIZE_LIMIT = 24 * 2**20
+IMAGE = "shap_e_mini_image"
+SIZE_LIMIT = 25 * 2**20
 
 
 def text_tower(clip: CLIPModel) -> CLIPTextModelWithProjection:
@@ -55,21 +56,25 @@ def write_generator(prior: PriorTransformer, clip: CLIPModel, renderer: ShapERen
 
 
 def write_evaluator(judge: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
-    size = judge.config.vision_config.image_size
+
+    def write(target: Path) -> None:
+        judge.cpu().half().save_pretrained(target)
+        compute_in_float32(target / "config.json")
+        tokenizer.save_pretrained(target)
+        write_preprocessing(judge.config.vision_config.image_size, target)
+
+    replace_folder(folder, write)
+
+
+def write_preprocessing(size: int, folder: Path) -> None:
+    """CLIP's, for pictures of `size` pixels."""
     preprocessing = {
         "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": size}, "resample": 3,
         "do_center_crop": True, "crop_size": {"height": size, "width": size},
         "do_rescale": True, "rescale_factor": 1 / 255,
         "do_normalize": True, "image_mean": MEAN, "image_std": STD, "do_convert_rgb": True,
     }  # fmt: skip
-
-    def write(target: Path) -> None:
-        judge.cpu().half().save_pretrained(target)
-        compute_in_float32(target / "config.json")
-        tokenizer.save_pretrained(target)
-        (target / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n")
-
-    replace_folder(folder, write)
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n")
 
 
 def compute_in_float32(config: Path) -> None:
@@ -110,8 +115,27 @@ def package_student(prior: PriorTransformer, horizon: int, zoo: Path = ZOO) -> i
     return checked_size(zoo)
 
 
+def package_image(tower: CLIPVisionModel, prior: PriorTransformer, zoo: Path = ZOO) -> int:
+    """Writes what the model that takes a picture has of its own under `zoo`, its card kept; the size of all of `zoo` in
+    bytes."""
+    card = zoo / IMAGE / "README.md"
+    kept = card.read_bytes() if card.exists() else None
+
+    def write(target: Path) -> None:
+        prior.cpu().half().save_pretrained(target / "prior")
+        tower.cpu().half().save_pretrained(target / "image_encoder")
+        compute_in_float32(target / "image_encoder" / "config.json")
+        (target / "image_processor").mkdir()
+        write_preprocessing(tower.config.image_size, target / "image_processor")
+        if kept is not None:
+            (target / "README.md").write_bytes(kept)
+
+    replace_folder(zoo / IMAGE, write)
+    return checked_size(zoo)
+
+
 def checked_size(zoo: Path) -> int:
-    """Bytes under `zoo`; over 24 MiB is an error."""
+    """Bytes under `zoo`; over 25 MiB is an error."""
     size = sum(file.stat().st_size for file in zoo.rglob("*") if file.is_file())
     if size > SIZE_LIMIT:
         raise ValueError(

@@ -66,6 +66,19 @@ def noise_levels() -> Tensor:
     return ((1 - kept) / kept).sqrt().float().to(DEVICE)
 
 
+def draw_timesteps(n: int, draw: Draw) -> Tensor:
+    """i64 [n], stratified over the batch: most where the noise level still decides something."""
+    place = (torch.arange(n, device=DEVICE) + draw.uniform(n)) / n
+    timestep = torch.where(place < 0.85, place / 0.85 * DECISIVE, DECISIVE + (place - 0.85) / 0.15 * (1 - DECISIVE))
+    return (timestep * 1023).round().long()
+
+
+def noised(clean: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
+    """Latents [B, N, D] at noise levels [B], in variance-preserving units."""
+    sigma = sigma[:, None, None]
+    return (clean + sigma * draw.normal(*clean.shape)) / (sigma.square() + 1).sqrt()
+
+
 @dataclass
 class Examples:
     """Objects and what may be said of them."""
@@ -100,14 +113,10 @@ def train_prior(
         objects = draw.integers(len(data.parameters), n)
         text = embeddings[data.caption[objects, draw.integers(data.caption.shape[1], n)]]
         text = text * (draw.uniform(n, 1) >= config.unconditional)
-        # stratified over the batch: three quarters where the noise level still decides something
-        place = (torch.arange(n, device=DEVICE) + draw.uniform(n)) / n
-        timestep = torch.where(place < 0.85, place / 0.85 * DECISIVE, DECISIVE + (place - 0.85) / 0.15 * (1 - DECISIVE))
-        timestep = (timestep * 1023).round().long()
-        sigma = sigmas[timestep][:, None, None]
+        timestep = draw_timesteps(n, draw)
         with torch.no_grad():
             clean = encoder(data.parameters[objects])
-        noisy = (clean + sigma * draw.normal(*clean.shape)) / (sigma.square() + 1).sqrt()
+        noisy = noised(clean, sigmas[timestep], draw)
         with mixed_precision():
             predicted = model(noisy, timestep=timestep, proj_embedding=text).predicted_image_embedding
         return F.mse_loss(predicted[..., : clean.shape[-1]].float(), clean)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def validate_bundle(
     results = climb(context, rungs, on_rung)
     manifest = bundle.manifest
     whole = not options.rungs
-    layers, left_out = _layers(folder, options) if whole and options.layers else ((), "not asked for")
+    layers, left_out = _layers(folder, options, progress) if whole and options.layers else ((), "not asked for")
     return Report(
         bundle=str(folder),
         bundle_digest=bundle_digest(manifest),
@@ -128,7 +129,7 @@ def quality_refusal(manifest: Manifest, options: Options) -> str:
     return OWN_PROMPTS if manifest.is_adopted and not isinstance(options.prompts, Path) else ""
 
 
-def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...], str]:
+def _layers(folder: Path, options: Options, progress: Progress | None) -> tuple[tuple[dict[str, Any], ...], str]:
     """The error by layer as data, or why there is none: it is a look inside, and decides nothing."""
     try:
         from validate.bisect.layers import layer_errors
@@ -136,10 +137,15 @@ def _layers(folder: Path, options: Options) -> tuple[tuple[dict[str, Any], ...],
     except ModuleNotFoundError as error:
         return (), f"this Python has no package '{error.name}'"
     try:
-        found = layer_errors(Originals.open(folder, Cache(), Silent(), options.weights))
+        originals = Originals.open(folder, Cache(), Silent(), options.weights)
+        found = layer_errors(originals, partial(progress, "error by layer, in stages") if progress else _unheard)
     except T3Error as error:
         return (), str(error)
     return tuple(error.to_dict() for error in found), ""
+
+
+def _unheard(done: int, total: int) -> None:
+    """Where nobody asks how far it is."""
 
 
 def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:
@@ -201,11 +207,13 @@ def with_reference(plan: QualityPlan, bundle: Bundle, recipe: Recipe, options: O
 
     Raises WeightsError as `open_reference` does.
     """
-    other = recipe.validation.sampler
+    judged = recipe.validation
+    others = [judged.sampler] if judged.sampler and not judged.samplers else list(judged.samplers.values())
     sampled = as_compared(recipe)
     reference = open_reference(bundle, sampled, options.weights)
     memory = reference_memory(bundle.manifest, sampled, reference) if options.cache else None
-    against = f"against {other.steps} {other.scheduler} steps: " if other else ""
+    told = " and ".join(f"{other.steps} {other.scheduler} steps" for other in others)
+    against = f"against {told}: " if told else ""
     return replace(plan, reference=reference, against=against, memory=memory)
 
 
@@ -243,7 +251,7 @@ def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) ->
     identity = {
         "family": recipe.model.family,
         "weights": manifest.weights.digest,
-        "sampler": recipe.sampler and recipe.sampler.model_dump(exclude={"unroll"}),
+        **recipe.sampler_data(exclude={"unroll"}),
         "source": source_digest(*([Path(family)] if family else [])),
     }
     cache = Cache()

@@ -37,6 +37,7 @@ from exporter.runtime.beside import beside_former
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.targets.target import load_target
+from exporter.workshop.cleaning_tables import write_cleaning
 from exporter.workshop.goldens import GOLDENS, GoldenParity, check, golden_pictures, goldens_of, limit_db
 
 INPUTS = "inputs"
@@ -132,10 +133,11 @@ def _take_input(described: Described, name: str, folder: Path) -> Input:
     (folder / taken.file).parent.mkdir(parents=True)
     shutil.copyfile(source, folder / taken.file)
     try:
-        PromptTokenizer(source.read_bytes(), given.length, given.pad_id)
+        PromptTokenizer(source.read_bytes(), given.length, given.pad_id, given.clean)
     # The library raises a bare Exception.
     except Exception as error:
         raise described.wrong(f"{source} is no `tokenizers` JSON ({error})", "inputs", name, "file") from None
+    write_cleaning(folder, taken)
     return taken
 
 
@@ -150,11 +152,14 @@ def _recipe(described: Described) -> Recipe:
         "goldens": content.goldens.model_dump(),
         "validation": content.validation.model_dump(),
     }
-    for sampling in list(content.samplings.values())[:1]:
-        data["sampler"] = sampling.model_dump(include=set(SamplerSection.model_fields))
+    samplers = {
+        name: sampling.model_dump(include=set(SamplerSection.model_fields))
+        for name, sampling in content.samplings.items()
+    }
+    data |= {"samplers": samplers} if len(samplers) > 1 else {"sampler": next(iter(samplers.values()), None)}
     for asset in content.assets.values():
         if isinstance(asset, MeshAsset):
-            data["mesh"] = {"grid": asset.grid, "extraction": asset.extraction}
+            data["mesh"] = asset.model_dump(include={"grid", "extraction", "conventions"})
         if isinstance(asset, ImageAsset) and asset.size:
             data["render"] = {"size": asset.size}
     try:

@@ -65,6 +65,7 @@ class Described:
             if stage.precision not in content.validation.tolerances:
                 section = f"validation.tolerances has no section '{stage.precision}', which it is judged with"
                 raise self.wrong(section, *at, "precision")
-        if content.validation.sampler:
-            problem = "the reference are programs, which sample as they were exported: leave it out"
-            raise self.wrong(problem, "validation", "sampler")
+        for field in ("sampler", "samplers"):
+            if getattr(content.validation, field):
+                problem = "the reference are programs, which sample as they were exported: leave it out"
+                raise self.wrong(problem, "validation", field)

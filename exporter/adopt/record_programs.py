@@ -11,10 +11,10 @@ import numpy as np
 from exporter.errors import BundleError
 from exporter.machine.meter import Progress
 from exporter.pipeline.pipeline import PipelineStage
-from exporter.pipeline.sampling import SAMPLE
+from exporter.pipeline.sampling import NOISE, SAMPLE
 from exporter.recipe.recipe import GoldensSection
-from exporter.runtime.run import Programs, Run, make, requests_of, unit_noise
-from exporter.runtime.sampler_loop import first_state
+from exporter.runtime.run import Programs, Run, make, requests_of
+from exporter.runtime.sampler_loop import first_state, noise_of_all
 from exporter.workshop.goldens import Seen, kept_evaluations, record_evaluations, record_stage, save_golden
 
 
@@ -49,9 +49,11 @@ def _record_sampler(run: Run, name: str, stage: PipelineStage, folder: Path, pro
     sampling, taken = stage.sampling, run.taken_by(name)
     assert sampling is not None
     if stage.is_whole_sampler:
-        noise = unit_noise(run.seeds, sampling.latents.shape[1:])
-        made = {sampling.latents.name: run[sampling.latents.name]}
-        save_golden(folder, name, 0, taken | {SAMPLE: first_state(sampling, noise)[SAMPLE]} | made)
+        draws = run.draws(name)
+        given = {SAMPLE: first_state(sampling, draws(0))[SAMPLE]}
+        if sampling.churn:
+            given[NOISE] = noise_of_all(draws, sampling.evaluations)
+        save_golden(folder, name, 0, taken | given | {sampling.latents.name: run[sampling.latents.name]})
         return
     count = sampling.evaluations
     wanted = {i + beside for i in kept_evaluations(count) for beside in (-1, 0, 1)}
@@ -63,4 +65,5 @@ def _record_sampler(run: Run, name: str, stage: PipelineStage, folder: Path, pro
         progress.advanced("record goldens", i + 1, count)
 
     run.on_step = remember
-    record_evaluations(folder, name, taken, seen, run[sampling.latents.name])
+    latents, churned = run[sampling.latents.name], run.draws(name) if sampling.churn else None
+    record_evaluations(folder, name, taken, seen, latents, churned)

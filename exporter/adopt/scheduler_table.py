@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from exporter.adopt.description import AdoptedSampling
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe.section import Section
-from exporter.sampling.table import TERMS, CoefficientTable, table_of
+from exporter.sampling.table import CHURNED_TERMS, TERMS, CoefficientTable, table_of
 
 # Schedulers that models come with and that know the noise levels of their training.
 TRAINED_WITH = (
@@ -40,8 +40,10 @@ class TableData(Section):
 
     def table(self) -> CoefficientTable:
         """Raises ValueError where rows or columns are missing."""
-        if self.terms != list(TERMS):
-            raise ValueError(f"terms: found {self.terms}; the columns are {', '.join(TERMS)}")
+        if self.terms not in (list(TERMS), list(CHURNED_TERMS)):
+            raise ValueError(
+                f"terms: found {self.terms}; the columns are {', '.join(TERMS)} and, with churn, {CHURNED_TERMS[-1]}"
+            )
         table = CoefficientTable(
             **{name: np.array(getattr(self, name)) for name in ("timesteps", "input_scale", "noise_levels", "x0")},
             coefficients=np.array(self.coefficients),
@@ -49,7 +51,7 @@ class TableData(Section):
             init_noise_sigma=self.init_noise_sigma,
         )
         count = table.evaluations
-        sizes = {"coefficients": (count, len(TERMS)), "x0": (count, 2), "input_scale": (count,)}
+        sizes = {"coefficients": (count, len(self.terms)), "x0": (count, 2), "input_scale": (count,)}
         for name, size in (sizes | {"noise_levels": (count,)}).items():
             if getattr(table, name).shape != size:
                 raise ValueError(f"{name}: found the shape {getattr(table, name).shape}; {size} fits the timesteps")

@@ -18,6 +18,7 @@ from exporter.manifest import ProgramPart, StagePart
 from exporter.pipeline.inputs import PictureInput, TextInput
 from exporter.pipeline.sampling import (
     NEXT_SAMPLE,
+    NOISE,
     PREDICTION,
     PREVIOUS_PREDICTION,
     PREVIOUS_SAMPLE,
@@ -126,6 +127,8 @@ def _sampling(
     given = described.content.stages[name].sampling
     assert given is not None
     wanted = {SAMPLE} if given.unroll != "step" else {SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION, STEP}
+    if given.churn:
+        wanted.add(NOISE)
     makes = {given.latents} if given.unroll != "step" else {NEXT_SAMPLE, PREDICTION}
     for side, needed in ((inputs, wanted), (outputs, makes)):
         present = [spec.name for spec in side]
@@ -136,6 +139,12 @@ def _sampling(
                 "stages", name, "ports",
             )  # fmt: skip
     table, path = _table(described, name, given), f"{TABLES}/{name}.json"
+    if table.has_churn != (given.churn is not None):
+        has = "a column" if table.has_churn else "no column"
+        raise described.wrong(
+            f"the table has {has} of noise: say `churn` here where, and only where, the sampler has it",
+            "stages", name, "sampling", "table",
+        )  # fmt: skip
     write_atomically(folder / path, table.to_json().encode())
     return Sampling(
         **given.model_dump(exclude={"latents", "table", "scheduler_config"}),

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from exporter.backends.backend import Addition, MadeProgram
+from exporter.families.family import Model
 from exporter.files.atomic import write_atomically
 from exporter.files.cache import Entry
 from exporter.files.toolchain import versions
 from exporter.machine.describe import describe
-from exporter.manifest import Manifest, StagePart, WeightsPart, list_files
+from exporter.manifest import Manifest, StagePart, WeightsFilePart, WeightsPart, list_files
 from exporter.pipeline.sampling import Sampling
 from exporter.recipe.fit import fitted_data
 from exporter.runtime.measure import measure
 from exporter.targets.stand_in import runs_here, stand_in
+from exporter.workshop.cleaning_tables import write_cleaning
 from exporter.workshop.goldens import GOLDENS, GoldenParity, golden_pictures, goldens_of
 from exporter.workshop.measured import Measured, held, write_measured
 from exporter.workshop.workshop import Workshop
@@ -32,6 +34,8 @@ def write_files(workshop: Workshop, folder: Path, goldens: Entry, made: list[Mad
     """Everything but the manifest."""
     for name, content in workshop.model.input_files().items():
         write_atomically(folder / name, content)
+    for source in workshop.pipeline.texts.values():
+        write_cleaning(folder, source)
     for stage, table in workshop.tables.items():
         write_atomically(folder / _table_path(stage), table.to_json().encode())
     (folder / GOLDENS).mkdir()
@@ -68,7 +72,7 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         name=f"{recipe.name}/{workshop.target.name}",
         recipe=_recipe_data(workshop),
         recipe_digest=recipe.digest,
-        weights=WeightsPart(source=model.weights_source, digest=model.weights_digest, trained=model.trained),
+        weights=_weights(model),
         target=workshop.target.model_dump(mode="json"),
         toolchain=versions(),
         files=files,
@@ -78,6 +82,11 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
         goldens={one.name: [f"{GOLDENS}/{path.name}" for path in goldens_of(folder, one.name)] for one in made},
         engines=addition.engines,
     )
+
+
+def _weights(model: Model) -> WeightsPart:
+    files = [WeightsFilePart(**vars(file)) for file in model.weights_files]
+    return WeightsPart(source=model.weights_source, digest=model.weights_digest, trained=model.trained, files=files)
 
 
 def _pictures(workshop: Workshop) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from exporter.families.original import Original
+from exporter.families.part_files import WeightsFile
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 
@@ -16,11 +17,16 @@ ModuleMaker = Callable[[], torch.nn.Module]
 
 
 class Model(ABC):
-    """Weights at hand. Heavy parts load when they are first needed, one at a time."""
+    """Weights at hand. Heavy parts load when they are first needed, one at a time.
+
+    `weights_files`: what they are read from; none of random ones. `weights_notes`: what a person should know of them.
+    """
 
     weights_source: str
     weights_digest: str
     trained: bool
+    weights_files: tuple[WeightsFile, ...] = ()
+    weights_notes: tuple[str, ...] = ()
 
     def unfilled(self) -> Model:
         """The same model for its modules' names alone; a family that can leaves the weights out of them."""

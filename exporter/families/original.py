@@ -14,7 +14,7 @@ import torch
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.run import Arrays, OnStep, Request, Run
+from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run
 from exporter.runtime.surface.decoded import mesh_of
 from exporter.sampling.original_sampler import OriginalSampler
 from exporter.sampling.schedulers import clip_range, schedule_of
@@ -47,9 +47,16 @@ class Original(ABC):
     ) -> torch.Tensor:
         """The network's raw prediction for a scaled sample [B,*latents] at one timestep."""
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
         """The latents of a stage, from its conditions by name and unit normal noise."""
-        return self.samplers[stage].sample(self.conditions(stage, arrays), noise, on_step)
+        return self.samplers[stage].sample(self.conditions(stage, arrays), noise, on_step, draws=draws)
 
     def conditions(self, stage: str, arrays: Arrays) -> list[np.ndarray]:
         """What a stage of kind sample takes, in its order."""

@@ -1,90 +1,31 @@
-"""Where weights come from, and whether they fit: zoo, folder or hub; digests; tensors checked one by one."""
+"""Weights into modules: tensors checked one by one, or seeded random ones."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from exporter.errors import HubUnreachable, NoSuchWeights, WeightsError
-from exporter.files.atomic import sha256_of
+from exporter.errors import WeightsError
+from exporter.families.checkpoint import Checkpoint, Shape
 
-ZOO = Path(__file__).parent.parent / "zoo"
-WAYS_ON = (
-    "Ways on: give a local folder in the hub's layout, the small trained model 'shap-e-mini', "
-    "or random weights 'random:shap-e-300m'."
-)
-_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _SHOWN = 5
 
 
-def find_parts(weights: str, zoo: Mapping[str, tuple[str, ...]], parts: tuple[str, ...]) -> dict[str, Path]:
-    """The folder of each part of what `weights` names: a zoo model, a local folder, or a hub name 'org/name'
-    (downloaded).
-
-    `zoo`: the folders of each zoo model; a part is taken from the first that has it, so that a model with another
-    prior shares the rest. Raises NoSuchWeights when there is none, HubUnreachable when the hub does not answer.
-    """
-    folders = [_existing(ZOO / name, weights) for name in zoo.get(weights, ())] or [_find_folder(weights)]
-    return {part: next((f / part for f in folders if (f / part).is_dir()), folders[-1] / part) for part in parts}
-
-
-def digest_parts(folders: Mapping[str, Path]) -> str:
-    """sha256 over the names and contents of the files that a model is loaded from."""
-    digest = hashlib.sha256()
-    for part, folder in folders.items():
-        for path in sorted(p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".txt"}):
-            digest.update(f"{part}/{path.name}:{sha256_of(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def require_files(folder: Path, *alternatives: tuple[str, ...]) -> None:
-    """Raises WeightsError unless a component's folder has every file of one of these lists."""
-    if any(all((folder / name).is_file() for name in names) for names in alternatives):
-        return
-    wanted = ", or ".join(" with ".join(names) for names in alternatives)
-    there = ", ".join(sorted(path.name for path in folder.iterdir())[:_SHOWN]) if folder.is_dir() else ""
-    has = f"it has {there}" if there else "there is nothing"
-    raise WeightsError(
-        f"{folder}: {wanted}: missing ({has}); the folder must have the hub's diffusers layout. {WAYS_ON}"
-    )
-
-
-def read_json(path: Path) -> Any:
-    """The JSON in a file of the model's folder. Raises WeightsError."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: missing; the folder must have the hub's diffusers layout. {WAYS_ON}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path}: not valid JSON ({error}); download the folder again.") from None
-
-
-def fill(module: nn.Module, folder: Path) -> None:
-    """Copy the safetensors of a component's folder into a module, as float32, one tensor at a time.
+def fill(module: nn.Module, checkpoint: Checkpoint) -> None:
+    """Copy the tensors of a checkpoint into a module, as float32, one at a time.
 
     Raises WeightsError that names the first tensors that are missing, unexpected or of another shape, or one that is
     not finite.
     """
-    files = _tensor_files(folder)
-    found = {name: (file, shape) for file in files for name, shape in _shapes(file)}
     wanted = module.state_dict()
-    _check({name: tuple(t.shape) for name, t in wanted.items()}, {n: s for n, (_, s) in found.items()}, folder)
-    for file in files:
-        with safe_open(file, framework="pt") as tensors, torch.no_grad():
-            for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
-                if name in wanted:
-                    wanted[name].copy_(tensors.get_tensor(name))
-                    _require_finite(wanted[name], name, file)
+    _check({name: tuple(tensor.shape) for name, tensor in wanted.items()}, checkpoint)
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(checkpoint.get(name))
+            _require_finite(tensor, name, checkpoint.file_of(name))
 
 
 def fill_random(module: nn.Module, seed: int) -> None:
@@ -116,58 +57,7 @@ def without_initialisation() -> Iterator[None]:
             setattr(layer, "reset_parameters", reset)  # noqa: B010
 
 
-def _find_folder(weights: str) -> Path:
-    # pathlib's own raises RuntimeError for a user whom the system does not know.
-    path = Path(os.path.expanduser(weights))  # noqa: PTH111
-    if path.exists() or not _HUB_NAME.match(weights):
-        return _existing(path, weights)
-    return _download(weights)
-
-
-def _existing(folder: Path, weights: str) -> Path:
-    if not folder.is_dir():
-        raise NoSuchWeights(f"weights {weights!r}: no such folder. {WAYS_ON}")
-    return folder
-
-
-def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
-    except GatedRepoError:
-        raise WeightsError(
-            f"weights {name!r}: gated on the hub; accept its terms there and log in. {WAYS_ON}"
-        ) from None
-    except RepositoryNotFoundError:
-        raise NoSuchWeights(f"weights {name!r}: the hub has no such model. {WAYS_ON}") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise HubUnreachable(f"weights {name!r}: the model hub cannot be reached ({reason}). {WAYS_ON}") from None
-
-
-def _tensor_files(folder: Path) -> list[Path]:
-    for stem in ("diffusion_pytorch_model", "model"):
-        index = folder / f"{stem}.safetensors.index.json"
-        if index.exists():
-            files = sorted({folder / name for name in read_json(index)["weight_map"].values()})
-        else:
-            files = [folder / f"{stem}.safetensors"]
-        if all(file.exists() for file in files):
-            return files
-    raise WeightsError(f"{folder}: no safetensors weights (diffusion_pytorch_model or model). {WAYS_ON}")
-
-
-def _shapes(file: Path) -> list[tuple[str, tuple[int, ...]]]:
-    try:
-        with safe_open(file, framework="pt") as tensors:
-            return [(name, tuple(tensors.get_slice(name).get_shape())) for name in tensors.keys()]  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{file}: truncated or not safetensors ({error}); download it again.") from None
-
-
-def _require_finite(tensor: torch.Tensor, name: str, file: Path) -> None:
+def _require_finite(tensor: torch.Tensor, name: str, file: str) -> None:
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
         count = int((~torch.isfinite(tensor)).sum())
         raise WeightsError(
@@ -176,7 +66,8 @@ def _require_finite(tensor: torch.Tensor, name: str, file: Path) -> None:
         )
 
 
-def _check(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], folder: Path) -> None:
+def _check(wanted: Mapping[str, Shape], checkpoint: Checkpoint) -> None:
+    found = checkpoint.shapes
     missing = [f"{name} {list(wanted[name])} is missing" for name in sorted(wanted.keys() - found.keys())]
     unexpected = [f"{name} {list(found[name])} is unexpected" for name in sorted(found.keys() - wanted.keys())]
     unexpected = [line for line in unexpected if "position_ids" not in line and "causal_attention_mask" not in line]
@@ -190,6 +81,6 @@ def _check(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
         more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         first = "\n  ".join(problems[:_SHOWN])
         raise WeightsError(
-            f"{folder}: weights of another architecture than config.json says ({len(problems)} tensors differ):\n  "
-            f"{first}{more}\nGive the config.json that belongs to these weights."
+            f"{checkpoint.place}: weights of another architecture than config.json says ({len(problems)} "
+            f"tensors differ):\n  {first}{more}\nGive the config.json that belongs to these weights."
         )

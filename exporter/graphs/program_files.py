@@ -10,6 +10,7 @@ import onnx
 from onnx.external_data_helper import uses_external_data
 
 from exporter.graphs.bodies import all_graphs
+from exporter.graphs.rewrites import Rewritten, note_rewrite
 from exporter.graphs.sound import require_sound
 
 PROGRAM = "program.onnx"
@@ -29,13 +30,15 @@ def copy_program(program: Path, folder: Path) -> Path:
     return folder / program.name
 
 
-def rewrite_program(program: Path, rewrite: Callable[[onnx.ModelProto], int]) -> None:
-    """Rewrite a program where it lies, its external weights left unread; `rewrite` gives how many places it changed.
+def rewrite_program(program: Path, rewrite: Callable[[onnx.ModelProto], Rewritten]) -> None:
+    """Rewrite a program where it lies, its external weights left unread, and note what `rewrite` did.
 
     Raises ValidationFailed that names the rewrite where it breaks the ONNX standard.
     """
     model = onnx.load(program, load_external_data=False)
-    if rewrite(model):
+    rewritten = rewrite(model)
+    note_rewrite(program.parent, rewrite.__name__, rewritten)
+    if rewritten.done:
         onnx.save(model, program)
         require_sound(program, rewrite.__name__)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 
-from exporter.machine.processor import this_processor
+from exporter.machine.processor import this_processor, usable_processors
 
 
 def describe() -> dict[str, str]:
     """System and processor: without them a time says nothing."""
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": f"{os.cpu_count()} cores, {this_processor().name}",
+        "processor": f"{usable_processors()} cores, {this_processor().name}",
     }

@@ -37,6 +37,21 @@ class Silent:
     def finished(self, record: StepRecord) -> None: ...
 
 
+class Within:
+    """The progress of something that is itself one of several: its steps are shown under `name`, and leave no lines."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress, self._name = progress, name
+
+    def started(self, step: str) -> None:
+        self._progress.started(f"{self._name}: {step}")
+
+    def advanced(self, step: str, done: int, total: int) -> None:
+        self._progress.advanced(f"{self._name}: {step}", done, total)
+
+    def finished(self, record: StepRecord) -> None: ...
+
+
 @contextmanager
 def metered(name: str, progress: Progress, records: list[StepRecord]) -> Iterator[StepRecord]:
     """Measure a step, tell `progress`, and append its record when it ends well."""

@@ -5,10 +5,21 @@ from __future__ import annotations
 import numpy as np
 import onnx_graphsurgeon as gs
 
+from exporter.graphs.rewrites import Rewritten
 
-def gemm_to_matmul(graph: gs.Graph) -> None:
-    """Rewrite every Gemm with a constant weight and plain factors; others stay."""
-    for node in [node for node in graph.nodes if node.op == "Gemm" and _is_plain(node)]:
+
+def gemm_to_matmul(graph: gs.Graph) -> Rewritten:
+    """Rewrite every Gemm with a constant weight and plain factors, in bodies of loops too; others stay."""
+    found = there = 0
+    for inner in (graph, *graph.subgraphs(recursive=True)):
+        there += sum(node.op == "Gemm" for node in inner.nodes)
+        found += _rewrite(inner)
+    return Rewritten("Gemm", found, there)
+
+
+def _rewrite(graph: gs.Graph) -> int:
+    plain = [node for node in graph.nodes if node.op == "Gemm" and _is_plain(node)]
+    for node in plain:
         values = node.inputs[1].values
         if node.attrs.get("transB", 0):
             node.inputs[1] = gs.Constant(node.inputs[1].name, np.ascontiguousarray(values.T))
@@ -21,6 +32,7 @@ def gemm_to_matmul(graph: gs.Graph) -> None:
             graph.nodes.insert(
                 graph.nodes.index(node) + 1, gs.Node("Add", f"{name}/Add", inputs=[product, bias], outputs=[output])
             )
+    return len(plain)
 
 
 def _is_plain(node: gs.Node) -> bool:

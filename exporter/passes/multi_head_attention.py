@@ -15,29 +15,34 @@ from onnx import helper, numpy_helper
 
 from exporter.graphs.attention import HEADS_FIRST
 from exporter.graphs.bodies import all_graphs
-from exporter.graphs.plain_attention import is_plain_attention
+from exporter.graphs.plain_attention import count_written_out, is_plain_attention
+from exporter.graphs.rewrites import Rewritten
 
 DOMAIN = "com.microsoft"
 OPERATOR = "MultiHeadAttention"
 
 
-def to_multi_head_attention(model: onnx.ModelProto) -> int:
-    """Rewrite every plain Attention of heads that are split just before and merged just after; how many there were.
+def to_multi_head_attention(model: onnx.ModelProto) -> Rewritten:
+    """Rewrite every plain Attention of heads that are split just before and merged just after; how many of how many.
 
-    Masked, causal and cached ones stay. Weights may be external, and are not read.
+    Masked, causal and cached ones stay, and are not counted; those written as products around a softmax stay and are.
+    Weights may be external, and are not read.
     """
-    found = 0
-    for graph in all_graphs(model.graph):
-        found += _rewrite(graph)
+    found = there = 0
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    for graph, known in zip(all_graphs(model.graph), all_graphs(inferred), strict=True):
+        there += sum(map(is_plain_attention, graph.node)) + count_written_out(graph.node)
+        found += _rewrite(graph, known)
     if found:
         _drop_unread(model)
         if DOMAIN not in {entry.domain for entry in model.opset_import}:
             model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    return found
+    return Rewritten("Attention", found, there)
 
 
-def _rewrite(graph: onnx.GraphProto) -> int:
-    places = _Places(graph)
+def _rewrite(graph: onnx.GraphProto, known: onnx.GraphProto) -> int:
+    """`known`: the same graph with the shapes of its tensors, which a step's copies in a larger graph come without."""
+    places = _Places(graph, known)
     made: dict[str, onnx.NodeProto] = {}
     dropped: set[str] = set()
     for node in graph.node:
@@ -57,11 +62,11 @@ def _rewrite(graph: onnx.GraphProto) -> int:
 class _Places:
     """What makes and what reads the tensors of a graph."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: onnx.GraphProto, known: onnx.GraphProto) -> None:
         self.maker = {name: node for node in graph.node for name in node.output}
         self.readers = _count_reads(graph)
         self.reader = {name: node for node in graph.node for name in node.input}
-        self.ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.value_info}
+        self.ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in (*known.value_info, *known.input)}
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
 
     def around(self, attention: onnx.NodeProto) -> tuple[int, list[str], str, list[str]] | None:

@@ -15,17 +15,22 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from exporter.errors import ValidationFailed
+from exporter.graphs.rewrites import Rewritten
 
 _SMALLEST_SCALE = float(np.finfo(np.float16).smallest_subnormal)
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def to_half(graph: gs.Graph, types: Mapping[str, int]) -> None:
-    """Rewrite in place. `types`: ONNX element type of every computed tensor, as `tensor_types` finds them.
+def to_half(graph: gs.Graph, types: Mapping[str, int]) -> Rewritten:
+    """Rewrite in place; how many nodes of the network. `types`: ONNX element type of every computed tensor, as
+    `tensor_types` finds them. Loops and branches of a network's own stay in float32, with all that is in them.
 
     Raises ValidationFailed that names a weight beyond half precision's range.
     """
-    _Halver(graph, types).run()
+    halver = _Halver(graph, types)
+    there = sum(_is_of_module(node) for node in graph.nodes)
+    halver.run()
+    return Rewritten("nodes of the network", len(halver.inner), there)
 
 
 class _Halver:
@@ -102,9 +107,13 @@ def _saturated(values: np.ndarray) -> np.ndarray:
     return np.where(np.abs(values) == limit, np.sign(values) * np.float32(_LARGEST), values)
 
 
-def _belongs_to_module(node: gs.Node) -> bool:
+def _is_of_module(node: gs.Node) -> bool:
     """Named stage/module/Operator; the stage's own arithmetic is stage/Operator."""
     return node.name.count("/") > 1
+
+
+def _belongs_to_module(node: gs.Node) -> bool:
+    return _is_of_module(node) and not any(isinstance(value, gs.Graph) for value in node.attrs.values())
 
 
 def _angles(graph: gs.Graph) -> set[int]:

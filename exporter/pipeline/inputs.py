@@ -17,6 +17,14 @@ class TextInput(Part):
     file: str = Field(description="Path of the tokenizer inside the bundle, a `tokenizers` JSON")
     length: int = Field(ge=2, le=2**16, description="Tokens, begin and end included")
     pad_id: int = Field(ge=0, lt=2**32)
+    clean: Literal["none", "openai"] = Field(
+        default="none", description="What is done to a prompt before: openai: ftfy, HTML's entities, white space"
+    )
+
+    @property
+    def cleaning_file(self) -> str | None:
+        """Path inside the bundle of the tables that a client needs to clean prompts without ftfy."""
+        return f"{self.file}.cleaning.json" if self.clean != "none" else None
 
 
 Byte = Annotated[int, Field(ge=0, le=255)]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from pydantic import Field
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset, PixelTensor
+from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset, PixelTensor, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.part import Part
-from exporter.pipeline.sampling import OWN, STATE, Sampling
+from exporter.pipeline.sampling import FROM_HOST, OWN, Sampling
 from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
 
 Kind = Literal["encode", "sample", "map", "field", "render"]
 # Kinds that are evaluated as often as somebody likes, at points or along rays of an object.
 EVALUATED: dict[str, str] = {"field": POINTS, "render": RAYS}
-AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset)
+AnyAsset = TypeVar("AnyAsset", MeshAsset, ImageAsset, PointsAsset)
 
 
 class Volume(Part):
@@ -54,7 +54,7 @@ class PipelineStage(Part):
         """What it takes of the inputs and of other stages."""
         if self.kind in EVALUATED:
             return [spec for spec in self.inputs if spec != self.evaluated_at]
-        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in STATE]
+        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in FROM_HOST]
 
     @property
     def makes(self) -> list[TensorSpec]:
@@ -125,6 +125,11 @@ class Pipeline(Part):
                 wanted |= {spec.name for spec in other.takes}
         return [name for name in self.stages if name in found]
 
+    def decoders_of(self, tensor: str) -> list[str]:
+        """The stages between all latents and a tensor, with the one that makes it, in order."""
+        maker = self.maker(tensor)
+        return self.decoders(maker) or [maker]
+
     def decoders(self, stage: str) -> list[str]:
         """The stages between all latents and a stage, with itself, in order."""
         sampled = self.of_kind("sample")
@@ -140,7 +145,7 @@ class Pipeline(Part):
         """Raises RecipeError for a tensor that is taken before it is made, or made twice, a stage that takes or makes
         nothing, a condition or latents with a name that a sampler's program has itself, an unknown word in a shape, a
         field or renderer that is evaluated nowhere, a volume of tensors that its field does not make, or an asset of a
-        stage that cannot give it."""
+        stage or a tensor that cannot give it."""
         known: dict[str, str] = {}
         for name, source in self.inputs.items():
             _add(known, source.tensor, name, f"input '{name}'")
@@ -156,6 +161,9 @@ class Pipeline(Part):
             for spec in stage.makes:
                 _add(known, spec.name, name, f"stage '{name}'")
         for name, asset in self.assets.items():
+            if asset.kind == "points":
+                _require_points(name, asset, [spec for stage in self.stages.values() for spec in stage.makes])
+                continue
             if isinstance(asset, ImageAsset) and asset.pixels:
                 _require_picture(name, asset.stage, asset.pixels, self.stages)
                 continue
@@ -224,6 +232,19 @@ def _require_volume(name: str, stage: PipelineStage) -> None:
     for tensor in (stage.volume.distance, stage.volume.density, stage.volume.color) if stage.volume else ():
         if tensor not in made:
             raise RecipeError(f"stage '{name}': its volume names '{tensor}'; {did_you_mean(tensor, made)}")
+
+
+def _require_points(asset: str, points: PointsAsset, made: Sequence[TensorSpec]) -> None:
+    shapes = {spec.name: spec.shape for spec in made}
+    wanted = [points.positions, *([points.colors] if points.colors else [])]
+    for tensor in wanted:
+        if tensor not in shapes:
+            raise RecipeError(f"asset '{asset}' is of '{tensor}', which no stage makes; {did_you_mean(tensor, shapes)}")
+        if len(shapes[tensor]) != 3 or shapes[tensor][2] != 3 or shapes[tensor] != shapes[wanted[0]]:
+            raise RecipeError(
+                f"asset '{asset}': '{tensor}' is {list(shapes[tensor])}, and places and colours of points are both "
+                "[batch, points of an object, 3]"
+            )
 
 
 def _require_words(stage: str, specs: Iterable[TensorSpec]) -> None:

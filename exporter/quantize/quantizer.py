@@ -11,6 +11,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from exporter.graphs.graph_file import save_graph
+from exporter.graphs.rewrites import note_rewrite
 from exporter.quantize.centre_input import centre_input
 from exporter.quantize.dynamic import DynamicWriter
 from exporter.quantize.grid import IntegerGrid
@@ -18,7 +19,7 @@ from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.join_siblings import join_siblings
 from exporter.quantize.layers import Layer, find_layers
 from exporter.quantize.observers import find_grid
-from exporter.quantize.prepared import prepared
+from exporter.quantize.prepared import prepared_and_counted
 from exporter.quantize.qdq import QdqWriter, ZeroPointQdqWriter
 from exporter.quantize.rounding import dequantize, per_channel
 from exporter.quantize.statistics import Statistics
@@ -101,13 +102,14 @@ def quantize(
     rendering: Rendering = "fp32",
 ) -> list[LayerReport]:
     """Write the quantized program and `quantization.json` into `folder`; what became of each layer."""
-    graph = prepared(program)
+    graph, rewritten = prepared_and_counted(program)
     reports = [LayerReport(layer.name, layer.operator, precision_of(layer, policy)) for layer in find_layers(graph)]
     layers = _joined(graph, choices(graph, policy))
     writer = _LayerWriter(graph, statistics, observer, QDQ_WRITERS[rendering](graph))
     for layer, rule in layers:
         writer.write(layer, rule)
     save_graph(graph, folder)
+    note_rewrite(folder, "gemm_to_matmul", rewritten)
     write_report(folder, reports)
     return reports
 

@@ -18,6 +18,7 @@ import onnx
 from onnx import helper
 
 from exporter.errors import ValidationFailed
+from exporter.machine.processor import threads_to_use
 from exporter.runtime.sessions.onnxruntime import require_one_distribution
 
 BINS = 2048
@@ -186,7 +187,7 @@ def _runner(
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads_to_use(threads)
     options.log_severity_level = 3
     # The default order would leave the sizes to the end, and every measured tensor in memory until then.
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED

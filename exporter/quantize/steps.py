@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from exporter.errors import RecipeError
 from exporter.files.cache import Entry
 from exporter.files.recorded import recorded_of
 from exporter.files.transform import Transform
@@ -16,7 +15,7 @@ from exporter.quantize.prepared import prepared
 from exporter.quantize.quantizer import Observer, quantize, wanted
 from exporter.quantize.smooth_program import smooth_program
 from exporter.quantize.statistics import collect, load, save
-from exporter.recipe.policy import Policy, Rendering
+from exporter.recipe.policy import Policy, Rendering, not_calibrated
 from exporter.recipe.recipe import QuantizationSection
 
 STATISTICS = "statistics"
@@ -86,12 +85,3 @@ class Quantization:
         known = load(before / STATISTICS)
         observer = Observer.of(self.settings.calibration)
         quantize(before / PROGRAM, self.policy, known, observer, folder, rendering)
-
-
-def not_calibrated(layer: str, stage: str) -> RecipeError:
-    """The error of a layer in static INT8, or rounded by gptq, whose stage has no recorded inputs."""
-    return RecipeError(
-        f"{layer}: stage '{stage}' has no calibration: int8 and gptq go with stages that run once an object or an "
-        "evaluation, at points or along rays only with those that take nothing else; choose int8_dynamic, int8_weights "
-        "or fp16 for it"
-    )

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from exporter.errors import RecipeError
+from exporter.errors import RecipeError, did_you_mean
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.document import Document, Location
 from exporter.recipe.recipe import Recipe, Tolerances
 
-# By section or tolerance, the part of a pipeline that it is about: a kind of stage, or a kind of asset.
-SECTIONS = {"sampler": "sample", "mesh": "mesh", "render": "render"}
+# By section the part of a pipeline that it is about, and by tolerance the parts, one of which is enough: a kind of
+# stage, or a kind of asset.
+SECTIONS = {"tokenizer": "text", "sampler": "sample", "samplers": "sample", "mesh": "mesh", "render": "render"}
 TOLERANCES = {
-    "trajectory_snr_db": "sample",
-    "latents_relative_l2": "sample",
-    "mesh_iou": "mesh",
-    "chamfer": "mesh",
-    "render_psnr_db": "image",
+    "trajectory_snr_db": ("sample",),
+    "latents_relative_l2": ("sample",),
+    "mesh_iou": ("mesh",),
+    "chamfer": ("mesh", "points"),
+    "render_psnr_db": ("image", "points"),
 }
 LACKS = {
     "sample": "no stage of this pipeline samples",
     "mesh": "this pipeline makes no mesh",
     "render": "no stage of this pipeline renders",
     "image": "this pipeline makes no image",
+    "text": "this pipeline reads no prompts",
     "inputs": "this pipeline takes nothing from outside",
 }
 
@@ -43,14 +45,20 @@ class Misfit(RecipeError):
 
 
 def parts_of(pipeline: Pipeline) -> set[str]:
-    """What a recipe may have sections for: the kinds of stages and of assets, and whether inputs are taken."""
+    """What a recipe may have sections for: the kinds of stages and of assets, whether inputs are taken, and texts."""
     kinds = {stage.kind for stage in pipeline.stages.values()} | {asset.kind for asset in pipeline.assets.values()}
-    return kinds | ({"inputs"} if pipeline.inputs else set())
+    return kinds | ({"inputs"} if pipeline.inputs else set()) | ({"text"} if pipeline.texts else set())
 
 
-def require_fit(recipe: Recipe, parts: Collection[str]) -> None:
-    """Raises Misfit for what a recipe lacks, or says too much, about a pipeline that has these parts."""
-    if found := list(_misfits(recipe, parts)):
+def require_fit(recipe: Recipe, parts: Collection[str], sampled: Collection[str] | None = None) -> None:
+    """Raises Misfit for what a recipe lacks, or says too much, about a pipeline that has these parts.
+
+    `sampled`: the names of its stages that sample, where they are known.
+    """
+    found = list(_misfits(recipe, parts))
+    if "sample" in parts:
+        found += _sampler_misfits(recipe, sampled)
+    if found:
         raise Misfit(found)
 
 
@@ -61,26 +69,38 @@ def fitted_data(recipe: Recipe, pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _misfits(recipe: Recipe, parts: Collection[str]) -> Iterator[tuple[Location, str]]:
-    given = {name for name in SECTIONS if name in recipe.model_fields_set and getattr(recipe, name) is not None}
+    given = {name for name in SECTIONS if name in recipe.model_fields_set and getattr(recipe, name)}
     for name in sorted(given):
         if SECTIONS[name] not in parts:
             yield (name,), f"{LACKS[SECTIONS[name]]}; leave this section out"
-    if "sample" in parts and recipe.sampler is None:
-        yield ("sampler",), _required(Recipe.model_fields["sampler"].description)
-    if "sample" not in parts and recipe.validation.sampler:
-        yield ("validation", "sampler"), f"{LACKS['sample']}; leave this section out"
+    for name in ("sampler", "samplers"):
+        if "sample" not in parts and getattr(recipe.validation, name):
+            yield ("validation", name), f"{LACKS['sample']}; leave this section out"
     if "inputs" in parts and not recipe.goldens.prompts:
         yield ("goldens", "prompts"), _required(type(recipe.goldens).model_fields["prompts"].description)
     if "inputs" not in parts and recipe.goldens.prompts:
         yield ("goldens", "prompts"), f"{LACKS['inputs']}; leave this field out"
     for precision, tolerances in recipe.validation.tolerances.items():
-        for name, part in TOLERANCES.items():
+        for name, about in TOLERANCES.items():
             at = ("validation", "tolerances", precision, name)
             value = getattr(tolerances, name)
-            if part in parts and value is None:
+            has = any(part in parts for part in about)
+            if has and value is None:
                 yield at, _required(Tolerances.model_fields[name].description)
-            if part not in parts and value is not None:
-                yield at, f"{LACKS[part]}; leave this field out"
+            if not has and value is not None:
+                yield at, f"{LACKS[about[0]]}; leave this field out"
+
+
+def _sampler_misfits(recipe: Recipe, sampled: Collection[str] | None) -> Iterator[tuple[Location, str]]:
+    without = [] if recipe.sampler else [stage for stage in sampled or () if stage not in recipe.samplers]
+    if without or not (recipe.sampler or recipe.samplers):
+        yield ("sampler",), _required(Recipe.model_fields["sampler"].description)
+    if sampled is None:
+        return
+    for at, samplers in ((("samplers",), recipe.samplers), (("validation", "samplers"), recipe.validation.samplers)):
+        for name in samplers:
+            if name not in sampled:
+                yield (*at, name), f"no stage of that name samples; {did_you_mean(name, sampled)}"
 
 
 def _required(description: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 from pydantic import Field, model_validator
@@ -29,6 +29,7 @@ PRECISIONS_LOWEST_FIRST: tuple[Precision, ...] = (
     "fp32",
 )
 RULE_PRECISIONS = tuple(precision for precision in PRECISIONS_LOWEST_FIRST if precision != "bf16")
+OPERATORS: tuple[Operator, ...] = get_args(Operator)
 BLOCK = 32
 _OF_WEIGHTS = ("palette", "int4_weights", "int8_weights", "int8_dynamic", "fp16")
 
@@ -107,6 +108,15 @@ class Rule(Section):
         begin, star, _ = start.partition("*")
         return fnmatchcase(stage, begin + star)
 
+    def is_about_all_of(self, stage: str) -> bool:
+        """Whether the pattern names this stage, or every stage; one that begins with * may fit none of its layers."""
+        return self.layers in ("*", "*/*") or ("*" not in self.layers.partition("/")[0] and self.may_speak_of(stage))
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it needs recorded activations."""
+        return self.precision == "int8" or self.rounding == "gptq"
+
 
 class RuleError(RecipeError):
     """A rule that matches no layer."""
@@ -132,7 +142,18 @@ class Policy(Section):
     @property
     def calibrated(self) -> bool:
         """Whether any rule needs recorded activations."""
-        return any(rule.precision == "int8" or rule.rounding == "gptq" for rule in self.rules)
+        return any(rule.is_calibrated for rule in self.rules)
+
+    def require_calibrated(self, without: Iterable[str]) -> None:
+        """Raises RuleError for a rule that wants recorded inputs of a stage that has none, one of `without`."""
+        for stage in without:
+            for operator in OPERATORS:
+                speaking = [r for r in self.rules if r.operator == operator and r.may_speak_of(stage)]
+                if speaking and speaking[-1].is_calibrated and speaking[-1].is_about_all_of(stage):
+                    where = f"quantization.rules: rule {self.rules.index(speaking[-1]) + 1}"
+                    error = RuleError(str(not_calibrated(where, stage)))
+                    error.rule = speaking[-1]
+                    raise error
 
     def require_matches(self, layers: Iterable[tuple[str, str]]) -> None:
         """Every rule must match one of the layers, given as (name, operator).
@@ -159,6 +180,15 @@ class Policy(Section):
     def load(cls, path: Path) -> Policy:
         """A policy file. Raises RecipeError with file and line."""
         return validate(cls, read_yaml(path))
+
+
+def not_calibrated(where: str, stage: str) -> RecipeError:
+    """The error of layers in static INT8, or rounded by gptq, of a stage that has no recorded inputs."""
+    return RecipeError(
+        f"{where}: stage '{stage}' has no calibration: int8 and gptq go with stages that run once an object or an "
+        "evaluation, at points or along rays only with those that take nothing else; choose int8_dynamic, int8_weights "
+        "or fp16 for it"
+    )
 
 
 def no_match(number: int, rule: Rule, known: list[tuple[str, str]]) -> RuleError:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from exporter.errors import RecipeError
+from exporter.pipeline.sampling import Churn
 from exporter.recipe.policy import Policy, Precision, Rule
 from exporter.recipe.section import Section
+from exporter.recipe.weights_name import placed
 
 Saving = Literal["time", "bytes"]
+Byte = Annotated[int, Field(ge=0, le=255)]
 NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -26,9 +29,47 @@ class ModelSection(Section):
     )
     weights: str = Field(
         title="Weights",
-        description="'shap-e-mini' or its student 'shap-e-mini-4step', a folder in the hub's diffusers layout, "
-        "a hub name 'org/name', or 'random:shap-e-300m[:seed]'",
+        description="'shap-e-mini', its student 'shap-e-mini-4step' or, of family shap-e-image, 'shap-e-mini-image'; a "
+        "folder in the hub's diffusers layout or with the files that OpenAI published by a path relative to this file, "
+        "a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'",
         min_length=1,
+    )
+    variant: str | None = Field(
+        default=None,
+        title="Variant",
+        description="Which of the files a part is loaded from where it comes in several precisions, such as 'fp16' of "
+        "`model.fp16.safetensors`; full precision for none, where it is there",
+        pattern=r"^\w+$",
+    )
+    decoder: Literal["transmitter", "decoder"] | None = Field(
+        default=None,
+        title="Decoder",
+        description="Of OpenAI's own files, which decodes the latents: transmitter.pt, or vector_decoder.pt; for none "
+        "the one that is there, of both the transmitter",
+    )
+    clip: str | None = Field(
+        default=None,
+        title="CLIP",
+        description="Beside OpenAI's own files, the folder or hub name of CLIP ViT-L/14; for none the folder "
+        "clip-vit-large-patch14 beside them, or openai/clip-vit-large-patch14 on the hub",
+        min_length=1,
+    )
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a family's loader is given besides the weights: what is written here and is not their name."""
+        return {k: v for k in ("variant", "decoder", "clip") if (v := getattr(self, k)) is not None}
+
+
+class TokenizerSection(Section):
+    """How prompts are read."""
+
+    clean: Literal["none", "openai"] = Field(
+        default="none",
+        title="Cleaning",
+        description="none: as the hub's pipeline reads them; openai: as OpenAI's tokenizer, with mojibake, curly "
+        "quotes, ligatures and full-width letters mended (ftfy), HTML's entities resolved and white space made single "
+        "spaces",
     )
 
 
@@ -92,6 +133,12 @@ class SamplerSection(Section):
         description="diffusers: predictions are clamped after guidance, in the scheduler; openai: before guidance, and "
         "the network gets integer timesteps by OpenAI's own rule",
     )
+    churn: Churn | None = Field(
+        default=None,
+        title="Churn",
+        description="Fresh noise at every step, of heun only: `churn: {s_churn: 3.0}` is Point-E's base model's. "
+        "None: a deterministic sampler",
+    )
     unroll: Literal["step", "loop", "full"] = Field(
         default="step",
         title="Unrolling",
@@ -114,6 +161,12 @@ class SamplerSection(Section):
                 f"{self.scheduler}'s steps are {fixed}; spacing, highest_noise and lowest_noise go with heun, euler, "
                 "dpmpp_2m"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _churned_by_heun_only(self) -> SamplerSection:
+        if self.churn and self.scheduler != "heun":
+            raise ValueError(f"{self.scheduler} has no churn; churn goes with heun")
         return self
 
     @model_validator(mode="after")
@@ -143,6 +196,13 @@ class MeshSection(Section):
         description="coarse_to_fine: only near the surface (a part too small for a ball of about 1/18 of the volume's "
         "width can be missed where the field is far steeper there than around it); exact: every sample of the grid",
     )
+    conventions: Literal["t3export", "openai"] = Field(
+        default="t3export",
+        title="Conventions",
+        description="t3export: vertices where the field is zero, sRGB colours; openai: as OpenAI's code has them, to "
+        "compare a mesh with one of its own: shrunk about the centre by (grid - 1) / (grid + 1), which it does by "
+        "mistake, coloured at the shrunk places, and with linear colours at the vertices",
+    )
 
 
 class RenderSection(Section):
@@ -171,6 +231,14 @@ class RenderSection(Section):
         ge=2,
         le=1024,
         json_schema_extra={"unit": "samples per ray"},
+    )
+    background: list[Byte] | None = Field(
+        default=None,
+        min_length=3,
+        max_length=3,
+        title="Background",
+        description="sRGB of what is behind an object, each from 0 to 255; none: what the weights have, which is white "
+        "in the hub's Shap-E and black in OpenAI's own files",
     )
 
 
@@ -324,14 +392,14 @@ class Tolerances(Section):
     chamfer: float | None = Field(
         default=None,
         title="Chamfer distance",
-        description="Largest mean distance between the two surfaces",
+        description="Largest mean distance between the two surfaces, or of points to the nearest of the other cloud",
         ge=0,
         json_schema_extra={"unit": "volume units (the volume is 2 wide)"},
     )
     render_psnr_db: float | None = Field(
         default=None,
         title="Render PSNR",
-        description="Least peak signal-to-noise ratio of the renders",
+        description="Least peak signal-to-noise ratio of the renders, and of the colours of points",
         json_schema_extra={"unit": "dB"},
     )
 
@@ -366,6 +434,12 @@ class ValidationSection(Section):
         description="How the reference samples the objects that R-Precision is compared with, where this recipe saves "
         "evaluations; the recipe's own sampler for none",
     )
+    samplers: dict[str, SamplerSection] = Field(
+        default_factory=dict,
+        title="Reference samplers",
+        description="By stage, fields in which the reference samples otherwise than the field above or else the recipe "
+        "itself says",
+    )
     max_drop: float = Field(
         default=0.0,
         title="Largest drop",
@@ -394,12 +468,21 @@ class Recipe(Section):
         "sections are merged, lists are replaced whole",
     )
     model: ModelSection = Field(title="Model", description="Which model")
+    tokenizer: TokenizerSection = Field(
+        default_factory=TokenizerSection, title="Tokenizer", description="How prompts are read"
+    )
     sampler: SamplerSection | None = Field(
         default=None,
         title="Sampler",
         description="How the latents are sampled, where the model samples any. "
         "`sampler: {as: openai, guidance_scale: 15.0}` is the published sampling of Shap-E's text model, with fields "
         "to differ in written beside `as`",
+    )
+    samplers: dict[str, SamplerSection] = Field(
+        default_factory=dict,
+        title="Samplers",
+        description="By stage, the fields in which it is sampled otherwise than `sampler` says, or all of them where "
+        "there is none: `samplers: {upsampler: {guidance_scale: 1.0}}`",
     )
     mesh: MeshSection = Field(
         default_factory=MeshSection, title="Mesh", description="How a mesh is taken from the field"
@@ -422,6 +505,11 @@ class Recipe(Section):
     goldens: GoldensSection = Field(title="Goldens", description="The recorded inputs and outputs of a bundle")
     validation: ValidationSection = Field(title="Validation", description="How a bundle is judged")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _what_a_stage_leaves_open_is_said_for_all(cls, data: Any) -> Any:
+        return with_whole_samplers(data) if isinstance(data, dict) else data
+
     @model_validator(mode="after")
     def _every_precision_has_tolerances(self) -> Recipe:
         missing = self.precisions - set(self.validation.tolerances)
@@ -442,6 +530,17 @@ class Recipe(Section):
         placed._folder = folder
         return placed
 
+    @property
+    def weights(self) -> str:
+        """The model's weights, a folder by a path that leads there from anywhere."""
+        return placed(self.model.weights, self.folder)
+
+    @property
+    def model_settings(self) -> dict[str, str]:
+        """What a family's loader is given besides the weights, a folder by a path that leads there from anywhere."""
+        settings = self.model.settings
+        return settings | ({"clip": placed(clip, self.folder)} if (clip := settings.get("clip")) else {})
+
     def __eq__(self, other: object) -> bool:
         """By what it says, wherever its paths begin."""
         return isinstance(other, Recipe) and self.data() == other.data()
@@ -451,9 +550,22 @@ class Recipe(Section):
 
     def sampler_of(self, stage: str) -> SamplerSection:
         """How a stage of kind sample is sampled. Raises RecipeError where the recipe does not say."""
-        if self.sampler is None:
+        sampler = self.samplers.get(stage, self.sampler)
+        if sampler is None:
             raise RecipeError(f"sampler: this section is required, for stage '{stage}' samples")
-        return self.sampler
+        return sampler
+
+    def with_samplers(self, change: Callable[[SamplerSection], SamplerSection]) -> Recipe:
+        """The recipe with a change to how every stage is sampled."""
+        own = {stage: change(sampler) for stage, sampler in self.samplers.items()}
+        return self.model_copy(update={"sampler": self.sampler and change(self.sampler), "samplers": own})
+
+    def sampler_data(self, exclude: Set[str] = frozenset()) -> dict[str, Any]:
+        """All that it says of sampling, as plain data, without the fields `exclude`."""
+        return {
+            "sampler": self.sampler and self.sampler.model_dump(exclude=set(exclude)),
+            "samplers": {stage: own.model_dump(exclude=set(exclude)) for stage, own in self.samplers.items()},
+        }
 
     @property
     def precisions(self) -> set[Precision]:
@@ -469,3 +581,28 @@ class Recipe(Section):
         """sha256 (hex) of the resolved recipe's canonical JSON."""
         canonical = json.dumps(self.data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def with_whole_samplers(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of a recipe, each of its `samplers` with what it leaves open: of `sampler`, and of the reference's with
+    what the recipe itself has for the stage."""
+    own = _completed(data.get("samplers"), lambda stage: data.get("sampler"))
+    found = data | ({"samplers": own} if own else {})
+    validation = data.get("validation")
+    if not isinstance(validation, Mapping):
+        return found
+    shared, stages = validation.get("sampler"), own if isinstance(own, Mapping) else {}
+    of_reference = _completed(
+        validation.get("samplers"), lambda stage: shared or stages.get(stage) or data.get("sampler")
+    )
+    return found | ({"validation": {**validation, "samplers": of_reference}} if of_reference else {})
+
+
+def _completed(samplers: Any, shared: Callable[[str], Any]) -> Any:
+    if not isinstance(samplers, Mapping):
+        return samplers
+    return {stage: _over(shared(stage), own) for stage, own in samplers.items()}
+
+
+def _over(shared: Any, own: Any) -> Any:
+    return {**shared, **own} if isinstance(shared, Mapping) and isinstance(own, Mapping) else own

@@ -13,9 +13,11 @@ from exporter.errors import RecipeError
 from exporter.files.atomic import write_atomically
 from exporter.recipe.document import Document, Location, parse_value, read_yaml, validate
 from exporter.recipe.policy import Policy
-from exporter.recipe.published import AS, SECTIONS, published
+from exporter.recipe.published import AS, is_sampler, published, sampler_sections
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.weights_name import moved, placed
 
+WEIGHTS = ("model", "weights")
 # Where paths of pictures may stand, and what they end in.
 PICTURES = (("goldens", "prompts"), ("quantization", "calibration", "prompts"))
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -24,7 +26,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 def load_recipe(path: Path | str, overrides: Sequence[str] = (), weights: str | None = None) -> Recipe:
     """Reads, merges and checks a recipe.
 
-    `overrides` are `a.b=value` with a YAML value; `weights` replaces model.weights. Raises RecipeError (exit code 2)
+    `overrides` are `a.b=value` with a YAML value, `a.0.b=value` for an item of a list and `a+=value` for one more, or
+    several, at its end; `weights` replaces model.weights. What these
+    name is sought from the working directory, and paths in a file from that file. Raises RecipeError (exit code 2)
     that names file, line, field, what was found, what is allowed and the nearest valid name.
     """
     return validate(Recipe, read_recipe(Path(path), overrides, weights)).in_folder(Path(path).parent)
@@ -35,10 +39,10 @@ def read_recipe(path: Path, overrides: Sequence[str] = (), weights: str | None =
     document = _read_with_parents(path, ())
     for override in overrides:
         _apply(document, override)
-    _include_policy(document, Path())
+        _include_policy(document, Path())
     _include_published(document)
     if weights is not None:
-        _assign(document, ("model", "weights"), weights, "--weights")
+        _assign(document, WEIGHTS, placed(weights, Path.cwd()), "--weights")
     return document
 
 
@@ -68,7 +72,9 @@ def _read_with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     if not os.path.isfile(parent_path):  # noqa: PTH113
         raise RecipeError(f"{place}: extends: {parent_path} is not a file; write a path relative to {path.name}")
     above = _read_with_parents(parent_path, (*children, resolved))
-    _move_pictures(above, Path(os.path.relpath(parent_path.parent, path.parent)))
+    way = Path(os.path.relpath(parent_path.parent, path.parent))
+    _move_pictures(above, way)
+    _move_weights(above, parent_path.parent, way)
     return _merge(above, document)
 
 
@@ -92,11 +98,8 @@ def _include_policy(document: Document, folder: Path) -> None:
 
 def _include_published(document: Document) -> None:
     """Puts the fields of a published sampling in the place of its name, but for those that are written beside it."""
-    for location in SECTIONS:
-        section: Any = document.data
-        for part in location:
-            section = section.get(part) if isinstance(section, dict) else None
-        if isinstance(section, dict) and AS in section:
+    for location, section in sampler_sections(document.data):
+        if AS in section:
             name, place = section.pop(AS), document.place((*location, AS))
             for field, value in published(name, f"{place}: {'.'.join((*location, AS))}").items():
                 if field not in section:
@@ -115,6 +118,13 @@ def _move_pictures(document: Document, folder: Path) -> None:
                 Path(folder, one).as_posix() if isinstance(one, str) and one.lower().endswith(SUFFIXES) else one
                 for one in given
             ]
+
+
+def _move_weights(document: Document, folder: Path, way: Path) -> None:
+    """The path of weights that is relative to `folder`, from where `way` leads there."""
+    model = document.data.get("model")
+    if isinstance(model, dict) and isinstance(model.get("weights"), str):
+        model["weights"] = moved(model["weights"], folder, way)
 
 
 def _moved(location: Location, count: int) -> Location:
@@ -146,10 +156,17 @@ def _merge_into(target: dict, source: dict, at: Location, merged: Document, chil
 
 def _apply(document: Document, override: str) -> None:
     name, equals, text = override.partition("=")
+    adds = name.endswith("+")
+    name = name.removesuffix("+")
     if not equals or not all(name.split(".")):
         raise RecipeError(f"--set {override}: write it as section.field=value, for example --set sampler.steps=16")
     location, value, place = tuple(name.strip().split(".")), parse_value(text), f"--set {override}"
-    if location[-1] != AS or location[:-1] not in SECTIONS:
+    if adds:
+        _add(document, location, value, place)
+        return
+    if location == WEIGHTS and isinstance(value, str):
+        value = placed(value, Path.cwd())
+    if location[-1] != AS or not is_sampler(location[:-1]):
         _assign(document, location, value, place)
         return
     # An override wins over what the files say, so that all fields of the sampling do.
@@ -157,14 +174,44 @@ def _apply(document: Document, override: str) -> None:
         _assign(document, (*location[:-1], field), own, place)
 
 
-def _assign(document: Document, location: tuple[str, ...], value: object, place: str) -> None:
+def _add(document: Document, location: tuple[str, ...], value: object, place: str) -> None:
+    """Puts a value, or each of a list, behind what the list at `location` holds."""
+    *above, name = location
     section = document.data
-    for depth, part in enumerate(location[:-1], start=1):
-        inner = section.setdefault(part, {})
-        document.places.setdefault(location[:depth], place)
-        if not isinstance(inner, dict):
-            raise RecipeError(f"{place}: {'.'.join(location[:depth])} is a value, not a section")
+    for part in above:
+        section = section.get(part, {}) if isinstance(section, dict) else {}
+    there = section.get(name) if isinstance(section, dict) else None
+    if not (there is None or isinstance(there, list)):
+        raise RecipeError(f"{place}: {'.'.join(location)} is {there!r}, no list that could be added to; write = for +=")
+    own, more = list(there or []), value if isinstance(value, list) else [value]
+    places = {k: v for k, v in document.places.items() if k[: len(location)] == location}
+    _assign(document, location, [*own, *more], place)
+    document.places |= places | {(*location, len(own) + k): place for k in range(len(more))}
+
+
+def _assign(document: Document, location: tuple[str, ...], value: object, place: str) -> None:
+    section: Any = document.data
+    at: Location = ()
+    for part in location[:-1]:
+        key = _key(section, part, at, place)
+        at = (*at, key)
+        inner = section[key] if isinstance(key, int) else section.setdefault(part, {})
+        document.places.setdefault(at, place)
+        if not isinstance(inner, dict | list):
+            raise RecipeError(f"{place}: {'.'.join(map(str, at))} is a value, not a section")
         section = inner
-    section[location[-1]] = value
-    document.places = {k: v for k, v in document.places.items() if k[: len(location)] != location}
-    document.places[location] = place
+    at = (*at, _key(section, location[-1], at, place))
+    section[at[-1]] = value
+    document.places = {k: v for k, v in document.places.items() if k[: len(at)] != at}
+    document.places[at] = place
+
+
+def _key(section: dict | list, part: str, at: Location, place: str) -> str | int:
+    """What a part of a name stands for: the number of an item, where it is in a list. Raises RecipeError."""
+    if not isinstance(section, list):
+        return part
+    if part.isdecimal() and int(part) < len(section):
+        return int(part)
+    holds = f"has {len(section)} items, from 0 to {len(section) - 1}" if section else "is empty"
+    name = ".".join(map(str, at))
+    raise RecipeError(f"{place}: {name} {holds}, and {part!r} is none of them; {name}+=… adds one")

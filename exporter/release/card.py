@@ -115,12 +115,19 @@ def _data(bundles: Sequence[Proved], weights: WeightsCard) -> str:
     calibrated = sorted({text for one in bundles if (text := _calibration(one))})
     lines = [
         f"Weights: {', '.join(sources)}.",
+        *([_read_from(bundles[0])] if bundles and bundles[0].manifest.weights.files else []),
         *(calibrated or ["No calibration data was used."]),
         "What their makers say of them:\n\n" + weights.about
         if weights.about
         else "No card came with the weights: what they learnt from is not known here.",
     ]
     return "## Data\n\n" + "\n\n".join(lines) + "\n"
+
+
+def _read_from(one: Proved) -> str:
+    files = [file for file in one.manifest.weights.files if not file.name.endswith((".json", ".txt", ".yaml"))]
+    told = (f"{file.part} from `{file.name}` of sha256 `{file.sha256}`" for file in files)
+    return f"Loaded from: {'; '.join(told)}."
 
 
 def _calibration(one: Proved) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.files.atomic import sha256_of
-from exporter.manifest import Manifest, bundle_digest, require_whole
+from exporter.manifest import FAILED, Manifest, bundle_digest, require_whole
 from exporter.release.release_errors import NotReleasable
 
 # Weights under these names were made for tests; the second kind is trained weights with injected outliers.
@@ -54,6 +54,8 @@ def _refusal(folder: Path, manifest: Manifest) -> str:
     """Why a whole bundle is not released; empty where it is."""
     validate = f"run `t3export validate {folder}`"
     weights, verdict = manifest.weights, manifest.validation
+    if (folder / FAILED).exists():
+        return f"its build failed ({FAILED} says why); mend the recipe and build again"
     if not weights.trained or weights.source.startswith(SYNTHETIC):
         return f"made from synthetic weights ({weights.source}), which prove nothing; build it with trained --weights"
     if verdict is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -10,18 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.errors import BundleError
+from exporter.errors import BundleError, RecipeError
 from exporter.manifest import Manifest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
-from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.pipeline import EVALUATED, Pipeline
 from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.points import PointCloud, points_of
 from exporter.runtime.inputs.picture import Picture, PictureReader
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
-from exporter.runtime.run import Arrays, OnStep, Request, Run, make
+from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run, make
 from exporter.runtime.sampler_loop import sample
-from exporter.runtime.sessions.session import Session, open_session
+from exporter.runtime.sessions.few_sizes import FewSizes
+from exporter.runtime.sessions.session import Session, keeps_plans, open_session
 from exporter.runtime.surface.decoded import mesh_of
 from exporter.runtime.surface.extract import OnSampled
 
@@ -32,6 +35,10 @@ class Bundle:
     `stand_in`: a backend that runs the programs on this machine in place of the target's own, `onnxruntime`.
     `memory_limit_mb`: most that the weights of opened programs may take together, in place of the recipe's limit; those
     used longest ago are closed. Raises BundleError where the largest alone takes more.
+
+    Threads may share a bundle: `generate`, `make`, `mesh`, `session` and the programs give each what they would give it
+    alone. A `Run` is one thread's. A program that is closed for the limit stays in memory until the calls that use it
+    have ended.
     """
 
     def __init__(
@@ -41,11 +48,12 @@ class Bundle:
         self.manifest = manifest
         self.stand_in = None if manifest.target["backend"] == stand_in else stand_in
         self.tokenizers = {
-            name: PromptTokenizer((folder / source.file).read_bytes(), source.length, source.pad_id)
+            name: PromptTokenizer((folder / source.file).read_bytes(), source.length, source.pad_id, source.clean)
             for name, source in manifest.texts.items()
         }
         self.pictures = {name: PictureReader(source) for name, source in manifest.pictures.items()}
         self._sessions: dict[str, Session] = {}
+        self._opening = threading.Lock()
         self.memory_limit_mb: int | None = memory_limit_mb or manifest.recipe.get("memory_limit_mb")
         self._require_a_limit_that_can_be_held()
         self._encoders = {stage: RowMemory(partial(self._run, stage)) for stage in manifest.of_kind("encode")}
@@ -80,14 +88,15 @@ class Bundle:
 
     def generate(
         self,
-        prompt: str | Picture,
+        prompt: str | Picture | None = None,
         seed: int = 0,
         on_step: OnStep | None = None,
         grid: int | None = None,
         exact: bool | None = None,
         quality: str | None = None,
+        picture: Picture | None = None,
     ) -> Mesh:
-        """The mesh of one prompt, or of one picture where the bundle takes pictures: a file, a Pillow image or bytes
+        """The mesh of one prompt, or of one `picture` where the bundle takes pictures: a file, a Pillow image or bytes
         [H, W, 3 or 4]. The same prompt and seed give the same mesh; it is empty where the field is.
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
@@ -95,10 +104,23 @@ class Bundle:
         `inputs.values` does not take, before any program runs.
         """
         grid, exact = chosen_grid(grid, quality), require_exact(exact)
+        prompt = self._given(prompt, picture)
         if self.tokenizers:
             for cut_off in self.cut_off(require_prompt(prompt)):
                 warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
         return self.mesh(self.make(dict.fromkeys(self.pipeline.inputs, prompt), seed, on_step), grid, exact)
+
+    def _given(self, prompt: str | Picture | None, picture: Picture | None) -> str | Picture | None:
+        """The one of both that the bundle takes. Raises RecipeError for the other, or for both."""
+        if picture is None:
+            return prompt
+        if not self.pictures:
+            raise RecipeError(
+                f"picture: this bundle takes none; it takes {', '.join(self.pipeline.inputs) or 'nothing'}"
+            )
+        if prompt is not None:
+            raise RecipeError("picture: give prompt or picture, not both")
+        return picture
 
     def cut_off(self, prompt: str) -> list[str]:
         """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
@@ -123,6 +145,10 @@ class Bundle:
             everywhere = asset.extraction == "exact"
         return mesh_of(run, chosen_grid(grid) or asset.grid, everywhere, on_sampled)
 
+    def points(self, run: Run) -> PointCloud:
+        """The points of a run's only object. Raises RecipeError for a bundle that makes none."""
+        return points_of(run)
+
     @property
     def pipeline(self) -> Pipeline:
         """What the bundle takes, runs and makes."""
@@ -146,23 +172,32 @@ class Bundle:
             return self._run(stage, arrays)
         return self._encoders[stage]({spec.name: arrays[spec.name] for spec in self.manifest.stages[stage].inputs})
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
-        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents]."""
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
+        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents]; `draws`: the noise
+        of later evaluations, of a sampler with churn."""
         part = self.manifest.stages[stage]
         assert part.sampling is not None
         conditions = {spec.name: arrays[spec.name] for spec in part.takes}
-        return sample(part.sampling, partial(self._run, stage), conditions, noise, on_step)
+        return sample(part.sampling, partial(self._run, stage), conditions, noise, on_step, draws)
 
     def session(self, stage: str) -> Session:
         """The opened program of a stage. Raises BundleError that lists the stages there are."""
         if stage not in self.manifest.stages:
             raise BundleError(f"{self.folder}: no stage '{stage}'; it has {', '.join(sorted(self.manifest.stages))}")
-        session = self._sessions.pop(stage, None)
-        if session is None:
-            self._make_room_for(stage)
-            session = self._open(stage)
-        # The one used last stands last.
-        self._sessions[stage] = session
+        with self._opening:
+            session = self._sessions.pop(stage, None)
+            if session is None:
+                self._make_room_for(stage)
+                session = self._open(stage)
+            # The one used last stands last.
+            self._sessions[stage] = session
         return session
 
     def _make_room_for(self, stage: str) -> None:
@@ -183,6 +218,13 @@ class Bundle:
         return sum(self.manifest.stages[stage].size for stage in stages) / 1e6
 
     def _open(self, stage: str) -> Session:
+        session, part, target = self._opened(stage), self.manifest.stages[stage], self.manifest.target
+        backend, options = (self.stand_in, {}) if self.stand_in else (target["backend"], target.get("session", {}))
+        if part.kind in EVALUATED and keeps_plans(backend, options):
+            return FewSizes(session, part.inputs, part.outputs)
+        return session
+
+    def _opened(self, stage: str) -> Session:
         target, engines = self.manifest.target, self.manifest.engines
         program = self.folder / self.manifest.stages[stage].program
         options = target.get("session", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ Arrays = dict[str, np.ndarray]
 # By the name of an input, what is given for it: {"prompt": "a red chair"}.
 Request = Mapping[str, Any]
 OnStep = Callable[[int, np.ndarray, np.ndarray], None]
+# Unit normal noise [B, *latents] by its number: 1 + i goes into evaluation i of a sampler with churn.
+Draws = Callable[[int], np.ndarray]
 AT_ONCE = {POINTS: POINTS_AT_ONCE, RAYS: RAYS_AT_ONCE}
 
 
@@ -33,8 +36,16 @@ class Programs(Protocol):
     def run_program(self, stage: str, arrays: Arrays) -> Arrays:
         """A stage's outputs from its inputs, by name; arrays that are no input of it are left alone."""
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
-        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents].
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
+        """Latents from the conditions of a stage of kind sample and unit normal noise [B, *latents] to begin with;
+        `draws`: the noise of later evaluations, which a sampler with churn takes.
 
         `on_step(i, sample, prediction)` sees what went into evaluation i and the guided prediction made of it, where
         evaluations are visible (unroll: step).
@@ -121,6 +132,14 @@ class Run:
                 f"this run is of {self.count} objects, and one is wanted: take each of `run.objects()` alone"
             )
 
+    def draws(self, stage: str) -> Draws:
+        """The noise of a stage of kind sample, each object's from its own seed: draw 0 is what sampling begins with.
+
+        Every such stage has a stream of its own, the first the one that a pipeline of one sampler has.
+        """
+        stream = self.pipeline.of_kind("sample").index(stage)
+        return partial(unit_noise, self.seeds, self.pipeline.stages[stage].makes[0].shape[1:], stream)
+
     @property
     def count(self) -> int:
         """How many objects there are."""
@@ -130,8 +149,8 @@ class Run:
         takes = self.taken_by(stage)
         if self.pipeline.stages[stage].kind == "sample":
             latents = self.pipeline.stages[stage].makes[0]
-            unit = unit_noise(self.seeds, latents.shape[1:])
-            self.tensors[latents.name] = self.programs.sample(stage, takes, unit, self.on_step)
+            draws = self.draws(stage)
+            self.tensors[latents.name] = self.programs.sample(stage, takes, draws(0), self.on_step, draws)
         else:
             self.tensors |= self.programs.run_program(stage, takes)
 
@@ -145,10 +164,10 @@ def make(programs: Programs, requests: Sequence[Request], seeds: Sequence[int], 
     return Run(programs, programs.read(requests), seeds, on_step)
 
 
-def unit_noise(seeds: Sequence[int], shape: Sequence[int | str]) -> np.ndarray:
+def unit_noise(seeds: Sequence[int], shape: Sequence[int | str], stream: int = 0, draw: int = 0) -> np.ndarray:
     """Unit normal noise [B, *shape], of each object from its own seed."""
     sizes = tuple(int(size) for size in shape)
-    return np.stack([noise(seed, sizes) for seed in seeds])
+    return np.stack([noise(seed, sizes, draw, stream) for seed in seeds])
 
 
 def in_own_units(pipeline: Pipeline, stage: str, places: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from exporter.pipeline.sampling import (
     NEXT_SAMPLE,
+    NOISE,
     PREDICTION,
     PREVIOUS_PREDICTION,
     PREVIOUS_SAMPLE,
@@ -15,7 +16,7 @@ from exporter.pipeline.sampling import (
     STEP,
     Sampling,
 )
-from exporter.runtime.run import Arrays, OnStep
+from exporter.runtime.run import Arrays, Draws, OnStep
 
 
 def first_state(sampling: Sampling, noise: np.ndarray) -> Arrays:
@@ -35,22 +36,32 @@ def next_state(state: Arrays, made: Arrays) -> Arrays:
     }
 
 
+def noise_of_all(draws: Draws, evaluations: int) -> np.ndarray:
+    """The noise [B, evaluations, *latents] that a program of all evaluations takes."""
+    return np.stack([draws(1 + step) for step in range(evaluations)], axis=1)
+
+
 def sample(
     sampling: Sampling,
     run: Callable[[Arrays], Arrays],
     conditions: Arrays,
     noise: np.ndarray,
     on_step: OnStep | None = None,
+    draws: Draws | None = None,
 ) -> np.ndarray:
     """Latents from conditions by name and unit normal noise [B, *latents].
 
-    `run`: the stage's program. One that holds the whole loop (unroll: loop, full) reports no step.
+    `run`: the stage's program. One that holds the whole loop (unroll: loop, full) reports no step. `draws`: the noise
+    of a sampler with churn; raises ValueError where it has none.
     """
-    state = first_state(sampling, noise)
+    if sampling.churn and draws is None:
+        raise ValueError("a sampler with churn takes noise at every evaluation, and no draws are given")
+    state, churned = first_state(sampling, noise), draws if sampling.churn else None
     if sampling.unroll != "step":
-        return run({SAMPLE: state[SAMPLE], **conditions})[sampling.latents.name]
+        given = {NOISE: noise_of_all(churned, sampling.evaluations)} if churned else {}
+        return run({SAMPLE: state[SAMPLE], **conditions, **given})[sampling.latents.name]
     for step in range(sampling.evaluations):
-        made = run(state | conditions)
+        made = run(state | conditions | ({NOISE: churned(1 + step)} if churned else {}))
         if on_step:
             on_step(step, state[SAMPLE], made[PREDICTION])
         state = next_state(state, made)

@@ -7,18 +7,27 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
-from exporter.sampling.step_graph import StepGraph, identity, sampler_model, zeros_like
+from exporter.pipeline.sampling import (
+    NEXT_SAMPLE,
+    NOISE,
+    PREDICTION,
+    PREVIOUS_PREDICTION,
+    PREVIOUS_SAMPLE,
+    SAMPLE,
+    STEP,
+)
+from exporter.sampling.step_graph import StepGraph, identity, noise_at, sampler_model, zeros_like
 
 
 def loop(step_program: Path, evaluations: int, folder: Path, latents: str) -> Path:
-    """Write the program sample, conditions -> latents into `folder`; its path.
+    """Write the program sample, conditions, all noise -> latents into `folder`; its path.
 
     The weights are the body's own, stored once: ONNX Runtime fuses no dequantized weight from outside a body.
     """
     step = StepGraph(step_program)
     state = {name: f"loop/{name}" for name in (SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION)}
-    body_nodes = step.copy(state | {STEP: "loop/iteration"})
+    body_nodes = [noise_at("loop/iteration", "loop/noise")] if step.takes_noise else []
+    body_nodes += step.copy(state | {STEP: "loop/iteration", NOISE: "loop/noise"})
     body_nodes += [identity("loop/condition", "loop/again"), identity(state[SAMPLE], "loop/left_sample")]
     body = helper.make_graph(
         body_nodes,
@@ -46,4 +55,4 @@ def loop(step_program: Path, evaluations: int, folder: Path, latents: str) -> Pa
             body=body,
         ),
     ]
-    return sampler_model(step, nodes, [count, always], folder, latents, without=step.initializers.keys())
+    return sampler_model(step, evaluations, nodes, [count, always], folder, latents, without=step.initializers.keys())

@@ -11,7 +11,8 @@ import torch
 
 from exporter.recipe.recipe import SamplerSection
 from exporter.runtime.guidance import guided_at
-from exporter.runtime.run import OnStep
+from exporter.runtime.run import Draws, OnStep
+from exporter.sampling.churned_heun import ChurnedHeun
 from exporter.sampling.levels import (
     initial_sigma,
     input_scales,
@@ -29,12 +30,14 @@ class Evaluation:
     """One evaluation of the network, and of the prompt beside no prompt where it is `guided`.
 
     The scheduler gets `timestep`, the network `model_timestep`; by the factors `x0` [2] its prediction becomes x0.
+    `fresh_noise`: what the unit noise is multiplied by that the sample gets afterwards, of a sampler with churn.
     """
 
     timestep: torch.Tensor
     model_timestep: torch.Tensor
     guided: bool
     x0: Factors
+    fresh_noise: float
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class OriginalSampler:
         guided = guided_at(noise_levels(scheduler), settings.guidance_scale, settings.guidance_interval)
         levels, scales = levels_for_model(scheduler, settings.clamp), input_scales(scheduler)
         factors = x0_factors(prediction_type(scheduler), levels, scales)
-        rows = zip(scheduler.timesteps, model_timesteps, guided.tolist(), factors, strict=True)
+        fresh = scheduler.fresh_noise.tolist() if isinstance(scheduler, ChurnedHeun) else [0.0] * len(factors)
+        rows = zip(scheduler.timesteps, model_timesteps, guided.tolist(), factors, fresh, strict=True)
         return [Evaluation(*row) for row in rows]
 
     @torch.inference_mode()
@@ -81,8 +85,9 @@ class OriginalSampler:
         noise: np.ndarray,
         on_step: OnStep | None = None,
         evaluations: int | None = None,
+        draws: Draws | None = None,
     ) -> np.ndarray:
-        """Conditions [B,...] and unit normal noise [B,*latents] to latents.
+        """Conditions [B,...] and unit normal noise [B,*latents] to latents; `draws`: the noise of a sampler with churn.
 
         `on_step(i, sample, prediction)` gets the sample that went into evaluation i and the guided prediction of x0
         made from it, before the scheduler's clamp. The scheduler's own arithmetic runs in float64, so that its rounding
@@ -100,7 +105,11 @@ class OriginalSampler:
             if on_step:
                 x0 = prediction if gets_x0 else to_x0(row.x0, exact, prediction)
                 on_step(i, sample.numpy(), x0.float().numpy())
-            sample = scheduler.step(prediction, row.timestep, exact).prev_sample.float()
+            following = scheduler.step(prediction, row.timestep, exact).prev_sample
+            if row.fresh_noise:
+                assert draws is not None, "a sampler with churn takes noise at every evaluation"
+                following += row.fresh_noise * torch.from_numpy(draws(1 + i)).double()
+            sample = following.float()
         return sample.numpy()
 
     def _clamped(self, evaluation: Evaluation, sample: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:

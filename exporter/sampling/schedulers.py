@@ -15,6 +15,7 @@ from diffusers import (
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe.recipe import SamplerSection
+from exporter.sampling.churned_heun import ChurnedHeun
 from exporter.sampling.levels import trained_levels
 from exporter.sampling.prediction import FLOW, prediction_type
 
@@ -110,6 +111,8 @@ def schedule_of(settings: SamplerSection, own: Any) -> Any:
     highest level is not above the lowest.
     """
     scheduler = make_scheduler(settings.scheduler, own, settings.clamp)
+    if settings.churn:
+        scheduler = ChurnedHeun.of(scheduler, settings.churn)
     if settings.spacing != "karras":
         scheduler.register_to_config(use_karras_sigmas=False, **{f"use_{settings.spacing}_sigmas": True})
     if settings.lowest_noise is not None or settings.highest_noise is not None:

@@ -9,11 +9,19 @@ import torch
 from torch import nn
 
 from exporter.pipeline.pure_module import PureModule
-from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
+from exporter.pipeline.sampling import (
+    NEXT_SAMPLE,
+    NOISE,
+    PREDICTION,
+    PREVIOUS_PREDICTION,
+    PREVIOUS_SAMPLE,
+    SAMPLE,
+    STEP,
+)
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.guidance import guided_at
 from exporter.sampling.denoiser import Denoiser
-from exporter.sampling.table import TERMS, CoefficientTable
+from exporter.sampling.table import CoefficientTable
 
 Conditions = Sequence[torch.Tensor]
 
@@ -23,7 +31,8 @@ ToX0 = Callable[..., torch.Tensor]
 
 
 class SamplerStep(nn.Module):
-    """x_i, x_{i-1}, m_{i-1}, the conditions and i to x_{i+1} and the guided prediction m_i of x0.
+    """x_i, x_{i-1}, m_{i-1}, the conditions, unit noise for a sampler with churn, and i to x_{i+1} and the guided
+    prediction m_i of x0.
 
     What the network predicts becomes x0 before it is clamped and guided. The network's time embeddings of all known
     timesteps, the input scaling and the coefficients are tables that `step` gathers from; terms that the scheduler
@@ -57,10 +66,15 @@ class SamplerStep(nn.Module):
         self.predicts_x0 = bool((table.x0 == [0.0, 1.0]).all())
         if not self.predicts_x0:
             self.x0_factors = nn.Buffer(torch.from_numpy(table.x0).float().reshape(-1, 2, *ones))
-        self.used = [bool(abs(column).max() > 1e-12) for column in table.coefficients.T]
+        self.has_churn = table.has_churn
+        # Noise that is given is used, even where the only step that is churned is the first, which begins with it.
+        self.used = [
+            bool(abs(column).max() > 1e-12) or term == NOISE
+            for term, column in zip(table.terms, table.coefficients.T, strict=True)
+        ]
         self.time_table = nn.Buffer(denoiser.time_table(torch.from_numpy(table.timesteps).float()).clone())
         self.input_scale = nn.Buffer(torch.from_numpy(table.input_scale).float().reshape(-1, *ones))
-        self.coefficients = nn.Buffer(torch.from_numpy(table.coefficients).float().reshape(-1, len(TERMS), *ones))
+        self.coefficients = nn.Buffer(torch.from_numpy(table.coefficients).float().reshape(-1, len(table.terms), *ones))
 
     def forward(
         self,
@@ -71,6 +85,7 @@ class SamplerStep(nn.Module):
         *rest: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         *conditions, step = first, *rest
+        noise = [conditions.pop()] if self.has_churn else []
         row = step.reshape(1)
         scaled = sample * torch.index_select(self.input_scale, 0, row)
         time = torch.index_select(self.time_table, 0, row)
@@ -91,7 +106,7 @@ class SamplerStep(nn.Module):
             prediction = self.guided_at_times(scaled, time, conditions, x0, branches)
         terms = (sample, prediction, self.clipped(prediction), previous_sample, self.clipped(previous_prediction))
         factors = torch.index_select(self.coefficients, 0, row).unbind(1)
-        used = [factor * term for factor, term, use in zip(factors, terms, self.used, strict=True) if use]
+        used = [factor * term for factor, term, use in zip(factors, (*terms, *noise), self.used, strict=True) if use]
         return sum(used[1:], start=used[0]), prediction
 
     def unguided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, x0: ToX0) -> torch.Tensor:
@@ -168,6 +183,7 @@ def step_module(name: str, module: SamplerStep, conditions: Sequence[TensorSpec]
     inputs = (
         *(replace(latents, name=state) for state in (SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION)),
         *conditions,
+        *([replace(latents, name=NOISE)] if module.has_churn else []),
         TensorSpec(STEP, "int64", ()),
     )
     outputs = (replace(latents, name=NEXT_SAMPLE), replace(latents, name=PREDICTION))

@@ -13,7 +13,7 @@ from onnx.external_data_helper import load_external_data_for_tensor, uses_extern
 from onnx.reference import ReferenceEvaluator
 
 from exporter.graphs.program_files import copy_weights
-from exporter.pipeline.sampling import SAMPLE, STATE, STEP
+from exporter.pipeline.sampling import NOISE, SAMPLE, STATE, STEP
 
 
 class StepGraph:
@@ -30,6 +30,19 @@ class StepGraph:
         value = onnx.ValueInfoProto()
         value.CopyFrom(next(v for v in self.graph.input if v.name == name))
         value.name = new_name
+        return value
+
+    @property
+    def takes_noise(self) -> bool:
+        """Whether it is the step of a sampler with churn."""
+        return any(value.name == NOISE for value in self.graph.input)
+
+    def noise_of_all(self, evaluations: int) -> onnx.ValueInfoProto:
+        """The declaration of the noise [B, evaluations, *latents] that a program of all evaluations takes."""
+        value = self.like(NOISE, NOISE)
+        first, *latents = value.type.tensor_type.shape.dim
+        size = onnx.TensorShapeProto.Dimension(dim_value=evaluations)
+        value.type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto(dim=[first, size, *latents]))
         return value
 
     def copy(
@@ -98,15 +111,21 @@ class StepGraph:
 
 def sampler_model(
     step: StepGraph,
+    evaluations: int,
     nodes: list[onnx.NodeProto],
     constants: list[onnx.TensorProto],
     folder: Path,
     latents: str,
     without: Collection[str] = frozenset(),
 ) -> Path:
-    """Save a graph sample, conditions -> latents that shares the step's weights, external data included."""
+    """Save a graph sample, conditions, all noise of a sampler with churn -> latents that shares the step's weights,
+    external data included."""
     weights = [tensor for tensor in step.graph.initializer if tensor.name not in without]
-    inputs = [step.like(value.name, value.name) for value in step.graph.input if value.name not in STATE[1:]]
+    inputs = [
+        step.noise_of_all(evaluations) if value.name == NOISE else step.like(value.name, value.name)
+        for value in step.graph.input
+        if value.name not in STATE[1:]
+    ]
     graph = helper.make_graph(nodes, step.graph.name, inputs, [step.like(SAMPLE, latents)], [*weights, *constants])
     model = helper.make_model(graph, opset_imports=step.model.opset_import, producer_name=step.model.producer_name)
     model.ir_version = step.model.ir_version
@@ -124,6 +143,11 @@ def zeros_like(name: str, zeros: str) -> list[onnx.NodeProto]:
         helper.make_node("Shape", [name], [shape], name=shape),
         helper.make_node("ConstantOfShape", [shape], [zeros], name=zeros),
     ]
+
+
+def noise_at(evaluation: str, noise: str) -> onnx.NodeProto:
+    """A node that takes one evaluation's noise, by the name of its number, out of that of all."""
+    return helper.make_node("Gather", [NOISE, evaluation], [noise], name=noise, axis=1)
 
 
 def identity(name: str, copy: str) -> onnx.NodeProto:

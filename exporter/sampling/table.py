@@ -2,7 +2,8 @@
 
 Every deterministic solver is linear in predictions of x0: x_next = a·x + b·m + c·clip(m) + d·x₋ + e·m₋, where x is the
 sample, m the guided prediction of x0, x₋ and m₋ those of the evaluation before (m₋ clipped where the scheduler clips).
-What a network predicts instead of x0 becomes x0 by two more numbers a row.
+What a network predicts instead of x0 becomes x0 by two more numbers a row; a sampler with churn has one more, of fresh
+unit noise that is added.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 import torch
 
 from exporter.errors import RecipeError
+from exporter.pipeline.sampling import NOISE
 from exporter.recipe.recipe import SamplerSection
+from exporter.sampling.churned_heun import ChurnedHeun
 from exporter.sampling.levels import (
     initial_sigma,
     input_scales,
@@ -30,6 +33,7 @@ from exporter.sampling.prediction import prediction_type, taking_x0, to_x0, x0_f
 from exporter.sampling.schedulers import SCHEDULERS, clip_range, schedule_of
 
 TERMS = ("sample", "prediction", "clipped_prediction", "previous_sample", "previous_prediction")
+CHURNED_TERMS = (*TERMS, NOISE)
 TOLERANCE = 1e-6
 _SMALL, _LARGE = 0.5, 4.0
 _SUPPORTED = f"supported are {', '.join(SCHEDULERS)}"
@@ -41,8 +45,8 @@ class CoefficientTable:
 
     `timesteps` [T]: what the network is told. `input_scale` [T]: the sample is multiplied by it for the network.
     `noise_levels` [T]: noise to signal of the sample. `x0` [T,2]: what the sample and the network's prediction are
-    multiplied by to give x0 as their sum. `coefficients` [T,5]: in the order of `TERMS`. `clip`: where the scheduler
-    clips x0, None where it does not. The sampler starts at unit noise times `init_noise_sigma`.
+    multiplied by to give x0 as their sum. `coefficients` [T,5] or, with churn, [T,6]: in the order of `terms`. `clip`:
+    where the scheduler clips x0, None where it does not. The sampler starts at unit noise times `init_noise_sigma`.
     """
 
     timesteps: np.ndarray
@@ -58,19 +62,30 @@ class CoefficientTable:
         """How often the network runs for one object."""
         return len(self.timesteps)
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What the columns of the coefficients are multiplied with."""
+        return CHURNED_TERMS if self.has_churn else TERMS
+
+    @property
+    def has_churn(self) -> bool:
+        """Whether fresh noise is added on the way."""
+        return self.coefficients.shape[1] == len(CHURNED_TERMS)
+
     def next_sample(
         self, i: int, sample: np.ndarray, prediction: np.ndarray, previous: tuple[np.ndarray, np.ndarray]
     ) -> np.ndarray:
-        """The sample after evaluation i; `prediction` is of x0, `previous` both of evaluation i - 1."""
+        """The sample after evaluation i, without fresh noise; `prediction` is of x0, `previous` both of evaluation
+        i - 1."""
         previous_sample, previous_prediction = previous
-        a, b, c, d, e = self.coefficients[i]
+        a, b, c, d, e = self.coefficients[i, : len(TERMS)]
         clipped, previous_prediction = self._clipped(prediction), self._clipped(previous_prediction)
         return a * sample + b * prediction + c * clipped + d * previous_sample + e * previous_prediction
 
     def to_json(self) -> str:
         """The table as JSON text, for other hosts and for people."""
         data = {
-            "terms": list(TERMS),
+            "terms": list(self.terms),
             "coefficients": self.coefficients.tolist(),
             "timesteps": self.timesteps.tolist(),
             "input_scale": self.input_scale.tolist(),
@@ -111,6 +126,8 @@ def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTa
         rows.append(_row(before, timesteps, i, own_clip))
         before = probed
     coefficients = np.array(rows)
+    if isinstance(scheduler, ChurnedHeun):
+        coefficients = np.column_stack([coefficients, scheduler.fresh_noise])
     clips = bool(np.abs(coefficients[:, 2]).max() > 0)
     table = CoefficientTable(
         timesteps=timesteps_for_model(scheduler, clamp).double().numpy(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from exporter.errors import RecipeError
 from exporter.files.cache import Cache
 from exporter.graphs.program_files import PROGRAM
-from exporter.machine.processor import this_processor
+from exporter.machine.processor import this_processor, usable_processors
 from exporter.machine.timing import in_turns, timed
 from exporter.quantize.quantizer import Observer, quantize
 from exporter.quantize.statistics import Statistics
@@ -89,7 +88,7 @@ def time_product(product: Product, candidates: Sequence[Rule], target: Target, c
 
 def machine() -> dict[str, str | int]:
     """What times depend on besides the package versions: the processor and how many of it there are."""
-    return {"processor": this_processor().name, "cores": os.cpu_count() or 1}
+    return {"processor": this_processor().name, "cores": usable_processors()}
 
 
 def interleaved(sessions: Mapping[str, Session], arrays: dict[str, np.ndarray], rounds: int = ROUNDS) -> Timing:

@@ -197,9 +197,8 @@ class Workbench:
     def _programs(self, rule: Rule) -> dict[str, OnnxProgram]:
         """The stages' programs with this rule for all layers, a sampler's as a single step."""
         quantization = self.recipe.quantization.model_copy(update={"rules": [rule]})
-        own = self.recipe.sampler
-        sampler = own and own.model_copy(update={"unroll": "step"})
-        recipe = self.recipe.model_copy(update={"quantization": quantization, "sampler": sampler})
+        stepwise = self.recipe.with_samplers(lambda sampler: sampler.model_copy(update={"unroll": "step"}))
+        recipe = stepwise.model_copy(update={"quantization": quantization})
         shop = self._workshop
         programs = onnx_programs(shop.model, recipe, shop.tables, compile_program, self._calibration)
         return {program.name: program for program in programs if program.source.stage.kind not in EVALUATED}

@@ -15,10 +15,10 @@ import numpy as np
 
 from exporter.errors import RecipeError
 from exporter.families.family import Model
-from exporter.families.weights import ZOO
+from exporter.families.part_files import ZOO
 from exporter.pipeline.pipeline import Pipeline
-from exporter.pipeline.sampling import PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
-from exporter.recipe.recipe import CalibrationSection, Recipe
+from exporter.pipeline.sampling import NOISE, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
+from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection
 from exporter.runtime.batch import batch_size
 from exporter.runtime.run import Arrays, OnStep, in_own_units, make, requests_of
 from exporter.sampling.table import CoefficientTable, table_of
@@ -65,6 +65,11 @@ def record(model: Model, recipe: Recipe, folder: Path, on_evaluation: OnEvaluati
         return
     if more := [prompt for prompt in _encoded_prompts(settings) if prompt not in prompts]:
         recorder.record_encoders(number + 1, more)
+
+
+def uncalibrated(pipeline: Pipeline) -> list[str]:
+    """The stages whose inputs are not recorded: those evaluated at places of an object that they take too."""
+    return [name for name in pipeline.of_kind("field", "render") if pipeline.stages[name].takes]
 
 
 def objects_of(pipeline: Pipeline, recipe: Recipe) -> list[str]:
@@ -115,17 +120,21 @@ def _draw_prompts(number: int, seed: int) -> list[str]:
     return [chosen[i] for i in draw.permutation(len(chosen))]
 
 
+def _shortened(sampler: SamplerSection, steps: int) -> SamplerSection:
+    """At most so many steps, of Euler's method where they are fewer than the sampler's: solvers of higher order
+    overshoot in few steps, to samples that the recipe's sampler never comes to."""
+    if steps >= sampler.steps:
+        return sampler
+    euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
+    return sampler.model_copy(update={"scheduler": euler, "steps": steps, "churn": None})
+
+
 class _Recorder:
     """Runs the original and writes shards, one batch of prompts after the other."""
 
     def __init__(self, model: Model, recipe: Recipe, folder: Path) -> None:
         self.settings = recipe.quantization.calibration
-        sampler = recipe.sampler
-        if sampler and self.settings.steps < sampler.steps:
-            # Solvers of higher order overshoot in few steps, to samples that the recipe's sampler never comes to.
-            euler = "flow_euler" if sampler.scheduler == "flow_euler" else "euler"
-            sampler = sampler.model_copy(update={"scheduler": euler, "steps": self.settings.steps})
-        self.original = model.original(recipe.model_copy(update={"sampler": sampler}))
+        self.original = model.original(recipe.with_samplers(partial(_shortened, steps=self.settings.steps)))
         self.trajectories = {
             stage: _Trajectory(
                 table_of(self.original.recipe.sampler_of(stage), own),
@@ -213,4 +222,6 @@ class _Trajectory:
             PREVIOUS_SAMPLE: zeros,
             PREVIOUS_PREDICTION: zeros,
             STEP: np.array(step, np.int64),
+            # What is added to the next sample reaches no layer.
+            **({NOISE: zeros} if self.of_recipe.has_churn else {}),
         }

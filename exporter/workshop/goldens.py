@@ -13,11 +13,20 @@ import numpy as np
 from exporter.errors import ValidationFailed
 from exporter.files.recorded import recorded_of
 from exporter.pipeline.pipeline import EVALUATED, Pipeline
-from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
+from exporter.pipeline.sampling import (
+    NEXT_SAMPLE,
+    NOISE,
+    PREDICTION,
+    PREVIOUS_PREDICTION,
+    PREVIOUS_SAMPLE,
+    SAMPLE,
+    STEP,
+)
 from exporter.recipe.recipe import GoldensSection, Recipe, Tolerances
 from exporter.runtime.inputs.picture import PictureReader
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
-from exporter.runtime.run import Arrays, Request, Run, in_own_units, make, requests_of, unit_noise
+from exporter.runtime.run import Arrays, Draws, Request, Run, in_own_units, make, requests_of
+from exporter.runtime.sampler_loop import noise_of_all
 from exporter.runtime.sessions.session import Session
 from exporter.workshop.parity import Parity, compare
 from exporter.workshop.places import many_places
@@ -87,7 +96,7 @@ def record_stage(run: Run, name: str, folder: Path, seed: int) -> None:
 
 def _require_same_tokens(model: Model, run: Run, prompts: list[str]) -> None:
     for source in run.pipeline.texts.values():
-        tokenizer = PromptTokenizer(model.input_files()[source.file], source.length, source.pad_id)
+        tokenizer = PromptTokenizer(model.input_files()[source.file], source.length, source.pad_id, source.clean)
         for prompt, ours, theirs in zip(prompts, tokenizer.encode(prompts), run[source.tensor], strict=True):
             if not np.array_equal(ours, theirs):
                 raise ValidationFailed(
@@ -145,14 +154,16 @@ def _record_sampler(
 ) -> Run:
     """Record a stage at some evaluations (or the whole sampler); the run with its latents, of the objects kept."""
     sampler, latents = original.samplers[stage], original.pipeline.stages[stage].makes[0]
-    unit = unit_noise(run.seeds, latents.shape[1:])
+    draws = run.draws(stage)
+    unit = draws(0)
     kept = max(1, FILE_ELEMENTS // unit[0].size)
     guided = [evaluation.guided for evaluation in sampler.evaluations()]
     count = total = len(guided)
-    if recipe.sampler_of(stage).unroll == "step":
+    if sampler.settings.unroll == "step":
         count = min(total, max(2, TRAJECTORY_ELEMENTS // unit.size, 1 + int(np.argmax(guided))))
     if count < total:
-        unit, run = unit[:kept], run.first(kept)
+        run = run.first(kept)
+        unit, draws = unit[:kept], run.draws(stage)
     taken = run.taken_by(stage)
     seen: list[Seen] = []
 
@@ -160,13 +171,15 @@ def _record_sampler(
         seen.append((sample, prediction))
         on_evaluation(i + 1, count)
 
-    end = sampler.sample(original.conditions(stage, taken), unit, remember, count)
+    end = sampler.sample(original.conditions(stage, taken), unit, remember, count, draws)
     within = original.ends_within(stage)
     run.tensors[latents.name] = end if count == total else seen[-1][1].clip(-within, within)
-    if recipe.sampler_of(stage).unroll != "step":
-        save_golden(folder, stage, 0, taken | {SAMPLE: seen[0][0], latents.name: end})
+    churned = draws if sampler.settings.churn else None
+    if sampler.settings.unroll != "step":
+        given = {SAMPLE: seen[0][0]} | ({NOISE: noise_of_all(churned, count)} if churned else {})
+        save_golden(folder, stage, 0, taken | given | {latents.name: end})
     else:
-        record_evaluations(folder, stage, taken, dict(enumerate(seen)), end)
+        record_evaluations(folder, stage, taken, dict(enumerate(seen)), end, churned)
     return run
 
 
@@ -175,9 +188,11 @@ def kept_evaluations(count: int) -> list[int]:
     return sorted({min(1, count - 1), *np.linspace(0, count - 1, EVALUATIONS_KEPT).round().astype(int).tolist()})
 
 
-def record_evaluations(folder: Path, stage: str, taken: Arrays, seen: Mapping[int, Seen], end: np.ndarray) -> None:
+def record_evaluations(
+    folder: Path, stage: str, taken: Arrays, seen: Mapping[int, Seen], end: np.ndarray, draws: Draws | None = None
+) -> None:
     """Write some evaluations of a sampler. `seen`: by its number, sample and prediction of each that is kept and of
-    those beside it; `end`: the sample after the last."""
+    those beside it; `end`: the sample after the last; `draws`: the noise that a sampler with churn took."""
     count = max(seen) + 1
     kept, zeros = max(1, FILE_ELEMENTS // end[0].size), np.zeros_like(end)
     for i in kept_evaluations(count):
@@ -189,6 +204,8 @@ def record_evaluations(folder: Path, stage: str, taken: Arrays, seen: Mapping[in
             PREDICTION: seen[i][1],
             NEXT_SAMPLE: seen[i + 1][0] if i + 1 < count else end,
         }
+        if draws:
+            arrays[NOISE] = draws(1 + i)
         cut = {name: array[:kept] for name, array in arrays.items()}
         save_golden(folder, stage, i, cut | {STEP: np.array(i, np.int64)})
 

@@ -18,10 +18,10 @@ from exporter.files.transform import Transform
 from exporter.graphs.graph_file import read_graph, save_graph
 from exporter.graphs.operators import count_operators
 from exporter.graphs.program_files import PROGRAM
+from exporter.graphs.rewrites import carry_rewrites, note_rewrite
 from exporter.graphs.sound import require_sound
 from exporter.graphs.tensor_types import tensor_types
 from exporter.passes.to_half import to_half
-from exporter.pipeline.sampling import STATE
 from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.layers import find_layers
 from exporter.quantize.quantizer import REPORT, LayerReport, lowest_precision, read_report, write_report
@@ -29,6 +29,7 @@ from exporter.recipe.policy import Precision
 from exporter.recipe.recipe import Recipe
 from exporter.sampling.loop import loop
 from exporter.sampling.unrolled import unrolled
+from exporter.sampling.whole import inputs_of_whole
 from exporter.targets.target import Target
 from exporter.trace.onnx import trace
 from exporter.workshop.sources import Source, Tables, program_sources
@@ -66,6 +67,8 @@ class OnnxProgram:
 
     def _run(self, transform: Transform, before: Path | None, folder: Path) -> None:
         transform.run(before, folder)
+        if before is not None:
+            carry_rewrites(before, folder)
         require_sound(folder / PROGRAM, f"{transform.step} {self.name}")
 
     def _transforms(self, target: Target) -> Iterator[Transform]:
@@ -124,8 +127,9 @@ class OnnxProgram:
         assert before is not None
         graph = read_graph(before / PROGRAM)
         known = read_report(before) or [LayerReport(y.name, y.operator, "fp32") for y in find_layers(graph)]
-        to_half(graph, tensor_types(onnx.load(before / PROGRAM, load_external_data=False)))
+        rewritten = to_half(graph, tensor_types(onnx.load(before / PROGRAM, load_external_data=False)))
         save_graph(graph, folder)
+        note_rewrite(folder, to_half.__name__, rewritten)
         write_report(folder, [replace(y, precision="fp16") if y.precision == "fp32" else y for y in known])
 
     def _unroll(self, before: Path | None, folder: Path) -> None:
@@ -135,7 +139,7 @@ class OnnxProgram:
         unroll(before / PROGRAM, self.evaluations, folder, latents.name)
         inputs, _ = _read_specs(before)
         write_report(folder, read_report(before))
-        _write_specs(folder, [spec for spec in inputs if spec.name not in STATE[1:]], [latents])
+        _write_specs(folder, inputs_of_whole(inputs, self.evaluations), [latents])
 
     def _compile(self, before: Path | None, folder: Path) -> None:
         assert before is not None

@@ -66,7 +66,7 @@ def stage_settings(name: str, stage: PipelineStage, recipe: Recipe) -> dict[str,
     if stage.kind == "sample":
         return {"sampler": recipe.sampler_of(name).model_dump(exclude={"unroll"})}
     if stage.kind == "render":
-        return {"render": recipe.render.model_dump(include={"coarse_samples", "fine_samples"})}
+        return {"render": recipe.render.model_dump(exclude={"size"})}
     return {}
 
 

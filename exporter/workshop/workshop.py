@@ -49,10 +49,10 @@ class Workshop:
         hang together, and Misfit for a recipe that is not for such a pipeline."""
         steps: list[StepRecord] = []
         with metered("load weights", progress, steps):
-            model = load_model(recipe.model.family, recipe.model.weights)
+            model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
         workshop = cls(recipe, target, model, cache, progress, steps)
         workshop.pipeline.require_sound()
-        require_fit(recipe, parts_of(workshop.pipeline))
+        require_fit(recipe, parts_of(workshop.pipeline), workshop._sampled)
         return workshop
 
     @property
@@ -104,7 +104,8 @@ class Workshop:
         """The inputs that quantization takes its ranges from."""
         recipe, settings = self.recipe, self.recipe.quantization.calibration
         recorded = settings.model_dump(exclude={"observer", "grid", "percentile"})
-        inputs = {"sampler": self._sampler, "calibration": recorded}
+        read = {"tokenizer": recipe.tokenizer.model_dump()}
+        inputs = read | recipe.sampler_data() | {"calibration": recorded}
         if self.pipeline.pictures:
             inputs |= self._pictures(objects_of(self.pipeline, recipe), "quantization", "calibration")
         name = "record calibration"
@@ -123,7 +124,9 @@ class Workshop:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {"sampler": self._sampler, "render": self.recipe.render.model_dump(exclude={"size"})}
+        read = {"tokenizer": self.recipe.tokenizer.model_dump()}
+        render = {"render": self.recipe.render.model_dump(exclude={"size"})}
+        return read | self.recipe.sampler_data() | render
 
     def _pictures(self, prompts: Sequence[str], *section: str) -> dict[str, Any]:
         """The digests of the pictures that a section names, where the pipeline takes pictures. Raises Misfit."""
@@ -134,10 +137,6 @@ class Workshop:
         if missing:
             raise Misfit([((*section, "prompts", k), f"there is no picture {paths[k]}") for k in missing])
         return {"pictures": [sha256_of(path) for path in paths]}
-
-    @property
-    def _sampler(self) -> dict[str, Any] | None:
-        return self.recipe.sampler.model_dump() if self.recipe.sampler else None
 
     def _advances(self, name: str) -> OnAdvance:
         return lambda done, total: self.progress.advanced(name, done, total)

@@ -11,7 +11,8 @@ from rich.markup import escape
 from exporter.errors import ValidationFailed
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
-from t3export.output import print_json, print_note, progress_bar, results, table
+from t3export.output import print_json, print_note, results, table
+from t3export.progress import Bar
 from t3export.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def command(
     from validate.bisect.reproducer import write_reproducer
     from validate.bisect.verdicts import failing_rung, search, stages_to_search
 
-    with progress_bar(quiet=as_json) as bar:
+    with Bar(quiet=as_json) as bar:
         task = bar.add_task("opening", total=None)
         originals = Originals.open(bundle, Cache(), Silent(), weights)
         stages = stages_to_search(originals.manifest, failing_rung(bundle), stage)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from exporter.files.cache import Cache
 from exporter.files.in_place import workplace
 from exporter.files.swap import recover
 from exporter.machine.meter import metered
-from exporter.machine.processor import this_processor
+from exporter.machine.processor import this_processor, usable_processors
 from exporter.manifest import require_replaceable
 from exporter.targets.accept import fitted, require_accepted
 from exporter.targets.auto import AutoChoice, choose
@@ -138,7 +137,7 @@ def _prove(folder: Path, prompts: int, progress: StepLines, allow_worse: bool) -
     from validate.prove import Options, validate_bundle
 
     with metered("prove", progress, []):
-        options = Options(prompts=prompts, workers=(os.cpu_count() or 1) // 2)
+        options = Options(prompts=prompts, workers=usable_processors() // 2)
         proof = validate_bundle(folder, options, progress=progress.advanced)
     record_in_bundle(proof, folder)
     if not allow_worse:
@@ -153,6 +152,9 @@ def _print(report: BuildReport) -> None:
         parity = [f"{worst.parity.snr_db:.1f} dB", f"{worst.limit_db:.1f} dB"] if worst else ["–", "–"]
         programs.add_row(name, stage.precision, megabytes(stage.size), *parity, *_shares(gains.get(name)))
     results().print(programs)
+    for name, rewrites in report.rewrites.items():
+        if rewrites:
+            results().print(f"{name}: {'; '.join(map(str, rewrites))}", soft_wrap=True)
     seconds, peak = sum(step.seconds for step in report.steps), max(step.peak_bytes for step in report.steps)
     results().print(f"{seconds:.1f} s, peak memory {peak / 1e9:.2f} GB, digest {report.digest[:16]}")
     results().print(f"[green]bundle[/] {escape(str(report.out))}")
@@ -167,6 +169,10 @@ def _data(report: BuildReport) -> dict[str, Any]:
         "digest": report.digest,
         "engines": report.manifest.engines.model_dump() if report.manifest.engines else None,
         "warnings": report.warnings,
+        "rewrites": {
+            name: [{"by": one.by, **one.rewritten._asdict()} for one in rewrites]
+            for name, rewrites in report.rewrites.items()
+        },
         "gains": [vars(gain) for gain in report.gains],
         "trained": report.manifest.weights.trained,
         "steps": [vars(step) for step in report.steps],

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.errors import RecipeError
+from exporter.machine.processor import usable_processors
 from exporter.targets.accept import fitted
 from exporter.targets.target import load_target, require_complete
 from t3export.options import checked_recipe, engine_options
-from t3export.output import print_json, print_note, progress_bar, results, table
+from t3export.output import print_json, print_note, results, table
+from t3export.progress import Bar
 from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
@@ -102,7 +104,7 @@ def command(
         raise RecipeError(f'--baseline {baseline}: no such file; --update-baseline "REASON" writes it')
     known = Baseline.read(baseline)
     pairs = _pairs(recipes, targets, overrides, artifacts)
-    workers = (os.cpu_count() or 1) // 2
+    workers = usable_processors() // 2
     options = Options(
         prompts=judged_choice(prompts), seeds=seeds, evaluator=evaluator, workers=workers, objects=0, layers=False
     )
@@ -162,7 +164,7 @@ def _checked(
         return
     # A worker is a process of its own: it rasterises by itself.
     alone = replace(how, options=replace(how.options, workers=0))
-    with open_engine(engine, worker_memory) as opened, progress_bar() as bar:
+    with open_engine(engine, worker_memory) as opened, Bar() as bar:
         task = bar.add_task("pairs", total=len(pairs))
         for checked in opened.map(run_check, [CheckTask(pair, baseline, alone) for pair in pairs]):
             yield checked

@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 
 from exporter.manifest import EnginesPart, Manifest, bundle_digest, manifest_schema, require_whole
-from exporter.pipeline.assets import Asset, MeshAsset
+from exporter.pipeline.assets import Asset, MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import Sampling
 from exporter.pipeline.tensor import TensorSpec
@@ -51,6 +51,9 @@ def _print_overview(manifest: Manifest) -> None:
     facts.add_row("digest", bundle_digest(manifest))
     facts.add_row("recipe", f"{escape(str(manifest.recipe.get('name')))}  {manifest.recipe_digest[:16]}")
     facts.add_row("weights", f"{escape(weights.source)}  {weights.digest[:16]}{trained}")
+    for file in weights.files:
+        if not file.name.endswith((".json", ".txt", ".yaml")):
+            facts.add_row("", escape(f"{file.part}: {file.name}, {megabytes(file.size)}, sha256 {file.sha256[:16]}"))
     facts.add_row("target", escape(f"{manifest.target['name']}: {manifest.target['description']}"))
     for name, source in manifest.inputs.items():
         much = f"{source.length} tokens" if source.kind == "text" else f"{source.size} pixels"
@@ -84,15 +87,19 @@ def _sampling(sampling: Sampling) -> str:
     begin = "" if sampling.highest_noise is None else f" from noise level {sampling.highest_noise:g}"
     end = "" if sampling.lowest_noise is None else f" to noise level {sampling.lowest_noise:g}"
     where = "" if low is None else f" from noise level {high:g} to {low:g}"
+    churn = f", churn {sampling.churn.s_churn:g}" if sampling.churn else ""
     return (
-        f"{sampling.scheduler}, {sampling.steps} steps{begin}{end}, {sampling.evaluations} evaluations, guidance "
-        f"{sampling.guidance_scale:g}{where}, clamp {sampling.clamp}, unroll {sampling.unroll}"
+        f"{sampling.scheduler}, {sampling.steps} steps{begin}{end}{churn}, {sampling.evaluations} evaluations, "
+        f"guidance {sampling.guidance_scale:g}{where}, clamp {sampling.clamp}, unroll {sampling.unroll}"
     )
 
 
 def _asset(pipeline: Pipeline, asset: Asset) -> str:
     if isinstance(asset, MeshAsset):
-        return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}"
+        as_openai = ", by OpenAI's conventions" if asset.conventions == "openai" else ""
+        return f"of {asset.stage}, grid {asset.grid}, {asset.extraction}{as_openai}"
+    if isinstance(asset, PointsAsset):
+        return f"of {asset.positions}" + (f", coloured by {asset.colors}" if asset.colors else "")
     if asset.pixels:
         height, width = picture_size(pipeline, asset)
         return f"{escape(asset.pixels.name)} of {asset.stage}, {width} x {height} pixels"

@@ -15,7 +15,8 @@ from exporter.release.pull import Pulled, pull
 from exporter.release.stores import open_store
 from t3export.commands.build import ARTIFACTS
 from t3export.options import trust_option
-from t3export.output import megabytes, print_json, progress_bar, results
+from t3export.output import megabytes, print_json, results
+from t3export.progress import Bar
 
 
 @click.command()
@@ -65,7 +66,7 @@ def command(
     if place is None:
         raise click.UsageError("where from? --from STORE: a folder, http(s)://…, or any URL that fsspec opens")
     store = open_store(place)
-    with progress_bar(quiet=as_json) as progress:
+    with Bar(quiet=as_json) as progress:
         task = progress.add_task(f"pull {escape(name)}", total=None)
         pulled = pull(
             wanted,

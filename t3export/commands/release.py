@@ -12,7 +12,8 @@ from exporter.manifest import read_manifest
 from exporter.release.keys import read_key
 from exporter.release.names import CHANNEL
 from t3export.opening import note_beside
-from t3export.output import megabytes, print_json, print_note, progress_bar, results, table
+from t3export.output import megabytes, print_json, print_note, results, table
+from t3export.progress import Bar
 
 
 @click.command()
@@ -70,7 +71,7 @@ def command(
     from exporter.release.sigstore_signature import sign
 
     secret = read_key(key)
-    with progress_bar(quiet=as_json) as progress:
+    with Bar(quiet=as_json) as progress:
         task = progress.add_task("checking the bundles", total=None)
         published = publish(
             bundles,

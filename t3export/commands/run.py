@@ -12,20 +12,23 @@ import click
 
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.manifest import bundle_digest
-from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.assets.pictures import picture_size
+from exporter.runtime.assets.pointfile import require_points_suffix
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
-from exporter.runtime.run import requests_of
+from exporter.runtime.run import Request, requests_of
 from exporter.runtime.surface.clearance import SAFETY
+from t3export.given_pictures import read_pictures
 from t3export.mesh_options import MeshOptions, mesh_options
 from t3export.opening import before_opening
 from t3export.options import memory_limit_option, stand_in_option
-from t3export.output import print_error, print_json, print_note, progress_bar
+from t3export.output import print_error, print_json, print_note
+from t3export.progress import Bar
 from t3export.prompts import numbered, prompt_choice, read_prompts
 from t3export.written_object import ObjectPaths, Wanted, print_record, write_object
 
@@ -47,13 +50,19 @@ VOLUME = 2
     "pictures",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A picture to make it of, where the model takes pictures; may be repeated.",
+    help="A picture to make it of, where the model takes pictures, '-' for one on standard input; may be repeated.",
+)
+@click.option(
+    "--remove-background",
+    is_flag=True,
+    help="Cut the object of --picture out of a plain background, by the colour of the picture's border.",
 )
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}; .png: as --image."
 )
-@click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the mesh.")
+@click.option("--points", type=click.Path(path_type=Path), help="The points, of a model that makes some: .ply, .glb.")
+@click.option("--turntable", type=click.Path(path_type=Path), help="An animated .gif, once around the object.")
 @click.option(
     "--image", type=click.Path(path_type=Path), help="A .png from the bundle's renderer, or of the picture it makes."
 )
@@ -80,8 +89,10 @@ def command(
     prompts: tuple[str, ...],
     prompt_set: str | None,
     pictures: tuple[Path, ...],
+    remove_background: bool,
     seed: int,
     output: Path | None,
+    points: Path | None,
     turntable: Path | None,
     image: Path | None,
     pixels: int | None,
@@ -98,7 +109,8 @@ def command(
     """Make meshes and pictures of prompts with a BUNDLE. The same prompt and seed give the same mesh.
 
     A bundle whose model takes a picture gets it by --picture, one that takes nothing needs neither. With several the
-    files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, …
+    files are numbered: chair.glb becomes chair_0000.glb, chair_0001.glb, … The points of a model that makes no mesh go
+    to -o, of one that makes both to --points.
 
     \b
     Examples:
@@ -107,7 +119,8 @@ def command(
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --watertight -o chair.3mf
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
-      t3export run artifacts/my_photos/cpu --picture mug.png -o mug.glb
+      t3export run artifacts/shape_e_image_int8/cpu --picture mug.png --remove-background -o mug.glb
+      draw "a mug" | t3export run artifacts/shape_e_image_int8/cpu --picture - -o mug.glb
       t3export run artifacts/shape_e_int8/orin --on onnxruntime --prompt "a red chair" -o chair.glb
     """
     texts = read_prompts(prompts, prompt_choice(prompt_set)) if prompts or prompt_set is not None else []
@@ -115,11 +128,22 @@ def command(
         if image:
             raise click.UsageError(f"-o {output} and --image are two names for one picture: give one of them")
         output, image = None, output
-    _check_paths(output, turntable, image)
+    _check_paths(output, points, turntable, image)
     wanted = Wanted(chosen_grid(grid, quality), exact or None, mesh_file.wanted(output), pixels)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
-    texts = _given(opened.pipeline, texts, pictures)
+    _check_points(opened.pipeline, output, points)
+    _require_taken(opened.pipeline, texts, pictures, remove_background)
+    given = read_pictures(pictures, remove_background)
+    for one in given:
+        for note in one.notes:
+            print_note(f"{one.name}: {note}")
+    if given:
+        requests: list[Request] = [dict.fromkeys(opened.pipeline.inputs, one.picture) for one in given]
+        texts, named = [one.name for one in given], [one.to_dict() for one in given]
+    else:
+        texts = (texts or read_prompts([], None)) if opened.pipeline.inputs else [""]
+        requests, named = requests_of(opened.pipeline, texts), [{"prompt": text} for text in texts]
     several = len(texts) > 1 or prompt_set is not None
     for text in texts:
         for cut_off in opened.cut_off(text):
@@ -134,7 +158,7 @@ def command(
 
     digest = bundle_digest(opened.manifest)
     records = []
-    with progress_bar(quiet=as_json) as progress:
+    with Bar(quiet=as_json) as progress:
         evaluations = sum(sampling.evaluations for sampling in opened.pipeline.samplings.values())
         sampling = progress.add_task("sampling", total=len(texts) * evaluations)
         writing = progress.add_task("objects", total=len(texts))
@@ -142,13 +166,15 @@ def command(
         # Every prompt starts from the noise of the seed, so that it gives the same object alone as among others.
         runs = made_objects(
             opened,
-            requests_of(opened.pipeline, texts),
+            requests,
             [seed] * len(texts),
             lambda moved: progress.advance(sampling, moved),
         )
         for index, run in enumerate(runs):
-            paths = [path and (numbered(path, index) if several else path) for path in (output, turntable, image)]
-            record = {"prompt": texts[index], "seed": seed, "cut_off": " … ".join(opened.cut_off(texts[index]))}
+            paths = [
+                path and (numbered(path, index) if several else path) for path in (output, turntable, image, points)
+            ]
+            record = named[index] | {"seed": seed, "cut_off": " … ".join(opened.cut_off(texts[index]))}
             label = Label(texts[index], seed, digest)
             record |= write_object(opened, run, ObjectPaths(*paths), wanted, label)
             records.append(record | {"seconds": round(time.perf_counter() - started, 3)})
@@ -165,37 +191,54 @@ def command(
     empty = sum(bool(record["empty"]) for record in records)
     if empty and not as_json:
         raise EmptyMesh(
-            f"{empty} of {len(records)} prompts gave an empty field, with no mesh to write. Try another --seed or "
-            "another wording; a bundle of random weights often has none"
+            f"{empty} of {len(records)} {'pictures' if given else 'prompts'} gave an empty field, with no mesh to "
+            f"write. Try another --seed or another {'picture' if given else 'wording'}; a bundle of random weights "
+            "often has none"
         )
     if empty:
         raise click.exceptions.Exit(EmptyMesh.exit_code)
 
 
-def _given(pipeline: Pipeline, texts: list[str], pictures: tuple[Path, ...]) -> list[str]:
-    """What each object is made of: a prompt, the path of a picture, or nothing. Raises RecipeError for what the
-    pipeline does not take, and where what it takes is missing."""
+def _require_taken(pipeline: Pipeline, texts: list[str], pictures: tuple[Path, ...], remove_background: bool) -> None:
+    """Raises RecipeError for what the pipeline does not take, and where the picture that it takes is missing."""
     takes = {source.kind for source in pipeline.inputs.values()}
     if texts and "text" not in takes:
-        raise RecipeError(f"--prompt: this model takes no text, it takes {_listed(takes)}")
+        way = (
+            "; give --picture photo.png. To go from words to an object, let another program draw them first and pipe "
+            "its picture into --picture -"
+        )
+        raise RecipeError(f"--prompt: this model takes no text, it takes {_listed(takes)}{way if takes else ''}")
     if pictures and "picture" not in takes:
-        raise RecipeError(f"--picture: this model takes no picture, it takes {_listed(takes)}")
-    if "picture" in takes:
-        if not pictures:
-            raise RecipeError("no picture: this model takes one, give --picture photo.png")
-        return [str(path) for path in pictures]
-    return (texts or read_prompts([], None)) if takes else [""]
+        way = "; give --prompt TEXT, or a bundle of a model that takes pictures, as of recipes/shape_e_image_int8.yaml"
+        raise RecipeError(f"--picture: this model takes no picture, it takes {_listed(takes)}{way if takes else ''}")
+    if "picture" in takes and not pictures:
+        raise RecipeError("no picture: this model takes one, give --picture photo.png")
+    if remove_background and not pictures:
+        raise RecipeError("--remove-background is for what --picture gives")
 
 
 def _listed(takes: Collection[str]) -> str:
     return " and ".join(f"a {kind}" for kind in sorted(takes)) or "nothing at all"
 
 
-def _check_paths(output: Path | None, turntable: Path | None, image: Path | None) -> None:
-    if not (output or turntable or image):
+def _check_points(pipeline: Pipeline, output: Path | None, points: Path | None) -> None:
+    """Raises RecipeError for a file of points that the pipeline does not make, or that ends in another way."""
+    made = pipeline.asset(PointsAsset)
+    if points and made is None:
+        raise RecipeError(f"--points {points}: this bundle makes no points; it makes {', '.join(pipeline.assets)}")
+    if output and made and pipeline.asset(MeshAsset) is None:
+        if points:
+            raise RecipeError(f"-o {output}: this bundle makes points and no mesh: give one of -o and --points")
+        require_points_suffix(output)
+
+
+def _check_paths(output: Path | None, points: Path | None, turntable: Path | None, image: Path | None) -> None:
+    if not (output or points or turntable or image):
         raise click.UsageError("nothing to write: give -o mesh.glb, --turntable out.gif or --image out.png")
     if output:
         require_mesh_suffix(output)
+    if points:
+        require_points_suffix(points)
     for path, suffix in ((turntable, ".gif"), (image, ".png")):
         if path and path.suffix.lower() != suffix:
             raise RecipeError(f"{path}: this is written as a {suffix} file; {did_you_mean(path.suffix, [suffix])}")

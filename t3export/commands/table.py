@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,14 @@ import click
 from rich.markup import escape
 
 from exporter.files.cache import Cache
+from exporter.machine.processor import usable_processors
 from exporter.manifest import MANIFEST, read_manifest
 from exporter.targets.target import load_target, require_measurable
 from t3export.commands.build import ARTIFACTS
 from t3export.machine import describe_machine
 from t3export.options import checked_recipe, recipe_options
 from t3export.output import notes, print_json, print_note, results
+from t3export.progress import span
 from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
@@ -92,7 +94,7 @@ def command(
         prompts=judged_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
-        workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+        workers=usable_processors() // 2 if workers is None else workers,
         threads=threads,
     )
     if adopted:
@@ -116,7 +118,7 @@ def _of_recipe(path: Path, recipe: Recipe, target: Target, settings: TableSettin
     from validate.table.make import make_table
 
     with StepLines() as progress:
-        return make_table(path, recipe, target, settings, folder, cache=Cache(), progress=progress, on_row=_tell)
+        return make_table(path, recipe, target, settings, folder, cache=Cache(), progress=progress, on_row=_Rows())
 
 
 def _of_bundles(first: Path, settings: TableSettings, folder: Path) -> Table:
@@ -124,9 +126,17 @@ def _of_bundles(first: Path, settings: TableSettings, folder: Path) -> Table:
 
     bundles = [first, *map(Path, settings.rows)]
     with StepLines() as progress:
-        return adopted_table(bundles, settings, folder, cache=Cache(), progress=progress, on_row=_tell)
+        return adopted_table(bundles, settings, folder, cache=Cache(), progress=progress, on_row=_Rows())
 
 
-def _tell(row: Result) -> None:
-    state = f"not measured: {row.reason.splitlines()[0]}" if row.reason else "measured"
-    notes().print(f"[bold]{escape(row.title)}[/] {escape(state)}")
+class _Rows:
+    """Tells of each row as it is done, and how long the others will take if they take as long."""
+
+    def __init__(self) -> None:
+        self.begin = time.perf_counter()
+
+    def __call__(self, row: Result, done: int, total: int) -> None:
+        state = f"not measured: {row.reason.splitlines()[0]}" if row.reason else "measured"
+        rest = span((time.perf_counter() - self.begin) * (total - done) / done)
+        left = f", about {rest} left" if done < total else ""
+        notes().print(f"[bold]{escape(row.title)}[/] {escape(state)} ({done} of {total}{left})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from exporter.errors import ValidationFailed
 from exporter.files.cache import Cache
+from exporter.machine.processor import usable_processors
 from exporter.recipe.recipe_file import write_extension
 from exporter.targets.target import load_target, require_measurable
 from t3export.commands.sensitivity import names_in
@@ -148,7 +148,7 @@ def command(
         prompts=judged_choice(prompts),
         seeds=seeds,
         evaluator=evaluator,
-        workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+        workers=usable_processors() // 2 if workers is None else workers,
         cache=not no_cache,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -194,11 +194,12 @@ def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path) -> dict[str
         found = with_sampler(recipe, tuning.sampler).data()
         has = "the recipe with the sampler and the policy" if written else "the recipe with the sampler"
         written[has] = output.with_stem(f"{output.stem}_recipe") if written else output
+        field = "samplers" if recipe.samplers else "sampler"
         changes = {
             "name": f"{recipe.name}_tuned",
-            "sampler": found["sampler"],
+            field: found[field],
             **quantization,
-            "validation": {"sampler": found["validation"]["sampler"]},
+            "validation": {field: found["validation"][field]},
         }
         write_extension(written[has], path, changes)
     return written

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
-from rich.progress import Progress
 
 from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.files.atomic import require_writable
+from exporter.machine.processor import usable_processors
 from exporter.manifest import MANIFEST, REPORTS
 from t3export.opening import before_opening
 from t3export.options import engine_options, stand_in_option
-from t3export.output import print_error, print_json, print_note, progress_bar, results
+from t3export.output import print_error, print_json, print_note, results
+from t3export.progress import Bar
 from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 
@@ -119,12 +119,12 @@ def command(
         evaluator=evaluator,
         weights=weights,
         stand_in=stand_in,
-        workers=(os.cpu_count() or 1) // 2 if workers is None else workers,
+        workers=usable_processors() // 2 if workers is None else workers,
         cache=not no_cache,
         objects=objects,
         layers=not no_layers,
     )
-    with open_engine(engine, worker_memory) as opened, progress_bar(quiet=as_json) as bar:
+    with open_engine(engine, worker_memory) as opened, Bar(quiet=as_json) as bar:
         shown = LadderProgress(bar)
         far = None if engine == LOCAL else opened
         report = validate_bundle(bundle, options, on_rung=shown.on_rung, progress=shown.on_count, engine=far)
@@ -141,7 +141,9 @@ def command(
             write_report(report, written)
             print_error(f"{error}. The bundle has no new verdict; the report went elsewhere")
         else:
-            page = _write_page(bundle)
+            with Bar(quiet=as_json) as bar:
+                bar.add_task("the page for people", total=None)
+                page = _write_page(bundle)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -210,17 +212,18 @@ def _tell_gaps(bundle: Path, output: Path | None, as_json: bool) -> None:
 class LadderProgress:
     """A bar for what is being counted, and on stderr a line with the time of every finished rung."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Bar) -> None:
         self.bar = bar
         self.task = bar.add_task("opening", total=None)
 
     def on_rung(self, rung: Rung, result: RungResult | None) -> None:
         if result is None:
-            self.bar.update(self.task, description=rung.title, completed=0, total=None)
+            self.bar.restart(self.task, rung.title)
         else:
             self.bar.console.print(
                 f"[bold]{result.name}[/] {result.status} in {result.seconds:.1f} s  {escape(result.summary)}"
             )
 
     def on_count(self, what: str, done: int, total: int) -> None:
-        self.bar.update(self.task, description=what, completed=done, total=total or None)
+        self.bar.begin(self.task, what)
+        self.bar.update(self.task, completed=done, total=total or None)

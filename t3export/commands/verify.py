@@ -11,7 +11,8 @@ from exporter.release.keys import TrustedKeys
 from exporter.release.sigstore_signature import Identity
 from exporter.release.verified import verify
 from t3export.options import trust_option
-from t3export.output import print_json, print_note, progress_bar, results
+from t3export.output import print_json, print_note, results
+from t3export.progress import Bar
 
 
 @click.command()
@@ -43,7 +44,7 @@ def command(path: Path, trusted: tuple[str, ...], identity: str | None, issuer: 
         )
     signer = Identity(identity, issuer) if identity and issuer else None
     keys = TrustedKeys.choose(trusted)
-    with progress_bar(quiet=as_json) as progress:
+    with Bar(quiet=as_json) as progress:
         task = progress.add_task("verify", total=None)
         found = verify(path, keys, lambda name: progress.update(task, description=f"verify {escape(name)}"), signer)
     if as_json:

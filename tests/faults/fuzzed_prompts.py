@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter.errors import EmptyMesh, T3Error
-from exporter.families.weights import ZOO
+from exporter.families.part_files import ZOO
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from tests.faults.fault import Attempt, Fault

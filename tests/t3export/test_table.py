@@ -22,8 +22,9 @@ def asked(monkeypatch):
 
     def fake(path, recipe, target, settings, folder, *, cache, progress, on_row):
         seen.update(path=path, recipe=recipe, target=target, settings=settings, folder=folder)
-        for row in results.table().rows:
-            on_row(row)
+        rows = results.table().rows
+        for done, row in enumerate(rows, start=1):
+            on_row(row, done, len(rows))
         return results.table()
 
     monkeypatch.setattr(make, "make_table", fake)
@@ -57,6 +58,7 @@ def test_the_table_is_printed_and_each_row_told_as_it_is_done(asked, capsys):
     assert run(["table", FP32]) == 0
     out, err = capsys.readouterr()
     assert "71.9 p 0.0012" in out and "26%" in out
+    assert "PyTorch measured (1 of 5, about 0 s left)" in err and "(5 of 5)" in err
     assert "PyTorch measured" in err and "smallest not measured: no such file:" in err
 
 

@@ -95,6 +95,25 @@ def test_a_recipe_checked(capsys):
     assert "did you mean 'heun'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "told"),
+    [
+        ("model: {weights: ./nothing}\n", 3, "mine.yaml:3: model.weights: weights '"),
+        (
+            "quantization:\n  rules:\n    - {layers: 'renderer/*', precision: int8}\n",
+            2,
+            "mine.yaml:5: quantization.rules: rule 1: stage 'renderer' has no calibration",
+        ),
+    ],
+)
+def test_what_a_build_would_refuse_is_refused_by_check_before_anything_is_loaded(tmp_path, capsys, text, code, told):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: {FLAGSHIP}\nname: mine\n{text}")
+    for verb in (["recipe", "check"], ["build"]):
+        assert run([*verb, str(path)]) == code
+        assert told in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_rule_for_a_stage_that_no_family_has_is_told_with_its_line(tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     text = f"extends: {FLAGSHIP}\nname: mine\nquantization:\n  rules:\n"

@@ -14,7 +14,7 @@ from exporter.pipeline.inputs import TextInput
 from exporter.pipeline.pipeline import Pipeline, Volume
 from exporter.pipeline.sampling import Sampling
 from exporter.pipeline.tensor import TensorSpec
-from exporter.runtime.run import Arrays, OnStep, Request
+from exporter.runtime.run import Arrays, Draws, OnStep, Request
 
 COLORS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.1, 0.9)}
 
@@ -92,7 +92,14 @@ class ToyModel:
         keep = np.float32(self.coefficient if int(inputs["step"]) < self.steps - 1 else 0)
         return {"next_sample": keep * inputs["sample"] + (1 - keep) * prediction, "prediction": prediction}
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
         sample = previous_sample = noise
         previous_prediction = np.zeros_like(noise)
         for step in range(self.steps):

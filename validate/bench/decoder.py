@@ -21,7 +21,7 @@ from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.pure_module import PureModule
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.run import Arrays, OnStep, Request, Run, unit_noise
+from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run, unit_noise
 from exporter.runtime.sessions.onnxruntime import OnnxRuntimeSession
 from exporter.runtime.surface.decoded import field_of, mesh_of
 from exporter.runtime.surface.extract import FieldSamples, OnSampled, sample
@@ -67,7 +67,14 @@ class Decoder:
     def read(self, requests: Sequence[Request]) -> Arrays:
         raise RecipeError("a decoder starts from latents")
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
         raise RecipeError("a decoder starts from latents")
 
     def run_program(self, stage: str, arrays: Arrays) -> Arrays:

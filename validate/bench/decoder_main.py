@@ -43,7 +43,7 @@ def command(
     notes = Console(stderr=True, highlight=False)
     with quiet("torch.onnx", "torch.utils._pytree", "torchao"), tempfile.TemporaryDirectory() as folder:
         wanted = load_recipe(recipe)
-        model = load_model(wanted.model.family, weights or wanted.model.weights)
+        model = load_model(wanted.model.family, weights or wanted.weights, **wanted.model_settings)
         latents = any_latents(model.pipeline(wanted))
         sides = [int(grid) for grid in grids.split(",")]
         rows = list(compare(model, wanted, latents, Path(folder), sides, threads, not no_check, seconds, notes.print))

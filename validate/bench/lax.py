@@ -23,6 +23,6 @@ def lax(recipe: Recipe) -> Recipe:
     own = recipe.validation.tolerances.values()
     kept = {name: value for name, value in LAX.items() if all(getattr(one, name) is not None for one in own)}
     tolerances = dict.fromkeys(get_args(Precision), Tolerances(**kept))
-    sampler = recipe.sampler and recipe.sampler.model_copy(update={"unroll": "step"})
+    stepwise = recipe.with_samplers(lambda sampler: sampler.model_copy(update={"unroll": "step"}))
     validation = recipe.validation.model_copy(update={"tolerances": tolerances})
-    return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+    return stepwise.model_copy(update={"validation": validation})

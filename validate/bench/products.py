@@ -59,8 +59,7 @@ def count_products(manifest: Manifest) -> dict[str, Counted]:
     """By stage the products of one run: of one evaluation of a sampler, of AT_ONCE points of a field or rays."""
     recipe = Recipe.model_validate(manifest.recipe)
     # Where only some evaluations are guided, the program decides by its inputs: counted is one that is.
-    sampler = recipe.sampler and recipe.sampler.model_copy(update={"guidance_interval": None})
-    recipe = recipe.model_copy(update={"sampler": sampler})
+    recipe = recipe.with_samplers(lambda sampler: sampler.model_copy(update={"guidance_interval": None}))
     workshop = Workshop.open(recipe, Target.model_validate(manifest.target), Cache(), Silent())
     sources = program_sources(workshop.model, workshop.recipe, workshop.tables, None)
     return {source.name: _count(source.make_module()) for source in sources}

@@ -19,12 +19,13 @@ from exporter.machine.timing import Action, timed
 from exporter.manifest import Manifest
 from exporter.pipeline.assets import Asset
 from exporter.pipeline.pipeline import Pipeline
-from exporter.pipeline.sampling import STEP, Sampling
+from exporter.pipeline.sampling import NOISE, STEP, Sampling
 from exporter.runtime.assets.pictures import picture_of, rendered_picture
+from exporter.runtime.assets.points import points_of
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_evaluations
-from exporter.runtime.run import Arrays, OnStep, Programs, Request, Run, make, requests_of, unit_noise
+from exporter.runtime.run import Arrays, Draws, OnStep, Programs, Request, Run, make, requests_of, unit_noise
 from exporter.runtime.sampler_loop import first_state, sample
 from validate.bench.timed_programs import TimedPrograms
 
@@ -100,7 +101,13 @@ class Side(ABC):
 
     @abstractmethod
     def sample(
-        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None,
+        evaluations: int,
+        draws: Draws | None,
     ) -> np.ndarray:
         """As of `Programs`, stopped after `evaluations` evaluations."""
 
@@ -157,7 +164,9 @@ class Side(ABC):
     def _maker(self, asset: Asset, work: Work) -> Maker:
         if asset.kind == "mesh":
             return partial(self.mesh, grid=work.grid or asset.grid)
-        if asset.pixels:
+        if asset.kind == "points":
+            return points_of
+        if asset.size is None:
             return picture_of
         return partial(self.picture, size=work.picture or asset.size)
 
@@ -197,7 +206,8 @@ class BundleSide(Side):
         if sampling.unroll != "step":
             raise RecipeError(f"stage '{stage}' is one program (unroll: {sampling.unroll}): it has no step of its own")
         session = self.bundle.session(stage)
-        state = first_state(sampling, unit_noise([0], sampling.latents.shape[1:]))
+        unit = unit_noise([0], sampling.latents.shape[1:])
+        state = first_state(sampling, unit) | ({NOISE: unit} if sampling.churn else {})
         inputs = state | conditions | {STEP: np.array(self.guided_evaluations(stage).argmax(), np.int64)}
         return lambda: session.run(inputs)
 
@@ -205,11 +215,17 @@ class BundleSide(Side):
         return self.bundle.session(stage).run(arrays)
 
     def sample(
-        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None,
+        evaluations: int,
+        draws: Draws | None,
     ) -> np.ndarray:
         conditions = {spec.name: arrays[spec.name] for spec in self.pipeline.stages[stage].takes}
         sampling = self._sampling(stage).model_copy(update={"evaluations": evaluations})
-        return sample(sampling, partial(self.run_program, stage), conditions, noise, on_step)
+        return sample(sampling, partial(self.run_program, stage), conditions, noise, on_step, draws)
 
     def mesh(self, run: Run, grid: int) -> object:
         return self.bundle.mesh(run, grid)

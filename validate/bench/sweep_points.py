@@ -106,7 +106,7 @@ def _build(like: Bundle, weights: str, folder: Path, progress: Progress) -> tupl
     changed = {"model": manifest.recipe["model"] | {"weights": weights}}
     recipe = lax(Recipe.model_validate(manifest.recipe | changed)).in_folder(like.folder)
     made = build(recipe, Target.model_validate(manifest.target), folder, progress=progress, need_gain=False)
-    makers = load_model(recipe.model.family, weights).modules(recipe)
+    makers = load_model(recipe.model.family, weights, **recipe.model_settings).modules(recipe)
     networks = [makers[stage]() for stage in made.manifest.of_kind("sample")]
     return made.manifest, sum(parameter.numel() for network in networks for parameter in network.parameters())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exporter.pipeline.pipeline import EVALUATED, Pipeline
-from exporter.runtime.run import Arrays, OnStep, Request
+from exporter.runtime.run import Arrays, Draws, OnStep, Request
 from validate.bench.laps import Laps
 
 if TYPE_CHECKING:
@@ -49,10 +49,17 @@ class TimedPrograms:
         with self.laps(stage):
             return self.side.run_program(stage, arrays)
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
         part, every = self.pipeline.stages[stage], self.side.evaluations(stage)
         count = every if self.most is None or part.is_whole_sampler else min(self.most, every)
         with self.laps(stage):
-            found = self.side.sample(stage, arrays, noise, on_step, count)
+            found = self.side.sample(stage, arrays, noise, on_step, count, draws)
         self.laps.seconds[stage] *= every / count
         return self.latents.get(part.makes[0].name, found)

@@ -18,10 +18,10 @@ from exporter.families.original import Original
 from exporter.machine.quiet import quiet
 from exporter.machine.timing import Action
 from exporter.manifest import Manifest
-from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.runtime.assets.pictures import view_rays
 from exporter.runtime.rendering import render_rays
-from exporter.runtime.run import Arrays, OnStep, Run, unit_noise
+from exporter.runtime.run import Arrays, Draws, OnStep, Run, unit_noise
 from validate.bench.sides import Side
 from validate.objects.reference import load_reference
 
@@ -54,10 +54,16 @@ class TorchSide(Side):
         return self.original.run_program(stage, arrays)
 
     def sample(
-        self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None, evaluations: int
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None,
+        evaluations: int,
+        draws: Draws | None,
     ) -> np.ndarray:
         conditions = self.original.conditions(stage, arrays)
-        return self.original.samplers[stage].sample(conditions, noise, on_step, evaluations)
+        return self.original.samplers[stage].sample(conditions, noise, on_step, evaluations, draws)
 
     def mesh(self, run: Run, grid: int) -> object:
         return self.original.mesh(run, grid)
@@ -134,10 +140,13 @@ def torch_side(baseline: str, manifest: Manifest, scheduler: str, steps: int, th
     """
     torch.set_num_threads(threads)
     recipe = Recipe.model_validate(manifest.recipe)
-    if own := recipe.sampler:
+
+    def plain(own: SamplerSection) -> SamplerSection:
         # Neither the recipe's spacing nor its guidance interval: those are levers that the baseline does not pull.
-        sampler = {"scheduler": scheduler, "steps": steps, "guidance_scale": own.guidance_scale, "clamp": own.clamp}
-        recipe = Recipe.model_validate(recipe.data() | {"sampler": sampler})
+        kept = own.model_dump(include={"guidance_scale", "clamp"})
+        return SamplerSection.model_validate({"scheduler": scheduler, "steps": steps, **kept})
+
+    recipe = recipe.with_samplers(plain)
     original = load_reference(manifest, recipe)
     wrap = BASELINES[baseline].wrap
     return TorchSide(original.with_network(wrap) if wrap else original)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from exporter.workshop.parity import compare
 from validate.bisect.graphs import Arrays, run
 from validate.bisect.pair import Originals, ProgramPair
 from validate.ladder.result import plain
+
+OnStage = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class LayerError:
         return self.__dict__ | {"snr_db": plain(self.snr_db)}
 
 
-def layer_errors(originals: Originals) -> list[LayerError]:
-    """Every layer of every stage, on the golden in the middle of those that the bundle carries."""
+def layer_errors(originals: Originals, told: OnStage = lambda done, total: None) -> list[LayerError]:
+    """Every layer of every stage, on the golden in the middle of those that the bundle carries; `told(done, total)`
+    counts stages."""
     found: list[LayerError] = []
-    for stage, goldens in originals.manifest.goldens.items():
+    stages = originals.manifest.goldens
+    for done, (stage, goldens) in enumerate(stages.items()):
+        told(done, len(stages))
         golden = goldens[len(goldens) // 2]
         found += _of_stage(originals, originals.pair(stage), originals.folder / golden)
     return found

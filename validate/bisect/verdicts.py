@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.manifest import REPORTS, Manifest
-from exporter.pipeline.assets import ImageAsset, MeshAsset
+from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.workshop.goldens import limit_db
@@ -78,11 +78,13 @@ def stages_to_search(manifest: Manifest, rung: str | None, stage: str | None) ->
 def stages_of(pipeline: Pipeline, rung: str | None) -> list[str]:
     """The stages whose programs decide over a rung; all of them for none, or for one that asks of all."""
     samplers = pipeline.of_kind("sample")
-    mesh, image = pipeline.asset(MeshAsset), pipeline.asset(ImageAsset)
+    mesh, image, points = pipeline.asset(MeshAsset), pipeline.asset(ImageAsset), pipeline.asset(PointsAsset)
+    tensors = [tensor for tensor in (points.positions, points.colors) if tensor] if points else []
+    of_points = [name for tensor in tensors for name in pipeline.decoders_of(tensor)]
     deciding = {
         "steps": samplers,
         "latents": [name for sampler in samplers for name in (*pipeline.before(sampler), sampler)],
-        "shape": pipeline.decoders(mesh.stage) if mesh else [],
+        "shape": [*(pipeline.decoders(mesh.stage) if mesh else []), *of_points],
         "renders": pipeline.decoders(image.stage) if image else [],
     }
     return deciding.get(rung or "", list(pipeline.stages))

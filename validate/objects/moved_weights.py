@@ -22,7 +22,6 @@ def telling_where_they_were(source: str, given: str | None) -> Iterator[None]:
             raise
         reason = str(error).partition(". ")[0]
         raise type(error)(
-            f"{reason}. The bundle names its weights as they were named when it was built, and that leads nowhere from "
-            f"{Path.cwd()}: go to the folder in which it was built, or say where they are now, as in "
-            f"`t3export validate BUNDLE --weights FOLDER` (`t3export bisect` takes --weights too)"
+            f"{reason}. The bundle was built from weights there, and that leads nowhere from {Path.cwd()}: say where "
+            "they are now, as in `t3export validate BUNDLE --weights FOLDER` (`t3export bisect` takes --weights too)"
         ) from None

@@ -38,7 +38,7 @@ def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = Non
         )
     source = weights or manifest.weights.source
     with telling_where_they_were(source, weights):
-        model = load_model(recipe.model.family, source)
+        model = load_model(recipe.model.family, source, **recipe.model_settings)
     if model.weights_digest != manifest.weights.digest:
         raise WeightsError(
             f"{source}: these are not the weights that the bundle was built from (digest {model.weights_digest[:16]}, "
@@ -49,4 +49,6 @@ def load_reference(manifest: Manifest, recipe: Recipe, weights: str | None = Non
 
 def as_compared(recipe: Recipe) -> Recipe:
     """The recipe whose reference the quality of its bundle is compared with."""
-    return recipe.model_copy(update={"sampler": recipe.validation.sampler or recipe.sampler})
+    judged = recipe.validation
+    samplers = ({} if judged.sampler else recipe.samplers) | judged.samplers
+    return recipe.model_copy(update={"sampler": judged.sampler or recipe.sampler, "samplers": samplers})

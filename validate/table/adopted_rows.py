@@ -54,9 +54,10 @@ def adopted_table(
     table = Table(recipe.name, first.weights.source, first.weights.trained, False, str(first.target["name"]), told)
     float_row = Result(BASELINE, "the float programs, ONNX Runtime", "baseline")
     others = [Result(one.folder.name, f"{one.manifest.name} in {one.folder}", "row") for one in bundles]
-    for row, bundle in zip([float_row, *others], [reference, *bundles], strict=True):
+    wanted = list(zip([float_row, *others], [reference, *bundles], strict=True))
+    for row, bundle in wanted:
         table.rows.append(rows.measured(row, bundle))
-        on_row(table.rows[-1])
+        on_row(table.rows[-1], len(table.rows), len(wanted))
     return table
 
 

@@ -88,7 +88,7 @@ class Bench:
         return step, _speed(lambda: self.baseline.make(work), lambda: side.make(work), OBJECT_SECONDS)
 
     def _order(self, bundle: Bundle, baseline: str = "") -> Order:
-        sampler = self.recipe.sampler
+        sampler = self.recipe.sampler or next(iter(self.recipe.samplers.values()), None)
         order = Order(
             folder=str(bundle.folder),
             prompt=self.prompts[0],

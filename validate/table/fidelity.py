@@ -44,7 +44,7 @@ class Watch:
     def _same_sampler(self, bundle: Bundle) -> bool:
         """Whether its evaluations are those of the original, one by one."""
         own = Recipe.model_validate(bundle.manifest.recipe)
-        return (own.model, own.sampler) == (self.recipe.model, self.recipe.sampler)
+        return (own.model, own.sampler_data()) == (self.recipe.model, self.recipe.sampler_data())
 
     def _guided_snr(self, context: Context) -> list[float]:
         """One figure for each evaluation."""

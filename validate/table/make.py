@@ -14,7 +14,7 @@ from exporter.build.build import build
 from exporter.errors import T3Error
 from exporter.families.stress import is_synthetic
 from exporter.files.cache import Cache
-from exporter.machine.meter import Progress
+from exporter.machine.meter import Progress, Within
 from exporter.machine.processor import usable_processors
 from exporter.manifest import bundle_digest
 from exporter.recipe.recipe import Recipe
@@ -34,7 +34,8 @@ from validate.table.table_result import Result, Table, load, save
 FILE = "row.json"
 # Peers take ONNX's own Attention (opset 23) for ONNX Runtime's operator of that name: theirs is made of primitive ones.
 PEERS_OPSET = 20
-OnRow = Callable[[Result], None]
+OnRow = Callable[[Result, int, int], None]
+"""Of a row, which it is and how many there are."""
 SOURCES = [
     path for room in ("bench", "table", "ladder", "peers") for path in (Path(__file__).parents[1] / room).rglob("*.py")
 ]
@@ -88,9 +89,10 @@ def make_table(
     rows_of = MeasuredRows(bench, folder, cache, progress, identity)
     source = manifest.weights.source
     table = Table(recipe.name, source, manifest.weights.trained, is_synthetic(source), target.name, told)
-    for result in rows_of.all(first, rows, peers() if settings.peers else []):
+    others = peers() if settings.peers else []
+    for result in rows_of.all(first, rows, others):
         table.rows.append(result)
-        on_row(result)
+        on_row(result, len(table.rows), 2 + len(rows) + len(others))
     return table
 
 
@@ -125,7 +127,8 @@ class MeasuredRows:
         result = replace(result, note=row.note)
         out = self.folder / row.name
         try:
-            build(row.recipe, row.target, out, cache=self.cache, progress=self.progress, need_gain=False)
+            shown = Within(self.progress, row.name)
+            build(row.recipe, row.target, out, cache=self.cache, progress=shown, need_gain=False)
             return self.measured(result, Bundle.open(out))
         except T3Error as error:
             return replace(result, reason=str(error))
@@ -159,7 +162,8 @@ def judged_by(settings: TableSettings) -> Options:
 
 def described_settings(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]:
     """What the figures were made with, for people and for whoever makes them again."""
-    sampler, samplings = bench.recipe.sampler, bench.baseline.bundle.manifest.samplings
+    sampler = bench.recipe.sampler or next(iter(bench.recipe.samplers.values()), None)
+    samplings = bench.baseline.bundle.manifest.samplings
     sampled = sampler.model_dump(include={"scheduler", "steps", "guidance_scale"}) if sampler else {}
     told: dict[str, Any] = sampled | {
         "evaluations": sum(sampling.evaluations for sampling in samplings.values()),

@@ -23,11 +23,11 @@ MESSAGE = 300
 
 def record_shards(recipe: Recipe, cache: Cache, progress: Progress) -> Path:
     """The folder of recorded inputs `<stage>_<k>.npz`, from the cache where it has them."""
-    model = load_model(recipe.model.family, recipe.model.weights)
+    model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
     settings = recipe.quantization.calibration
     inputs = {
         "weights": model.weights_digest,
-        "sampler": recipe.sampler and recipe.sampler.model_dump(),
+        **recipe.sampler_data(),
         "calibration": settings.model_dump(exclude={"observer", "percentile"}),
     }
     step = "record inputs for peers"

@@ -112,7 +112,7 @@ def _student(data: RowData, teacher: str, recipe: Recipe, path: Path, target: Ta
     if recipe.model.weights != teacher:
         raise RecipeError(f"distilled from {teacher}, and this table's weights are {recipe.model.weights}")
     student = load_recipe(path.parent / str(data.recipe))
-    own = recipe.model_copy(update={"model": student.model, "sampler": student.sampler})
+    own = recipe.model_copy(update={"model": student.model, "sampler": student.sampler, "samplers": student.samplers})
     sampler = student.sampler
     note = student.model.weights
     if sampler:

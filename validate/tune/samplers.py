@@ -96,17 +96,20 @@ class SamplerSearch:
 
 
 OnSampler = Callable[[SamplerAttempt], None]
+Judge = Callable[[SamplerSection, str], TrialVerdict]
+"""Of a sampler and what its trial is called: 'sampler 2 of at most 4'."""
 
 
 def search_samplers(
     model: Model,
     recipe: Recipe,
-    judge: Callable[[SamplerSection], TrialVerdict],
+    judge: Judge,
     progress: Progress,
     on_attempt: OnSampler,
 ) -> SamplerSearch:
     """Screen samplers in PyTorch, then `judge` those on the front until the fastest good enough is found."""
     stage = only_sampler(model.pipeline(recipe))
+    require_deterministic(recipe.sampler_of(stage))
     own = count_rows(model, stage, recipe.sampler_of(stage))
     with metered(SCREEN, progress, list[StepRecord]()):
         found = screen(model, recipe, lambda done, total: progress.advanced(SCREEN, done, total))
@@ -177,7 +180,7 @@ class _Screen:
         return found
 
     def _latents(self, sampler: SamplerSection) -> np.ndarray:
-        original = self.model.original(self.recipe.model_copy(update={"sampler": sampler}))
+        original = self.model.original(self.recipe.model_copy(update={"sampler": sampler, "samplers": {}}))
         run = make(original, requests_of(original.pipeline, self.prompts), range(len(self.prompts)))
         return run[original.pipeline.stages[self.stage].makes[0].name]
 
@@ -188,6 +191,15 @@ def only_sampler(pipeline: Pipeline) -> str:
     if len(stages) != 1:
         raise RecipeError(f"--search sampler: the pipeline samples in {len(stages)} stages, and one is searched for")
     return stages[0]
+
+
+def require_deterministic(sampler: SamplerSection) -> None:
+    """Raises RecipeError for a sampler with churn: what others make of the same noise is no nearer to it or farther."""
+    if sampler.churn:
+        raise RecipeError(
+            "--search sampler: the recipe's sampler has churn, which no other sampler's latents can be compared with; "
+            "search with churn left out"
+        )
 
 
 def count_rows(model: Model, stage: str, sampler: SamplerSection) -> int:
@@ -212,15 +224,15 @@ def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:
     return front
 
 
-def bisect(
-    front: Sequence[Candidate], judge: Callable[[SamplerSection], TrialVerdict], on_attempt: OnSampler
-) -> list[SamplerAttempt]:
+def bisect(front: Sequence[Candidate], judge: Judge, on_attempt: OnSampler) -> list[SamplerAttempt]:
     """Halve the front until the fastest that passes is found, as if whatever is nearer passed too."""
     attempts: list[SamplerAttempt] = []
     low, high = 0, len(front)
     while low < high:
         middle = (low + high) // 2
-        attempts.append(SamplerAttempt(front[middle], judge(front[middle].sampler)))
+        most = len(attempts) + (high - low).bit_length()
+        name = f"sampler {len(attempts) + 1} of at most {most}"
+        attempts.append(SamplerAttempt(front[middle], judge(front[middle].sampler, name)))
         on_attempt(attempts[-1])
         low, high = (low, middle) if attempts[-1].verdict.passed else (middle + 1, high)
     return attempts

@@ -12,7 +12,7 @@ from typing import Any
 from exporter.build.build import build
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.files.cache import Cache
-from exporter.machine.meter import Progress, StepRecord, metered
+from exporter.machine.meter import Progress, StepRecord, Within, metered
 from exporter.recipe.policy import Policy
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
@@ -47,13 +47,14 @@ class TrialVerdict:
 
 
 Decibels = dict[str, float]
-Trial = Callable[[Policy, Decibels], TrialVerdict]
+Trial = Callable[[Policy, Decibels, str], TrialVerdict]
+"""Of a policy, with its SNR and what the trial is called: 'policy 3 of at most 6'."""
 
 
 def at_least(snr_db: float) -> Trial:
     """The trial of a policy by the SNR of the whole, in each stage it is measured in."""
 
-    def trial(policy: Policy, measured: Decibels) -> TrialVerdict:
+    def trial(policy: Policy, measured: Decibels, name: str) -> TrialVerdict:
         worst = min(measured.values(), default=math.inf)
         return TrialVerdict(worst >= snr_db, f"{worst:.1f} dB measured, at least {snr_db:.1f} dB wanted")
 
@@ -87,23 +88,25 @@ class PairedTest:
         if not unproven:
             _require_pairs(len(self.plan.prompts) * self.plan.seeds, max_drop)
 
-    def __call__(self, policy: Policy, measured: Decibels) -> TrialVerdict:
+    def __call__(self, policy: Policy, measured: Decibels, name: str) -> TrialVerdict:
         quantization = self.recipe.quantization.model_copy(update={"rules": policy.rules})
-        return self.judge(self.recipe.model_copy(update={"quantization": quantization}))
+        return self.judge(self.recipe.model_copy(update={"quantization": quantization}), name)
 
-    def judge(self, recipe: Recipe) -> TrialVerdict:
-        """Build the bundle of a recipe and compare its objects with those of the reference of the first.
+    def judge(self, recipe: Recipe, name: str) -> TrialVerdict:
+        """Build the bundle of a recipe and compare its objects with those of the reference of the first; `name`: of
+        the trial, for the progress.
 
         Raises ValidationFailed for a reference that is no better than chance, beside which nothing is good enough.
         """
+        shown = Within(self.progress, name)
         with tempfile.TemporaryDirectory(prefix="t3export-tune-") as folder:
             try:
                 out = Path(folder) / "bundle"
-                build(recipe, self.target, out, cache=self.cache, progress=self.progress, need_gain=False)
+                build(recipe, self.target, out, cache=self.cache, progress=shown, need_gain=False, keep_failed=False)
             except ValidationFailed as error:
                 return TrialVerdict(False, f"it cannot be built: {error}")
-            with metered(COMPARE, self.progress, list[StepRecord]()):
-                outcome = self._compare(Bundle.open(Path(folder) / "bundle"), recipe)
+            with metered(COMPARE, shown, list[StepRecord]()):
+                outcome = self._compare(Bundle.open(Path(folder) / "bundle"), recipe, shown)
         if outcome.failed:
             raise ValidationFailed(outcome.failed)
         drop = next(figure for figure in outcome.figures if figure.measure == "drop")
@@ -115,14 +118,15 @@ class PairedTest:
             drop.passed and (proven or self.unproven), f"{drop}, {drop.where}{doubt}", figures, drop.passed and proven
         )
 
-    def _compare(self, bundle: Bundle, recipe: Recipe) -> Outcome:
+    def _compare(self, bundle: Bundle, recipe: Recipe, shown: Within) -> Outcome:
         if self.plan.reference is None:
             self.plan = with_reference(self.plan, bundle, self.recipe, self.options)
         assert self.plan.reference is not None
-        return quality.RUNG.run(make_context(bundle, self.plan.reference, recipe, self.plan, self._told))
 
-    def _told(self, what: str, done: int, total: int) -> None:
-        self.progress.advanced(COMPARE, done, total)
+        def told(what: str, done: int, total: int) -> None:
+            shown.advanced(COMPARE, done, total)
+
+        return quality.RUNG.run(make_context(bundle, self.plan.reference, recipe, self.plan, told))
 
 
 def _require_pairs(pairs: int, max_drop: float) -> None:

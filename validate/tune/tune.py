@@ -24,6 +24,7 @@ from exporter.search.search import LayerChoice, Objective, budget_of, pareto_fro
 from exporter.search.sensitivity import measure
 from exporter.search.workbench import Workbench
 from exporter.targets.target import Target
+from validate.objects.reference import as_compared
 from validate.prove import RANDOM_REFUSAL, Options
 from validate.tune.samplers import OnSampler, SamplerSearch, search_samplers
 from validate.tune.trial import Decibels, PairedTest, Trial, TrialVerdict, at_least
@@ -162,16 +163,21 @@ def tune(
 
 
 def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
-    """The recipe with another sampler, its quality still compared with what its own sampler makes."""
-    against = recipe.validation.sampler or recipe.sampler
-    validation = recipe.validation.model_copy(update={"sampler": against})
-    return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+    """The recipe with another sampler of its only stage that samples, written where its own is; its quality still
+    compared with what its own sampler makes."""
+    own = as_compared(recipe)
+    if not recipe.samplers:
+        validation = recipe.validation.model_copy(update={"sampler": own.sampler})
+        return recipe.model_copy(update={"sampler": sampler, "validation": validation})
+    validation = recipe.validation.model_copy(update={"samplers": own.samplers})
+    samplers = dict.fromkeys(recipe.samplers, sampler)
+    return recipe.model_copy(update={"samplers": samplers, "validation": validation})
 
 
 def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
-    model = load_model(recipe.model.family, recipe.model.weights)
+    model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
     return search_samplers(
-        model, recipe, lambda sampler: trial.judge(with_sampler(recipe, sampler)), progress, on_sampler
+        model, recipe, lambda sampler, name: trial.judge(with_sampler(recipe, sampler), name), progress, on_sampler
     )
 
 
@@ -190,11 +196,11 @@ def walk(
     """
     attempts: list[Attempt] = []
     budget_db = start_db
-    for _ in range(ATTEMPTS):
+    for number in range(1, ATTEMPTS + 1):
         choice = search(losses, objective, budget_of(budget_db))
         if not choice.chosen:
             break
-        attempts.append(_try(write_policy(choice, losses), choice, budget_db, measured, trial))
+        attempts.append(_try(write_policy(choice, losses), choice, budget_db, measured, trial, number))
         on_attempt(attempts[-1])
         budget_db = max(budget_db, min(choice.snr_db.values())) + STEP_DB
         if attempts[-1].verdict.passed or math.isinf(budget_db):
@@ -203,13 +209,18 @@ def walk(
 
 
 def _try(
-    policy: Policy, choice: LayerChoice, budget_db: float, measured: Callable[[Policy], Decibels], trial: Trial
+    policy: Policy,
+    choice: LayerChoice,
+    budget_db: float,
+    measured: Callable[[Policy], Decibels],
+    trial: Trial,
+    number: int,
 ) -> Attempt:
     try:
         found = measured(policy)
     except ValidationFailed as error:
         return Attempt(budget_db, choice, policy, {}, TrialVerdict(False, f"it cannot be built: {error}"))
-    return Attempt(budget_db, choice, policy, found, trial(policy, found))
+    return Attempt(budget_db, choice, policy, found, trial(policy, found, f"policy {number} of at most {ATTEMPTS}"))
 
 
 def snr_of(workbench: Workbench, policy: Policy) -> Decibels:
@@ -237,7 +248,7 @@ def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: 
     if goal.min_snr_db is not None:
         return at_least(goal.min_snr_db)
     assert goal.max_drop is not None
-    if not load_model(recipe.model.family, recipe.model.weights).trained:
+    if not load_model(recipe.model.family, recipe.weights, **recipe.model_settings).trained:
         raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
     return PairedTest(recipe, target, goal.max_drop, options, cache, progress, goal.unproven)
 

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from exporter.files.atomic import write_atomically
-from exporter.pipeline.assets import ImageAsset
+from exporter.pipeline.assets import ImageAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -47,14 +47,19 @@ PICTURE = (
 )
 BOTH_EDGES = "both edges resized to {size}"
 SHORTER_EDGE = "the shorter edge resized to {shorter}, the middle {size} × {size} cut out"
-NOISE = "Noise {shape} of a seed, multiplied by init_noise_sigma ({sigma:.9g}): below."
+NOISE = "Noise {shape} of a seed, stream {stream}, draw 0, multiplied by init_noise_sigma ({sigma:.9g}): below."
 HOST_LOOP = (
     "`{stage}/program.pte`, {evaluations} times with step = 0, 1, … (its method `evaluations` gives that number): "
     "next_sample is the next sample; sample and prediction go into the next call as previous_sample and "
-    "previous_prediction, zeros at first. Guidance and the scheduler's table (`samplers/{stage}.json`) are inside. The "
-    "last next_sample is {latents}."
+    "previous_prediction, zeros at first.{churn} Guidance and the scheduler's table (`samplers/{stage}.json`) are "
+    "inside. The last next_sample is {latents}."
 )
-WHOLE = "`{stage}/program.pte`, once: it holds all {evaluations} evaluations, with guidance and the scheduler's table."
+WHOLE = (
+    "`{stage}/program.pte`, once: it holds all {evaluations} evaluations, with guidance and the scheduler's table."
+    "{churn}"
+)
+CHURN = " Its input noise is draw 1 + step of the same seed and stream."
+ALL_CHURN = " Its input noise holds draws 1 to {evaluations} of the same seed and stream."
 ONCE = "`{stage}/program.pte`: {takes} to {makes}."
 FIELD = (
     "`{stage}/program.pte`: points in [-{half_width:g}, {half_width:g}]³ to {distance} (positive inside) and {color}. "
@@ -62,6 +67,8 @@ FIELD = (
     "and then the points near a change of sign, are far fewer. Colours are the field's at the vertices."
 )
 PICTURE_MADE = "{tensor} {shape} is the picture: sRGB, red first, {black:g} is black and {white:g} is white."
+CLOUD = "The object is the points `{positions}` in [-{half_width:g}, {half_width:g}]³, z up{colors}."
+POINT_COLORS = ", of the sRGB colours `{colors}` from {low:g} to {high:g}"
 RENDERER = "`{stage}/program.pte` draws rays (origin, direction) without a mesh."
 
 
@@ -100,10 +107,12 @@ def _steps(workshop: Workshop) -> Iterator[str]:
     for name, stage in pipeline.stages.items():
         if stage.kind == "sample":
             table, latents = workshop.tables[name], stage.makes[0]
+            stream = pipeline.of_kind("sample").index(name)
             shape = [1, *latents.shape[1:]]
-            yield NOISE.format(shape=shape, sigma=table.init_noise_sigma)
-            loop = HOST_LOOP if recipe.sampler_of(name).unroll == "step" else WHOLE
-            yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name)
+            yield NOISE.format(shape=shape, stream=stream, sigma=table.init_noise_sigma)
+            loop, churn = (HOST_LOOP, CHURN) if recipe.sampler_of(name).unroll == "step" else (WHOLE, ALL_CHURN)
+            fresh = churn.format(evaluations=table.evaluations) if table.has_churn else ""
+            yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name, churn=fresh)
         elif stage.volume:
             volume = stage.volume
             yield FIELD.format(
@@ -122,6 +131,10 @@ def _steps(workshop: Workshop) -> Iterator[str]:
         made = next(spec for spec in pipeline.stages[image.stage].makes if spec.name == image.pixels.name)
         black, white = image.pixels.range
         yield PICTURE_MADE.format(tensor=made.name, shape=[1, *made.shape[1:]], black=black, white=white)
+    if points := pipeline.asset(PointsAsset):
+        low, high = points.color_range
+        colors = POINT_COLORS.format(colors=points.colors, low=low, high=high) if points.colors else ""
+        yield CLOUD.format(positions=points.positions, half_width=points.half_width, colors=colors)
 
 
 def _as_lists(told: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +153,7 @@ def _tokens(workshop: Workshop) -> dict[str, list[dict[str, Any]]]:
     files = workshop.model.input_files()
     found = {}
     for name, source in workshop.pipeline.texts.items():
-        rows = PromptTokenizer(files[source.file], source.length, source.pad_id).encode(prompts)
+        rows = PromptTokenizer(files[source.file], source.length, source.pad_id, source.clean).encode(prompts)
         found[name] = [{"prompt": prompt, "ids": row.tolist()} for prompt, row in zip(prompts, rows, strict=True)]
     return found
 
@@ -148,11 +161,12 @@ def _tokens(workshop: Workshop) -> dict[str, list[dict[str, Any]]]:
 def _noise(pipeline: Pipeline) -> list[dict[str, Any]]:
     """By stage of kind sample, the first numbers of a few seeds, as float32 in full."""
     found = []
-    for stage in pipeline.of_kind("sample"):
+    for stream, stage in enumerate(pipeline.of_kind("sample")):
         shape = pipeline.stages[stage].makes[0].shape[1:]
-        for seed in (0, 1, 2**63):
-            numbers = unit_noise([seed], shape).ravel()[:NUMBERS_SHOWN].tolist()
-            found.append({"stage": stage, "seed": seed, "shape": [1, *shape], "first": numbers})
+        for seed, draw in ((0, 0), (1, 0), (2**63, 0), (1, 3)):
+            numbers = unit_noise([seed], shape, stream, draw).ravel()[:NUMBERS_SHOWN].tolist()
+            of = {"stage": stage, "seed": seed, "stream": stream, "draw": draw}
+            found.append(of | {"shape": [1, *shape], "first": numbers})
     return found
 
 

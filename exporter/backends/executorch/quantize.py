@@ -27,8 +27,8 @@ from exporter.backends.executorch.trace import examples, largest_sizes
 from exporter.errors import RecipeError
 from exporter.pipeline.pure_module import PureModule
 from exporter.quantize.quantizer import LayerReport
-from exporter.quantize.steps import Quantization, not_calibrated
-from exporter.recipe.policy import Policy, Precision
+from exporter.quantize.steps import Quantization
+from exporter.recipe.policy import Policy, Precision, not_calibrated
 from exporter.runtime.sessions.pieces import pieces
 
 SMALLEST_SCALE = 2**-12

@@ -2,4 +2,6 @@
 
 # Known without loading anything: a layer's name begins with its stage's.
 STAGES = ("text_encoder", "denoiser", "projector", "field", "renderer")
-PARTS = ("inputs", "encode", "sample", "map", "field", "render", "mesh", "image")
+# Those that run at points and rays of an object, whose inputs calibration does not record.
+UNCALIBRATED = ("field", "renderer")
+PARTS = ("inputs", "text", "encode", "sample", "map", "field", "render", "mesh", "image")

@@ -1,4 +1,4 @@
-"""Shap-E's networks as pure functions: text encoder, denoiser, projector and field.
+"""Shap-E's networks as pure functions: text and image encoder, denoiser, projector and field.
 
 Each equals the module of diffusers or transformers that it is made from (Jun and Nichol, arXiv 2305.02463); the
 weights that the latents are projected to are inputs here, where diffusers copies them into the network.
@@ -34,6 +34,34 @@ class TextEncoder(nn.Module):
         return embedding / torch.linalg.norm(embedding, dim=-1, keepdim=True) * math.sqrt(embedding.shape[-1])
 
 
+class ImageEncoder(nn.Module):
+    """Pixels [B,3,S,S] to the tokens of the patches [B,N,E] as the last block of CLIP's vision tower leaves them.
+
+    The convolution over patches that do not overlap is a matrix product here: every quantizer and runtime has that.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        embeddings = model.embeddings
+        self.edge = model.config.patch_size
+        kernel = embeddings.patch_embedding.weight.detach().flatten(1)
+        self.patch_embedding = nn.Linear(kernel.shape[1], kernel.shape[0], bias=False, device="meta")
+        self.patch_embedding.load_state_dict({"weight": kernel}, assign=True)
+        self.class_embedding = embeddings.class_embedding
+        self.position_embedding = embeddings.position_embedding.weight
+        self.pre_layrnorm, self.encoder = model.pre_layrnorm, model.encoder
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        size, batch, channels = pixels.shape[2], pixels.shape[0], pixels.shape[1]
+        count = size // self.edge
+        patches = pixels.reshape(batch, channels, count, self.edge, count, self.edge).permute(0, 2, 4, 1, 3, 5)
+        patches = self.patch_embedding(patches.reshape(batch, count * count, channels * self.edge**2))
+        first = self.class_embedding.expand(batch, 1, -1)
+        hidden = self.pre_layrnorm(torch.cat([first, patches], dim=1) + self.position_embedding)
+        hidden = self.encoder(inputs_embeds=hidden).last_hidden_state
+        return hidden[:, 1:]
+
+
 class PriorDenoiser(Denoiser):
     """PriorTransformer without its time embedding, and without the variance half of its output."""
 
@@ -47,18 +75,20 @@ class PriorDenoiser(Denoiser):
             return self.prior.time_embedding(self.prior.time_proj(timesteps).float())
 
     def forward(self, sample: torch.Tensor, time: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
-        prior, (embedding,) = self.prior, conditions
+        prior, (condition,) = self.prior, conditions
         if prior.embedding_proj_norm is not None:
-            embedding = prior.embedding_proj_norm(embedding)
-        condition = prior.embedding_proj(embedding)
-        hidden = torch.cat([condition[:, None], time[:, None], prior.proj_in(sample)], dim=1)
+            condition = prior.embedding_proj_norm(condition)
+        condition = prior.embedding_proj(condition)
+        # Of a text one vector, of a picture a token for each patch.
+        tokens = condition[:, None] if condition.dim() == 2 else condition
+        hidden = torch.cat([tokens, time[:, None], prior.proj_in(sample)], dim=1)
         positions = prior.positional_embedding
         hidden = hidden + F.pad(positions, (0, 0, hidden.shape[1] - positions.shape[1], 0))
         if prior.norm_in is not None:
             hidden = prior.norm_in(hidden)
         for block in prior.transformer_blocks:
             hidden = block(hidden)
-        return prior.norm_out(hidden[:, 2:])
+        return prior.norm_out(hidden[:, tokens.shape[1] + 1 :])
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.proj_to_clip_embeddings(hidden)

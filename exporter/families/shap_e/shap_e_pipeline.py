@@ -1,11 +1,13 @@
-"""Shap-E as diffusers and transformers run it: the side that every program is compared with."""
+"""Shap-E, from a text or from a picture, as diffusers and transformers run it: the side that every program is compared
+with."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,19 +19,33 @@ from exporter.families.shap_e.modules import output_name
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh, empty_mesh, linear_to_srgb
+from exporter.runtime.inputs.cleaning import cleaned
+from exporter.runtime.inputs.picture import opaque, opened
 from exporter.runtime.run import Arrays, Request, Run
 
 POINTS_AT_ONCE = 32768
 RAYS_AT_ONCE = 4096
 
 
-class Parts(NamedTuple):
+class TextParts(NamedTuple):
     """The components of ShapEPipeline, as functions that load them."""
 
     text_encoder: Any
     prior: Any
     renderer: Any
     tokenizer: Any
+
+
+class PictureParts(NamedTuple):
+    """The components of ShapEImg2ImgPipeline, as functions that load them."""
+
+    image_encoder: Any
+    prior: Any
+    renderer: Any
+    processor: Any
+
+
+AnyParts = TypeVar("AnyParts", TextParts, PictureParts)
 
 
 class MidpointRaySampler(StratifiedRaySampler):
@@ -72,41 +88,29 @@ class Projected(torch.nn.Module):
         return self.weights
 
 
-class ShapEOriginal(Original):
-    """ShapEPipeline's own modules; batches of prompts go through together."""
+class LatentOriginal(Original, Generic[AnyParts]):
+    """The modules that both pipelines have; batches go through together."""
 
-    def __init__(self, parts: Parts, pipeline: Pipeline, recipe: Recipe, schedulers: Callable[[str], Any]) -> None:
+    def __init__(self, parts: AnyParts, pipeline: Pipeline, recipe: Recipe, schedulers: Callable[[str], Any]) -> None:
         super().__init__(pipeline, recipe, schedulers)
-        self.parts = parts
+        self.parts: AnyParts = parts
 
-    def read(self, requests: Sequence[Request]) -> Arrays:
-        """Prompts to token ids [B,T] as ShapEPipeline makes them: padded with 0, cut to the context."""
-        tokenizer = self.parts.tokenizer()
-        tokenizer.pad_token_id = 0
-        ids = tokenizer(
-            [request["prompt"] for request in requests],
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="np",
-        ).input_ids
-        return {"input_ids": ids.astype(np.int64)}
+    @abstractmethod
+    def encode(self, arrays: Arrays) -> Arrays:
+        """The prior's condition, from the input's tensor."""
 
     @torch.inference_mode()
     def run_program(self, stage: str, arrays: Arrays) -> Arrays:
-        run = {
-            "text_encoder": self._encode,
-            "projector": self._project,
-            "field": self._field,
-            "renderer": self._render,
-        }
+        if self.pipeline.stages[stage].kind == "encode":
+            return self.encode(arrays)
+        run = {"projector": self._project, "field": self._field, "renderer": self._render}
         return run[stage](arrays)
 
     def predict(
         self, stage: str, sample: torch.Tensor, timestep: torch.Tensor, *conditions: torch.Tensor
     ) -> torch.Tensor:
-        (embedding,) = conditions
-        output = self.parts.prior()(sample, timestep=timestep, proj_embedding=embedding).predicted_image_embedding
+        (condition,) = conditions
+        output = self.parts.prior()(sample, timestep=timestep, proj_embedding=condition).predicted_image_embedding
         return output.split(sample.shape[2], dim=2)[0]
 
     @torch.inference_mode()
@@ -124,20 +128,17 @@ class ShapEOriginal(Original):
         finally:
             renderer.params_proj = own
         linear = np.stack([made.vertex_channels[name].numpy() for name in "RGB"], axis=1)
-        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), linear_to_srgb(linear))
+        as_openai = self.recipe.mesh.conventions == "openai"
+        colors = linear if as_openai else linear_to_srgb(linear)
+        return Mesh(made.verts.numpy(), made.faces.numpy().astype(np.int32), colors)
 
     def load(self) -> None:
         for part in self.parts:
             part()
 
-    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> ShapEOriginal:
-        parts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
-        return ShapEOriginal(parts, self.pipeline, self.recipe, self.schedulers)
-
-    def _encode(self, arrays: Arrays) -> Arrays:
-        embedding = self.parts.text_encoder()(torch.from_numpy(arrays["input_ids"])).text_embeds
-        embedding = embedding / torch.linalg.norm(embedding, dim=-1, keepdim=True)
-        return {"embedding": (math.sqrt(embedding.shape[1]) * embedding).numpy()}
+    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> LatentOriginal[AnyParts]:
+        parts: AnyParts = self.parts._replace(prior=cache(lambda: wrap(self.parts.prior())))
+        return type(self)(parts, self.pipeline, self.recipe, self.schedulers)
 
     def _project(self, arrays: Arrays) -> Arrays:
         projected = self.parts.renderer().params_proj(torch.from_numpy(arrays["latents"]))
@@ -182,3 +183,43 @@ class ShapEOriginal(Original):
         """The projected weights of object i under the network's own parameter names, in the network's own shape."""
         own = [name for name in self.parts.renderer().mlp.state_dict() if output_name(name) in context]
         return {name: torch.from_numpy(context[output_name(name)][i]) for name in own}
+
+
+class ShapEOriginal(LatentOriginal[TextParts]):
+    """ShapEPipeline's own modules."""
+
+    def read(self, requests: Sequence[Request]) -> Arrays:
+        """Prompts to token ids [B,T] as ShapEPipeline makes them, padded with 0, cut to the context; cleaned before
+        where the recipe says so, as OpenAI's code does."""
+        tokenizer = self.parts.tokenizer()
+        tokenizer.pad_token_id = 0
+        ids = tokenizer(
+            [cleaned(str(request["prompt"]), self.recipe.tokenizer.clean) for request in requests],
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="np",
+        ).input_ids
+        return {"input_ids": ids.astype(np.int64)}
+
+    def encode(self, arrays: Arrays) -> Arrays:
+        embedding = self.parts.text_encoder()(torch.from_numpy(arrays["input_ids"])).text_embeds
+        embedding = embedding / torch.linalg.norm(embedding, dim=-1, keepdim=True)
+        return {"embedding": (math.sqrt(embedding.shape[1]) * embedding).numpy()}
+
+
+class ShapEImageOriginal(LatentOriginal[PictureParts]):
+    """ShapEImg2ImgPipeline's own modules. What its processor would do to a transparent picture, show the colours that
+    are hidden, nobody wants: the background comes first here, as in a bundle."""
+
+    def read(self, requests: Sequence[Request]) -> Arrays:
+        """Pictures to pixels [B,3,S,S] by the image processor that comes with the weights."""
+        (name, source), *_ = self.pipeline.pictures.items()
+        pictures = [opaque(opened(request[name]), source.background) for request in requests]
+        processed = self.parts.processor()(pictures, return_tensors="np")["pixel_values"]
+        return {source.tensor: np.asarray(processed)}
+
+    def encode(self, arrays: Arrays) -> Arrays:
+        """All tokens of the picture's grid but the class token, as the last block leaves them."""
+        hidden = self.parts.image_encoder()(torch.from_numpy(arrays["pixels"])).last_hidden_state
+        return {"grid": hidden[:, 1:].contiguous().numpy()}

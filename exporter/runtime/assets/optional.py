@@ -11,6 +11,7 @@ from exporter.errors import EnvironmentProblem
 # What each is for, and the extra of t3export that brings it.
 PACKAGES = {
     "fast_simplification": ("a mesh of fewer triangles", "mesh"),
+    "ftfy": ("prompts cleaned as OpenAI's are (tokenizer.clean)", "clean"),
     "lib3mf": ("a .3mf file", "mesh"),
     "manifold3d": ("a closed mesh", "mesh"),
     "pxr": ("a .usda or .usdz file", "usd"),

@@ -1,8 +1,9 @@
-"""Picture files of a mesh, of a radiance field and of a tensor."""
+"""Picture files of a mesh, of points, of a radiance field and of a tensor."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -12,7 +13,9 @@ from exporter.pipeline.assets import ImageAsset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.runtime.assets.cameras import PAN_ELEVATION, camera_rays, orbit_camera
 from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.points import PointCloud
 from exporter.runtime.assets.rasterize import render_mesh
+from exporter.runtime.assets.splat_points import render_points
 from exporter.runtime.assets.tensor_picture import tensor_colors
 from exporter.runtime.rendering import render_rays
 from exporter.runtime.run import Run
@@ -22,10 +25,10 @@ TURNTABLE_ELEVATION = 25.0
 FRAME_MILLISECONDS = 80
 
 
-def turntable_gif(mesh: Mesh, size: int = 256, frames: int = 24) -> bytes:
-    """An endless GIF, once around the mesh."""
+def turntable_gif(shown: Mesh | PointCloud, size: int = 256, frames: int = 24) -> bytes:
+    """An endless GIF, once around a mesh or points."""
     azimuths = np.arange(frames) * (360.0 / frames)
-    pictures = [Image.fromarray(view) for view in render_mesh(mesh, azimuths.tolist(), TURNTABLE_ELEVATION, size)]
+    pictures = [Image.fromarray(view) for view in _views(shown, azimuths.tolist(), size)]
     written = io.BytesIO()
     pictures[0].save(
         written, "GIF", save_all=True, append_images=pictures[1:], duration=FRAME_MILLISECONDS, loop=0, optimize=False
@@ -82,7 +85,18 @@ def view_rays(size: int) -> np.ndarray:
 
 def mesh_picture(mesh: Mesh, size: int) -> np.ndarray:
     """A picture uint8 [size, size, 3] of a mesh from the same side."""
-    return render_mesh(mesh, [AZIMUTH], TURNTABLE_ELEVATION, size)[0]
+    return _views(mesh, [AZIMUTH], size)[0]
+
+
+def points_picture(cloud: PointCloud, size: int) -> np.ndarray:
+    """A picture uint8 [size, size, 3] of points from the same side."""
+    return _views(cloud, [AZIMUTH], size)[0]
+
+
+def _views(shown: Mesh | PointCloud, azimuths: Sequence[float], size: int) -> np.ndarray:
+    if isinstance(shown, PointCloud):
+        return render_points(shown, azimuths, TURNTABLE_ELEVATION, size)
+    return render_mesh(shown, azimuths, TURNTABLE_ELEVATION, size)
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -39,7 +39,7 @@ def shade(colors: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 def _render(mesh: Mesh, normals: np.ndarray, camera: Camera, size: int) -> np.ndarray:
     fine = size * SUPERSAMPLING
-    screen, nearness = _project(mesh.vertices, camera, fine)
+    screen, nearness = project(mesh.vertices, camera, fine)
     front = _facing(mesh.faces, screen)
     triangle, weights = _visible(front, screen, nearness, fine)
 
@@ -50,12 +50,17 @@ def _render(mesh: Mesh, normals: np.ndarray, camera: Camera, size: int) -> np.nd
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     color = np.einsum("pk,pkc->pc", weights[hit], mesh.colors[corners])
     image[hit] = np.clip(shade(color, normal), 0.0, 1.0)
+    return averaged(image, size)
+
+
+def averaged(image: np.ndarray, size: int) -> np.ndarray:
+    """Samples [(size * SUPERSAMPLING)², 3] in [0, 1] as a picture uint8 [size, size, 3]."""
     samples = image.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3)
-    averaged = np.einsum("iajbc->ijc", samples) / SUPERSAMPLING**2
-    return np.round(averaged * 255.0).astype(np.uint8)
+    pixels = np.einsum("iajbc->ijc", samples) / SUPERSAMPLING**2
+    return np.round(pixels * 255.0).astype(np.uint8)
 
 
-def _project(vertices: np.ndarray, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
+def project(vertices: np.ndarray, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Pixel coordinates [V, 2], integers at pixel centres, and 1 / depth [V]."""
     local = (vertices.astype(np.float64) - camera.origin) @ np.stack([camera.x, camera.y, camera.z], axis=1)
     nearness = 1.0 / local[:, 2]

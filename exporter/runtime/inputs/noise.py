@@ -9,8 +9,9 @@ import numpy as np
 from exporter.runtime.inputs.values import require_seed
 
 
-def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Unit normal noise, float32, of `shape`, from Philox4x64-10 keyed with `seed`.
+def noise(seed: int, shape: tuple[int, ...], draw: int = 0, stream: int = 0) -> np.ndarray:
+    """Unit normal noise, float32, of `shape`, from Philox4x64-10 with the key (seed, stream) and the counter's highest
+    word `draw`: every draw of every stream of a seed is another one.
 
     Raises RecipeError for a seed that is no whole number from 0 to 2^64 - 1.
 
@@ -19,7 +20,8 @@ def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     r sin(2πv). numpy's own `standard_normal` is not used: its stream may change between versions.
     """
     count = math.prod(shape)
-    words = np.random.Philox(key=require_seed(seed)).random_raw(count + count % 2)
+    generator = np.random.Philox(key=require_seed(seed) + (stream << 64), counter=draw << 192)
+    words = generator.random_raw(count + count % 2)
     uniform = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
     radius = np.sqrt(-2.0 * np.log1p(-uniform[0::2]))
     angle = 2.0 * np.pi * uniform[1::2]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.machine.processor import threads_to_use
 from exporter.machine.quiet import quiet
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.sessions.pieces import Arrays, run_in_pieces
@@ -42,7 +44,8 @@ class ExecuTorchSession:
             for side in ("inputs", "outputs")
         )
         self.largest: dict[str, int] = signature["largest"]
-        self._execute = _load(program, options.get("threads", 0))
+        self._execute = _load(program, threads_to_use(options.get("threads", 0)))
+        self._turn = threading.Lock()
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -57,7 +60,9 @@ class ExecuTorchSession:
         return run_in_pieces(self._run_piece, self.inputs, self.outputs, self.largest, arrays)
 
     def _run_piece(self, arrays: Arrays) -> Arrays:
-        found = self._execute([np.array(arrays[spec.name], spec.dtype, order="C") for spec in self.inputs])
+        given = [np.array(arrays[spec.name], spec.dtype, order="C") for spec in self.inputs]
+        with self._turn:
+            found = [array.copy() for array in self._execute(given)]
         return dict(zip((spec.name for spec in self.outputs), found, strict=True))
 
 

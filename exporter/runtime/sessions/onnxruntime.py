@@ -9,6 +9,7 @@ import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.machine.onnxruntime_packages import installed_distributions
+from exporter.machine.processor import threads_to_use
 from exporter.runtime.sessions.onnxruntime_bound import BoundRuns
 
 ON_CPU: dict[str, Any] = {"providers": ["CPUExecutionProvider"], "bind": None}
@@ -48,7 +49,7 @@ class OnnxRuntimeSession:
         settings.graph_optimization_level = levels[options.get("graph_optimization", "all")]
         # Its warnings are about its own optimizations; what matters raises.
         settings.log_severity_level = 3
-        settings.intra_op_num_threads = options.get("threads", 0)
+        settings.intra_op_num_threads = threads_to_use(options.get("threads", 0))
         if not options.get("packed", True):
             settings.add_session_config_entry("session.disable_prepacking", "1")
         for key, value in options.get("config", {}).items():

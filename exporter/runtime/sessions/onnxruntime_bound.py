@@ -3,6 +3,7 @@ replay the very same addresses, can be captured (provider option enable_cuda_gra
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ Arrays = dict[str, np.ndarray]
 Shapes = tuple[tuple[int, ...], ...]
 
 MOST_PLACES = 8
+MOST_SHAPES = 1024
 _GRAPH = "gpu_graph_annotation_id"
 _NO_GRAPH = "-1"
 
@@ -27,9 +29,14 @@ class BoundRuns:
         self._device = device
         self._once: set[Shapes] = set()
         self._places: dict[Shapes, _Place] = {}
+        self._turn = threading.Lock()
 
     def run(self, arrays: Arrays) -> list[np.ndarray]:
-        """All outputs in the session's order."""
+        """All outputs in the session's order; of several threads one after the other, for places are shared."""
+        with self._turn:
+            return self._run(arrays)
+
+    def _run(self, arrays: Arrays) -> list[np.ndarray]:
         shapes = tuple(array.shape for array in arrays.values())
         if shapes in self._places:
             return self._places[shapes].run(arrays)
@@ -37,7 +44,8 @@ class BoundRuns:
         if shapes in self._once and len(self._places) < MOST_PLACES:
             graph = str(len(self._places) + 1)
             self._places[shapes] = _Place(self._session, self._device, arrays, found, graph)
-        self._once.add(shapes)
+        if len(self._once) < MOST_SHAPES:
+            self._once.add(shapes)
         return found
 
 

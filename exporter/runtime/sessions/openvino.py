@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.machine.processor import threads_to_use
 
 NOT_INSTALLED = "OpenVINO is not installed: `pip install 't3export[openvino]'`"
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
@@ -33,6 +35,8 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise BundleError(f"{program}: OpenVINO cannot open it: {error}") from None
         self._request = self.compiled.create_infer_request()
+        # A request is one run's; several would share the processor's cores and each keep buffers of its own.
+        self._turn = threading.Lock()
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name. Raises BundleError that names the inputs when one is missing or does not fit."""
@@ -41,7 +45,8 @@ class OpenVinoSession:
             raise BundleError(f"the program needs {', '.join(missing)}; it was given {', '.join(sorted(arrays))}")
         inputs = {name: np.asarray(arrays[name], order="C") for name in self.input_names}
         try:
-            found = self._request.infer(inputs, share_inputs=True)
+            with self._turn:
+                found = self._request.infer(inputs, share_inputs=True)
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
             raise BundleError(f"OpenVINO cannot run the program on {shapes}: {error}") from None
@@ -55,8 +60,8 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": PRECISIONS[options.get("inference_precision", "fp32")],
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
     }
-    if options.get("threads"):
-        settings["INFERENCE_NUM_THREADS"] = str(options["threads"])
+    if threads := threads_to_use(options.get("threads", 0)):
+        settings["INFERENCE_NUM_THREADS"] = str(threads)
     return settings | options.get("config", {})
 
 

@@ -11,7 +11,7 @@ from exporter.errors import BundleError
 
 
 class Session(Protocol):
-    """One opened program."""
+    """One opened program. Threads may share it: a runtime that takes one call at a time is given them in turn."""
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -19,6 +19,12 @@ class Session(Protocol):
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name. Arrays that are no input of the program are left alone."""
+
+
+def keeps_plans(backend: str, options: dict[str, Any]) -> bool:
+    """Whether what runs a program keeps, or makes anew, a plan for every shape that its inputs have had."""
+    on_processor = options.get("providers", [])[:1] in ([], ["CPUExecutionProvider"])
+    return backend in ("openvino", "tensorrt") or (backend == "onnxruntime" and not on_processor)
 
 
 def open_session(backend: str, program: Path, options: dict[str, Any]) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,12 @@ class TensorRtSession:
         except EngineError as error:
             raise BundleError(str(error)) from None
         self.input_names = self._engine.input_names
+        self._turn = threading.Lock()
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name. Raises BundleError that names a missing input or a wrong shape."""
         try:
-            return self._engine.run(arrays)
+            with self._turn:
+                return self._engine.run(arrays)
         except EngineError as error:
             raise BundleError(str(error)) from None

@@ -33,4 +33,6 @@ def field_of(run: Run, chunk: int | None = None) -> Field:
 
 def mesh_of(run: Run, grid: int, exact: bool = False, on_sampled: OnSampled | None = None) -> Mesh:
     """The mesh of a run's only object; `on_sampled` gets what was evaluated of the field for it."""
-    return extract_mesh(field_of(run), grid, exact, on_sampled)
+    asset = run.pipeline.asset(MeshAsset)
+    as_openai = asset is not None and asset.conventions == "openai"
+    return extract_mesh(field_of(run), grid, exact, on_sampled, as_openai)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from skimage.measure import marching_cubes
 
-from exporter.runtime.assets.mesh import Mesh, empty_mesh
+from exporter.runtime.assets.mesh import Mesh, empty_mesh, srgb_to_linear
 from exporter.runtime.surface.near_surface import certain_size, sample_near_surface
 
 # Marching cubes makes degenerate triangles of samples that are exactly on the surface.
@@ -55,13 +55,20 @@ class FieldSamples:
 OnSampled = Callable[[FieldSamples], None]
 
 
-def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled: OnSampled | None = None) -> Mesh:
+def extract_mesh(
+    field: Field,
+    grid: int = 128,
+    exact: bool = False,
+    on_sampled: OnSampled | None = None,
+    as_openai: bool = False,
+) -> Mesh:
     """The zero surface of `field` on a grid³ lattice over [-1, 1]³, closed at the border.
 
     Lattice, negative border and texturing are those of diffusers' `ShapERenderer.decode_to_mesh`; vertices are placed
     on the lattice that was sampled, where diffusers stretches the bordered lattice over the volume and shrinks the
-    object by (grid - 1) / (grid + 1). `exact=False` asks only near the surface (what that can miss: `near_surface`);
-    colours are asked at the vertices. An empty field gives an empty mesh.
+    object by (grid - 1) / (grid + 1). `as_openai`: shrunk like that, coloured at the shrunk places, and with linear
+    colours, as diffusers and OpenAI's code have them. `exact=False` asks only near the surface (what that can miss:
+    `near_surface`); colours are asked at the vertices. An empty field gives an empty mesh.
     """
     values, sampling = sample(field.distance, grid, exact, field.squashed)
     if on_sampled:
@@ -75,6 +82,10 @@ def extract_mesh(field: Field, grid: int = 128, exact: bool = False, on_sampled:
     indices, faces, _, _ = marching_cubes(np.pad(values, 1, constant_values=-1.0), 0.0, gradient_direction="ascent")
     indices += np.array([side.start - 1 for side in box], indices.dtype)
     vertices = (indices * (2.0 / (grid - 1)) - 1.0).astype(np.float32)
+    if as_openai:
+        vertices *= np.float32((grid - 1) / (grid + 1))
+        linear = srgb_to_linear(colors_at(field.color, vertices)).astype(np.float32)
+        return Mesh(vertices, faces.astype(np.int32), linear)
     return Mesh(vertices, faces.astype(np.int32), colors_at(field.color, vertices))
 
 

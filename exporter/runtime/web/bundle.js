@@ -5,7 +5,7 @@ import * as ort from "onnxruntime-web";
 import { BundleError, namesOf } from "./errors.js";
 import { BundleFiles } from "./files.js";
 import { meshOf } from "./mesh.js";
-import { readPicture } from "./picture.js";
+import { pictureOf, readPicture } from "./picture.js";
 import { Pipeline } from "./pipeline.js";
 import { Run } from "./run.js";
 import { sample } from "./sampling.js";
@@ -30,24 +30,30 @@ export class WebBundle {
     }
     if (target.session.threads) ort.env.wasm.numThreads = target.session.threads;
     const tokenizers = {};
-    for (const [name, { kind, file, length, pad_id: padId }] of Object.entries(inputs)) {
+    for (const [name, { kind, file, length, pad_id: padId, clean }] of Object.entries(inputs)) {
       if (kind !== "text") continue;
-      const json = JSON.parse(new TextDecoder().decode(await files.read(file)));
-      tokenizers[name] = new PromptTokenizer(json, length, padId);
+      const read = async (path) => JSON.parse(new TextDecoder().decode(await files.read(path)));
+      const tables = (clean ?? "none") === "none" ? undefined : await read(`${file}.cleaning.json`);
+      tokenizers[name] = new PromptTokenizer(await read(file), length, padId, tables);
     }
     return new WebBundle(files, tokenizers);
   }
 
   /**
-   * The mesh of one prompt or, where the model takes pictures, of one picture, which every input gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the
-   * field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
+   * The mesh of one prompt or, where the model takes pictures, of one picture as `pictureOf` takes it, which every input
+   * gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
    * 64, 128 or 256. `onStep(done, total, stage)` is called after each evaluation of a sampler. Throws RangeError for a
    * value that values.js does not take, before any program runs.
    */
   async generate(prompt, { seed, grid, quality, exact, onStep } = {}) {
     const chosen = { grid: chosenGrid(grid, quality), exact: requireExact(exact) };
-    if (Object.values(this.pipeline.inputs).some(({ kind }) => kind === "text")) requirePrompt(prompt);
-    const request = Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, prompt]));
+    const taken = new Set(Object.values(this.pipeline.inputs).map(({ kind }) => kind));
+    if (taken.has("text")) requirePrompt(prompt);
+    if (taken.has("picture") && typeof prompt === "string") {
+      throw new BundleError("this bundle takes a picture, not words: a file, a canvas, or {data, width, height}");
+    }
+    const given = taken.has("picture") ? await pictureOf(prompt) : prompt;
+    const request = Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, given]));
     return meshOf(this.make(request, { seed, onStep }), chosen);
   }
 
@@ -97,12 +103,12 @@ export class WebBundle {
     return session.run(Object.fromEntries(session.inputNames.map((name) => [name, tensors[name]])));
   }
 
-  /** Latents from the conditions of a stage of kind sample and unit normal noise [1, ...latents]. */
-  async sample(stage, tensors, noise, onStep) {
+  /** Latents from the conditions of a stage of kind sample; `draws(k)`: its unit normal noise [1, ...latents]. */
+  async sample(stage, tensors, draws, onStep) {
     const conditions = Object.fromEntries(this.pipeline.takes(stage).map(({ name }) => [name, tensors[name]]));
     const run = (taken) => this.runProgram(stage, taken);
     const { sampling } = this.pipeline.stage(stage);
-    return sample(sampling, run, conditions, noise, (done, total) => onStep?.(done, total, stage));
+    return sample(sampling, run, conditions, draws, (done, total) => onStep?.(done, total, stage));
   }
 
   /** The opened program of a stage, opened once. Throws BundleError that names the stages there are. */

@@ -1,16 +1,16 @@
 #!/usr/bin/env node
-/** A prompt to a GLB file, under Node.js. */
+/** A prompt to a GLB file of a mesh or of points, under Node.js. */
 
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { toGlb, WebBundle } from "./index.js";
+import { pointsOf, pointsToGlb, toGlb, WebBundle } from "./index.js";
 import { chosenGrid, requirePrompt, requireSeed } from "./values.js";
 
 const HELP = `Usage: node generate.js PROMPT [options]
 
-  -o, --output FILE   Where the mesh goes, a .glb.  [default: mesh.glb]
+  -o, --output FILE   Where the object goes, a .glb.  [default: mesh.glb]
   --bundle FOLDER     The bundle.  [default: the one that this client came in]
   --seed N            Seed of the noise.  [default: 0]
   --grid N            Samples of the field along each edge.  [default: the recipe's]
@@ -33,12 +33,16 @@ async function main() {
   const output = values.output ?? "mesh.glb";
   if (!output.toLowerCase().endsWith(".glb")) throw new RangeError(`${output}: this writes .glb files only`);
   const bundle = await WebBundle.open(values.bundle ?? fileURLToPath(new URL("..", import.meta.url)));
-  const mesh = await bundle.generate(prompt, {
-    seed,
-    grid,
-    onStep: (done, total, stage) =>
-      process.stderr.isTTY && process.stderr.write(`\r\x1b[K${stage}: ${done} of ${total} `),
-  });
+  const onStep = (done, total, stage) =>
+    process.stderr.isTTY && process.stderr.write(`\r\x1b[K${stage}: ${done} of ${total} `);
+  const kinds = Object.values(bundle.pipeline.assets).map(({ kind }) => kind);
+  if (kinds.includes("points") && !kinds.includes("mesh")) {
+    const request = Object.fromEntries(Object.keys(bundle.pipeline.inputs).map((name) => [name, prompt]));
+    const points = await pointsOf(bundle.make(request, { seed, onStep }));
+    await writeFile(output, pointsToGlb(points));
+    return console.log(`${output}  (${points.positions.length / 3} points)`);
+  }
+  const mesh = await bundle.generate(prompt, { seed, grid, onStep });
   await writeFile(output, toGlb(mesh));
   console.log(`${output}  (${mesh.vertices.length / 3} vertices, ${mesh.faces.length / 3} triangles)`);
 }

@@ -1,9 +1,18 @@
-/** A coloured mesh as a binary glTF 2.0 file. */
+/** A coloured mesh, or coloured points, as a binary glTF 2.0 file. */
 
+const POINTS = 0;
 const FLOAT = 5126;
 const UNSIGNED_INT = 5125;
 const ARRAY_BUFFER = 34962;
 const ELEMENT_ARRAY_BUFFER = 34963;
+
+/**
+ * {positions, colors} of points as the bytes of a .glb: y up, linear colours, no material, which leaves points without
+ * normals unlit.
+ */
+export function pointsToGlb({ positions, colors }) {
+  return written([yUp(positions), colors.map(srgbToLinear)], { POSITION: 0, COLOR_0: 1 }, { mode: POINTS });
+}
 
 /**
  * {vertices, faces, colors} as the bytes of a .glb: y up, with normals and linear vertex colours, as glTF wants it; the
@@ -12,15 +21,20 @@ const ELEMENT_ARRAY_BUFFER = 34963;
  */
 export function toGlb({ vertices, faces, colors }) {
   if (!faces.length) throw new RangeError("the mesh is empty: try another seed or another wording");
-  const positions = yUp(vertices);
-  const parts = [positions, yUp(vertexNormals(vertices, faces)), colors.map(srgbToLinear), faces];
+  const parts = [yUp(vertices), yUp(vertexNormals(vertices, faces)), colors.map(srgbToLinear), faces];
+  return written(parts, { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, { indices: 3 });
+}
+
+/** The file of one primitive: positions first, then the other attributes, and the indices last where it has any. */
+function written(parts, attributes, more) {
+  const [positions] = parts;
   let offset = 0;
   const views = parts.map((part, i) => {
     const view = {
       buffer: 0,
       byteOffset: offset,
       byteLength: part.byteLength,
-      target: i < 3 ? ARRAY_BUFFER : ELEMENT_ARRAY_BUFFER,
+      target: i === more.indices ? ELEMENT_ARRAY_BUFFER : ARRAY_BUFFER,
     };
     offset += part.byteLength;
     return view;
@@ -32,19 +46,18 @@ export function toGlb({ vertices, faces, colors }) {
     type,
     ...more,
   });
-  const count = vertices.length / 3;
+  const count = positions.length / 3;
   const tree = {
     asset: { version: "2.0", generator: "t3export" },
     scene: 0,
     scenes: [{ nodes: [0] }],
     nodes: [{ mesh: 0 }],
-    meshes: [{ primitives: [{ attributes: { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, indices: 3 }] }],
-    accessors: [
-      of(0, FLOAT, count, "VEC3", bounds(positions)),
-      of(1, FLOAT, count, "VEC3"),
-      of(2, FLOAT, count, "VEC3"),
-      of(3, UNSIGNED_INT, faces.length, "SCALAR"),
-    ],
+    meshes: [{ primitives: [{ attributes, ...more }] }],
+    accessors: parts.map((part, i) =>
+      i === more.indices
+        ? of(i, UNSIGNED_INT, part.length, "SCALAR")
+        : of(i, FLOAT, count, "VEC3", i === 0 ? bounds(positions) : {}),
+    ),
     bufferViews: views,
     buffers: [{ byteLength: offset }],
   };
@@ -100,6 +113,7 @@ function bounds(positions) {
   return { min, max };
 }
 
-function srgbToLinear(value) {
+/** sRGB in [0, 1] to linear light. */
+export function srgbToLinear(value) {
   return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
 }

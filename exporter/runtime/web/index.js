@@ -4,14 +4,18 @@
  *     const bundle = await WebBundle.open(new URL("..", import.meta.url));
  *     const glb = toGlb(await bundle.generate("a red chair", { seed: 0 }));
  *
+ * Of a model that takes pictures, `generate` gets a file of an <input>, a canvas or an ImageData in the prompt's place.
+ *
  * The two packages of package.json are imported by name: Node.js finds them after `npm ci`; a page without a bundler
  * names their files in an import map. Pages need https or localhost, and more than one thread needs cross-origin
  * isolation.
  */
 export { WebBundle } from "./bundle.js";
 export { BundleError } from "./errors.js";
-export { toGlb } from "./glb.js";
+export { pointsToGlb, toGlb } from "./glb.js";
 export { imageOf } from "./image.js";
 export { fieldOf, meshOf } from "./mesh.js";
 export { noise } from "./noise.js";
+export { pictureOf } from "./picture.js";
+export { pointsOf } from "./points.js";
 export { Run } from "./run.js";

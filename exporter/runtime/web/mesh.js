@@ -1,5 +1,6 @@
 /** The field of a run, and the mesh of its surface, as exporter/runtime/surface/decoded.py takes them. */
 
+import { srgbToLinear } from "./glb.js";
 import { sampleGrid } from "./grid.js";
 import { marchingCubes } from "./marching_cubes.js";
 import { chosenGrid, requireExact } from "./values.js";
@@ -16,8 +17,8 @@ export function fieldOf(run) {
 }
 
 /**
- * The mesh of a run: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. `grid` and `exact`
- * default to the recipe's. Throws BundleError for a pipeline that ends in no mesh.
+ * The mesh of a run: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is, sRGB but for a recipe
+ * with OpenAI's conventions, whose meshes are shrunk and have linear colours. `grid` and `exact` default to the recipe's. Throws BundleError for a pipeline that ends in no mesh.
  */
 export async function meshOf(run, given = {}) {
   const field = fieldOf(run);
@@ -26,6 +27,9 @@ export async function meshOf(run, given = {}) {
   const exact = requireExact(given.exact) ?? asset.extraction === "exact";
   const { values } = await sampleGrid(field.distances, grid, exact, field.squashed);
   const { vertices, faces } = marchingCubes(values, grid);
-  const colors = await field.colors(vertices.map((value) => Math.min(1, Math.max(-1, value))));
-  return { vertices, faces, colors: colors.map((value) => Math.min(1, Math.max(0, value))) };
+  const asOpenai = asset.conventions === "openai";
+  const placed = asOpenai ? vertices.map((value) => value * Math.fround((grid - 1) / (grid + 1))) : vertices;
+  const asked = await field.colors(placed.map((value) => Math.min(1, Math.max(-1, value))));
+  const colors = asked.map((value) => Math.min(1, Math.max(0, value)));
+  return { vertices: placed, faces, colors: asOpenai ? colors.map(srgbToLinear) : colors };
 }

@@ -9,12 +9,12 @@ const ROUNDS = 10;
 
 /**
  * Unit normal noise, `count` numbers as a Float32Array. `seed`: a whole number from 0 to 2^64 - 1, above 2^53 as a
- * BigInt. Throws RangeError for another one.
+ * BigInt; every `draw` of every `stream` of a seed is another one. Throws RangeError for another seed.
  */
-export function noise(seed, count) {
-  const key = requireSeed(seed);
+export function noise(seed, count, { draw = 0, stream = 0 } = {}) {
+  const key = [requireSeed(seed), BigInt(stream)];
   const normals = new Float32Array(count);
-  const uniform = uniforms(key);
+  const uniform = uniforms(key, BigInt(draw));
   for (let i = 0; i < count; i += 2) {
     const radius = Math.sqrt(-2 * Math.log1p(-uniform.next().value));
     const angle = 2 * Math.PI * uniform.next().value;
@@ -25,16 +25,16 @@ export function noise(seed, count) {
 }
 
 /** Endless uniforms in [0, 1): the upper 53 bits of each word. */
-function* uniforms(key) {
+function* uniforms(key, draw) {
   for (let block = 1n; ; block++) {
-    for (const word of philox(key, block)) yield Number(word >> 11n) * 2 ** -53;
+    for (const word of philox(key, block, draw)) yield Number(word >> 11n) * 2 ** -53;
   }
 }
 
 /** The four 64-bit words of one counter block. */
-function philox(key, block) {
-  let [a, b, c, d] = [block, 0n, 0n, 0n];
-  let [low, high] = [key, 0n];
+function philox(key, block, draw) {
+  let [a, b, c, d] = [block, 0n, 0n, draw];
+  let [low, high] = key;
   for (let round = 0; round < ROUNDS; round++) {
     const first = a * MULTIPLIERS[0];
     const second = c * MULTIPLIERS[1];

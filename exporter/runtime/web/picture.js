@@ -15,6 +15,61 @@ const FILTERS = {
   lanczos: { support: 3, weight: (x) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0) },
 };
 
+// The limits of exporter/runtime/inputs/picture.py.
+const MOST_PIXELS = 2 ** 26;
+const LONGEST_STRIP = 32;
+
+/**
+ * An ImageData, {data, width, height}, of a file (a Blob), a canvas, an ImageBitmap or a loaded <img>, in a page or a
+ * worker; an ImageData as it is. A file is turned as its camera was held, and no colour profile changes its bytes; where
+ * it is half transparent, browsers round its colours. Throws BundleError for what they cannot decode, or is too large.
+ */
+export async function pictureOf(source) {
+  if (source?.data !== undefined) return source;
+  if (source instanceof Blob) {
+    const decoded = await decode(source);
+    try {
+      return drawn(decoded, decoded.width, decoded.height);
+    } finally {
+      decoded.close();
+    }
+  }
+  const [width, height] = [source?.naturalWidth ?? source?.width, source?.naturalHeight ?? source?.height];
+  if (!(width > 0 && height > 0)) {
+    throw new BundleError("a picture has to be a file, a canvas, an image that is loaded, or {data, width, height}");
+  }
+  return drawn(source, width, height);
+}
+
+async function decode(file) {
+  try {
+    return await createImageBitmap(file, {
+      imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none",
+    });
+  } catch (error) {
+    throw new BundleError(`${file.name || "the picture"}: the browser cannot decode it: ${error.message}`);
+  }
+}
+
+function drawn(source, width, height) {
+  requireSize(width, height);
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.drawImage(source, 0, 0);
+  return context.getImageData(0, 0, width, height);
+}
+
+function requireSize(width, height) {
+  if (width * height > MOST_PIXELS) {
+    const most = Math.floor(MOST_PIXELS / 1e6);
+    throw new BundleError(`at most ${most} million pixels are taken, and this picture has ${width} x ${height}`);
+  }
+  if (Math.max(width, height) > LONGEST_STRIP * Math.min(width, height)) {
+    throw new BundleError(
+      `${width} x ${height} pixels are a strip: one edge may be at most ${LONGEST_STRIP} times the other`,
+    );
+  }
+}
+
 /**
  * Float32Array [3 * size * size] of {data, width, height}, bytes with four channels as an ImageData has them. Throws
  * BundleError for anything else.
@@ -24,6 +79,7 @@ export function readPicture(picture, name, { size, shorter_edge: shorter, resamp
   if (!(width > 0 && height > 0) || data?.length !== 4 * width * height) {
     throw new BundleError(`input '${name}' has to be a picture {data, width, height} of bytes with four channels`);
   }
+  requireSize(width, height);
   const least = Math.min(width, height);
   const sized = (edge) => (shorter == null ? size : edge === least ? shorter : Math.trunc((shorter * edge) / least));
   const [across, down] = [sized(width), sized(height)];

@@ -4,7 +4,7 @@
  */
 
 import { BundleError, namesOf } from "./errors.js";
-import { STATE } from "./sampling.js";
+import { FROM_HOST } from "./sampling.js";
 
 // Kinds that are evaluated at many places of an object, and the word for how many in the shape of their input.
 const EVALUATED = { field: "points", render: "rays" };
@@ -40,7 +40,14 @@ export class Pipeline {
       const places = this.evaluatedAt(name);
       return inputs.filter((spec) => spec !== places);
     }
-    return inputs.filter((spec) => kind !== "sample" || !STATE.includes(spec.name));
+    return inputs.filter((spec) => kind !== "sample" || !FROM_HOST.includes(spec.name));
+  }
+
+  /** Which of the streams of a seed a stage of kind sample draws its noise from. */
+  stream(name) {
+    return Object.keys(this.stages)
+      .filter((other) => this.stages[other].kind === "sample")
+      .indexOf(name);
   }
 
   /** What later stages may take of a stage. */

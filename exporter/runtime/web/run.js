@@ -73,14 +73,15 @@ export class Run {
     const taken = await this.takenBy(stage);
     if (this.pipeline.stage(stage).kind !== "sample") return this.programs.runProgram(stage, taken);
     const [latents] = this.pipeline.makes(stage);
-    const unit = unitNoise(this.seed, latents.shape.slice(1));
-    return { [latents.name]: await this.programs.sample(stage, taken, unit, this.onStep) };
+    const stream = this.pipeline.stream(stage);
+    const draws = (draw) => unitNoise(this.seed, latents.shape.slice(1), { draw, stream });
+    return { [latents.name]: await this.programs.sample(stage, taken, draws, this.onStep) };
   }
 }
 
-/** Unit normal noise [1, ...shape] of one object. */
-export function unitNoise(seed, shape) {
-  return new ort.Tensor("float32", noise(seed, product(shape)), [1, ...shape]);
+/** Unit normal noise [1, ...shape] of one object; `which`: the draw and the stream. */
+export function unitNoise(seed, shape, which) {
+  return new ort.Tensor("float32", noise(seed, product(shape), which), [1, ...shape]);
 }
 
 function product(shape) {

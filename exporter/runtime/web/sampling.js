@@ -2,8 +2,8 @@
 
 import * as ort from "onnxruntime-web";
 
-/** What is carried from evaluation to evaluation; the other inputs of a sampler's program are its conditions. */
-export const STATE = ["sample", "previous_sample", "previous_prediction", "step"];
+/** What the host gives to a sampler's program; its other inputs are its conditions. */
+export const FROM_HOST = ["sample", "previous_sample", "previous_prediction", "step", "noise"];
 
 /** What the first evaluation takes beside its conditions, from unit normal noise [1, ...latents]. */
 function firstState({ init_noise_sigma: sigma }, noise) {
@@ -24,18 +24,32 @@ function nextState(state, made, step) {
 }
 
 /**
- * Latents from conditions by name and unit normal noise [1, ...latents]. `run`: the stage's program. `onStep(done,
- * total)` is called after each evaluation; a program that holds the whole loop reports none.
+ * Latents from conditions by name. `draws(k)`: unit normal noise [1, ...latents], draw 0 to begin with and, of a sampler
+ * with churn, draw 1 + i for evaluation i. `run`: the stage's program. `onStep(done, total)` is called after each
+ * evaluation; a program that holds the whole loop reports none.
  */
-export async function sample(sampling, run, conditions, noise, onStep) {
-  const { evaluations, latents, unroll } = sampling;
-  let state = firstState(sampling, noise);
-  if (unroll !== "step") return (await run({ ...conditions, sample: state.sample }))[latents.name];
+export async function sample(sampling, run, conditions, draws, onStep) {
+  const { churn, evaluations, latents, unroll } = sampling;
+  let state = firstState(sampling, draws(0));
+  if (unroll !== "step") {
+    const given = churn ? { noise: noiseOfAll(draws, evaluations) } : {};
+    return (await run({ ...conditions, ...given, sample: state.sample }))[latents.name];
+  }
   for (let done = 1; done <= evaluations; done++) {
-    state = nextState(state, await run({ ...conditions, ...state }), done);
+    const given = churn ? { noise: draws(done) } : {};
+    state = nextState(state, await run({ ...conditions, ...given, ...state }), done);
     onStep?.(done, evaluations);
   }
   return state.sample;
+}
+
+/** The noise [1, evaluations, ...latents] that a program of all evaluations takes. */
+function noiseOfAll(draws, evaluations) {
+  const each = Array.from({ length: evaluations }, (_, step) => draws(1 + step));
+  const [{ size, dims }] = each;
+  const all = new Float32Array(evaluations * size);
+  each.forEach(({ data }, step) => all.set(data, step * size));
+  return new ort.Tensor("float32", all, [1, evaluations, ...dims.slice(1)]);
 }
 
 function stepTensor(step) {

@@ -5,23 +5,32 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from exporter.backends.onnxruntime import onnxruntime_backend
 from exporter.build.build import build
 from exporter.errors import EnvironmentProblem, RecipeError, ValidationFailed
 from exporter.families import registry
 from exporter.files.cache import Cache
+from exporter.graphs.bodies import all_graphs
+from exporter.graphs.plain_attention import is_plain_attention
+from exporter.graphs.rewrites import Rewritten
 from exporter.machine.meter import Silent
 from exporter.manifest import NUMERICS, PERF, bundle_digest, read_manifest, require_whole
 from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST
 from exporter.recipe.recipe import Recipe
+from exporter.release.gate import require_releasable
+from exporter.release.release_errors import NotReleasable
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.targets.target import load_target
@@ -29,6 +38,8 @@ from exporter.workshop.measured import read_measured
 from exporter.workshop.parity import compare
 from tests.exporter.ball_family import RECIPE as BALLS
 from tests.exporter.ball_family import Balls
+from validate.bisect.pair import Originals
+from validate.bisect.verdicts import failing_rung, search, stages_to_search
 
 FP32 = {
     "stage_snr_db": 90.0,
@@ -214,7 +225,39 @@ def test_a_program_that_misses_its_golden_leaves_the_former_bundle(tiny_folder, 
     ):
         build(strict, load_target("cpu"), out, cache=cache)
     assert bundle_digest(require_whole(out)) == former.digest
+
+
+def test_a_program_that_misses_its_golden_is_kept_aside_for_bisect(tiny_folder, recipe, cache, tmp_path):
+    out, aside = tmp_path / "tiny", tmp_path / "failed" / "tiny"
+    strict = recipe_of(tiny_folder, quantization=in_int8("projector/*"), int8=FP32)
+    for _ in range(2):
+        with pytest.raises(ValidationFailed, match=f"`t3export bisect {re.escape(str(aside))}`"):
+            build(strict, load_target("cpu"), out, cache=cache)
+    assert not out.exists() and [path.name for path in tmp_path.iterdir()] == ["failed"]
+    originals = Originals.open(aside, cache, Silent())
+    findings = search(
+        originals, stages_to_search(originals.manifest, failing_rung(aside), None), None, lambda told: None
+    )
+    assert findings[-1].culprit.tensor.startswith("projector/")
+    with pytest.raises(NotReleasable, match=r"its build failed \(FAILED.txt says why\)"):
+        require_releasable([aside])
+    build(recipe, load_target("cpu"), out, cache=cache)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_what_misses_its_proof_is_kept_aside_and_a_folder_of_other_things_is_not_touched(recipe, cache, tmp_path):
+    def prove(folder):
+        raise ValidationFailed("rung 'shape' fails")
+
+    out, aside = tmp_path / "tiny", tmp_path / "failed" / "tiny"
+    with pytest.raises(ValidationFailed, match=r"rung 'shape' fails\. `t3export bisect"):
+        build(recipe, load_target("cpu"), out, cache=cache, prove=prove)
+    require_whole(aside)
+    (aside / "FAILED.txt").unlink()
+    with pytest.raises(ValidationFailed, match=r"could not be kept: .*no build put it there"):
+        build(recipe, load_target("cpu"), out, cache=cache, prove=prove)
+    build(recipe, load_target("cpu"), out, cache=cache)
+    assert aside.is_dir()
 
 
 def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, cache, tmp_path, monkeypatch):
@@ -245,6 +288,28 @@ def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
     assert bundle.make({"prompt": "a table"})["latents"].shape == (1, 64, 20)
     goldens = [step for step in report.steps if step.name == "record goldens"]
     assert not goldens[0].cached or unroll == "full"
+
+
+@pytest.mark.parametrize(("unroll", "copies"), [("step", 1), ("loop", 1), ("full", 7)])
+def test_attention_is_rewritten_inside_a_whole_sampler_too(tiny_folder, cache, tmp_path, unroll, copies):
+    report = build(recipe_of(tiny_folder, unroll=unroll), load_target("cpu"), tmp_path / unroll, cache=cache)
+    graphs = all_graphs(onnx.load(report.out / "denoiser" / "program.onnx").graph)
+    kinds = Counter(node.op_type for graph in graphs for node in graph.node)
+    assert (kinds["Attention"], kinds["MultiHeadAttention"]) == (0, 2 * copies)
+    wanted = f"to_multi_head_attention rewrote {2 * copies} of {2 * copies} Attention"
+    assert list(map(str, report.rewrites["denoiser"])) == [wanted] and report.warnings == []
+
+
+def test_a_pass_that_rewrites_none_of_a_stages_attention_is_a_warning(tiny_folder, tmp_path, monkeypatch):
+    def blind(model):
+        nodes = [node for node in model.graph.node if is_plain_attention(node)]
+        return Rewritten("Attention", 0, len(nodes))
+
+    monkeypatch.setattr(onnxruntime_backend, "to_multi_head_attention", blind)
+    with Cache.none(tmp_path) as empty:
+        report = build(recipe_of(tiny_folder), load_target("cpu"), tmp_path / "blind", cache=empty)
+    [warning] = report.warnings
+    assert warning.startswith("stage 'denoiser': blind rewrote 0 of 2 Attention")
 
 
 def test_the_manifest_tells_the_precision_of_every_quantized_layer(tiny_folder, built, cache, tmp_path):

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from exporter.families import weights
+from exporter.families import part_files
 from exporter.families.registry import load_model
 from exporter.families.shap_e import model as shap_e
 
@@ -17,7 +17,7 @@ def zoo(tiny_folder, tmp_path, monkeypatch):
     """A zoo of 'whole' and of 'student', which has a prior of its own."""
     shutil.copytree(tiny_folder, tmp_path / "whole")
     shutil.copytree(tiny_folder / "prior", tmp_path / "student" / "prior")
-    monkeypatch.setattr(weights, "ZOO", tmp_path)
+    monkeypatch.setattr(part_files, "ZOO", tmp_path)
     monkeypatch.setattr(shap_e, "ZOO_MODELS", {"whole": ("whole",), "student": ("student", "whole")})
     prior = load_model("shap-e", "whole").prior()
     prior.proj_in.weight.fill_(0.25)

@@ -5,6 +5,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from exporter.graphs.program_files import copy_program, external_files, rewrite_program
+from exporter.graphs.rewrites import Rewritten, read_rewrites
 
 
 def with_external_weight(program):
@@ -17,7 +18,7 @@ def with_external_weight(program):
 
 def to_mul(model):
     model.graph.node[0].op_type = "Mul"
-    return 1
+    return Rewritten("Add", 1, 1)
 
 
 def test_a_copied_program_can_be_read_copied_and_read_again(tmp_path):
@@ -41,5 +42,11 @@ def test_a_rewritten_program_keeps_its_external_weights(tmp_path):
 def test_a_program_in_which_nothing_was_found_is_left_as_it_is(tmp_path):
     program = with_external_weight(tmp_path / "program.onnx")
     before = program.read_bytes()
-    rewrite_program(program, lambda model: to_mul(model) - 1)
+
+    def to_none(model):
+        to_mul(model)
+        return Rewritten("Add", 0, 1)
+
+    rewrite_program(program, to_none)
     assert program.read_bytes() == before
+    assert list(map(str, read_rewrites(tmp_path))) == ["to_none rewrote 0 of 1 Add"]

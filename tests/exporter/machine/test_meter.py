@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from exporter.machine.meter import Silent, metered
+from exporter.machine.meter import Silent, Within, metered
 
 
 class Seen(Silent):
@@ -43,3 +43,22 @@ def test_a_failed_step_is_not_recorded():
     with pytest.raises(RuntimeError), metered("broken", Silent(), records):
         raise RuntimeError
     assert records == []
+
+
+def test_what_is_one_of_several_is_shown_under_its_name_and_leaves_no_lines():
+    told = []
+
+    class Heard(Silent):
+        def started(self, step):
+            told.append(step)
+
+        def advanced(self, step, done, total):
+            told.append((step, done, total))
+
+        def finished(self, record):
+            told.append(record)
+
+    within = Within(Heard(), "policy 3 of at most 6")
+    with metered("trace denoiser", within, []):
+        within.advanced("trace denoiser", 1, 2)
+    assert told == ["policy 3 of at most 6: trace denoiser", ("policy 3 of at most 6: trace denoiser", 1, 2)]

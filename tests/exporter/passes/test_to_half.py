@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from exporter.errors import ValidationFailed
+from exporter.graphs.bodies import all_graphs
 from exporter.graphs.graph_file import read_graph, save_graph
 from exporter.graphs.tensor_types import tensor_types
 from exporter.passes.to_half import to_half
@@ -56,6 +57,34 @@ def test_scales_have_the_type_of_what_they_scale_and_the_same_integers_remain(tm
     assert integers[0].keys() == integers[1].keys() and len(integers[0]) > 5
     assert all(integers[0][name].raw_data == integers[1][name].raw_data for name in integers[0])
     assert compare(output(program, inputs()), output(half, inputs())).snr_db > 33
+
+
+LOOP = """
+<ir_version: 10, opset_import: ["" : 23]>
+g (float[2, 4] x) => (float[2, 4] y) <float[4] w = {1, 2, 3, 4}> {
+    count = Constant <value_int = 3> ()
+    always = Constant <value = bool {1}> ()
+    wide = Mul (x, w)
+    looped = Loop (count, always, wide) <body = body (int64 i, bool again, float[2, 4] before)
+        => (bool more, float[2, 4] after) {
+        more = Identity (again)
+        after = Add (before, wide)
+    }>
+    y = Tanh (looped)
+}"""
+
+
+def test_a_loop_inside_the_network_stays_in_float32_and_is_counted(tmp_path):
+    program, model = tmp_path / "program.onnx", onnx.parser.parse_model(LOOP)
+    for node in (node for graph in all_graphs(model.graph) for node in graph.node):
+        node.name = f"stage/module/{node.op_type}"
+    onnx.save(model, program)
+    graph = read_graph(program)
+    assert to_half(graph, tensor_types(onnx.load(program))) == ("nodes of the network", 4, 5)
+    half = save_graph(graph, tmp_path / "half")
+    onnx.checker.check_model(half, full_check=True)
+    x = {"x": np.full((2, 4), 0.01, np.float32)}
+    np.testing.assert_allclose(output(half, x), output(program, x), atol=1e-3)
 
 
 def test_a_weight_beyond_the_range_is_named(tmp_path):

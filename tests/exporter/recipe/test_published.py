@@ -17,6 +17,7 @@ PUBLISHED = {
     "highest_noise": 160.0,
     "lowest_noise": 0.001,
     "guidance_interval": None,
+    "churn": None,
     "clamp": "openai",
 }
 

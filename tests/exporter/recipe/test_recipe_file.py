@@ -164,6 +164,44 @@ def test_overrides_replace_values_and_are_named_in_errors():
         load_recipe(FP32, ["sampler.stepz=16"])
 
 
+INT8 = FP32.with_name("shape_e_int8.yaml")
+
+
+def test_an_item_of_a_list_is_addressed_by_its_number():
+    rules = load_recipe(INT8).quantization.rules
+    changed = load_recipe(INT8, ["quantization.rules.0.precision=fp16"]).quantization.rules
+    assert rules[0].precision == "int8" and changed == [rules[0].model_copy(update={"precision": "fp16"}), *rules[1:]]
+    assert load_recipe(FP32, ["goldens.prompts.1=a cup"]).goldens.prompts[:2] == ["a red chair", "a cup"]
+
+
+def test_more_is_added_to_a_list():
+    added = "quantization.rules+={layers: projector/*, precision: fp16}"
+    before, after = load_recipe(INT8), load_recipe(INT8, [added])
+    assert after.quantization.rules[:-1] == before.quantization.rules
+    assert (after.quantization.rules[-1].layers, after.quantization.rules[-1].precision) == ("projector/*", "fp16")
+    assert len(load_recipe(FP32, ["goldens.prompts+=[a cup, a mug]"]).goldens.prompts) == 5
+    assert load_recipe(FP32, ["quantization.rules+={layers: field/*, precision: fp16}"]).quantization.rules
+
+
+def test_what_is_wrong_in_an_added_or_addressed_item_is_told_with_its_override():
+    with pytest.raises(
+        RecipeError, match=r"^--set quantization\.rules\+=.*: quantization\.rules\.\d+\.precision: found"
+    ):
+        load_recipe(INT8, ["quantization.rules+={layers: projector/*, precision: int7}"])
+    with pytest.raises(
+        RecipeError, match=r"^--set quantization\.rules\.0\.precision=int7: quantization\.rules\.0\.prec"
+    ):
+        load_recipe(INT8, ["quantization.rules.0.precision=int7"])
+    with pytest.raises(
+        RecipeError, match=r"quantization\.rules has \d+ items, from 0 to \d+, and '99' is none of them"
+    ):
+        load_recipe(INT8, ["quantization.rules.99.precision=fp16"])
+    with pytest.raises(RecipeError, match=r"quantization\.rules is empty, and '0' is none"):
+        load_recipe(FP32, ["quantization.rules.0.precision=fp16"])
+    with pytest.raises(RecipeError, match=r"sampler\.steps is 64, no list"):
+        load_recipe(FP32, ["sampler.steps+=1"])
+
+
 @pytest.mark.parametrize(
     "override", ["sampler.steps", "=3", "a..b=3", "name.x=3", "mesh.grid=[", "mesh=8", "name=!!bool x"]
 )
@@ -193,7 +231,18 @@ values = st.recursive(
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["name", "sampler", "sampler.steps", "mesh.grid", "quantization.stages", "validation", "goldens"]
+    [
+        "name",
+        "sampler",
+        "sampler.steps",
+        "mesh.grid",
+        "quantization.stages",
+        "validation",
+        "goldens",
+        "goldens.prompts.1",
+        "quantization.rules+",
+        "mesh+",
+    ]
 )
 
 

@@ -68,7 +68,7 @@ class Recorder:
             },
         }[stage](**arrays)
 
-    def sample(self, stage, arrays, noise, on_step=None):
+    def sample(self, stage, arrays, noise, on_step=None, draws=None):
         self.calls.append((stage, dict(arrays)))
         if on_step:
             on_step(0, noise, noise)
@@ -115,6 +115,17 @@ def test_every_object_has_the_noise_of_its_own_seed(run, programs):
     np.testing.assert_allclose(without, [noise(seed, (3,)) for seed in (7, 8, 9)], atol=1e-5)
     alone = make(programs, [{"prompt": "bb"}], [8])
     assert np.array_equal(alone["latents"], run["latents"][1:2])
+
+
+def test_every_sampler_has_a_stream_of_its_own(run):
+    """The first of them the noise that a pipeline of one sampler has."""
+    for stream, (stage, shape) in enumerate({"base": (3,), "fine": (4,)}.items()):
+        for draw in (0, 5):
+            expected = [noise(seed, shape, draw, stream) for seed in (7, 8, 9)]
+            assert np.array_equal(run.draws(stage)(draw), expected)
+    assert np.array_equal(run.draws("base")(0), unit_noise([7, 8, 9], (3,)))
+    fine = run["latents"] - run["embedding"].sum(1, keepdims=True) - run["coarse"].sum(1, keepdims=True)
+    np.testing.assert_allclose(fine, run.draws("fine")(0), atol=1e-5)
 
 
 def test_steps_of_every_sampler_are_reported(programs):

@@ -18,8 +18,9 @@ NOISE = np.random.default_rng(0).standard_normal((2, 2, 3)).astype(np.float32)
 CONDITIONS = {"embedding": np.random.default_rng(1).standard_normal((2, 3)).astype(np.float32)}
 
 
-def sampling(unroll):
+def sampling(unroll, churn=None):
     return Sampling(
+        churn=churn,
         scheduler="heun",
         steps=2,
         evaluations=EVALUATIONS,
@@ -59,6 +60,22 @@ def test_the_hosts_loop_is_the_whole_sampler(unroll):
     by_the_host = sample(sampling("step"), StepProgram(), CONDITIONS, NOISE)
     assert np.array_equal(sample(sampling(unroll), whole_program, CONDITIONS, NOISE), by_the_host)
     assert by_the_host.shape == NOISE.shape and by_the_host.dtype == np.float32
+
+
+def test_with_churn_every_evaluation_takes_a_draw_of_its_own():
+    def draws(k):
+        return np.full_like(NOISE, k)
+
+    def whole(arrays):
+        assert arrays["noise"].shape == (2, EVALUATIONS, 2, 3)
+        return {"shape": arrays["noise"].sum(axis=1)}
+
+    program = StepProgram()
+    sample(sampling("step", {"s_churn": 3.0}), program, CONDITIONS, NOISE, draws=draws)
+    assert [taken["noise"][0, 0, 0] for taken in program.taken] == [1, 2, 3, 4]
+    assert (sample(sampling("loop", {"s_churn": 3.0}), whole, CONDITIONS, NOISE, draws=draws) == 1 + 2 + 3 + 4).all()
+    with pytest.raises(ValueError, match="no draws are given"):
+        sample(sampling("step", {"s_churn": 3.0}), program, CONDITIONS, NOISE)
 
 
 def test_every_evaluation_takes_the_two_before_it():

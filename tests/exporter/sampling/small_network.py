@@ -29,7 +29,8 @@ class SmallDenoiser(Denoiser):
         return torch.sin(timesteps[:, None] / 500 + torch.arange(WIDTH))
 
     def forward(self, sample, time, embedding):
-        context = self.of_condition(embedding).reshape(len(embedding), -1, WIDTH).mean(1) + time
+        context = self.of_condition(embedding)
+        context = time + (context.mean(1) if embedding.dim() == 3 else context)
         return torch.tanh(self.into(sample) + context.reshape(-1, *[1] * (sample.dim() - 2), WIDTH))
 
     def head(self, hidden):
@@ -41,10 +42,10 @@ class SmallDenoiser(Denoiser):
         return self.head(self(sample, time, embedding))
 
 
-def both_sides(network, own, settings):
+def both_sides(network, own, settings, latent_rank=2):
     """The step with its table, and the original's loop, of a network with its scheduler."""
     scheduler = schedule_of(settings, own)
     table = probe(scheduler, settings.steps, settings.clamp)
     clamp = clip_range(own) if settings.clamp == "openai" else None
-    step = SamplerStep(network, table, settings.guidance_scale, clamp, settings.guidance_interval)
+    step = SamplerStep(network, table, settings.guidance_scale, clamp, settings.guidance_interval, latent_rank)
     return step.eval(), table, OriginalSampler(network.predict, scheduler, clip_range(own), settings)

@@ -16,5 +16,10 @@ from validate.table.make import TableSettings
 def test_a_bundle_of_ours_has_a_recipe_to_give(toy_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="give its recipe"):
         adopted_table(
-            [toy_bundle], TableSettings(), tmp_path, cache=Cache(), progress=Silent(), on_row=lambda row: None
+            [toy_bundle],
+            TableSettings(),
+            tmp_path,
+            cache=Cache(),
+            progress=Silent(),
+            on_row=lambda row, done, total: None,
         )

@@ -65,7 +65,7 @@ def table_of(tmp_path, clip_folder):
     recipe = Recipe.model_validate(RECIPE | {"mesh": {"grid": 24}})
     recipe_path = tmp_path / "toy.yaml"
 
-    def run(*rows, on_row=lambda row: None, **settings):
+    def run(*rows, on_row=lambda row, done, total: None, **settings):
         chosen = TableSettings(rows=rows, prompts=captions, evaluator=clip_folder, threads=1)
         return make_table(
             recipe_path,
@@ -111,7 +111,7 @@ def test_what_was_measured_is_not_measured_again(runs, table_of):
 
 
 def test_an_interrupted_table_goes_on_where_it_was(runs, table_of):
-    def interrupt(row):
+    def interrupt(row, done, total):
         if row.name == "fp32":
             raise KeyboardInterrupt
 
@@ -122,8 +122,14 @@ def test_an_interrupted_table_goes_on_where_it_was(runs, table_of):
 
 
 def test_a_row_that_cannot_be_built_says_why_and_the_others_go_on(runs, table_of):
-    seen = []
-    table = table_of("int8_all", "int8_dynamic", "tuned_tiny", on_row=seen.append)
+    seen, counts = [], []
+
+    def told(row, done, total):
+        seen.append(row)
+        counts.append((done, total))
+
+    table = table_of("int8_all", "int8_dynamic", "tuned_tiny", on_row=told)
+    assert counts == [(number, 5) for number in range(1, 6)]
     reasons = {row.name: row.reason for row in table.rows}
     assert reasons["int8_all"] == "int8_all does not multiply in integers"
     assert "shape_e_tiny.yaml: no such file" in reasons["tuned_tiny"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -39,10 +40,19 @@ def test_nothing_is_both_as_fast_as_one_on_the_front_and_nearer(candidates):
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_fastest_that_is_good_enough_is_found_in_few_trials(count, needed):
     front = [Candidate(SimpleNamespace(rows=rows), rows, 1 / (rows + 1)) for rows in range(count)]
-    attempts = bisect(front, lambda sampler: TrialVerdict(sampler.rows >= needed, ""), lambda attempt: None)
+    names = []
+
+    def judge(sampler, name):
+        names.append(name)
+        return TrialVerdict(sampler.rows >= needed, "")
+
+    attempts = bisect(front, judge, lambda attempt: None)
     passed = [attempt.candidate.rows for attempt in attempts if attempt.verdict.passed]
     assert min(passed, default=None) == (needed if needed < count else None)
     assert len(attempts) <= count.bit_length()
+    counted = [tuple(map(int, re.findall("[0-9]+", name))) for name in names]
+    assert [number for number, _ in counted] == list(range(1, len(attempts) + 1))
+    assert all(len(attempts) <= most <= count.bit_length() for _, most in counted)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +76,7 @@ def test_samplers_are_screened_and_the_fastest_good_one_is_chosen(tiny, monkeypa
     monkeypatch.setattr(samplers, "INTERVALS", ((0.0, 20.0),))
     judged, told = [], []
 
-    def judge(sampler):
+    def judge(sampler, name):
         judged.append(sampler)
         rows = count_rows(tiny.model, "denoiser", sampler)
         return TrialVerdict(rows >= 6, f"{rows} rows", {"drop_points": 6.0 - rows})
@@ -89,13 +99,21 @@ def test_without_guidance_there_is_no_interval_of_it(tiny, monkeypatch):
     unguided = tiny.recipe.sampler.model_copy(update={"guidance_scale": 1.0})
     recipe = tiny.recipe.model_copy(update={"sampler": unguided})
     found = search_samplers(
-        tiny.model, recipe, lambda sampler: TrialVerdict(False, "no"), Silent(), lambda attempt: None
+        tiny.model, recipe, lambda sampler, name: TrialVerdict(False, "no"), Silent(), lambda attempt: None
     )
     assert found.screened == 3 and found.chosen is None
 
 
 def test_of_a_flow_fewer_steps_are_tried_and_no_other_solver(monkeypatch):
     own = SamplerSection(scheduler="flow_euler", steps=20, guidance_scale=1.0)
-    monkeypatch.setattr(samplers, "_Screen", lambda *given: lambda tried: [Candidate(one, 1, 0.5) for one in tried])
+
+    class Screened:
+        def __init__(self, model, recipe, told):
+            self.own = recipe.sampler
+
+        def __call__(self, tried):
+            return [Candidate(one, 1, 0.5) for one in tried]
+
+    monkeypatch.setattr(samplers, "_Screen", Screened)
     found = samplers.screen(None, SimpleNamespace(sampler=own), None)
     assert [one.sampler for one in found] == [own.model_copy(update={"steps": steps}) for steps in samplers.STEPS]

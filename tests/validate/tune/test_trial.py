@@ -33,9 +33,9 @@ def paired(tmp_path: Path, clip_folder: Path) -> PairedTest:
 
 def test_the_snr_of_the_worst_currency_counts() -> None:
     enough = at_least(20.0)
-    assert enough(Policy(), {"guided": 25.0, "projector": 20.0}).passed
-    assert enough(Policy(), {}).passed
-    verdict = enough(Policy(), {"guided": 25.0, "projector": 19.9})
+    assert enough(Policy(), {"guided": 25.0, "projector": 20.0}, "a").passed
+    assert enough(Policy(), {}, "a").passed
+    verdict = enough(Policy(), {"guided": 25.0, "projector": 19.9}, "a")
     assert not verdict.passed and verdict.summary == "19.9 dB measured, at least 20.0 dB wanted"
 
 
@@ -50,7 +50,7 @@ def test_a_bundle_that_misses_its_goldens_is_not_good_enough(
 
     monkeypatch.setattr(trial, "build", refuse)
     rules = [Rule(layers="denoiser/*", precision="int8")]
-    verdict = paired(Policy(rules=rules), {"guided": 30.0})
+    verdict = paired(Policy(rules=rules), {"guided": 30.0}, "policy 1 of at most 6")
     assert not verdict.passed and verdict.summary == "it cannot be built: stage 'denoiser' misses its golden"
     assert asked == [(rules, "cpu")]
 
@@ -95,7 +95,7 @@ def test_a_loss_that_may_be_larger_than_allowed_is_no_proof(
     monkeypatch.setattr(trial.Bundle, "open", lambda *_: None)
     monkeypatch.setattr(PairedTest, "_compare", lambda *_: Outcome([figure], details=details))
     paired.plan, paired.unproven = replace(paired.plan, max_drop_points=2.0), unproven
-    verdict = paired.judge(paired.recipe)
+    verdict = paired.judge(paired.recipe, "policy 1")
     assert (verdict.passed, verdict.words) == (passed, words)
     assert ("not proven: the loss may be as large as" in verdict.summary) == bool(lost)
 
@@ -109,7 +109,7 @@ def test_beside_a_reference_at_chance_nothing_is_good_enough(
         PairedTest, "_compare", lambda *_: Outcome(failed="the reference itself is no better than chance")
     )
     with pytest.raises(ValidationFailed, match="no better than chance"):
-        paired.judge(paired.recipe)
+        paired.judge(paired.recipe, "policy 1")
 
 
 def test_wrong_prompts_are_told_at_once(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def good_below(layers):
     """Says yes to policies that change fewer layers, which it notes."""
     tried = []
 
-    def trial(policy, measured):
+    def trial(policy, measured, name):
         changed = sum(policy.choose(loss.layer, "linear") is not None for loss in LOSSES)
         tried.append((changed, measured["guided"]))
         return TrialVerdict(changed < layers, f"{changed} layers", {"drop_points": float(changed)})
@@ -55,9 +55,11 @@ def test_the_budget_is_tightened_where_the_proxy_lied():
 
 def test_it_gives_up_after_some():
     many = [loss for i in range(20) for loss in [LOSSES[3].__class__(**vars(LOSSES[3]) | {"layer": f"denoiser/{i}"})]]
-    trial = lambda policy, measured: TrialVerdict(False, "never")  # noqa: E731
+    trial = lambda policy, measured, name: TrialVerdict(False, name)  # noqa: E731
     attempts = run(trial, start_db=27.0, losses=many)
     assert 1 < len(attempts) <= ATTEMPTS and not any(attempt.verdict.passed for attempt in attempts)
+    names = [f"policy {number} of at most {ATTEMPTS}" for number in range(1, len(attempts) + 1)]
+    assert [attempt.verdict.summary for attempt in attempts] == names
 
 
 def test_a_policy_that_cannot_be_built_is_backed_off_from():

@@ -41,7 +41,8 @@ def run(context: Context) -> Outcome:
     limit = context.tolerance(*deciding).render_psnr_db
     figures = []
     for done, (prompt, *sides) in enumerate(context.decoded(), start=1):
-        similarity = psnr(*(look(side) for look, side in zip(looks, sides, strict=True)))
+        of_reference, of_bundle = (look(side) for look, side in zip(looks, sides, strict=True))
+        similarity = psnr(of_reference, of_bundle)
         figures.append(Figure(asset.stage, tensor, "PSNR", similarity, "dB", limit, where=repr(prompt)))
         context.report("renders", done, len(context.prompts))
     return Outcome(figures, details=size)

@@ -1,14 +1,16 @@
-"""Rung 4: field and mesh. Both sides decode the reference's latents, so that only the decoder is judged."""
+"""Rung 4: field and mesh, or points. Both sides decode the reference's latents: only the decoder is judged."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.assets import MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Volume
+from exporter.runtime.assets.points import points_of
 from exporter.runtime.run import Arrays, Run
 from exporter.runtime.surface.decoded import mesh_of
 from exporter.runtime.surface.extract import grid_points
+from validate.ladder.clouds import color_psnr, points_distance
 from validate.ladder.compare import parity_figures
 from validate.ladder.context import Context
 from validate.ladder.meshes import chamfer_distance, volume_iou
@@ -19,16 +21,20 @@ CHUNK = 32_768
 
 
 def run(context: Context) -> Outcome:
-    """Volume IoU on the grid and Chamfer distance of the meshes, with the field's own figures beside them."""
-    asset = context.pipeline.asset(MeshAsset)
-    volume = context.pipeline.stages[asset.stage].volume if asset else None
-    if asset is None or volume is None:
-        return Outcome(skipped="the pipeline makes no mesh")
+    """Volume IoU on the grid and Chamfer distance of the meshes, with the field's own figures beside them; of points
+    their Chamfer distance and the PSNR of their colours."""
+    mesh, points = context.pipeline.asset(MeshAsset), context.pipeline.asset(PointsAsset)
+    volume = context.pipeline.stages[mesh.stage].volume if mesh else None
+    if volume is None and points is None:
+        return Outcome(skipped="the pipeline makes no mesh and no points")
     figures: list[Figure] = []
     for done, (prompt, reference, bundle) in enumerate(context.decoded(), start=1):
-        figures += _compare(context, asset.stage, volume, (reference, bundle), repr(prompt))
+        if mesh and volume:
+            figures += _compare(context, mesh.stage, volume, (reference, bundle), repr(prompt))
+        if points:
+            figures += _compare_points(context, points, (reference, bundle), repr(prompt))
         context.report("shapes", done, len(context.prompts))
-    return Outcome(figures, details={"grid": context.grid})
+    return Outcome(figures, details={"grid": context.grid} if mesh else {})
 
 
 def _compare(context: Context, stage: str, volume: Volume, sides: tuple[Run, Run], where: str) -> list[Figure]:
@@ -48,6 +54,19 @@ def _compare(context: Context, stage: str, volume: Volume, sides: tuple[Run, Run
     ]
 
 
+def _compare_points(context: Context, asset: PointsAsset, sides: tuple[Run, Run], where: str) -> list[Figure]:
+    pipeline = context.pipeline
+    deciding = {name for tensor in (asset.positions, asset.colors) if tensor for name in pipeline.decoders_of(tensor)}
+    limits = context.tolerance(*deciding)
+    clouds = [points_of(side) for side in sides]
+    places, apart = pipeline.maker(asset.positions), points_distance(*clouds)
+    figures = [Figure(places, asset.positions, "Chamfer distance", apart, "", limits.chamfer, "at most", where)]
+    if asset.colors:
+        similar, painter = color_psnr(*clouds), pipeline.maker(asset.colors)
+        figures.append(Figure(painter, asset.colors, "PSNR", similar, "dB", limits.render_psnr_db, where=where))
+    return figures
+
+
 def sample_field(run: Run, stage: str, grid: int) -> Arrays:
     """The field's tensors [grid³, channels] of a run's only object at every point of the lattice."""
     points = grid_points(np.indices((grid, grid, grid), dtype=np.int32).reshape(3, -1).T, grid)
@@ -55,4 +74,4 @@ def sample_field(run: Run, stage: str, grid: int) -> Arrays:
     return run.at(stage, points, *names, chunk=CHUNK)
 
 
-RUNG = Rung("shape", "field and mesh from the reference's latents", run)
+RUNG = Rung("shape", "field and mesh, or points, from the reference's latents", run)

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
-from exporter.runtime.run import Arrays, OnStep, Run
+from exporter.pipeline.sampling import (
+    NEXT_SAMPLE,
+    NOISE,
+    PREDICTION,
+    PREVIOUS_PREDICTION,
+    PREVIOUS_SAMPLE,
+    SAMPLE,
+    STEP,
+)
+from exporter.runtime.run import Arrays, Draws, OnStep, Run
 from validate.ladder.compare import parity_figures
 from validate.ladder.context import Context
 from validate.ladder.result import Figure
@@ -31,7 +39,7 @@ def run(context: Context) -> Outcome:
 
     def observe(stage: str, run: Run) -> OnStep | None:
         if stage in visible:
-            observers[stage] = TeacherForcing(context, stage, run.taken_by(stage))
+            observers[stage] = TeacherForcing(context, stage, run.taken_by(stage), run.draws(stage))
         return observers.get(stage)
 
     run = context.sampled(observe)
@@ -46,8 +54,11 @@ class TeacherForcing:
     The updated sample is compared one call later, when the reference shows the sample that it made itself.
     """
 
-    def __init__(self, context: Context, stage: str, conditions: Arrays) -> None:
+    def __init__(self, context: Context, stage: str, conditions: Arrays, draws: Draws) -> None:
+        """`draws`: the noise that the reference takes too, of a sampler with churn."""
         self.context, self.stage, self.conditions = context, stage, conditions
+        sampling = context.pipeline.stages[stage].sampling
+        self.draws = draws if sampling and sampling.churn else None
         limit = context.tolerance(stage).trajectory_snr_db
         exact = context.stages[stage].precision == "fp32"
         self.limits = {PREDICTION: limit, NEXT_SAMPLE: limit if exact else None}
@@ -64,6 +75,8 @@ class TeacherForcing:
             PREVIOUS_PREDICTION: self._state.get(PREDICTION, zeros),
             STEP: np.array(step, dtype=np.int64),
         }
+        if self.draws:
+            state[NOISE] = self.draws(1 + step)
         actual = self.context.bundle.run_program(self.stage, self.conditions | state)
         self._add(PREDICTION, step, prediction, actual[PREDICTION])
         self._updated = actual[NEXT_SAMPLE]

@@ -8,12 +8,14 @@ import pytest
 import torch
 from diffusers import ShapEPipeline
 from diffusers.pipelines.shap_e.camera import create_pan_cameras
+from scipy.spatial import cKDTree
 from transformers import CLIPTokenizer
 
 from exporter.errors import HubUnreachable, RecipeError, WeightsError
 from exporter.families.registry import load_model, stage_names
 from exporter.families.shap_e.model import ShapE
 from exporter.runtime.run import Run
+from exporter.runtime.surface.decoded import mesh_of
 from exporter.workshop.parity import compare
 from tests.exporter.tiny import pure_module, tiny_recipe
 
@@ -100,6 +102,38 @@ def test_renderer_equals_render_rays(tiny, original, latents):
     expected = original.run_program("renderer", arrays)["color"]
     assert expected.std() > 0.01
     assert compare(expected, actual).relative_l2 < 1e-5
+
+
+def test_a_background_is_what_is_behind_an_object(tiny, latents):
+    recipe = tiny_recipe()
+    black = recipe.model_copy(update={"render": recipe.render.model_copy(update={"background": [0, 51, 0]})})
+    past = np.array([[[[0, 0, 4], [1, 0, 0]]]] * 2, np.float32)
+    colors = []
+    for wanted in (recipe, black):
+        arrays = Run(tiny.original(wanted), {"latents": latents}).taken_by("renderer") | {"rays": past}
+        pure = pure_module(tiny, "renderer", wanted)
+        with torch.inference_mode():
+            found = pure.module(*(torch.from_numpy(arrays[spec.name]) for spec in pure.inputs))
+        assert found.numpy() == pytest.approx(tiny.original(wanted).run_program("renderer", arrays)["color"])
+        colors.append(found[0, 0].tolist())
+    assert colors == [[1, 1, 1], pytest.approx([0, 0.2, 0])]
+
+
+def test_by_openais_conventions_a_mesh_is_diffusers_own(tiny, latents):
+    """Vertex by vertex; the order and the cut of a face that is ambiguous differ."""
+    recipe = tiny_recipe()
+    recipe = recipe.model_copy(update={"mesh": recipe.mesh.model_copy(update={"conventions": "openai"})})
+    original, compared = tiny.original(recipe), 0
+    for one in latents:
+        run = Run(original, {"latents": one[None]})
+        theirs, ours = original.mesh(run, 16), mesh_of(run, 16, exact=True)
+        assert len(theirs.vertices) == len(ours.vertices)
+        if not ours.is_empty:
+            distance, nearest = cKDTree(theirs.vertices).query(ours.vertices)
+            assert distance.max() < 1e-5
+            assert ours.colors == pytest.approx(theirs.colors[nearest], abs=1e-4)
+            compared += 1
+    assert compared
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])

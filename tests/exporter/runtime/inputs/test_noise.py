@@ -15,9 +15,9 @@ GOLDEN = json.loads((Path(__file__).parent / "noise_golden.json").read_text())
 MASK = (1 << 64) - 1
 
 
-def philox(key: int, block: int) -> list[int]:
+def philox(key: int, block: int, draw: int = 0, stream: int = 0) -> list[int]:
     """Philox4x64-10 as published (Salmon et al., SC 2011), for the given counter block."""
-    counter, keys = [block, 0, 0, 0], [key, 0]
+    counter, keys = [block, 0, 0, draw], [key, stream]
     for _ in range(10):
         first, second = counter[0] * 0xD2E7470EE14C6C93, counter[2] * 0xCA5A826395121157
         counter = [
@@ -37,18 +37,34 @@ def test_the_recorded_noise(case):
     assert np.allclose(made.ravel(), case["values"], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**63 + 12345, 2**64 - 1])
-def test_it_can_be_written_again_from_the_paper(seed):
-    words = np.array([word for block in (1, 2) for word in philox(seed, block)], np.uint64)
+@pytest.mark.parametrize(
+    ("seed", "which"),
+    [
+        (0, {}),
+        (1, {}),
+        (2**63 + 12345, {}),
+        (2**64 - 1, {}),
+        (7, {"draw": 3}),
+        (2**64 - 1, {"draw": 127, "stream": 1}),
+        (0, {"stream": 2}),
+    ],
+)
+def test_it_can_be_written_again_from_the_paper(seed, which):
+    words = np.array([word for block in (1, 2) for word in philox(seed, block, **which)], np.uint64)
     uniform = (words >> np.uint64(11)).astype(float) * 2.0**-53
     radius = np.sqrt(-2 * np.log1p(-uniform[::2]))
     expected = np.stack([radius * np.cos(2 * np.pi * uniform[1::2]), radius * np.sin(2 * np.pi * uniform[1::2])], 1)
-    assert np.allclose(noise(seed, (8,)), expected.ravel(), rtol=1e-6)
+    assert np.allclose(noise(seed, (8,), **which), expected.ravel(), rtol=1e-6)
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 50))
 def test_a_shorter_draw_is_the_start_of_a_longer_one(seed, count):
     assert np.array_equal(noise(seed, (count,)), noise(seed, (60,))[:count])
+
+
+def test_no_draw_of_no_stream_is_another():
+    drawn = [noise(seed, (4096,), draw, stream) for seed in (5, 6) for draw in (0, 1, 2) for stream in (0, 1)]
+    assert np.abs(np.corrcoef(drawn)[np.triu_indices(len(drawn), 1)]).max() < 0.06
 
 
 def test_it_is_unit_normal():

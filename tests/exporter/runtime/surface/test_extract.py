@@ -8,6 +8,7 @@ from diffusers.pipelines.shap_e.renderer import BoundingBoxVolume, volume_query_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.runtime.assets.mesh import srgb_to_linear
 from exporter.runtime.surface.extract import Field, FieldSamples, extract_mesh, grid_points, sample
 from tests.exporter.runtime.fields import ball, cube, everything, nothing, of, torus, union
 
@@ -93,6 +94,15 @@ def test_normals_point_out_of_a_ball():
 def test_colors_are_asked_at_the_vertices_inside_the_volume():
     mesh = extract_mesh(ball(1.2), 24)
     assert mesh.colors == pytest.approx(np.clip(mesh.vertices / 2 + 0.5, 0, 1), abs=1e-6)
+
+
+def test_by_openais_conventions_it_is_shrunk_and_its_colours_are_linear():
+    field = ball(0.7)
+    mesh, theirs = (extract_mesh(field, 24, exact=True, as_openai=as_openai) for as_openai in (False, True))
+    assert theirs.vertices == pytest.approx(mesh.vertices * 23 / 25, abs=1e-6)
+    assert np.array_equal(theirs.faces, mesh.faces)
+    at_the_shrunk_places = np.clip(theirs.vertices / 2 + 0.5, 0, 1)
+    assert theirs.colors == pytest.approx(srgb_to_linear(at_the_shrunk_places), abs=1e-6)
 
 
 def test_an_empty_field_is_an_empty_mesh():

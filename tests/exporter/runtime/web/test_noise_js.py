@@ -12,7 +12,7 @@ from tests.node import run_node
 GOLDEN = json.loads((Path(__file__).parents[1] / "inputs/noise_golden.json").read_text())
 SCRIPT = """
 import { noise } from "./noise.js";
-tell(given.map(({ seed, count }) => [...noise(BigInt(seed), count)]));
+tell(given.map(({ seed, count, which }) => [...noise(BigInt(seed), count, which)]));
 """
 
 
@@ -23,10 +23,11 @@ def test_the_recorded_noise():
 
 
 def test_it_is_pythons_noise_for_odd_counts_and_large_seeds():
-    cases = [(0, 1), (7, 4097), (2**53 + 1, 10), (2**64 - 1, 33)]
-    made = run_node(SCRIPT, [{"seed": str(seed), "count": count} for seed, count in cases])
-    for (seed, count), values in zip(cases, made, strict=True):
-        expected = noise(seed, (count,))
+    churned = {"draw": 127, "stream": 1}
+    cases = [(0, 1, {}), (7, 4097, {}), (2**53 + 1, 10, {}), (2**64 - 1, 33, {}), (7, 4097, churned)]
+    made = run_node(SCRIPT, [{"seed": str(seed), "count": count, "which": which} for seed, count, which in cases])
+    for (seed, count, which), values in zip(cases, made, strict=True):
+        expected = noise(seed, (count,), **which)
         assert len(values) == count and np.allclose(values, expected, rtol=1e-6, atol=1e-7)
         assert np.mean(np.float32(values) == expected) > 0.95
 

@@ -41,6 +41,27 @@ def test_every_filter_shrinks_and_enlarges_as_pillow_does():
         assert np.array_equal(np.float32(read).reshape(expected.shape), expected), case["source"]
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "told"), [(2, 100, "are a strip"), (16384, 8192, "at most 67 million pixels")]
+)
+def test_a_strip_and_what_is_too_large_are_refused(width, height, told):
+    script = """
+import { readPicture } from "./picture.js";
+const data = { length: 4 * given.width * given.height };
+try { readPicture({ data, ...given }, "photo", {}); } catch (error) { tell(error.message); }
+"""
+    assert told in run_node(script, {"width": width, "height": height})
+
+
+def test_words_are_no_picture():
+    script = """
+import { WebBundle } from "./index.js";
+const files = { manifest: { inputs: { photo: { kind: "picture" } }, stages: {}, assets: {} } };
+try { await new WebBundle(files, {}).generate("a mug"); } catch (error) { tell(error.message); }
+"""
+    assert run_node(script).startswith("this bundle takes a picture, not words: a file, a canvas")
+
+
 @pytest.mark.parametrize("picture", [None, "photo.png", {"data": [1, 2, 3], "width": 1, "height": 1}])
 def test_what_is_no_picture_is_refused(picture):
     assert run_node(REFUSE, picture).startswith("input 'photo' has to be a picture {data, width, height}")

@@ -10,11 +10,14 @@ import pytest
 
 from exporter.families.registry import load_model
 from exporter.manifest import read_manifest, write_manifest
+from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import Kind, Volume
 from exporter.pipeline.sampling import NEXT_SAMPLE, PREDICTION, STATE, Sampling
 from exporter.pipeline.tensor import WORDS
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.rendering import render_rays
+from exporter.runtime.surface.decoded import field_of
+from exporter.runtime.surface.extract import extract_mesh
 from tests.exporter.runtime.web.foreign_bundle import GLOW, write_foreign_bundle
 from tests.exporter.tiny import tiny_recipe
 from tests.node import CLIENT, run_node
@@ -41,7 +44,10 @@ for (const name of given.names) made[name] = listed(await run.tensor(name));
 const once = runs.slice();
 const { seen } = await run.at("eye", Float32Array.from(given.rays), "seen");
 const mesh = await meshOf(run);
-tell({ made, once, steps, same: cloud === again, seen: [...seen], eyes: runs.filter((stage) => stage === "eye").length,
+run.pipeline.asset("mesh").conventions = "openai";
+const shrunk = await meshOf(run);
+tell({ made, once, shrunk: [...shrunk.vertices], linear: [...shrunk.colors],
+       steps, same: cloud === again, seen: [...seen], eyes: runs.filter((stage) => stage === "eye").length,
        vertices: [...mesh.vertices], faces: mesh.faces.length / 3, colors: [...mesh.colors],
        after: runs.filter((stage) => once.includes(stage)).length });
 """  # fmt: skip
@@ -98,6 +104,11 @@ def test_mesh_and_pixels_are_pythons(foreign, rays, found):
     # Both have the same vertices, each in its own order.
     nearest = np.linalg.norm(vertices[:, None] - mesh.vertices[None], axis=2).argmin(axis=1)
     assert sorted(nearest) == list(range(len(vertices)))
+    assert np.allclose(vertices, mesh.vertices[nearest], atol=1e-5)
+    assert np.allclose(colors, mesh.colors[nearest], atol=1e-5)
+    asset = bundle.pipeline.asset(MeshAsset)
+    mesh = extract_mesh(field_of(run), asset.grid, asset.extraction == "exact", as_openai=True)
+    vertices, colors = (np.reshape(found[name], (-1, 3)) for name in ("shrunk", "linear"))
     assert np.allclose(vertices, mesh.vertices[nearest], atol=1e-5)
     assert np.allclose(colors, mesh.colors[nearest], atol=1e-5)
 

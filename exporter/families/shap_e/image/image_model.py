@@ -1,0 +1,156 @@
+"""Shap-E from a picture: openai/shap-e-img2img in diffusers' layout, the small trained model of the zoo, or random
+weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from functools import cache, partial
+from typing import Any
+
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
+
+from exporter.errors import WeightsError
+from exporter.families.checkpoint import Checkpoint, Renamed, Taken
+from exporter.families.family import ModuleMaker
+from exporter.families.part_files import ModelFiles, Needed, find_parts
+from exporter.families.shap_e.image.clip_preprocessing import picture_input
+from exporter.families.shap_e.latent_model import (
+    LatentModel,
+    changed_weights,
+    random_name,
+    refuse_settings,
+    tensor,
+)
+from exporter.families.shap_e.modules import ImageEncoder
+from exporter.families.shap_e.openai_files import is_openai, what_it_is
+from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
+from exporter.families.shap_e.shap_e_pipeline import PictureParts, ShapEImageOriginal
+from exporter.families.weights import fill
+from exporter.pipeline.inputs import PictureInput
+from exporter.pipeline.pipeline import PipelineStage
+from exporter.recipe.recipe import Recipe
+
+ZOO_MODELS = {"shap-e-mini-image": ("shap_e_mini_image", "shap_e_mini")}
+CONFIGS = {
+    "image_encoder": "config.json",
+    "image_processor": "preprocessor_config.json",
+    "prior": "config.json",
+    "scheduler": "scheduler_config.json",
+    "shap_e_renderer": "config.json",
+}
+"""The file in each part's folder that says how it is built."""
+WITHOUT_TENSORS = ("image_processor", "scheduler")
+NEEDED = {part: Needed(files=((file,),), tensors=part not in WITHOUT_TENSORS) for part, file in CONFIGS.items()}
+PARTS = tuple(NEEDED)
+# Published files name the tower inside a larger model, transformers' own class does not.
+TOWER = "vision_model."
+
+
+def load(weights: str, *, variant: str | None = None) -> ShapEImage:
+    """Shap-E from a picture with these weights: one of the zoo, a folder, 'org/name[@revision]' on the hub,
+    'random:SIZE[:seed]', or any of these changed, 'stress:WEIGHTS[:factor]' and 'shaped:WEIGHTS[:shape]', as for texts.
+
+    `variant`: of the hub's files, such as 'fp16'. Raises WeightsError, RecipeError for a variant that is not there.
+    """
+    if changed := changed_weights(weights, partial(load, variant=variant)):
+        return changed
+    if weights.startswith("random:"):
+        refuse_settings("random weights have none", variant=variant)
+        return _random(weights)
+    files = find_parts(weights, ZOO_MODELS, NEEDED, variant, _what_it_is)
+    return ShapEImage(
+        source=files.source,
+        digest=files.digest,
+        trained=True,
+        configs={part: files.parts[part].json(file) for part, file in CONFIGS.items()},
+        fill_part=lambda module, part: fill(module, _checkpoint(files, part)),
+        files=files.files,
+        notes=files.notes,
+    )
+
+
+class ShapEImage(LatentModel):
+    """Shap-E from a picture. Raises WeightsError for a tower that gives the prior tokens of another width."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        made, taken = self.configs["image_encoder"]["hidden_size"], self.configs["prior"]["embedding_proj_dim"]
+        if made != taken:
+            raise WeightsError(
+                f"weights {self.weights_source!r}: image_encoder/config.json says tokens of {made} numbers, "
+                f"prior/config.json wants {taken}: they are of different models"
+            )
+        self._picture(None)
+
+    def inputs(self, recipe: Recipe) -> dict[str, PictureInput]:
+        return {"picture": self._picture(recipe.render.background)}
+
+    def _picture(self, background: Sequence[int] | None) -> PictureInput:
+        """What is transparent shows the background that pictures are rendered on: the recipe's, or the weights'.
+        Raises WeightsError for preprocessing that no bundle does, or pixels that the tower does not take."""
+        own = self.configs["shap_e_renderer"].get("background", (255.0, 255.0, 255.0))
+        red, green, blue = (round(level) for level in (own if background is None else background))
+        source = picture_input(self.configs["image_processor"], (red, green, blue), self.weights_source)
+        if source.size != (size := self.configs["image_encoder"]["image_size"]):
+            raise WeightsError(
+                f"weights {self.weights_source!r}: image_processor/preprocessor_config.json makes pictures of "
+                f"{source.size} pixels, image_encoder/config.json wants {size}: they are of different models"
+            )
+        return source
+
+    def encoders(self) -> dict[str, PipelineStage]:
+        tower = self.configs["image_encoder"]
+        size, tokens = tower["image_size"], (tower["image_size"] // tower["patch_size"]) ** 2
+        pixels, grid = tensor("pixels", 3, size, size), tensor("grid", tokens, tower["hidden_size"])
+        return {"image_encoder": PipelineStage(kind="encode", inputs=[pixels], outputs=[grid])}
+
+    def encoder_modules(self) -> dict[str, ModuleMaker]:
+        return {"image_encoder": lambda: ImageEncoder(self.image_encoder())}
+
+    def input_files(self) -> dict[str, bytes]:
+        return {}
+
+    def original(self, recipe: Recipe) -> ShapEImageOriginal:
+        renderer = cache(lambda: self.renderer_before(recipe))
+        parts = PictureParts(cache(self.image_encoder), cache(self.prior), renderer, cache(self.processor))
+        return ShapEImageOriginal(parts, self.pipeline(recipe), recipe, self.scheduler)
+
+    def image_encoder(self) -> CLIPVisionModel:
+        """transformers' vision tower with these weights."""
+        return self._build(lambda config: CLIPVisionModel(CLIPVisionConfig(**config)), "image_encoder")
+
+    def processor(self) -> CLIPImageProcessorPil:
+        """transformers' image processor as it is configured."""
+        return CLIPImageProcessorPil(**self.configs["image_processor"])
+
+
+def _random(weights: str) -> ShapEImage:
+    size, seed = random_name(weights, list(RANDOM_IMAGE_CONFIGS))
+    configs = RANDOM_IMAGE_CONFIGS[size]
+    identity = json.dumps([size, seed, configs, FIRST_GAIN, HIDDEN_GAIN], sort_keys=True).encode()
+    return ShapEImage(
+        source=weights,
+        digest=hashlib.sha256(identity).hexdigest(),
+        trained=False,
+        configs=configs,
+        fill_part=lambda module, part: fill_random_part(module, seed * len(PARTS) + PARTS.index(part)),
+    )
+
+
+def _checkpoint(files: ModelFiles, part: str) -> Checkpoint:
+    stored = files.parts[part].checkpoint()
+    if part != "image_encoder":
+        return stored
+    return Renamed(stored, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in stored.shapes.items()})
+
+
+def _what_it_is(names: Collection[str]) -> str:
+    """Of the names of files, what they are where they are not the image model; empty if that is not known."""
+    folders = {name.partition("/")[0] for name in names if "/" in name}
+    if "text_encoder" in folders and "image_encoder" not in folders:
+        return "this is the model that takes texts; give it to family shap-e"
+    if is_openai(names):
+        return "OpenAI's own files of the image model are not read; take openai/shap-e-img2img in the hub's layout"
+    return what_it_is(names) if "image_encoder" not in folders else ""

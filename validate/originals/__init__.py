@@ -1,0 +1,1 @@
+"""Networks beside the code of their authors, at full size with random weights."""
