@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.files.cache import ENVIRONMENT
-from tests.recipes import readme_matrix
+from tests.recipes import matrix_page
 from tests.recipes.command_line import CommandLine
 from tests.recipes.pairs import ROOT, all_pairs, guarded_pairs
 
@@ -17,7 +17,7 @@ PAIR, BUILD, PROOF = "pair", "build", "proof"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all-pairs", action="store_true", help="every recipe on every target, and the README's matrix")
+    parser.addoption("--all-pairs", action="store_true", help="every recipe on every target, and the page of them")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -64,7 +64,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.line(f"{report.outcome}  {' on '.join(told[PAIR]):<36} build {build:>6}  validate {proof}")
     if config.getoption("--all-pairs"):
         made = {tuple(told[PAIR]) for report, told in pairs.items() if report.passed}
-        terminalreporter.line(readme_matrix.write(made))
+        terminalreporter.line(matrix_page.write(made))
 
 
 def _words(told: float | str | None) -> str:

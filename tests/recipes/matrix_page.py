@@ -1,4 +1,4 @@
-"""The README's matrix of recipes and targets, written from what was really built and refused."""
+"""The page of recipes on targets, written from what was really built and refused."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from exporter.targets.target import list_targets
 from t3export.target_check import check_markdown
 from tests.recipes.pairs import ROOT, all_pairs
 
+PAGE = ROOT / "docs/matrix.md"
 COMMAND = "t3export targets --check --markdown\n```\n\n"
-AFTER = "\n## How it works"
 
 
 def write(made: Set[tuple[str, ...]]) -> str:
     """Write the matrix when all pairs (recipe, target) were `made` as the program says; what is to be told of it."""
     pairs = all_pairs()
     if lacking := [pair.name for pair in pairs if (pair.recipe.name, pair.target.name) not in made]:
-        return f"README.md: the matrix is left as it was; {len(lacking)} pairs came out otherwise, as {lacking[0]}"
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(COMMAND)
-    _, after = rest.split(AFTER)
+        return f"{PAGE.name} is left as it was; {len(lacking)} pairs came out otherwise, as {lacking[0]}"
+    before, _ = PAGE.read_text(encoding="utf-8").split(COMMAND)
     recipes = {pair.recipe.name: pair.recipe for pair in pairs}
     matrix = check_markdown(list_targets(), [recipes[name] for name in sorted(recipes)])
-    readme.write_text(before + COMMAND + matrix + AFTER + after, encoding="utf-8")
-    return f"README.md: the matrix is what came of {len(pairs)} pairs"
+    PAGE.write_text(before + COMMAND + matrix, encoding="utf-8")
+    return f"{PAGE.name} is what came of {len(pairs)} pairs"
