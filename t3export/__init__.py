@@ -1,7 +1,8 @@
 """t3export: text-to-3D models out of PyTorch and onto devices.
 
 from t3export import Bundle
-mesh = Bundle.open("artifacts/shape_e_int8/cpu").generate("a red chair", seed=0)
+chair = Bundle.open("artifacts/shape_e_int8/cpu").generate("a red chair", seed=0)
+chair.save("chair.glb")
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     from exporter.runtime.assets.mesh import Mesh
     from exporter.runtime.assets.meshfile import save_mesh
     from exporter.runtime.bundle import Bundle
+    from exporter.runtime.generated import GeneratedObject
     from exporter.targets.target import load_target
 
-__all__ = ["Bundle", "Mesh", "load_recipe", "load_target", "save_mesh"]
+__all__ = ["Bundle", "GeneratedObject", "Mesh", "load_recipe", "load_target", "save_mesh"]
 
 _HOMES = {
     "Bundle": "exporter.runtime.bundle",
+    "GeneratedObject": "exporter.runtime.generated",
     "Mesh": "exporter.runtime.assets.mesh",
     "load_recipe": "exporter.recipe.recipe_file",
     "load_target": "exporter.targets.target",

@@ -11,10 +11,9 @@ from typing import Any
 
 import click
 
-from exporter.errors import RecipeError
-from exporter.runtime.assets.meshfile import carries_texture, chosen_up, textured_suffixes
+from exporter.runtime.assets.meshfile import carries_texture, chosen_up
 from exporter.runtime.assets.placing import Up
-from exporter.runtime.assets.postprocess import Cleaning, Dressing, can_texture, require_packages
+from exporter.runtime.assets.postprocess import Cleaning, Dressing, chosen_dressing, require_packages
 from t3export.output import print_note
 from t3export.written_object import MeshFileWanted
 
@@ -53,17 +52,11 @@ class MeshOptions:
         """A texture only where the format has one and, unless it was asked for, where it can be baked here."""
         if output is None:
             return Dressing(texture=False)
-        if isinstance(self.texture, int) and not carries_texture(output):
-            raise RecipeError(
-                f"{output}: --texture {self.texture}: a '{output.suffix}' file carries no texture; "
-                f"allowed: {', '.join(textured_suffixes())}"
-            )
-        size = self.texture if isinstance(self.texture, int) else None
-        textured = self.texture != "none" and carries_texture(output)
-        if textured and not size and not can_texture():
+        wanted = self.texture != "none" if self.texture is None or isinstance(self.texture, str) else self.texture
+        dressing = chosen_dressing(output, wanted, self.triangles)
+        if wanted is True and carries_texture(output) and not dressing.texture:
             print_note("no texture, only vertex colours, which many viewers ignore: `pip install 't3export[mesh]'`")
-            textured = False
-        return Dressing(textured, size, self.triangles)
+        return dressing
 
 
 class TextureSize(click.ParamType):

@@ -16,6 +16,7 @@ from exporter.recipe.fit import Misfit, require_fit
 from exporter.recipe.policy import RuleError
 from exporter.recipe.recipe import Recipe
 from exporter.recipe.recipe_file import WEIGHTS, read_recipe
+from exporter.recipe.shipped import recipe_path
 from exporter.recipe.weights_name import require_there
 
 Command = Callable[..., Any]
@@ -26,7 +27,8 @@ def recipe_options(function: Command) -> Command:
     function = click.option(
         "--weights",
         metavar="W",
-        help="Other weights than the recipe's: shap-e-mini, a folder in the hub's layout, a hub name, "
+        help="Other weights than the recipe's: shap-e-mini, a folder in the hub's layout or with OpenAI's files, a hub "
+        "name[@revision], "
         "random:shap-e-300m[:seed], stress:WEIGHTS[:factor] with synthetic outliers, or "
         "shaped:WEIGHTS[:shape] whose field is a known shape (for speed).",
     )(function)
@@ -37,7 +39,14 @@ def recipe_options(function: Command) -> Command:
         metavar="A.B=C",
         help="Override a field; may be repeated. A.0.B=C is for the first item of a list, A+=C adds one.",
     )(function)
-    return click.argument("recipe", type=click.Path(path_type=Path))(function)
+    return recipe_argument(function)
+
+
+def recipe_argument(function: Command) -> Command:
+    """RECIPE: a file, or the name of a recipe that comes along."""
+    return click.argument("recipe", type=click.Path(path_type=Path), callback=lambda *given: recipe_path(given[-1]))(
+        function
+    )
 
 
 stand_in_option = click.option(

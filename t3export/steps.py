@@ -32,6 +32,7 @@ class StepLines:
 
     def advanced(self, step: str, done: int, total: int) -> None:
         """Shows how far the step is."""
+        self._bar.begin(self._task, escape(step))
         self._bar.update(self._task, completed=done, total=total)
 
     def finished(self, record: StepRecord) -> None:

@@ -114,6 +114,23 @@ def image(config, data, work):
 
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def reconstructor(work: Path, threads: int) -> None:
+    """The model from a picture to a mesh, and its packaged form in exporter/zoo."""
+    from training.package import package_reconstructor
+    from training.reconstructor import train_reconstructor
+    from training.views import load_views
+
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")
+    work.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    model = train_reconstructor(config.reconstructor, config.views, load_views(config.views, work), work)
+    print(f"packaged: {package_reconstructor(model, config) / 1e6:.1f} MB")
+
+
+@main.command()
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 def package(work: Path) -> None:
     """Writes the trained parts into exporter/zoo."""
     from training.clip import train_clip
@@ -160,6 +177,18 @@ def score_student(work: Path, threads: int, only: str | None) -> None:
     write_card(work)
 
 
+@main.command("score-reconstructor")
+@click.option("--weights", default="triposr-mini", show_default=True)
+@click.option("--objects", default=128, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+def score_reconstructor(weights: str, objects: int, threads: int) -> None:
+    """Prints how near the model from a picture to a mesh comes to held-out objects."""
+    from training.scoring.reconstruction import reconstruct
+
+    torch.set_num_threads(threads)
+    print(reconstruct(weights, objects).table())
+
+
 @main.command("score-image")
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 @click.option("--threads", default=2, show_default=True)
@@ -200,6 +229,7 @@ def everything(work: Path) -> None:
     run("prior", work, threads=2)
     run("package", work)
     run("student", work, threads=2)
+    run("reconstructor", work, threads=2)
     run("image", work, threads=2)
 
 

@@ -90,6 +90,41 @@ class StudentConfig:
 
 
 @dataclass(frozen=True)
+class ViewConfig:
+    """Pictures and field samples that TripoSR's small model learns from."""
+
+    seed: int = 8
+    objects: int = 4096
+    points: int = 1536
+    views: int = 2
+    image_size: int = 64
+    elevation: tuple[float, float] = (-5.0, 45.0)  # degrees
+    loose: float = 0.06  # how far the foreground's share of a picture may stray
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class ReconstructorConfig:
+    """TripoSR's classes, small: 2.7 M parameters."""
+
+    vision_width: int = 160
+    vision_layers: int = 4
+    vision_head: int = 32
+    patch: int = 8
+    plane_size: int = 8
+    width: int = 128
+    heads: int = 4
+    layers: int = 4
+    features: int = 24
+    neurons: int = 64
+    hidden_layers: int = 4
+    points: int = 384
+    softness: float = 0.03  # of the surface, in the frame's units
+    shift: int = 2  # pixels
+    schedule: Schedule = Schedule(steps=2000, batch=16, rate=1.5e-3, seed=9, warmup=150, decay=0.02, ema=0.99)
+
+
+@dataclass(frozen=True)
 class ImageConfig:
     """The model that takes a picture, learnt from the packaged text model: its renderer and scheduler are shared, its
     text tower and its prior are what the others start from."""
@@ -113,6 +148,8 @@ class ImageConfig:
 @dataclass(frozen=True)
 class Config:
     data: DataConfig = DataConfig()
+    views: ViewConfig = ViewConfig()
+    reconstructor: ReconstructorConfig = ReconstructorConfig()
     latents: LatentConfig = LatentConfig()
     conditioner: ClipConfig = field(
         default_factory=lambda: ClipConfig(

@@ -33,8 +33,8 @@ def camera_rays(azimuth: Tensor, elevation: Tensor, size: int, jitter: Tensor | 
     return origin, directions / directions.norm(dim=-1, keepdim=True)
 
 
-def render(scene: Scene, origin: Tensor, directions: Tensor) -> Tensor:
-    """One picture an object: origin [B, 3], directions [B, P, 3] -> sRGB [B, P, 3] in [0, 1]."""
+def render(scene: Scene, origin: Tensor, directions: Tensor, background: float = 1.0) -> Tensor:
+    """One picture an object: origin [B, 3], directions [B, P, 3] -> sRGB [B, P, 3] in [0, 1], the background grey."""
     near, far = VIEW_DISTANCE - math.sqrt(3), VIEW_DISTANCE + math.sqrt(3)
     depth = torch.full(directions.shape[:2], near, device=directions.device)
     depth = march(scene, origin, directions, depth, FIRST_STEPS).clamp(max=far)
@@ -44,8 +44,8 @@ def render(scene: Scene, origin: Tensor, directions: Tensor) -> Tensor:
     points = origin[:, None] + depth[..., None] * near_rays
     distance, tone = scene.distances(points)
     color = scene.albedo(tone) * lambert(scene.normals(points)[0])[..., None]
-    color = torch.where((distance < HIT)[..., None], color, torch.ones_like(color))
-    return torch.ones_like(directions).scatter(1, left[..., None].expand(-1, -1, 3), color)
+    color = torch.where((distance < HIT)[..., None], color, torch.full_like(color, background))
+    return torch.full_like(directions, background).scatter(1, left[..., None].expand(-1, -1, 3), color)
 
 
 def march(scene: Scene, origin: Tensor, directions: Tensor, depth: Tensor, steps: int) -> Tensor:

@@ -37,6 +37,9 @@ class TableData(Section):
     x0: list[list[float]] = Field(description="What sample and prediction are multiplied by to give x0")
     clip: float | None = Field(default=None, description="Where x0 is clipped")
     init_noise_sigma: float = Field(description="The unit noise is multiplied by it")
+    conditions: dict[str, list[float]] = Field(
+        default_factory=dict, description="The weights of other sets of conditions, by their names"
+    )
 
     def table(self) -> CoefficientTable:
         """Raises ValueError where rows or columns are missing."""
@@ -49,6 +52,7 @@ class TableData(Section):
             coefficients=np.array(self.coefficients),
             clip=self.clip,
             init_noise_sigma=self.init_noise_sigma,
+            conditions={name: np.array(weights) for name, weights in self.conditions.items()},
         )
         count = table.evaluations
         sizes = {"coefficients": (count, len(self.terms)), "x0": (count, 2), "input_scale": (count,)}

@@ -17,6 +17,7 @@ from exporter.graphs.program_files import PROGRAM
 from exporter.manifest import ProgramPart, StagePart
 from exporter.pipeline.inputs import PictureInput, TextInput
 from exporter.pipeline.sampling import (
+    FROM_HOST,
     NEXT_SAMPLE,
     NOISE,
     PREDICTION,
@@ -25,6 +26,7 @@ from exporter.pipeline.sampling import (
     SAMPLE,
     STEP,
     Sampling,
+    name_of,
 )
 from exporter.pipeline.tensor import BATCH, POINTS, RAYS, TensorSpec
 from exporter.sampling.table import CoefficientTable
@@ -56,6 +58,7 @@ def take_stage(described: Described, name: str, folder: Path) -> StagePart:
         outputs=outputs,
         sampling=_sampling(described, name, inputs, outputs, folder) if stage.sampling else None,
         volume=stage.volume,
+        conditions=stage.sampling.conditions if stage.sampling else {},
         precision=stage.precision,
         size=sum(file.stat().st_size for file in program.parent.iterdir()),
         **_part(program, folder).model_dump(),
@@ -129,6 +132,9 @@ def _sampling(
     wanted = {SAMPLE} if given.unroll != "step" else {SAMPLE, PREVIOUS_SAMPLE, PREVIOUS_PREDICTION, STEP}
     if given.churn:
         wanted.add(NOISE)
+    others = tuple(name_of(other, "") for other in given.conditions)
+    own = [spec.name for spec in inputs if spec.name not in FROM_HOST and not spec.name.startswith(others)]
+    wanted |= {other + condition for other in others for condition in own}
     makes = {given.latents} if given.unroll != "step" else {NEXT_SAMPLE, PREDICTION}
     for side, needed in ((inputs, wanted), (outputs, makes)):
         present = [spec.name for spec in side]
@@ -147,7 +153,7 @@ def _sampling(
         )  # fmt: skip
     write_atomically(folder / path, table.to_json().encode())
     return Sampling(
-        **given.model_dump(exclude={"latents", "table", "scheduler_config"}),
+        **given.model_dump(exclude={"latents", "table", "scheduler_config", "conditions"}),
         evaluations=table.evaluations,
         init_noise_sigma=table.init_noise_sigma,
         latents=replace(next(spec for spec in inputs if spec.name == SAMPLE), name=given.latents),

@@ -64,6 +64,7 @@ def make_manifest(workshop: Workshop, folder: Path, made: list[MadeProgram], add
             outputs=one.program.outputs(one.entry.folder),
             sampling=_sampling(workshop, one.name),
             volume=pipeline.stages[one.name].volume,
+            conditions=recipe.sampler_of(one.name).conditions if one.name in workshop.tables else {},
             precision=one.program.precision(one.entry.folder),
             layers={y.name: y.precision for y in one.program.layers(one.entry.folder) if y.precision != "fp32"},
             size=sum(files[file].size for file in own),
@@ -105,7 +106,7 @@ def _sampling(workshop: Workshop, stage: str) -> Sampling | None:
         return None
     table = workshop.tables[stage]
     return Sampling(
-        **workshop.recipe.sampler_of(stage).model_dump(),
+        **workshop.recipe.sampler_of(stage).model_dump(exclude={"conditions"}),
         evaluations=table.evaluations,
         init_noise_sigma=table.init_noise_sigma,
         latents=workshop.pipeline.stages[stage].makes[0],

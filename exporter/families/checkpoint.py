@@ -68,6 +68,9 @@ class SavedFile(Checkpoint):
         except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise WeightsError(f"{path}: truncated, or not of torch.save ({reason}); download it again.") from None
+        # Lightning keeps a state_dict beside what else a training goes on from.
+        if isinstance(data, dict) and isinstance(data.get("state_dict"), dict):
+            data = data["state_dict"]
         if not isinstance(data, dict) or not all(isinstance(value, torch.Tensor) for value in data.values()):
             raise WeightsError(
                 f"{path}: not a state_dict, which has a tensor under every name; save state_dict() alone"

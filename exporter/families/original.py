@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -28,7 +29,7 @@ class Original(ABC):
     """
 
     def __init__(self, pipeline: Pipeline, recipe: Recipe, schedulers: Callable[[str], Any]) -> None:
-        self.pipeline = pipeline
+        self.pipeline = _with_conditions(pipeline, recipe)
         self.recipe = recipe
         self.schedulers = schedulers
         self.samplers = {stage: self._sampler(stage, schedulers(stage)) for stage in pipeline.of_kind("sample")}
@@ -59,8 +60,8 @@ class Original(ABC):
         return self.samplers[stage].sample(self.conditions(stage, arrays), noise, on_step, draws=draws)
 
     def conditions(self, stage: str, arrays: Arrays) -> list[np.ndarray]:
-        """What a stage of kind sample takes, in its order."""
-        return [arrays[spec.name] for spec in self.pipeline.stages[stage].takes]
+        """What a stage of kind sample takes, other sets of conditions included, in its order."""
+        return [arrays[spec.name] for spec in self.pipeline.stages[stage].all_conditions]
 
     def ends_within(self, stage: str) -> float:
         """The magnitude that a model's own scheduler clips x0 to, infinite where it clips nothing."""
@@ -75,6 +76,13 @@ class Original(ABC):
     def load(self) -> None:
         """Load what is otherwise loaded when it is first used."""
 
+    def sampled_by(self, recipe: Recipe) -> Original:
+        """The same model, loaded once, under a recipe with another sampler."""
+        other = copy(self)
+        other.recipe = recipe
+        other.samplers = {stage: other._sampler(stage, other.schedulers(stage)) for stage in self.samplers}
+        return other
+
     def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> Original:
         """The same original with `wrap(network)` in the place of the networks that `predict` calls."""
         raise TypeError(f"{type(self).__name__} does not say which its network is")
@@ -83,3 +91,13 @@ class Original(ABC):
         settings = self.recipe.sampler_of(stage)
         schedule, clip = schedule_of(settings, scheduler), clip_range(scheduler)
         return OriginalSampler(partial(self.predict, stage), schedule, clip, settings)
+
+
+def _with_conditions(pipeline: Pipeline, recipe: Recipe) -> Pipeline:
+    """A family's pipeline with the other sets of conditions that a recipe's samplers take."""
+    wanted = {name: recipe.sampler_of(name).conditions for name in pipeline.of_kind("sample")}
+    stages = {
+        name: stage.model_copy(update={"conditions": wanted[name]}) if wanted.get(name) else stage
+        for name, stage in pipeline.stages.items()
+    }
+    return pipeline.model_copy(update={"stages": stages})

@@ -62,16 +62,17 @@ class PartFiles:
 @dataclass(frozen=True)
 class ModelFiles:
     """The files of all parts. `source`: the weights as they are named to get these very files again; `notes`: what a
-    person should know of the choice."""
+    person should know of the choice; `listed`: the files, where they were digested already."""
 
     source: str
     parts: Mapping[str, PartFiles]
     notes: tuple[str, ...] = field(default=())
+    listed: tuple[WeightsFile, ...] | None = None
 
     @cached_property
     def files(self) -> tuple[WeightsFile, ...]:
         """Every file with its digest, in the order of the parts."""
-        return tuple(
+        return self.listed or tuple(
             WeightsFile(part, name, sha256_of(path), path.stat().st_size)
             for part, files in self.parts.items()
             for name in sorted(files.names)

@@ -23,8 +23,10 @@ class BuiltIn(NamedTuple):
 
 
 _BUILT_IN = {
+    "point-e": BuiltIn("exporter.families.point_e", "exporter.families.point_e.point_e_model"),
     "shap-e": BuiltIn("exporter.families.shap_e", "exporter.families.shap_e.model"),
     "shap-e-image": BuiltIn("exporter.families.shap_e.image", "exporter.families.shap_e.image.image_model"),
+    "triposr": BuiltIn("exporter.families.triposr", "exporter.families.triposr.triposr"),
 }
 _loaders: dict[str, Loader] = {}
 

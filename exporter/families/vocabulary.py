@@ -7,6 +7,13 @@ from pathlib import Path
 
 from exporter.errors import WeightsError
 
+# What OpenAI's own tokenizer makes of these (`clip.tokenize`, between the ids of begin and end).
+CLIPS_SIZE = 49408
+CLIPS_IDS = {
+    "Hello World!": [3306, 1002, 256],
+    "a photo of a cat": [320, 1125, 539, 320, 2368],
+    "the brown fox jumps over the lazy dog": [518, 2866, 3240, 18911, 962, 518, 10753, 1929],
+}
 WORDS = ("red", "blue", "green", "chair", "table", "mug", "small", "tall")
 
 
@@ -29,3 +36,19 @@ def require_words_told_apart(ids_of: Callable[[str], Sequence[int]], known: int,
             f"{place}: gives the id {largest}, and the text encoder knows {known} (text_encoder/config.json, "
             "vocab_size): the two belong to different models"
         )
+
+
+def require_clips_own(ids_of: Callable[[str], Sequence[int]], size: int, place: Path) -> None:
+    """Checks a tokenizer as large as CLIP's, as `require_words_told_apart` does, against what CLIP's is known to give.
+
+    One with the right files in a wrong order would mislead the bundle and the original alike. Raises WeightsError.
+    """
+    if size != CLIPS_SIZE:
+        return
+    begin, end = CLIPS_SIZE - 2, CLIPS_SIZE - 1
+    for text, known in CLIPS_IDS.items():
+        if (found := list(ids_of(text))) != (expected := [begin, *known, end]):
+            raise WeightsError(
+                f"{place}: {text!r} gets the ids {found}, and CLIP's tokenizer, which is as large as this one, gives "
+                f"{expected}. Download the tokenizer's files again"
+            )

@@ -14,14 +14,14 @@ from exporter.families.checkpoint import Checkpoint, Shape
 _SHOWN = 5
 
 
-def fill(module: nn.Module, checkpoint: Checkpoint) -> None:
-    """Copy the tensors of a checkpoint into a module, as float32, one at a time.
+def fill(module: nn.Module, checkpoint: Checkpoint, config: str = "config.json") -> None:
+    """Copy the tensors of a checkpoint into a module, as float32, one at a time; `config`: what says of which shapes.
 
     Raises WeightsError that names the first tensors that are missing, unexpected or of another shape, or one that is
     not finite.
     """
     wanted = module.state_dict()
-    _check({name: tuple(tensor.shape) for name, tensor in wanted.items()}, checkpoint)
+    _check({name: tuple(tensor.shape) for name, tensor in wanted.items()}, checkpoint, config)
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(checkpoint.get(name))
@@ -31,7 +31,9 @@ def fill(module: nn.Module, checkpoint: Checkpoint) -> None:
 def fill_random(module: nn.Module, seed: int) -> None:
     """Seeded random weights of sensible scale: matrices by fan-in, unit norms, small biases and embeddings."""
     generator = torch.Generator().manual_seed(seed)
-    norms = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.LayerNorm)}
+    norms = {
+        f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.LayerNorm | nn.GroupNorm)
+    }
     small = {f"{name}.weight" for name, child in module.named_modules() if isinstance(child, nn.Embedding)}
     with torch.no_grad():
         for name, parameter in sorted(module.named_parameters()):
@@ -66,7 +68,7 @@ def _require_finite(tensor: torch.Tensor, name: str, file: str) -> None:
         )
 
 
-def _check(wanted: Mapping[str, Shape], checkpoint: Checkpoint) -> None:
+def _check(wanted: Mapping[str, Shape], checkpoint: Checkpoint, config: str) -> None:
     found = checkpoint.shapes
     missing = [f"{name} {list(wanted[name])} is missing" for name in sorted(wanted.keys() - found.keys())]
     unexpected = [f"{name} {list(found[name])} is unexpected" for name in sorted(found.keys() - wanted.keys())]
@@ -81,6 +83,6 @@ def _check(wanted: Mapping[str, Shape], checkpoint: Checkpoint) -> None:
         more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         first = "\n  ".join(problems[:_SHOWN])
         raise WeightsError(
-            f"{checkpoint.place}: weights of another architecture than config.json says ({len(problems)} "
-            f"tensors differ):\n  {first}{more}\nGive the config.json that belongs to these weights."
+            f"{checkpoint.place}: weights of another architecture than {config} says ({len(problems)} "
+            f"tensors differ):\n  {first}{more}\nGive the {config} that belongs to these weights."
         )

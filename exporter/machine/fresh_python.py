@@ -6,9 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-import exporter
-
-ROOT = Path(exporter.__path__[0]).parent
+ROOT = Path(__file__).parents[__name__.count(".")]
+"""Where this very t3export is imported from."""
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

@@ -66,8 +66,18 @@ def metered(name: str, progress: Progress, records: list[StepRecord]) -> Iterato
     progress.finished(record)
 
 
+_highest = 0
+
+
+def peak_so_far() -> int:
+    """Peak resident memory of this process in bytes, whatever was measured in it: without those that it started."""
+    return max(_highest, _peak_bytes())
+
+
 def _reset_peak() -> None:
     """Linux counts the peak since the last reset; elsewhere the peak is that of the whole process so far."""
+    global _highest
+    _highest = peak_so_far()
     if sys.platform == "linux":
         try:
             Path("/proc/self/clear_refs").write_text("5")

@@ -100,8 +100,15 @@ class _Places:
         return reader if reader and self.readers[value] == 1 and reader.op_type == operator else None
 
     def _shape(self, reshape: onnx.NodeProto) -> list[int]:
-        tensor = self.constants.get(reshape.input[1])
-        return numpy_helper.to_array(tensor).tolist() if tensor is not None else []
+        """What a tensor is reshaped to; -1 for a size that is known when it runs. Empty where nothing is known."""
+        name = reshape.input[1]
+        if (tensor := self.constants.get(name)) is not None:
+            return numpy_helper.to_array(tensor).tolist()
+        together = self.maker.get(name)
+        if together is None or together.op_type != "Concat":
+            return []
+        parts = [self.constants.get(part) for part in together.input]
+        return [size for part in parts for size in (numpy_helper.to_array(part).tolist() if part is not None else [-1])]
 
 
 def _swaps_heads(transpose: onnx.NodeProto) -> bool:
@@ -118,9 +125,22 @@ def _count_reads(graph: onnx.GraphProto) -> Counter[str]:
 
 
 def _drop_unread(model: onnx.ModelProto) -> None:
-    """Shapes that nothing reads any more; other constants were read before, and are."""
+    """Shapes that nothing reads any more, and what makes them; all else was read before, and is."""
+    while _drop_unread_nodes(model):
+        pass
     reads = _count_reads(model.graph)
     for graph in all_graphs(model.graph):
         kept = [tensor for tensor in graph.initializer if reads[tensor.name]]
         del graph.initializer[:]
         graph.initializer.extend(kept)
+
+
+def _drop_unread_nodes(model: onnx.ModelProto) -> int:
+    """Drop the nodes whose outputs are not read; how many there were."""
+    reads, dropped = _count_reads(model.graph), 0
+    for graph in all_graphs(model.graph):
+        kept = [node for node in graph.node if any(reads[name] for name in node.output)]
+        dropped += len(graph.node) - len(kept)
+        del graph.node[:]
+        graph.node.extend(kept)
+    return dropped

@@ -31,8 +31,23 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+class Framing(Part):
+    """An object brought into the middle of a square over grey, in the bits of TripoSR's own code: what is not
+    transparent is cut out, its last row and column left off, and all is bytes again.
+
+    Of a picture without transparency a plain background is cut out first: what reaches in from the border, of colours
+    near the border's median.
+    """
+
+    share: float = Field(gt=0, le=1, description="Of the square's edge, what the object's longer edge takes")
+    background: float = Field(ge=0, le=1, description="Grey, from 0 to 1")
+    tolerance: int = Field(
+        ge=0, le=255, description="How far each channel of a plain background may be from its median"
+    )
+
+
 class PictureInput(Part):
-    """A picture, made float32 [B, 3, size, size], red first: resized as bytes, then (bytes / 255 - mean) / std."""
+    """A picture, made float32 [B, 3, size, size], red first: resized, then (value - mean) / std, values from 0 to 1."""
 
     kind: Literal["picture"] = "picture"
     tensor: str = Field(description="Name of the picture's tensor")
@@ -44,10 +59,17 @@ class PictureInput(Part):
         description="The shorter edge is resized to it and the middle cut out; none: both edges are resized to `size`",
     )
     resampling: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(description="Pillow's filter of that name")
+    resized_as: Literal["bytes", "floats"] = Field(
+        default="bytes",
+        description="bytes: as Pillow does; floats: without rounding, as PyTorch's antialiased interpolation does",
+    )
     mean: tuple[float, float, float] = Field(description="Of each channel, from 0 to 1")
     std: tuple[Positive, Positive, Positive] = Field(description="Of each channel")
     background: tuple[Byte, Byte, Byte] = Field(
         default=(255, 255, 255), description="sRGB, what shines through where a picture is transparent"
+    )
+    framing: Framing | None = Field(
+        default=None, description="How an object is brought into the middle; none: the picture is taken as it is"
     )
 
     @model_validator(mode="after")
@@ -56,6 +78,12 @@ class PictureInput(Part):
             raise ValueError(
                 f"shorter_edge {self.shorter_edge} is less than the size {self.size} that is cut out of it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _floats_as_they_were_compared(self) -> PictureInput:
+        if self.resized_as == "floats" and (self.resampling != "bilinear" or self.shorter_edge is not None):
+            raise ValueError("resized_as floats goes with resampling bilinear, without shorter_edge")
         return self
 
 

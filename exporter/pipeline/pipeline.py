@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.pipeline.assets import Asset, ImageAsset, MeshAsset, PixelTensor, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.part import Part
-from exporter.pipeline.sampling import FROM_HOST, OWN, Sampling
+from exporter.pipeline.sampling import FROM_HOST, OWN, ConditionSchedule, Sampling, name_of
 from exporter.pipeline.tensor import POINTS, RAYS, WORDS, TensorSpec
 
 Kind = Literal["encode", "sample", "map", "field", "render"]
@@ -32,7 +33,18 @@ class Volume(Part):
     half_width: float = Field(
         default=1.0, gt=0, lt=1e6, description="Half an edge of the cube, in the field's own units"
     )
-    squash: Literal["tanh", "none"] = Field(default="tanh", description="What the distance went through at its end")
+    squash: Literal["tanh", "exp", "none"] = Field(
+        default="tanh",
+        description="What the distance went through at its end; exp: it is a density, itself an exponential, less "
+        "`level`",
+    )
+    level: float = Field(default=0.0, ge=0, description="The density of the surface, where squash is exp")
+
+    @model_validator(mode="after")
+    def _a_density_has_a_level(self) -> Volume:
+        if (self.squash == "exp") != (self.level > 0):
+            raise ValueError(f"squash {self.squash} with level {self.level:g}: exp has a level above 0, no other has")
+        return self
 
 
 class PipelineStage(Part):
@@ -42,6 +54,10 @@ class PipelineStage(Part):
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
     sampling: Sampling | None = Field(default=None, description="Of a stage of kind sample")
+    conditions: dict[str, ConditionSchedule] = Field(
+        default_factory=dict,
+        description="Of a stage of kind sample, by name, other sets of its conditions that its program takes",
+    )
     volume: Volume | None = Field(default=None, description="Of a stage of kind field")
 
     @property
@@ -54,7 +70,18 @@ class PipelineStage(Part):
         """What it takes of the inputs and of other stages."""
         if self.kind in EVALUATED:
             return [spec for spec in self.inputs if spec != self.evaluated_at]
-        return [spec for spec in self.inputs if self.kind != "sample" or spec.name not in FROM_HOST]
+        others = tuple(name_of(name, "") for name in self.conditions)
+        return [
+            spec
+            for spec in self.inputs
+            if self.kind != "sample" or not (spec.name in FROM_HOST or spec.name.startswith(others))
+        ]
+
+    @property
+    def all_conditions(self) -> list[TensorSpec]:
+        """What a stage of kind sample takes, and the same again for each other set of conditions."""
+        own = self.takes
+        return own + [replace(spec, name=name_of(name, spec.name)) for name in self.conditions for spec in own]
 
     @property
     def makes(self) -> list[TensorSpec]:
@@ -129,6 +156,16 @@ class Pipeline(Part):
         """The stages between all latents and a tensor, with the one that makes it, in order."""
         maker = self.maker(tensor)
         return self.decoders(maker) or [maker]
+
+    @property
+    def condition_sets(self) -> list[str]:
+        """The other sets of conditions that its samplers take."""
+        return list(dict.fromkeys(name for stage in self.stages.values() for name in stage.conditions))
+
+    def is_sampled(self, tensor: str) -> bool:
+        """Whether a tensor is latents or made of them."""
+        makers = [name for name, stage in self.stages.items() if any(spec.name == tensor for spec in stage.makes)]
+        return any(self.stages[one].kind == "sample" for name in makers for one in (*self.before(name), name))
 
     def decoders(self, stage: str) -> list[str]:
         """The stages between all latents and a stage, with itself, in order."""

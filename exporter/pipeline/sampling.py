@@ -53,6 +53,31 @@ class Churn(Part):
         return self
 
 
+# What the set of conditions is called that stands for no prompt in guidance.
+NEGATIVE = "negative"
+
+
+class ConditionSchedule(Part):
+    """Another set of conditions that a sampler takes: in whose place, and with which weight at each evaluation."""
+
+    replaces: Literal["none", "prompt"] = Field(
+        title="Replaces",
+        description="none: the absence of a prompt, which guidance leads away from (a negative prompt); prompt: the "
+        "prompt itself (another one blended in)",
+    )
+    weights: tuple[float, float] = Field(
+        default=(1.0, 1.0),
+        title="Weights",
+        description="[at the first evaluation, at the last], even steps between; 0 leaves what it replaces, 1 "
+        "replaces all of it",
+    )
+
+
+def name_of(condition_set: str, tensor: str) -> str:
+    """What the tensor of another set of conditions is called."""
+    return f"{condition_set}.{tensor}"
+
+
 class Sampling(Part):
     scheduler: str
     steps: int = Field(ge=1)

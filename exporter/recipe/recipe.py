@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from exporter.errors import RecipeError
-from exporter.pipeline.sampling import Churn
+from exporter.pipeline.sampling import Churn, ConditionSchedule
 from exporter.recipe.policy import Policy, Precision, Rule
 from exporter.recipe.section import Section
 from exporter.recipe.weights_name import placed
 
 Saving = Literal["time", "bytes"]
+ConditionSet = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Byte = Annotated[int, Field(ge=0, le=255)]
 NoiseLevel = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -31,7 +32,8 @@ class ModelSection(Section):
         title="Weights",
         description="'shap-e-mini', its student 'shap-e-mini-4step' or, of family shap-e-image, 'shap-e-mini-image'; a "
         "folder in the hub's diffusers layout or with the files that OpenAI published by a path relative to this file, "
-        "a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'",
+        "a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'; for triposr a folder or a hub name with its "
+        "config.yaml and model.ckpt, or 'random:triposr[:seed]'",
         min_length=1,
     )
     variant: str | None = Field(
@@ -139,6 +141,12 @@ class SamplerSection(Section):
         description="Fresh noise at every step, of heun only: `churn: {s_churn: 3.0}` is Point-E's base model's. "
         "None: a deterministic sampler",
     )
+    conditions: dict[ConditionSet, ConditionSchedule] = Field(
+        default_factory=dict,
+        title="Other conditions",
+        description="By name, other conditions than the prompt's that the program takes, each with its weight from "
+        "evaluation to evaluation: `{negative: {replaces: none}}` is what `t3export run --negative` needs",
+    )
     unroll: Literal["step", "loop", "full"] = Field(
         default="step",
         title="Unrolling",
@@ -161,6 +169,13 @@ class SamplerSection(Section):
                 f"{self.scheduler}'s steps are {fixed}; spacing, highest_noise and lowest_noise go with heun, euler, "
                 "dpmpp_2m"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_led_away_from_without_guidance(self) -> SamplerSection:
+        for name, schedule in self.conditions.items():
+            if schedule.replaces == "none" and self.guidance_scale <= 1.0:
+                raise ValueError(f"conditions.{name} replaces none, which takes guidance_scale above 1 to matter")
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -27,12 +27,13 @@ def made_objects(
     requests: Sequence[Request],
     seeds: Sequence[int],
     on_evaluation: Callable[[int], None] | None = None,
+    others: Mapping[str, Sequence[Request]] | None = None,
 ) -> Iterator[Run]:
     """A run of each object, in order, its latents made together with others'.
 
     Encoders of texts, which are small, take 16 at once however large the latents are: where programs are opened anew
-    for want of memory, theirs are opened once for all of these. `on_evaluation(objects)` gets after every evaluation of
-    a sampler how many objects it moved on.
+    for want of memory, theirs are opened once for all of these. `others`: by the name of another set of conditions, a
+    request an object. `on_evaluation(objects)` gets after every evaluation of a sampler how many objects it moved on.
     """
     size = batch_size(programs.pipeline)
 
@@ -42,5 +43,6 @@ def made_objects(
 
     for start in range(0, len(requests), MOST_AT_ONCE):
         several = slice(start, start + MOST_AT_ONCE)
-        for part in make(programs, requests[several], seeds[several], report).encode_texts().parts(size):
+        besides = {name: given[several] for name, given in (others or {}).items()}
+        for part in make(programs, requests[several], seeds[several], report, besides).encode_texts().parts(size):
             yield from part.sample().objects()

@@ -5,22 +5,28 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
 from exporter.errors import BundleError, RecipeError
-from exporter.manifest import Manifest, read_manifest, require_whole
+from exporter.manifest import Manifest, bundle_digest, read_manifest, require_whole
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import EVALUATED, Pipeline
+from exporter.pipeline.sampling import NEGATIVE
+from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.points import PointCloud, points_of
+from exporter.runtime.batch import made_objects
+from exporter.runtime.generated import GeneratedObject
+from exporter.runtime.generating import GenerateProgress, OnProgress, described, is_one_seed, pairs
 from exporter.runtime.inputs.picture import Picture, PictureReader
 from exporter.runtime.inputs.row_memory import RowMemory
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
-from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt
+from exporter.runtime.inputs.values import chosen_grid, require_exact, require_prompt, require_seed
 from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run, make
 from exporter.runtime.sampler_loop import sample
 from exporter.runtime.sessions.few_sizes import FewSizes
@@ -86,31 +92,110 @@ class Bundle:
                 f"folder there and run `{engines.run[0]}` in it. To try its programs here: --on onnxruntime"
             )
 
+    @overload
     def generate(
         self,
         prompt: str | Picture | None = None,
         seed: int = 0,
-        on_step: OnStep | None = None,
+        *,
         grid: int | None = None,
         exact: bool | None = None,
         quality: str | None = None,
         picture: Picture | None = None,
-    ) -> Mesh:
-        """The mesh of one prompt, or of one `picture` where the bundle takes pictures: a file, a Pillow image or bytes
-        [H, W, 3 or 4]. The same prompt and seed give the same mesh; it is empty where the field is.
+        negative: str | Picture | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> GeneratedObject: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: list[str] | list[Picture],
+        seed: int | Sequence[int] = 0,
+        *,
+        grid: int | None = None,
+        exact: bool | None = None,
+        quality: str | None = None,
+        picture: None = None,
+        negative: str | Picture | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[GeneratedObject]: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: str | Picture | None,
+        seed: Sequence[int],
+        *,
+        grid: int | None = None,
+        exact: bool | None = None,
+        quality: str | None = None,
+        picture: Picture | None = None,
+        negative: str | Picture | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[GeneratedObject]: ...
+
+    def generate(
+        self,
+        prompt: str | Picture | list[str] | list[Picture] | None = None,
+        seed: int | Sequence[int] = 0,
+        *,
+        grid: int | None = None,
+        exact: bool | None = None,
+        quality: str | None = None,
+        picture: Picture | list[Picture] | None = None,
+        negative: str | Picture | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> GeneratedObject | list[GeneratedObject]:
+        """The object of one prompt, or of one `picture` where the bundle takes pictures: a file, a Pillow image or
+        bytes [H, W, 3 or 4]. The same prompt and seed give the same object; its mesh is empty where the field is.
+
+        With a list of prompts, of seeds or of both, pair by pair, a list of objects, sampled together:
+
+        >>> [one.seed for one in bundle.generate("a red ball", seed=[1, 2])]
+        [1, 2]
+        >>> [one.prompt for one in bundle.generate(["a red ball", "a blue ball"])]
+        ['a red ball', 'a blue ball']
 
         `grid`, or in its place a `quality` ('draft', 'normal' or 'fine': 64³, 128³ or 256³), and `exact` default to
-        the recipe's. Warns when the prompt is longer than the context. Raises RecipeError for a value that
-        `inputs.values` does not take, before any program runs.
+        the recipe's. `negative`: what the objects are to be unlike, where the recipe has such conditions.
+        `on_progress(what, done, total)` gets "sampling" in evaluations and "mesh" in points of the
+        field, of which it takes `total` at most; what it raises ends the work, and the bundle can be used again. Other
+        assets than a mesh are made when they are first looked at. Warns when a prompt is longer than the context.
+
+        Raises RecipeError for a value that `inputs.values` does not take, before any program runs.
         """
         grid, exact = chosen_grid(grid, quality), require_exact(exact)
-        prompt = self._given(prompt, picture)
-        if self.tokenizers:
-            for cut_off in self.cut_off(require_prompt(prompt)):
-                warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
-        return self.mesh(self.make(dict.fromkeys(self.pipeline.inputs, prompt), seed, on_step), grid, exact)
+        given = self._given(prompt, picture)
+        asked = pairs(given, seed)
+        for one, one_seed in asked:
+            require_seed(one_seed)
+            if self.tokenizers:
+                for cut_off in self.cut_off(require_prompt(one)):
+                    warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
+        progress = GenerateProgress(on_progress, len(asked), self.pipeline, grid)
+        requests: list[Request] = [dict.fromkeys(self.pipeline.inputs, one) for one, _ in asked]
+        unlike: list[Request] = [dict.fromkeys(self.pipeline.inputs, negative)] * len(asked)
+        others = {} if negative is None else {NEGATIVE: unlike}
+        runs = made_objects(self, requests, [one_seed for _, one_seed in asked], progress.sampled, others)
+        digest = bundle_digest(self.manifest)
+        made = []
+        for (one, one_seed), run in zip(asked, runs, strict=True):
+            label = Label(described(one), one_seed, digest)
+            made.append(self._object(run, label, grid, exact, progress))
+        return made if isinstance(given, list) or not is_one_seed(seed) else made[0]
 
-    def _given(self, prompt: str | Picture | None, picture: Picture | None) -> str | Picture | None:
+    def _object(
+        self, run: Run, label: Label, grid: int | None, exact: bool | None, progress: GenerateProgress
+    ) -> GeneratedObject:
+        if self.pipeline.asset(MeshAsset) is None:
+            return GeneratedObject(run, label)
+        run.on_places = progress.evaluated
+        mesh = self.mesh(run, grid, exact)
+        run.on_places = None
+        progress.meshed()
+        return GeneratedObject(run, label, mesh)
+
+    def _given(self, prompt: Any, picture: Any) -> Any:
         """The one of both that the bundle takes. Raises RecipeError for the other, or for both."""
         if picture is None:
             return prompt
@@ -126,9 +211,19 @@ class Bundle:
         """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
         return [end for tokenizer in self.tokenizers.values() if (end := tokenizer.cut_off(prompt))]
 
-    def make(self, request: Request, seed: int = 0, on_step: OnStep | None = None) -> Run:
-        """A run of one object, from what is given by the name of an input: {"prompt": "a red chair"}."""
-        return make(self, [request], [seed], on_step)
+    def make(
+        self,
+        request: Request,
+        seed: int = 0,
+        on_step: OnStep | None = None,
+        others: Mapping[str, Request] | None = None,
+    ) -> Run:
+        """A run of one object, from what is given by the name of an input: {"prompt": "a red chair"}.
+
+        `others`: the same by the name of another set of conditions, {"negative": {"prompt": "legs"}}. Raises
+        RecipeError for a set that the bundle does not take.
+        """
+        return make(self, [request], [seed], on_step, {name: [given] for name, given in (others or {}).items()})
 
     def mesh(
         self, run: Run, grid: int | None = None, exact: bool | None = None, on_sampled: OnSampled | None = None
@@ -184,7 +279,7 @@ class Bundle:
         of later evaluations, of a sampler with churn."""
         part = self.manifest.stages[stage]
         assert part.sampling is not None
-        conditions = {spec.name: arrays[spec.name] for spec in part.takes}
+        conditions = {spec.name: arrays[spec.name] for spec in part.all_conditions}
         return sample(part.sampling, partial(self._run, stage), conditions, noise, on_step, draws)
 
     def session(self, stage: str) -> Session:

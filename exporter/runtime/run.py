@@ -11,6 +11,7 @@ import numpy as np
 
 from exporter.errors import RecipeError
 from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import name_of
 from exporter.pipeline.tensor import POINTS, POINTS_AT_ONCE, RAYS, RAYS_AT_ONCE
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.inputs.values import require_seed
@@ -54,18 +55,27 @@ class Programs(Protocol):
 
 class Run:
     """The tensors of a batch of objects, one row each. `seeds`: what their noise is drawn from, one an object.
+    `others`: by name, runs of what else the samplers are conditioned on, such as a negative prompt.
 
     Raises RecipeError for a seed that is no whole number from 0 to 2^64 - 1.
     """
 
     def __init__(
-        self, programs: Programs, given: Arrays, seeds: Sequence[int] = (), on_step: OnStep | None = None
+        self,
+        programs: Programs,
+        given: Arrays,
+        seeds: Sequence[int] = (),
+        on_step: OnStep | None = None,
+        others: Mapping[str, Run] | None = None,
     ) -> None:
         self.programs = programs
         self.pipeline = programs.pipeline
         self.tensors = dict(given)
         self.seeds = [require_seed(seed) for seed in seeds]
         self.on_step = on_step
+        self.others = dict(others or {})
+        # Gets a stage and at how many more points, or along how many rays, it was evaluated.
+        self.on_places: Callable[[str, int], None] | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A tensor [B, ...]. Raises RecipeError for one that no stage makes."""
@@ -74,8 +84,19 @@ class Run:
         return self.tensors[name]
 
     def taken_by(self, stage: str) -> Arrays:
-        """The tensors that a stage takes."""
-        return {spec.name: self[spec.name] for spec in self.pipeline.stages[stage].takes}
+        """The tensors that a stage takes, of a sampler those of other sets of conditions too: where one is not given,
+        zeros stand for no prompt and the prompt's own for a prompt; what is sampled is the same in all sets."""
+        part = self.pipeline.stages[stage]
+        own = {spec.name: self[spec.name] for spec in part.takes}
+        taken = dict(own)
+        for name, schedule in part.conditions.items():
+            for tensor, array in own.items():
+                if name in self.others and not self.pipeline.is_sampled(tensor):
+                    other = self.others[name][tensor]
+                else:
+                    other = array if schedule.replaces == "prompt" else np.zeros_like(array)
+                taken[name_of(name, tensor)] = other
+        return taken
 
     def at(self, stage: str, places: np.ndarray, *outputs: str, chunk: int | None = None) -> Arrays:
         """Outputs [P, ...] of a field at points [P, 3], or of a renderer along rays [P, 2, 3], of the only object.
@@ -87,10 +108,12 @@ class Run:
         port = self.pipeline.stages[stage].evaluated_at
         size = chunk or AT_ONCE[POINTS if POINTS in port.shape else RAYS]
         context, own = self.taken_by(stage), in_own_units(self.pipeline, stage, places)
-        parts = [
-            self.programs.run_program(stage, context | {port.name: own[None, i : i + size]})
-            for i in range(0, len(places), size)
-        ]
+        parts = []
+        for i in range(0, len(places), size):
+            some = own[None, i : i + size]
+            parts.append(self.programs.run_program(stage, context | {port.name: some}))
+            if self.on_places:
+                self.on_places(stage, some.shape[1])
         return {name: np.concatenate([part[name][0] for part in parts]) for name in outputs}
 
     def encode_texts(self) -> Run:
@@ -123,7 +146,8 @@ class Run:
 
     def _rows(self, rows: slice) -> Run:
         tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
-        return Run(self.programs, tensors, self.seeds[rows], self.on_step)
+        others = {name: other._rows(rows) for name, other in self.others.items()}
+        return Run(self.programs, tensors, self.seeds[rows], self.on_step, others)
 
     def require_one(self) -> None:
         """Raises RecipeError for a run of several objects, of which one at a time is evaluated or becomes a file."""
@@ -155,13 +179,33 @@ class Run:
             self.tensors |= self.programs.run_program(stage, takes)
 
 
-def make(programs: Programs, requests: Sequence[Request], seeds: Sequence[int], on_step: OnStep | None = None) -> Run:
-    """A run of one object for each request, from the noise of its seed. Raises RecipeError for an input that a request
-    does not give."""
+def make(
+    programs: Programs,
+    requests: Sequence[Request],
+    seeds: Sequence[int],
+    on_step: OnStep | None = None,
+    others: Mapping[str, Sequence[Request]] | None = None,
+) -> Run:
+    """A run of one object for each request, from the noise of its seed; `others`: by the name of another set of
+    conditions, a request an object. Raises RecipeError for an input that a request does not give, and a set of
+    conditions that no sampler takes."""
+    known = programs.pipeline.condition_sets
+    for name in others or {}:
+        if name not in known:
+            takes = f"; it takes {', '.join(known)}" if known else ""
+            raise RecipeError(
+                f"the sampler was not exported to take '{name}'{takes}. A recipe asks for it, as in "
+                "sampler.conditions.negative: {replaces: none}"
+            )
+    runs = {name: Run(programs, programs.read(_whole(programs, given))) for name, given in (others or {}).items()}
+    return Run(programs, programs.read(_whole(programs, requests)), seeds, on_step, runs)
+
+
+def _whole(programs: Programs, requests: Sequence[Request]) -> Sequence[Request]:
     for request in requests:
         if missing := [name for name in programs.pipeline.inputs if name not in request]:
             raise RecipeError(f"input '{missing[0]}' is not given, {', '.join(request) or 'nothing'} is")
-    return Run(programs, programs.read(requests), seeds, on_step)
+    return requests
 
 
 def unit_noise(seeds: Sequence[int], shape: Sequence[int | str], stream: int = 0, draw: int = 0) -> np.ndarray:

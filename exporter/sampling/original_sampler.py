@@ -23,6 +23,7 @@ from exporter.sampling.levels import (
     timesteps_for_model,
 )
 from exporter.sampling.prediction import Factors, prediction_type, taking_x0, to_x0, x0_factors
+from exporter.sampling.table import condition_weights
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Evaluation:
 
     The scheduler gets `timestep`, the network `model_timestep`; by the factors `x0` [2] its prediction becomes x0.
     `fresh_noise`: what the unit noise is multiplied by that the sample gets afterwards, of a sampler with churn.
+    `weights`: of each other set of conditions.
     """
 
     timestep: torch.Tensor
@@ -38,6 +40,7 @@ class Evaluation:
     guided: bool
     x0: Factors
     fresh_noise: float
+    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ class OriginalSampler:
         levels, scales = levels_for_model(scheduler, settings.clamp), input_scales(scheduler)
         factors = x0_factors(prediction_type(scheduler), levels, scales)
         fresh = scheduler.fresh_noise.tolist() if isinstance(scheduler, ChurnedHeun) else [0.0] * len(factors)
-        rows = zip(scheduler.timesteps, model_timesteps, guided.tolist(), factors, fresh, strict=True)
+        weights = condition_weights(settings, len(factors)).values()
+        of_each = list(zip(*weights, strict=True)) or [()] * len(factors)
+        rows = zip(scheduler.timesteps, model_timesteps, guided.tolist(), factors, fresh, of_each, strict=True)
         return [Evaluation(*row) for row in rows]
 
     @torch.inference_mode()
@@ -71,9 +76,10 @@ class OriginalSampler:
     ) -> torch.Tensor:
         """What the scheduler is to get of an evaluation, guided: x0 in OpenAI's order, where each branch is clamped
         before they are mixed; else the network's own prediction. `scaled`: the sample as the network gets it."""
+        given, none = self._scheduled(evaluation, conditions)
         if not evaluation.guided:
-            return self._clamped(evaluation, sample, self.predict(scaled, evaluation.model_timestep, *conditions))
-        both = [torch.cat([torch.zeros_like(condition), condition]) for condition in conditions]
+            return self._clamped(evaluation, sample, self.predict(scaled, evaluation.model_timestep, *given))
+        both = [torch.cat([without, condition]) for without, condition in zip(none, given, strict=True)]
         raw = self.predict(torch.cat([scaled, scaled]), evaluation.model_timestep, *both)
         unconditional, conditional = self._clamped(evaluation, torch.cat([sample, sample]), raw).chunk(2)
         return unconditional + self.settings.guidance_scale * (conditional - unconditional)
@@ -87,7 +93,8 @@ class OriginalSampler:
         evaluations: int | None = None,
         draws: Draws | None = None,
     ) -> np.ndarray:
-        """Conditions [B,...] and unit normal noise [B,*latents] to latents; `draws`: the noise of a sampler with churn.
+        """Conditions [B,...], other sets of them after the prompt's own, and unit normal noise [B,*latents] to latents;
+        `draws`: the noise of a sampler with churn.
 
         `on_step(i, sample, prediction)` gets the sample that went into evaluation i and the guided prediction of x0
         made from it, before the scheduler's clamp. The scheduler's own arithmetic runs in float64, so that its rounding
@@ -111,6 +118,20 @@ class OriginalSampler:
                 following += row.fresh_noise * torch.from_numpy(draws(1 + i)).double()
             sample = following.float()
         return sample.numpy()
+
+    def _scheduled(
+        self, evaluation: Evaluation, conditions: Sequence[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """The conditions of an evaluation, and what stands for none: zeros, or what replaces them."""
+        size = len(conditions) // (1 + len(self.settings.conditions))
+        given = list(conditions[:size])
+        sides = {"prompt": given, "none": [torch.zeros_like(condition) for condition in given]}
+        for i, (schedule, weight) in enumerate(
+            zip(self.settings.conditions.values(), evaluation.weights, strict=True), start=1
+        ):
+            others, side = conditions[i * size : (i + 1) * size], sides[schedule.replaces]
+            side[:] = [(1 - weight) * one + weight * other for one, other in zip(side, others, strict=True)]
+        return sides["prompt"], sides["none"]
 
     def _clamped(self, evaluation: Evaluation, sample: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
         if self.settings.clamp != "openai":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,6 +17,7 @@ from exporter.pipeline.sampling import (
     PREVIOUS_SAMPLE,
     SAMPLE,
     STEP,
+    ConditionSchedule,
 )
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.guidance import guided_at
@@ -48,12 +49,17 @@ class SamplerStep(nn.Module):
         clamp: float | None,
         interval: Sequence[float] | None = None,
         rank: int = 2,
+        schedules: Mapping[str, ConditionSchedule] | None = None,
     ) -> None:
         """`clamp`: magnitude that predictions are clamped to before guidance.
 
         `interval`: the noise levels that guidance holds at, all of them for none. `rank`: of one object's latents.
+        `schedules`: other sets of conditions, which follow the prompt's own in the order of their names here.
         """
         super().__init__()
+        self.replaced = [schedule.replaces for schedule in (schedules or {}).values()]
+        for i, name in enumerate(schedules or {}):
+            self.register_buffer(f"weights_{i}", torch.from_numpy(table.conditions[name]).float())
         guided = guided_at(table.noise_levels, guidance_scale, interval)
         self.always_guided, self.never_guided = bool(guided.all()), not guided.any()
         if not (self.always_guided or self.never_guided):
@@ -87,6 +93,7 @@ class SamplerStep(nn.Module):
         *conditions, step = first, *rest
         noise = [conditions.pop()] if self.has_churn else []
         row = step.reshape(1)
+        given, none = self.scheduled(conditions, row)
         scaled = sample * torch.index_select(self.input_scale, 0, row)
         time = torch.index_select(self.time_table, 0, row)
 
@@ -98,21 +105,44 @@ class SamplerStep(nn.Module):
             return of_sample * in_branches(sample) + of_prediction * raw
 
         if self.never_guided:
-            prediction = self.unguided(scaled, time, conditions, x0)
+            prediction = self.unguided(scaled, time, given, x0)
         elif self.always_guided:
-            prediction = self.guided(scaled, time, conditions, x0)
+            prediction = self.guided(scaled, time, given, x0, none)
         else:
             branches = torch.index_select(self.branches, 0, row)
-            prediction = self.guided_at_times(scaled, time, conditions, x0, branches)
+            prediction = self.guided_at_times(scaled, time, given, x0, branches, none)
         terms = (sample, prediction, self.clipped(prediction), previous_sample, self.clipped(previous_prediction))
         factors = torch.index_select(self.coefficients, 0, row).unbind(1)
         used = [factor * term for factor, term, use in zip(factors, (*terms, *noise), self.used, strict=True) if use]
         return sum(used[1:], start=used[0]), prediction
 
+    def scheduled(self, conditions: Conditions, row: torch.Tensor) -> tuple[Conditions, Conditions | None]:
+        """The conditions of an evaluation, and what stands for none where that is not the network's own."""
+        if not self.replaced:
+            return conditions, None
+        size = len(conditions) // (1 + len(self.replaced))
+        given: Conditions = conditions[:size]
+        none: Conditions = self.denoiser.unconditional(*given)
+        for i, replaced in enumerate(self.replaced, start=1):
+            weight = torch.index_select(getattr(self, f"weights_{i - 1}"), 0, row)
+            other = conditions[i * size : (i + 1) * size]
+            if replaced == "prompt":
+                given = [blended(one, two, weight) for one, two in zip(given, other, strict=True)]
+            else:
+                none = [blended(one, two, weight) for one, two in zip(none, other, strict=True)]
+        return given, none if "none" in self.replaced else None
+
     def unguided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, x0: ToX0) -> torch.Tensor:
         return self.clamped(x0(self.head(self.denoiser(scaled, time.expand(scaled.shape[0], -1), *conditions))))
 
-    def guided(self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, x0: ToX0) -> torch.Tensor:
+    def guided(
+        self,
+        scaled: torch.Tensor,
+        time: torch.Tensor,
+        conditions: Conditions,
+        x0: ToX0,
+        none: Conditions | None,
+    ) -> torch.Tensor:
         """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) with both halves in one batch.
 
         Where nothing is clamped between, the halves are mixed before the denoiser's head: it has half the work then,
@@ -122,7 +152,7 @@ class SamplerStep(nn.Module):
         def in_branches(tensor: torch.Tensor) -> torch.Tensor:
             return torch.cat([tensor, tensor])
 
-        none = self.denoiser.unconditional(*conditions)
+        none = self.denoiser.unconditional(*conditions) if none is None else none
         both = [torch.cat(halves) for halves in zip(none, conditions, strict=True)]
         doubled = in_branches(scaled)
         hidden = self.denoiser(doubled, time.expand(doubled.shape[0], -1), *both)
@@ -130,7 +160,13 @@ class SamplerStep(nn.Module):
         return self.finished(hidden, x0, in_branches, lambda halves: self.mixed(halves[:batch], halves[batch:]))
 
     def guided_at_times(
-        self, scaled: torch.Tensor, time: torch.Tensor, conditions: Conditions, x0: ToX0, branches: torch.Tensor
+        self,
+        scaled: torch.Tensor,
+        time: torch.Tensor,
+        conditions: Conditions,
+        x0: ToX0,
+        branches: torch.Tensor,
+        none: Conditions | None,
     ) -> torch.Tensor:
         """Guidance where `branches` [1] is 2; the prompt's branch alone, half the batch, where it is 1.
 
@@ -152,9 +188,10 @@ class SamplerStep(nn.Module):
 
         given = [in_branches(condition) for condition in conditions]
         is_conditional = torch.arange(rows.shape[0]) >= conditional
+        without = self.denoiser.unconditional(*given) if none is None else [in_branches(one) for one in none]
         both = [
-            torch.where(is_conditional.reshape(-1, *(1,) * (one.dim() - 1)), one, none)
-            for one, none in zip(given, self.denoiser.unconditional(*given), strict=True)
+            torch.where(is_conditional.reshape(-1, *(1,) * (one.dim() - 1)), one, other)
+            for one, other in zip(given, without, strict=True)
         ]
         hidden = self.denoiser(in_branches(scaled), time.expand(rows.shape[0], -1), *both)
         return self.finished(hidden, x0, in_branches, mixed)
@@ -176,6 +213,11 @@ class SamplerStep(nn.Module):
 
     def clipped(self, prediction: torch.Tensor) -> torch.Tensor:
         return prediction if self.clip is None else prediction.clamp(-self.clip, self.clip)
+
+
+def blended(one: torch.Tensor, other: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The way from one tensor to another by a weight [1]."""
+    return one + weight.reshape((1,) * one.dim()) * (other - one)
 
 
 def step_module(name: str, module: SamplerStep, conditions: Sequence[TensorSpec], latents: TensorSpec) -> PureModule:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ class CoefficientTable:
     `timesteps` [T]: what the network is told. `input_scale` [T]: the sample is multiplied by it for the network.
     `noise_levels` [T]: noise to signal of the sample. `x0` [T,2]: what the sample and the network's prediction are
     multiplied by to give x0 as their sum. `coefficients` [T,5] or, with churn, [T,6]: in the order of `terms`. `clip`:
-    where the scheduler clips x0, None where it does not. The sampler starts at unit noise times `init_noise_sigma`.
+    where the scheduler clips x0, None where it does not. `conditions` [T] by name: the weights of other sets of
+    conditions. The sampler starts at unit noise times `init_noise_sigma`.
     """
 
     timesteps: np.ndarray
@@ -56,6 +58,7 @@ class CoefficientTable:
     coefficients: np.ndarray
     clip: float | None
     init_noise_sigma: float
+    conditions: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def evaluations(self) -> int:
@@ -94,6 +97,8 @@ class CoefficientTable:
             "clip": self.clip,
             "init_noise_sigma": self.init_noise_sigma,
         }
+        if self.conditions:
+            data["conditions"] = {name: weights.tolist() for name, weights in self.conditions.items()}
         return json.dumps(data, indent=1, sort_keys=True) + "\n"
 
     def _clipped(self, prediction: np.ndarray) -> np.ndarray:
@@ -102,7 +107,13 @@ class CoefficientTable:
 
 def table_of(settings: SamplerSection, own: Any) -> CoefficientTable:
     """The table of a sampler section on the noise levels of the model's `own` scheduler. Raises as `probe`."""
-    return probe(schedule_of(settings, own), settings.steps, settings.clamp)
+    table = probe(schedule_of(settings, own), settings.steps, settings.clamp)
+    return replace(table, conditions=condition_weights(settings, table.evaluations))
+
+
+def condition_weights(settings: SamplerSection, evaluations: int) -> dict[str, np.ndarray]:
+    """The weights [T] of each other set of conditions."""
+    return {name: np.linspace(*one.weights, evaluations) for name, one in settings.conditions.items()}
 
 
 def probe(scheduler: Any, steps: int, clamp: str = "diffusers") -> CoefficientTable:

@@ -127,6 +127,11 @@ class Target(Section):
         description="How static INT8 is written, and what is not quantized. fp32: Q/DQ, and products of integers where "
         "ONNX Runtime fuses no Q/DQ; qdq: fp32 with Q/DQ alone; fp16: the networks in half precision with Q/DQ alone",
     )
+    look_up: Literal["grid_sample", "gathers"] = Field(
+        default="grid_sample",
+        description="How a program looks places up in a plane of features: by ONNX's GridSample, or by four gathers "
+        "where the runtime lacks it or is known to get it wrong",
+    )
     memory_limit_mb: int | None = Field(
         default=None, ge=1, description="Memory of the device", json_schema_extra={"unit": "MB"}
     )

@@ -17,10 +17,11 @@ from exporter.files.cache import Entry
 from exporter.files.transform import Transform
 from exporter.graphs.graph_file import read_graph, save_graph
 from exporter.graphs.operators import count_operators
-from exporter.graphs.program_files import PROGRAM
+from exporter.graphs.program_files import PROGRAM, copy_program, rewrite_program
 from exporter.graphs.rewrites import carry_rewrites, note_rewrite
 from exporter.graphs.sound import require_sound
 from exporter.graphs.tensor_types import tensor_types
+from exporter.passes.grid_sample_to_gathers import grid_sample_to_gathers
 from exporter.passes.to_half import to_half
 from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.layers import find_layers
@@ -61,7 +62,7 @@ class OnnxProgram:
         return PROGRAM
 
     def transforms(self, target: Target) -> Iterator[Transform]:
-        """trace, then quantize, halve and unroll where recipe or target say so, then compile; each is checked."""
+        """trace; look up, quantize, halve and unroll where recipe or target say so; compile. Each is checked."""
         for transform in self._transforms(target):
             yield replace(transform, run=partial(self._run, transform))
 
@@ -76,6 +77,8 @@ class OnnxProgram:
         yield Transform(
             "trace", self.source.settings | {"opset": version}, lambda _, folder: self._trace(version, folder)
         )
+        if target.look_up == "gathers":
+            yield Transform("look up", {"by": target.look_up}, partial(self._carry, self._look_up))
         for transform in self.source.quantization.transforms(target.rendering):
             yield Transform(transform.step, transform.inputs, partial(self._carry, transform.run))
         if target.rendering == "fp16":
@@ -114,6 +117,11 @@ class OnnxProgram:
         stage = self.source.make_module()
         trace(stage, opset, folder)
         _write_specs(folder, stage.inputs, stage.outputs)
+
+    @staticmethod
+    def _look_up(before: Path | None, folder: Path) -> None:
+        assert before is not None
+        rewrite_program(copy_program(before / PROGRAM, folder), grid_sample_to_gathers)
 
     def _carry(self, run: Callable[[Path | None, Path], object], before: Path | None, folder: Path) -> None:
         """Run a step that leaves inputs and outputs as they are."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from exporter.errors import RecipeError
 from exporter.families.family import Model
 from exporter.files.cache import Entry
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.pipeline.pure_module import PureModule
 from exporter.quantize.steps import Quantization
-from exporter.recipe.recipe import Recipe
+from exporter.recipe.recipe import Recipe, SamplerSection
 from exporter.sampling.denoiser import Denoiser
 from exporter.sampling.schedulers import clip_range
 from exporter.sampling.step import SamplerStep, step_module
@@ -77,5 +78,20 @@ def _pure_module(name: str, stage: PipelineStage, model: Model, recipe: Recipe, 
     sampler, latents = recipe.sampler_of(name), stage.makes[0]
     clamp = clip_range(model.scheduler(name)) if sampler.clamp == "openai" else None
     rank = len(latents.shape) - 1
-    step = SamplerStep(module, tables[name], sampler.guidance_scale, clamp, sampler.guidance_interval, rank)
-    return step_module(name, step.eval(), stage.takes, latents)
+    _require_zeros_for_none(name, module, sampler)
+    step = SamplerStep(
+        module, tables[name], sampler.guidance_scale, clamp, sampler.guidance_interval, rank, sampler.conditions
+    )
+    conditions = stage.model_copy(update={"conditions": sampler.conditions}).all_conditions
+    return step_module(name, step.eval(), conditions, latents)
+
+
+def _require_zeros_for_none(name: str, denoiser: Denoiser, sampler: SamplerSection) -> None:
+    """Raises RecipeError where hosts, which give zeros for a negative prompt that nobody wrote, would give another
+    absence of a prompt than the network's own."""
+    replaced = [other for other, schedule in sampler.conditions.items() if schedule.replaces == "none"]
+    if replaced and type(denoiser).unconditional is not Denoiser.unconditional:
+        raise RecipeError(
+            f"sampler.conditions.{replaced[0]}: what stands for no prompt in stage '{name}' are not zeros, so that "
+            "nothing can stand in their place; leave it out"
+        )

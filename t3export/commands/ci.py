@@ -12,6 +12,7 @@ import click
 
 from exporter.errors import RecipeError
 from exporter.machine.processor import usable_processors
+from exporter.recipe.shipped import recipe_path
 from exporter.targets.accept import fitted
 from exporter.targets.target import load_target, require_complete
 from t3export.options import checked_recipe, engine_options
@@ -34,7 +35,13 @@ DEFAULT_BASELINE = Path("artifacts/baseline.json")
 
 
 @click.command()
-@click.argument("recipes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument(
+    "recipes",
+    type=click.Path(path_type=Path),
+    nargs=-1,
+    required=True,
+    callback=lambda *given: tuple(map(recipe_path, given[-1])),
+)
 @click.option("--targets", metavar="A,B", default="cpu", show_default=True, help="Targets by name, comma-separated.")
 @click.option(
     "--baseline",

@@ -9,23 +9,63 @@ import yaml
 from rich.markup import escape
 
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.shipped import copy_recipe, description_of, shipped_recipes
 from exporter.targets.accept import fitted, require_accepted
 from exporter.targets.target import load_target, require_complete
 from t3export.explained import print_fields
 from t3export.options import checked_recipe, recipe_options
-from t3export.output import print_json, print_note, results
+from t3export.output import print_json, print_note, results, table
 
 
 @click.group()
 def command() -> None:
-    """Show, check or explain a recipe.
+    """List, copy, show, check or explain recipes.
+
+    RECIPE is a file everywhere, or the name of a recipe that comes along.
 
     \b
     Examples:
+      t3export recipe list
+      t3export recipe copy shape_e_int8 mine
       t3export recipe show recipes/shape_e_int8.yaml
       t3export recipe check my_recipe.yaml --set sampler.steps=16
       t3export recipe explain sampler.scheduler
     """
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def list_(as_json: bool) -> None:
+    """List the recipes that come along. They are built by name, as in `t3export build shape_e_int8`.
+
+    \b
+    Examples:
+      t3export recipe list
+      t3export recipe list --json
+    """
+    told = {name: description_of(path) for name, path in shipped_recipes().items()}
+    if as_json:
+        print_json(told)
+        return
+    names = table("recipe", "what it is")
+    for name, description in told.items():
+        names.add_row(name, escape(description))
+    results().print(names)
+
+
+@command.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def copy(name: str, folder: Path) -> None:
+    """Copy the recipe NAME, with all that it is made of, into FOLDER, to be changed.
+
+    \b
+    Examples:
+      t3export recipe copy shape_e_int8
+      t3export recipe copy shape_e_int8 mine
+    """
+    for path in copy_recipe(name, folder):
+        results().print(escape(str(path)))
 
 
 @command.command()

@@ -14,13 +14,21 @@ from exporter.errors import EmptyMesh, RecipeError, did_you_mean
 from exporter.manifest import bundle_digest
 from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import NEGATIVE
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.assets.pictures import picture_size
 from exporter.runtime.assets.pointfile import require_points_suffix
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
-from exporter.runtime.inputs.values import LARGEST_GRID, LARGEST_SEED, QUALITIES, SMALLEST_GRID, chosen_grid
+from exporter.runtime.inputs.values import (
+    LARGEST_GRID,
+    LARGEST_SEED,
+    QUALITIES,
+    SMALLEST_GRID,
+    chosen_grid,
+    require_prompt,
+)
 from exporter.runtime.run import Request, requests_of
 from exporter.runtime.surface.clearance import SAFETY
 from t3export.given_pictures import read_pictures
@@ -57,6 +65,7 @@ VOLUME = 2
     is_flag=True,
     help="Cut the object of --picture out of a plain background, by the colour of the picture's border.",
 )
+@click.option("--negative", help="What the objects are to be unlike, where the recipe has such conditions.")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help=f"Mesh file: {', '.join(FORMATS)}; .png: as --image."
@@ -89,6 +98,7 @@ def command(
     prompts: tuple[str, ...],
     prompt_set: str | None,
     pictures: tuple[Path, ...],
+    negative: str | None,
     remove_background: bool,
     seed: int,
     output: Path | None,
@@ -169,6 +179,7 @@ def command(
             requests,
             [seed] * len(texts),
             lambda moved: progress.advance(sampling, moved),
+            _others(opened.pipeline, negative, len(texts)),
         )
         for index, run in enumerate(runs):
             paths = [
@@ -215,6 +226,18 @@ def _require_taken(pipeline: Pipeline, texts: list[str], pictures: tuple[Path, .
         raise RecipeError("no picture: this model takes one, give --picture photo.png")
     if remove_background and not pictures:
         raise RecipeError("--remove-background is for what --picture gives")
+
+
+def _others(pipeline: Pipeline, negative: str | None, count: int) -> dict[str, list[Request]]:
+    """The other sets of conditions of so many objects. Raises RecipeError for one that the bundle does not take."""
+    if negative is None:
+        return {}
+    if NEGATIVE not in pipeline.condition_sets:
+        raise RecipeError(
+            "--negative: this bundle's sampler was not exported to take one; build it from a recipe with "
+            "`sampler: {conditions: {negative: {replaces: none}}}`"
+        )
+    return {NEGATIVE: requests_of(pipeline, [require_prompt(negative)] * count)}
 
 
 def _listed(takes: Collection[str]) -> str:

@@ -10,12 +10,13 @@ import click
 
 from exporter.errors import ValidationFailed
 from exporter.files.cache import Cache
+from exporter.machine.meter import peak_so_far
 from exporter.machine.processor import usable_processors
 from exporter.recipe.recipe_file import write_extension
 from exporter.targets.target import load_target, require_measurable
 from t3export.commands.sensitivity import names_in
 from t3export.options import checked_recipe, recipe_options
-from t3export.output import print_json, print_note
+from t3export.output import print_json, print_note, results
 from t3export.prompts import judged_choice
 from t3export.quiet import quiet_libraries
 from t3export.steps import StepLines
@@ -167,9 +168,10 @@ def command(
         )
     written = _write(tuning, checked, recipe, output)
     if as_json:
-        print_json(tuning.to_dict())
+        print_json(tuning.to_dict() | {"peak_bytes": peak_so_far()})
     else:
         print_tuning(tuning)
+        results().print(f"peak memory {peak_so_far() / 1e9:.2f} GB")
     if as_json and not tuning.passed:
         raise click.exceptions.Exit(ValidationFailed.exit_code)
     tuning.require_passed()

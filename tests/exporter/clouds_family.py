@@ -44,7 +44,7 @@ class Reader(torch.nn.Module):
         super().__init__()
         self.hues, self.weigh = torch.nn.Buffer(HUES), torch.nn.Linear(3, 3)
         with torch.no_grad():
-            self.weigh.weight.copy_(0.9 * torch.eye(3))
+            self.weigh.weight.copy_(0.875 * torch.eye(3))
             self.weigh.bias.zero_()
 
     def forward(self, word_ids):

@@ -8,6 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 from diffusers import ShapEImg2ImgPipeline
@@ -18,7 +19,6 @@ from exporter.errors import RecipeError
 from exporter.families.registry import load_model
 from exporter.files.cache import Cache
 from exporter.manifest import read_manifest
-from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import Run
@@ -71,10 +71,9 @@ def made(folder, photos, weights):
 
     def bundle(target, quantized=False):
         if (target, quantized) not in known:
-            data = image_recipe([str(photo) for photo in photos[:2]], weights).data()
-            data["quantization"]["rules"] = INT8 if quantized else []
+            recipe = image_recipe([str(photo) for photo in photos[:2]], weights, INT8 if quantized else ())
             out = folder / f"{target}_{quantized}"
-            build(Recipe.model_validate(data), load_target(target), out, cache=Cache(folder / "cache"), need_gain=False)
+            build(recipe, load_target(target), out, cache=Cache(folder / "cache"), need_gain=False)
             known[target, quantized] = out
         return known[target, quantized]
 
@@ -173,32 +172,32 @@ def test_words_for_a_model_that_takes_pictures_are_explained(made, tmp_path, cap
         Bundle.open(made("cpu")).generate("a ring", picture="photo.png")
 
 
-@pytest.mark.slow
-def test_the_published_size_is_what_diffusers_computes(tmp_path):
-    """The tower and one guided evaluation of 24 blocks over 1281 tokens, as ONNX Runtime runs them."""
-    import onnxruntime as ort
-
-    model, recipe = load_model("shap-e-image", "random:shap-e-image-300m"), image_recipe(["x.png"], steps=2)
+@pytest.mark.parametrize("size", ["1m", pytest.param("300m", marks=pytest.mark.slow)])
+def test_at_published_sizes_programs_are_what_diffusers_computes(tmp_path, size):
+    """The tower, and one guided evaluation of the prior over 256 + 1 + 1024 tokens, as ONNX Runtime runs them."""
+    model, recipe = load_model("shap-e-image", f"random:shap-e-image-{size}"), image_recipe(["x.png"], steps=2)
     rng = np.random.default_rng(0)
     pixels = rng.standard_normal((1, 3, 224, 224)).astype(np.float32)
-    path = trace(pure_module(model, "image_encoder", recipe), 23, tmp_path / "tower")
-    (grid,) = ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"pixels": pixels})
+    (grid,) = programmed(model, recipe, "image_encoder", tmp_path, {"pixels": pixels}).values()
     with torch.inference_mode():
         expected = model.image_encoder()(torch.from_numpy(pixels)).last_hidden_state[:, 1:].numpy()
-    assert grid.shape == (1, 256, 1024) and compare(expected, grid).relative_l2 < 1e-4
-    path = trace(pure_module(model, "denoiser", recipe), 23, tmp_path / "step")
-    sample = rng.standard_normal((1, 1024, 1024)).astype(np.float32)
+    assert grid.shape[:2] == (1, 256) and compare(expected, grid).relative_l2 < 1e-4
+    sample = rng.standard_normal((1, 1024, model.configs["prior"]["embedding_dim"])).astype(np.float32)
     state = {"sample": sample, "grid": grid, "step": np.array(0, np.int64)}
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    zeros = {spec.name: np.zeros_like(sample) for spec in session.get_inputs() if spec.name not in state}
-    named = dict(zip([one.name for one in session.get_outputs()], session.run(None, state | zeros), strict=True))
+    found = programmed(model, recipe, "denoiser", tmp_path, state)["prediction"]
     table = table_of(recipe.sampler, model.scheduler("denoiser"))
     original = model.original(recipe)
-    timestep, scale = torch.tensor(float(table.timesteps[0])), float(table.input_scale[0])
+    timestep, seen = torch.tensor(float(table.timesteps[0])), torch.from_numpy(sample) * float(table.input_scale[0])
     with torch.inference_mode():
-        both = [torch.zeros(1, 256, 1024), torch.from_numpy(grid)]
         without, with_it = (
-            original.predict("denoiser", torch.from_numpy(sample) * scale, timestep, condition) for condition in both
+            original.predict("denoiser", seen, timestep, condition)
+            for condition in (torch.zeros(grid.shape), torch.from_numpy(grid))
         )
-    expected = (without + 3.0 * (with_it - without)).numpy()
-    assert compare(expected, named["prediction"]).relative_l2 < 1e-4
+    assert compare((without + 3.0 * (with_it - without)).numpy(), found).relative_l2 < 1e-4
+
+
+def programmed(model, recipe, stage, folder, given):
+    """A stage's outputs by name as ONNX Runtime computes them; inputs that are not given are zeros, like a sample."""
+    session = ort.InferenceSession(trace(pure_module(model, stage, recipe), 23, folder / stage))
+    others = {one.name: np.zeros_like(given["sample"]) for one in session.get_inputs() if one.name not in given}
+    return dict(zip([one.name for one in session.get_outputs()], session.run(None, given | others), strict=True))

@@ -235,6 +235,76 @@ def test_it_is_benched_beside_the_original(made):
     assert own.evaluations == 7 + 5
 
 
+OTHERS = [
+    "samplers.sprinkle.conditions={negative: {replaces: none}, second: {replaces: prompt, weights: [0.0, 1.0]}}",
+    "name=led_away",
+]
+LED_AWAY = """
+import { WebBundle } from "./index.js";
+const { verse, others } = given;
+const [bundle, plain] = [await WebBundle.open(given.bundle), await WebBundle.open(given.plain)];
+const seeds = async (besides) => {
+  const run = bundle.make({ verse }, { seed: given.seed, others: besides });
+  return [...(await run.tensor("seeds")).data];
+};
+let refused = "taken";
+try { plain.make({ verse }, { others }); } catch (error) { refused = error.message; }
+tell({ led: await seeds(others), alone: await seeds({}), refused });
+"""  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def led_away(recipe_file):
+    """Bundles whose first sampler takes a negative prompt and a second one, by target."""
+
+    def bundle(target, *changes):
+        out = recipe_file.parent / "_".join(["led", target, *changes])
+        if not out.exists():
+            recipe = load_recipe(recipe_file, [*OTHERS, *changes])
+            build(recipe, load_target(target), out, cache=Cache(recipe_file.parent / "cache"), need_gain=False)
+        return out
+
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("target", "changes"), [("cpu", []), ("cpu", ["samplers.sprinkle.unroll=full"]), ("cpu-executorch", [])]
+)
+def test_other_prompts_are_weighed_as_by_the_original(made, recipe_file, led_away, target, changes):
+    folder = led_away(target, *changes)
+    opened, original = Bundle.open(folder), CloudsOriginal(Clouds("by hand"), load_recipe(recipe_file, OTHERS))
+    others = {"negative": [{"verse": "a red swarm"}], "second": [{"verse": "a blue swarm"}]}
+
+    def seeds(programs, **given):
+        return make(programs, [{"verse": GREEN}], [SEED], others=given)["seeds"]
+
+    plain = run_of(Bundle.open(made("cpu")))["seeds"]
+    assert relative(plain, seeds(opened)) < 1e-4
+    expected = seeds(original, **others)
+    assert relative(expected, seeds(opened, **others)) < 1e-4
+    assert relative(plain, expected) > 0.1
+    assert relative(seeds(opened, negative=others["negative"]), expected) > 0.01
+    assert all(rung.status in ("passed", "skipped") for rung in validate_bundle(folder, Options()).rungs)
+
+
+def test_the_client_and_the_command_line_take_a_negative_prompt(made, led_away, tmp_path, capsys):
+    others = {"negative": {"verse": "a red swarm"}, "second": {"verse": "a blue swarm"}}
+    given = {"bundle": str(led_away("web")), "plain": str(made("web")), "verse": GREEN, "seed": SEED}
+    found = run_node(LED_AWAY, given | {"others": others})
+    run = Bundle.open(led_away("cpu")).make({"verse": GREEN}, SEED, others=others)
+    assert relative(run["seeds"].ravel(), np.array(found["led"])) < 1e-4
+    assert relative(run_of(Bundle.open(made("cpu")))["seeds"].ravel(), np.array(found["alone"])) < 1e-4
+    assert found["refused"] == "the sampler of this bundle was not exported to take 'negative'"
+    ply = tmp_path / "swarm.ply"
+    led = ["--prompt", GREEN, "--seed", SEED, "--negative", "a red swarm", "-o", ply]
+    code, said = told(capsys, "run", led_away("cpu"), *led)
+    bundle = Bundle.open(led_away("cpu"))
+    expected = bundle.points(bundle.make({"verse": GREEN}, SEED, others={"negative": {"verse": "a red swarm"}}))
+    assert code == 0 and np.allclose(trimesh.load(ply).vertices, expected.positions, atol=1e-6)
+    code, said = told(capsys, "run", made("cpu"), *led)
+    assert code == 2 and "--negative: this bundle's sampler was not exported to take one" in said
+
+
 REFUSED = [
     ({"samplers": {"thickn": {"steps": 3}}}, "samplers.thickn: no stage of that name samples; allowed: sprinkle"),
     ({"mesh": {"grid": 16}}, "mesh: this pipeline makes no mesh"),

@@ -8,6 +8,7 @@ import yaml
 from PIL import Image
 
 from exporter.build.build import build
+from exporter.errors import RecipeError
 from exporter.families import registry
 from exporter.families.registry import register
 from exporter.files.cache import Cache
@@ -118,6 +119,16 @@ def test_two_seeds_draw_two_pictures_and_a_batch_draws_the_same(made, original):
     first, second = (picture_of(one) for one in run.objects())
     assert np.abs(first.astype(int) - original("red", 0)).max() <= 1
     assert np.abs(first.astype(int) - second).mean() > 3
+
+
+def test_what_is_generated_is_a_picture_and_no_mesh(made, tmp_path):
+    drawing = Bundle.open(made("cpu")).generate("blue", seed=2)
+    assert repr(drawing) == "<GeneratedObject 'blue', seed 2: 24 x 16 pixels>"
+    assert drawing.save(tmp_path / "blue.png") == [tmp_path / "blue.png"]
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "blue.png")), drawing.picture)
+    for save in (lambda: drawing.mesh, lambda: drawing.save(tmp_path / "blue.glb")):
+        with pytest.raises(RecipeError, match="it makes drawing"):
+            save()
 
 
 def test_the_command_line_draws_a_picture(made, tmp_path, capsys):

@@ -19,6 +19,7 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Run
 from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import extract_mesh
+from exporter.runtime.surface.squash import PLAIN, TANH
 from exporter.targets.target import load_target
 from tests.exporter.photos_family import RECIPE, STEEPNESS, Photos
 from tests.node import run_node
@@ -118,8 +119,8 @@ def test_without_a_tanh_nothing_is_undone(made, folder):
     field, seen = field_of(run), []
     exact = extract_mesh(field, 64, exact=True)
     near = extract_mesh(field, 64, on_sampled=seen.append)
-    extract_mesh(field._replace(squashed=True), 64, on_sampled=seen.append)
-    assert not field.squashed and np.array_equal(near.vertices, exact.vertices)
+    extract_mesh(field._replace(squash=TANH), 64, on_sampled=seen.append)
+    assert field.squash == PLAIN and np.array_equal(near.vertices, exact.vertices)
     assert seen[0].points < 0.8 * seen[1].points
     middle = field.distance(np.zeros((1, 3), np.float32))
     assert middle == pytest.approx(0.3 * STEEPNESS, rel=0.02)

@@ -81,6 +81,8 @@ def test_it_is_built_renders_and_validates(made, target, quantized):
     bundle = Bundle.open(folder, stand_in=stand_in(target))
     picture = rendered_picture(bundle.make({}), 24)
     original = rendered_picture(original_run(), 24)
+    assert np.array_equal(bundle.generate().picture, picture)
+    assert repr(bundle.generate()) == "<GeneratedObject '', seed 0: 24 x 24 pixels>"
     assert picture.std() > 10
     assert np.abs(picture.astype(int) - original).mean() < (8 if quantized else 0.1)
     report = validate_bundle(folder, Options(stand_in=stand_in(target)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,8 @@ PREPROCESSING = {
 }
 
 
-def image_recipe(pictures: list[str], weights: str = "tiny", **changes) -> Recipe:
-    """A recipe for the tiny model, whose sampler has these changes."""
+def image_recipe(pictures: list[str], weights: str = "tiny", rules: Sequence[dict] = (), **changes) -> Recipe:
+    """A recipe for the tiny model, whose sampler has these changes. `rules`: of quantization."""
     return Recipe.model_validate(
         {
             "name": "tiny_image",
@@ -42,7 +43,7 @@ def image_recipe(pictures: list[str], weights: str = "tiny", **changes) -> Recip
             "sampler": sampler(**changes).model_dump(),
             "mesh": {"grid": 24},
             "render": {"size": 16, "coarse_samples": 16, "fine_samples": 24},
-            "quantization": {"rules": []},
+            "quantization": {"rules": list(rules)},
             "goldens": {"prompts": pictures},
             "validation": {"tolerances": {"fp32": TOLERANCES, "fp16": ROUGH, "int8": ROUGH}},
         }

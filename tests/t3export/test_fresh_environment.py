@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,40 @@ def call(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+def make_wheel(folder: Path) -> Path:
+    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder / "wheel", ROOT, cwd=folder)
+    (wheel,) = (folder / "wheel").glob("*.whl")
+    return wheel
+
+
+def make_environment(folder: Path) -> tuple[Path, Path]:
+    """Its Python, and where its t3export will be."""
+    call(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    return folder / "venv/bin/python", folder / "venv/bin/t3export"
+
+
+@pytest.mark.slow
+def test_beside_a_package_of_the_same_name_a_recipe_that_comes_along_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packages that t3export needs are those of this environment."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("T3EXPORT_CACHE", str(tmp_path / "cache"))
+    wheel, (python, t3export) = make_wheel(tmp_path), make_environment(tmp_path)
+    call(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel, "configobj", cwd=tmp_path)
+    place = Path(call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    (place / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (tmp_path / "elsewhere").mkdir()
+    outside = tmp_path / "elsewhere"
+    assert "configobj" in call(python, "-c", "from validate import Validator; print(Validator)", cwd=outside)
+    call(t3export, "build", "shape_e_fp32", "--set", "sampler.steps=4", "--set", "goldens.prompts=[cup]", cwd=outside)
+    bundle = outside / "artifacts/shape_e_fp32/cpu"
+    call(t3export, "run", bundle, "--prompt", "a red chair", "--grid", "48", "-o", "chair.glb", cwd=outside)
+    assert (outside / "chair.glb").read_bytes().startswith(b"glTF")
+    call(python, "-m", "pip", "uninstall", "--quiet", "--yes", "configobj", cwd=outside)
+    assert "fp32" in call(t3export, "inspect", bundle, cwd=outside)
+
+
 @pytest.mark.slow
 def test_a_release_is_pulled_and_run_where_torch_was_never_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -29,10 +64,8 @@ def test_a_release_is_pulled_and_run_where_torch_was_never_installed(
     monkeypatch.delenv("PYTHONPATH", raising=False)
     publish([write_releasable(tmp_path / "cpu")], tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
     (tmp_path / "release.pub").write_text(PublicKey.of(KEY).text)
-    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path / "wheel", ROOT, cwd=tmp_path)
-    (wheel,) = (tmp_path / "wheel").glob("*.whl")
-    call(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
-    python, t3export = (tmp_path / "venv/bin" / name for name in ("python", "t3export"))
+    wheel = make_wheel(tmp_path)
+    python, t3export = make_environment(tmp_path)
     call(python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu]", cwd=tmp_path)
     installed = {p["name"] for p in json.loads(call(python, "-m", "pip", "list", "--format", "json", cwd=tmp_path))}
     assert "onnxruntime" in installed and not {"torch", "onnx", "transformers", "diffusers"} & installed

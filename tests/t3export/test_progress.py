@@ -64,6 +64,10 @@ def test_the_steps_of_a_build_are_said_too(capsys):
     steps.advanced("trace denoiser", 3, 4)
     steps._bar.say()
     assert capsys.readouterr().err.startswith("  trace denoiser: 3 of 4, ")
+    steps.started("observe denoiser")
+    steps.advanced("sensitivity", 2, 78)
+    steps._bar.say()
+    assert capsys.readouterr().err.startswith("  sensitivity: 2 of 78, ")
 
 
 @pytest.mark.parametrize(

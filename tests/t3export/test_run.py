@@ -129,7 +129,7 @@ def test_no_texture_is_the_file_of_the_mesh_as_it_is(toy_bundle, tmp_path):
     path, same = tmp_path / "a.glb", tmp_path / "b.glb"
     arguments = ["--prompt", "a red ball", "--seed", "3", "-o", str(path), "--texture", "none"]
     assert run(["run", str(toy_bundle), *arguments]) == 0
-    save_mesh(Bundle.open(toy_bundle).generate("a red ball", seed=3), same)
+    save_mesh(Bundle.open(toy_bundle).generate("a red ball", seed=3).mesh, same)
     assert path.read_bytes() == same.read_bytes()
 
 

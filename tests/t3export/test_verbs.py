@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from exporter.errors import BundleError, HubUnreachable, RecipeError, ValidationFailed, WeightsError
-from exporter.manifest import manifest_schema
+from exporter.manifest import WeightsFilePart, manifest_schema, read_manifest, write_manifest
 from exporter.recipe.recipe import Recipe
 from t3export.cli import COMMANDS, GROUPS, cli, run
 from t3export.commands.cache import read_size
@@ -203,6 +203,20 @@ def test_a_bundle_inspected(toy_bundle, own_bundle, capsys):
     capsys.readouterr()
     assert run(["inspect", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out) == manifest_schema()
+
+
+def test_a_bundle_says_what_its_weights_were_loaded_from(own_bundle, capsys):
+    manifest = read_manifest(own_bundle)
+    files = [
+        WeightsFilePart(part="shap_e_renderer", name="diffusion_pytorch_model.bin", sha256="5" * 64, size=12_000_000),
+        WeightsFilePart(part="prior", name="config.json", sha256="6" * 64, size=10),
+    ]
+    weights = manifest.weights.model_copy(update={"files": files})
+    write_manifest(own_bundle, manifest.model_copy(update={"weights": weights}))
+    assert run(["inspect", str(own_bundle)]) == 0
+    told = capsys.readouterr().out
+    assert "shap_e_renderer: diffusion_pytorch_model.bin, 12.0 MB, sha256 5555555555555555" in told
+    assert "config.json" not in told
 
 
 def test_the_doctor(capsys, monkeypatch):

@@ -20,7 +20,7 @@ from exporter.manifest import Manifest
 from exporter.pipeline.assets import Asset
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import NOISE, STEP, Sampling
-from exporter.runtime.assets.pictures import picture_of, rendered_picture
+from exporter.runtime.assets.pictures import picture_of, picture_size, rendered_picture
 from exporter.runtime.assets.points import points_of
 from exporter.runtime.batch import made_objects
 from exporter.runtime.bundle import Bundle
@@ -168,7 +168,7 @@ class Side(ABC):
             return points_of
         if asset.size is None:
             return picture_of
-        return partial(self.picture, size=work.picture or asset.size)
+        return partial(self.picture, size=work.picture or max(picture_size(self.pipeline, asset)))
 
     def _step_seconds(self, run: Run, seconds: dict[str, float]) -> dict[str, float]:
         """A share of all evaluations, or of its own where only some of them have both branches."""
@@ -223,7 +223,7 @@ class BundleSide(Side):
         evaluations: int,
         draws: Draws | None,
     ) -> np.ndarray:
-        conditions = {spec.name: arrays[spec.name] for spec in self.pipeline.stages[stage].takes}
+        conditions = {spec.name: arrays[spec.name] for spec in self.pipeline.stages[stage].all_conditions}
         sampling = self._sampling(stage).model_copy(update={"evaluations": evaluations})
         return sample(sampling, partial(self.run_program, stage), conditions, noise, on_step, draws)
 

@@ -8,6 +8,8 @@ from scipy.spatial import KDTree
 from exporter.runtime.assets.points import PointCloud
 from validate.ladder.images import psnr
 
+SAME_PLACE = 1e-6
+
 
 def points_distance(first: PointCloud, second: PointCloud) -> float:
     """Symmetric Chamfer distance in volume units: the mean of both mean distances to the nearest point of the other.
@@ -24,8 +26,15 @@ def points_distance(first: PointCloud, second: PointCloud) -> float:
 
 def color_psnr(reference: PointCloud, actual: PointCloud) -> float:
     """PSNR in dB of the reference's colours against those of the nearest points; infinite for equal ones, nan where a
-    place or a colour is no number."""
+    place or a colour is no number.
+
+    Of several that are nearest, as where points were clamped to one place, it is the one of the same number, if it is
+    among them.
+    """
     if not np.isfinite(actual.positions).all():
         return float("nan")
-    nearest = KDTree(actual.positions).query(reference.positions)[1]
+    distances, nearest = KDTree(actual.positions).query(reference.positions)
+    if len(actual.positions) == len(reference.positions):
+        own = np.linalg.norm(actual.positions - reference.positions, axis=1)
+        nearest = np.where(own <= distances + SAME_PLACE, np.arange(len(own)), nearest)
     return psnr(reference.colors, actual.colors[nearest])

@@ -65,7 +65,7 @@ def make_exhibits(
     sides: list[list[MadeExhibit]] = []
     for label, programs in (("reference", reference), ("bundle", bundle)):
         made = []
-        for run in sample_objects(programs, texts, seeds).objects():
+        for run in sample_objects(programs, texts, seeds):
             made.append(_made(run))
             if progress:
                 progress(f"{label} models to look at", len(made), len(texts))

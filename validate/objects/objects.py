@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.rasterize import render_mesh
-from exporter.runtime.run import Programs, Run, make, requests_of
+from exporter.runtime.batch import made_objects
+from exporter.runtime.run import Programs, Run, requests_of
 from exporter.runtime.surface.decoded import field_of, mesh_of
 from validate.judge.clip import Evaluator
 from validate.judge.rprecision import object_embeddings
@@ -111,9 +112,9 @@ def chunks_of(prompts: Sequence[str], seeds: int, batch: int) -> list[Chunk]:
 
 def make_chunk(programs: Programs, chunk: Chunk, evaluator: Evaluator, renderer: MeshRenderer) -> MadeChunk:
     """The chunk's objects, made side by side and shown to the judge."""
-    run = sample_objects(programs, chunk.texts, chunk.seeds)
+    runs = sample_objects(programs, chunk.texts, chunk.seeds)
     slopes: list[float] = []
-    pictures, empty = renderer.render(_with_sharpness(run, renderer.views.grid, slopes))
+    pictures, empty = renderer.render(_with_sharpness(runs, renderer.views.grid, slopes))
     return MadeChunk(embed_views(evaluator, pictures), empty, np.array(slopes))
 
 
@@ -128,9 +129,9 @@ def gather(chunks: Sequence[Chunk], made: Sequence[MadeChunk]) -> Objects:
     )
 
 
-def sample_objects(programs: Programs, prompts: Sequence[str], seeds: Sequence[int]) -> Run:
-    """A run of n prompts with its latents, each from its own seed's portable noise."""
-    return make(programs, requests_of(programs.pipeline, prompts), seeds).sample()
+def sample_objects(programs: Programs, prompts: Sequence[str], seeds: Sequence[int]) -> Iterator[Run]:
+    """A run of each of n prompts, from its own seed's portable noise; so many are sampled together as memory allows."""
+    return made_objects(programs, requests_of(programs.pipeline, prompts), seeds)
 
 
 def embed_views(evaluator: Evaluator, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -191,8 +192,8 @@ def _noting_empty(meshes: Iterable[Mesh], empty: list[bool]) -> Iterator[Mesh]:
         yield mesh
 
 
-def _with_sharpness(run: Run, grid: int, slopes: list[float]) -> Iterator[Mesh]:
-    for one in run.objects():
+def _with_sharpness(runs: Iterable[Run], grid: int, slopes: list[float]) -> Iterator[Mesh]:
+    for one in runs:
         mesh = mesh_of(one, grid)
         slopes.append(object_sharpness(one, mesh))
         yield mesh

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import click
 
-from validate.originals.comparison import table, write_between
+from validate.originals.comparison import table, write_rows
 
 # Each a module here with `compare(code, networks)`, which makes the comparisons, and `NETWORKS`, what there is.
-FAMILIES = {"shap-e": "validate.originals.shap_e_trajectories"}
+FAMILIES = {
+    "point-e": "validate.originals.point_e_rows",
+    "shap-e": "validate.originals.shap_e_trajectories",
+    "triposr": "validate.originals.triposr_networks",
+}
 
 
 @click.command()
@@ -26,7 +30,7 @@ FAMILIES = {"shap-e": "validate.originals.shap_e_trajectories"}
 @click.option(
     "--write",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A page, such as docs/originals.md, that gets the table between the marks of the family.",
+    help="A page, such as docs/originals.md, whose table of the family gets the rows that were run.",
 )
 def main(family: str, code: Path, only: tuple[str, ...], write: Path | None) -> None:
     """Run networks of a FAMILY beside the code of their authors; 5 where one differs by more than its limit."""
@@ -39,7 +43,7 @@ def main(family: str, code: Path, only: tuple[str, ...], write: Path | None) -> 
         rows.append(row)
         click.echo(table([row]).splitlines()[-1])
     if write:
-        write_between(write, family, table(rows))
+        write_rows(write, family, rows, module.NETWORKS)
     sys.exit(0 if all(row.passed for row in rows) else 5)
 
 

@@ -44,12 +44,23 @@ def table(rows: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def write_between(path: Path, family: str, text: str) -> None:
-    """Put a text between a page's two marks of a family. Raises ValueError for a page without them."""
+def write_rows(path: Path, family: str, rows: Sequence[Comparison], order: Sequence[str]) -> None:
+    """Put comparisons between a page's two marks of a family, in the place of older ones of the same networks; those of
+    other networks stay. Raises ValueError for a page without the marks."""
     begin, end = f"<!-- begin {family} -->", f"<!-- end {family} -->"
     page = path.read_text(encoding="utf-8")
     before, found, rest = page.partition(begin)
-    _, ended, after = rest.partition(end)
+    inside, ended, after = rest.partition(end)
     if not (found and ended):
         raise ValueError(f"{path}: lacks the lines '{begin}' and '{end}', between which the table goes")
+    *head, _ = table(rows[:1]).splitlines()
+    again = {row.network for row in rows}
+    kept = [line for line in inside.splitlines()[3:] if line.startswith("|") and _network(line) not in again]
+    lines = [*kept, *table(rows).splitlines()[2:]]
+    text = "\n".join([*head, *sorted(lines, key=lambda line: list(order).index(_network(line)))])
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def _network(line: str) -> str:
+    """Of a row of a table."""
+    return line.split("|")[1].strip()

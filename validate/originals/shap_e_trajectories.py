@@ -31,7 +31,7 @@ from exporter.families.weights import fill_random, without_initialisation
 from exporter.recipe.recipe import Recipe
 from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.run import Run
-from exporter.runtime.surface.decoded import mesh_of
+from exporter.runtime.surface.decoded import field_of, mesh_of
 from exporter.runtime.surface.extract import grid_points
 from validate.originals.comparison import Comparison, compared
 
@@ -109,13 +109,13 @@ def _compare(name: str, size: Size, folder: Path) -> Iterator[Comparison]:
     original = model.original(recipe)
     scaled = math.sqrt(embedding.shape[1]) * embedding
     evaluations = None if size.steps == STEPS else 2 * size.steps
-    sampler = original.samplers["denoiser"]
+    ((stage, sampler),) = original.samplers.items()
     found = sampler.sample([scaled.numpy()], unit.numpy(), evaluations=evaluations)
-    yield compared(name, "latents", count, found, expected.unflatten(1, (size.tokens, -1)), LIMIT)
-    run = Run(original, {"latents": latents.numpy()})
+    yield compared(name, "sampled latents", count, found, expected.unflatten(1, (size.tokens, -1)), LIMIT)
+    run = Run(original, {original.pipeline.stages[stage].makes[0].name: latents.numpy()})
     points = grid_points(np.indices((GRID,) * 3).reshape(3, -1).T, GRID)
-    distance = run.at("field", points, "signed_distance")["signed_distance"]
-    yield compared(name, f"signed distance, {GRID}³", also, distance.reshape((GRID,) * 3), field, LIMIT)
+    distance = field_of(run).distance(points).reshape((GRID,) * 3)
+    yield compared(name, f"signed distance, {GRID}³", also, distance, field, LIMIT)
     ours = mesh_of(run, GRID, exact=True)
     if len(ours.vertices) != len(mesh.verts):
         raise ValueError(f"{name}: the mesh has {len(ours.vertices)} vertices here and {len(mesh.verts)} there")
@@ -205,8 +205,9 @@ def _their_decoder(size: Size, folder: Path) -> tuple[Any, int]:
     renderer |= {"nerstf": nerstf, "separate_shared_samples": True, "volume": {"name": "BoundingBoxVolume"} | corners}
     renderer |= {"void": {"name": "VoidNeRFModel", "background": [0, 0, 0]}}
     projection = {"name": "channels", "init_scale": 1.0, "learned_scale": 0.0625, "use_ln": True}
-    config = {"name": "ChannelsDecoder", "latent_ctx": size.tokens, "d_latent": size.channels, "renderer": renderer}
-    decoder = model_from_config(config | {"params_proj": projection}, torch.device("cpu")).eval()
+    config = {"name": "ChannelsDecoder", "latent_ctx": size.tokens, "d_latent": size.channels}
+    config |= dict(renderer=renderer, params_proj=projection)  # noqa: C408 - names of theirs, not of ours
+    decoder = model_from_config(config, torch.device("cpu")).eval()
     own = decoder.state_dict()
     drawn = _random_renderer(size)
     for name in own:

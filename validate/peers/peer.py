@@ -21,6 +21,7 @@ class Peer(Section):
     title: str = Field(description="What the table calls it", min_length=1)
     script: str = Field(description="File in scripts/, called as SCRIPT PROGRAM OUTPUT SHARD…", pattern=r"^\w+\.py$")
     precision: Precision = Field(description="Precision of its layers")
+    note: str = Field(default="", description="What has to be known to read its row")
     install: list[list[str]] = Field(description="Arguments of each pip install, in order", min_length=1)
 
 

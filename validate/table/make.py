@@ -137,7 +137,7 @@ class MeasuredRows:
         result = Result(peer.name, peer.title, "peer")
         try:
             bundle, note = peer_bundle(peer, fp32, shards, self.folder / peer.name, self.cache)
-            return self.measured(replace(result, note=note), bundle)
+            return self.measured(replace(result, note="; ".join(filter(None, (peer.note, note)))), bundle)
         # Whatever another quantizer's program brings about is that row's finding.
         except Exception as error:
             return replace(result, reason=f"{type(error).__name__}: {error}")

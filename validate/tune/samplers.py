@@ -163,6 +163,7 @@ class _Screen:
         self.prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
         self.stage = only_sampler(model.pipeline(recipe))
         self.own = recipe.sampler_of(self.stage)
+        self.original = model.original(recipe)
         self.goal = self._latents(self.own)
         self.most = count_rows(model, self.stage, self.own)
         self.levels = levels_of(model, self.stage, self.own)
@@ -180,7 +181,7 @@ class _Screen:
         return found
 
     def _latents(self, sampler: SamplerSection) -> np.ndarray:
-        original = self.model.original(self.recipe.model_copy(update={"sampler": sampler, "samplers": {}}))
+        original = self.original.sampled_by(self.recipe.model_copy(update={"sampler": sampler, "samplers": {}}))
         run = make(original, requests_of(original.pipeline, self.prompts), range(len(self.prompts)))
         return run[original.pipeline.stages[self.stage].makes[0].name]
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
+from exporter.passes.split_queries import MOST_SCORES
+
 aten = torch.ops.aten
 
 
@@ -23,7 +25,8 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor:
-    """Attention of [B,H,T,D] as two products of three dimensions around a softmax.
+    """Attention of [B,H,T,D] as two products of three dimensions around a softmax, for some rows after others where
+    all scores of an object would be many.
 
     PyTorch's own decomposition asks for every row whether all of it is masked, and leaves three times as many nodes
     to portable operators. Here every row must see something, which holds for every causal mask.
@@ -32,6 +35,10 @@ def attention(
         return NotImplemented
     batch, heads, rows, width = query.shape
     columns = key.shape[2]
+    plain = attn_mask is None and not is_causal
+    if plain and isinstance(rows, int) and isinstance(columns, int) and heads * rows * columns > MOST_SCORES:
+        at_once = max(1, MOST_SCORES // (heads * columns))
+        return torch.cat([attention(some, key, value, scale=scale) for some in query.split(at_once, dim=2)], dim=2)
     folded = (query * (scale or 1 / math.sqrt(width))).reshape(batch * heads, rows, width)
     scores = torch.bmm(folded, key.reshape(batch * heads, columns, width).transpose(1, 2))
     if is_causal:

@@ -12,6 +12,7 @@ from typing import Any
 from exporter.files.atomic import write_atomically
 from exporter.pipeline.assets import ImageAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
+from exporter.pipeline.sampling import name_of
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.run import unit_noise
@@ -42,8 +43,15 @@ TOKENS = (
     "and accents: check yours against `device/tokens.json`."
 )
 PICTURE = (
-    "Picture float32 [1, 3, {size}, {size}] of `{name}`, red first: what is transparent over the sRGB background "
-    "{background}; {sized} ({resampling}); then (byte / 255 - mean) / std with mean {mean} and std {std}."
+    "Picture float32 [1, 3, {size}, {size}] of `{name}`, red first: {cut}; {sized} ({resampling}, on {resized_as}); "
+    "then (byte / 255 - mean) / std with mean {mean} and std {std}."
+)
+OVER = "what is transparent over the sRGB background {background}"
+FRAMED = (
+    "without transparency, what reaches in from the border and is no farther than {tolerance} from the border's median "
+    "in any channel made transparent; then what is not transparent cut out without its last row and column and brought "
+    "into the middle of a square, of whose edge its longer one takes {share:g}, over grey {background:g}, each time "
+    "rounded down"
 )
 BOTH_EDGES = "both edges resized to {size}"
 SHORTER_EDGE = "the shorter edge resized to {shorter}, the middle {size} × {size} cut out"
@@ -59,6 +67,7 @@ WHOLE = (
     "{churn}"
 )
 CHURN = " Its input noise is draw 1 + step of the same seed and stream."
+OTHER = " {names}: what it is conditioned on besides, {absent} where there is nothing."
 ALL_CHURN = " Its input noise holds draws 1 to {evaluations} of the same seed and stream."
 ONCE = "`{stage}/program.pte`: {takes} to {makes}."
 FIELD = (
@@ -100,9 +109,13 @@ def _steps(workshop: Workshop) -> Iterator[str]:
         yield TOKENS.format(name=name, file=source.file, length=source.length, pad=source.pad_id)
     for name, picture in pipeline.pictures.items():
         sized = SHORTER_EDGE if picture.shorter_edge else BOTH_EDGES
-        told = picture.model_dump(include={"size", "resampling", "mean", "std", "background"})
+        told = picture.model_dump(include={"size", "resampling", "resized_as", "mean", "std"})
+        framing = picture.framing
         yield PICTURE.format(
-            name=name, sized=sized.format(size=picture.size, shorter=picture.shorter_edge), **_as_lists(told)
+            name=name,
+            cut=FRAMED.format(**framing.model_dump()) if framing else OVER.format(background=list(picture.background)),
+            sized=sized.format(size=picture.size, shorter=picture.shorter_edge),
+            **_as_lists(told),
         )
     for name, stage in pipeline.stages.items():
         if stage.kind == "sample":
@@ -112,6 +125,9 @@ def _steps(workshop: Workshop) -> Iterator[str]:
             yield NOISE.format(shape=shape, stream=stream, sigma=table.init_noise_sigma)
             loop, churn = (HOST_LOOP, CHURN) if recipe.sampler_of(name).unroll == "step" else (WHOLE, ALL_CHURN)
             fresh = churn.format(evaluations=table.evaluations) if table.has_churn else ""
+            for other, schedule in recipe.sampler_of(name).conditions.items():
+                absent = "zeros" if schedule.replaces == "none" else "the prompt's own"
+                fresh += OTHER.format(names=", ".join(name_of(other, spec.name) for spec in stage.takes), absent=absent)
             yield loop.format(stage=name, evaluations=table.evaluations, latents=latents.name, churn=fresh)
         elif stage.volume:
             volume = stage.volume

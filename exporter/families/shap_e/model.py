@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,16 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from exporter.errors import WeightsError
 from exporter.families.family import ModuleMaker
-from exporter.families.part_files import ModelFiles, Needed, WeightsFile, find_parts
+from exporter.families.part_files import ModelFiles, Needed, find_parts
 from exporter.families.repository import open_repository
-from exporter.families.shap_e.latent_model import (
-    FillPart,
-    LatentModel,
-    changed_weights,
-    random_name,
-    refuse_settings,
-    tensor,
-)
+from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse_settings, tensor
 from exporter.families.shap_e.modules import TextEncoder
-from exporter.families.shap_e.openai_files import is_openai, open_openai, what_it_is
+from exporter.families.shap_e.openai_files import is_openai, open_openai_text, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal, TextParts
-from exporter.families.vocabulary import require_words_told_apart
+from exporter.families.vocabulary import require_clips_own, require_words_told_apart
 from exporter.families.weights import fill
-from exporter.pipeline.inputs import TextInput
+from exporter.pipeline.inputs import Input, TextInput
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
@@ -56,7 +50,7 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
     'random:SIZE[:seed]', or any of these with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known
     shape, 'shaped:WEIGHTS[:shape]'. A folder has the hub's layout, or OpenAI's own files.
 
-    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai`.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai_text`.
     Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
     if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
@@ -67,10 +61,9 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
     repository = weights if weights in ZOO_MODELS else open_repository(weights)
     if not isinstance(repository, str) and is_openai(repository.names):
         refuse_settings("OpenAI's own files come in one precision", variant=variant)
-        published = open_openai(repository, NEEDED["tokenizer"], decoder, clip)
+        published = open_openai_text(repository, NEEDED["tokenizer"], decoder, clip)
         model = _of_files(published.files, published.configs)
         model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
-        model.weights_notes = published.notes
         return model
     refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
     files = find_parts(repository, ZOO_MODELS, NEEDED, variant, what_it_is)
@@ -80,42 +73,18 @@ def load(weights: str, *, variant: str | None = None, decoder: str | None = None
 class ShapE(LatentModel):
     """Shap-E from a text."""
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        digest: str,
-        trained: bool,
-        configs: dict[str, dict[str, Any]],
-        tokenizer_folder: Path,
-        fill_part: FillPart,
-        files: tuple[WeightsFile, ...] = (),
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(
-            source=source,
-            digest=digest,
-            trained=trained,
-            configs=configs,
-            fill_part=fill_part,
-            files=files,
-            notes=notes,
-        )
+    def __init__(self, *, tokenizer_folder: Path, **given: Any) -> None:
+        super().__init__(**given)
         self.tokenizer_folder = tokenizer_folder
-        _require_one_vector(configs["prior"], source)
-        self.context_length = configs["text_encoder"]["max_position_embeddings"]
-        tokenizer, known = self.tokenizer(), configs["text_encoder"]["vocab_size"]
+        _require_one_vector(self.configs["prior"], self.weights_source)
+        self.context_length = self.configs["text_encoder"]["max_position_embeddings"]
+        tokenizer, known = self.tokenizer(), self.configs["text_encoder"]["vocab_size"]
         require_words_told_apart(lambda text: tokenizer(text).input_ids, known, tokenizer_folder)
+        require_clips_own(lambda text: tokenizer(text).input_ids, len(tokenizer), tokenizer_folder)
 
-    def inputs(self, recipe: Recipe) -> dict[str, TextInput]:
-        prompt = TextInput(
-            tensor="input_ids",
-            file=TOKENIZER,
-            length=self.context_length,
-            pad_id=PAD_ID,
-            clean=recipe.tokenizer.clean,
-        )
-        return {"prompt": prompt}
+    def inputs(self, recipe: Recipe) -> Mapping[str, Input]:
+        length, clean = self.context_length, recipe.tokenizer.clean
+        return {"prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=length, pad_id=PAD_ID, clean=clean)}
 
     def encoders(self) -> dict[str, PipelineStage]:
         tokens = TensorSpec("input_ids", "int64", ("batch", self.context_length))

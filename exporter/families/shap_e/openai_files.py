@@ -1,4 +1,5 @@
-"""Shap-E as OpenAI published it: text_cond.pt, with transmitter.pt or vector_decoder.pt, and CLIP from its own folder.
+"""Shap-E as OpenAI published it: text_cond.pt or image_cond.pt, transmitter.pt or vector_decoder.pt, and CLIP from its
+own folder.
 
 The names of the tensors are those of openai/shap-e; here they become the names of diffusers' PriorTransformer and
 ShapERenderer, which compute the same.
@@ -7,8 +8,9 @@ ShapERenderer, which compute the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,13 +18,15 @@ import yaml
 
 from exporter.errors import WeightsError
 from exporter.families.checkpoint import Checkpoint, Renamed, SavedFile, Taken
-from exporter.families.part_files import ModelFiles, Needed, PartFiles, take
+from exporter.families.part_files import ModelFiles, Needed, PartFiles, WeightsFile, take
 from exporter.families.repository import FolderRepository, Repository, open_repository
 from exporter.families.shap_e.mesh_tables import mesh_tables
 from exporter.families.shap_e.random_weights import SHAP_E_300M
 from exporter.families.tensor_files import TensorFiles
 
-PRIOR, IMAGE_PRIOR = "text_cond.pt", "image_cond.pt"
+PRIORS = {"text": "text_cond.pt", "image": "image_cond.pt"}
+HEADS = {"text": 16, "image": 8}
+"""Of the published priors, where no configuration lies beside them."""
 DECODERS = {"transmitter": "transmitter.pt", "decoder": "vector_decoder.pt"}
 """By what `model.decoder` calls them; the first is taken where both are there and the recipe does not say."""
 SHA256 = {
@@ -36,6 +40,7 @@ CLIP = "clip-vit-large-patch14"
 CLIP_ON_THE_HUB = f"openai/{CLIP}"
 VIEW_CHANNELS = 51  # of a direction's encoding: 3 + 2 * 3 * 8
 _CLIP_CONFIG = Needed(files=(("config.json",),))
+_PREPROCESSOR = Needed(files=(("preprocessor_config.json",),), tensors=False)
 _PRIOR_NAMES = {
     "pos_emb": "positional_embedding",
     "time_embed.c_fc": "time_embedding.linear_1",
@@ -45,6 +50,8 @@ _PRIOR_NAMES = {
     "ln_post": "norm_out",
     "output_proj": "proj_to_clip_embeddings",
     "clip_embed": "embedding_proj",
+    "clip_embed.0": "embedding_proj_norm",
+    "clip_embed.1": "embedding_proj",
     "attn.c_proj": "attn1.to_out.0",
     "mlp.c_fc": "ff.net.0.proj",
     "mlp.c_proj": "ff.net.2",
@@ -57,12 +64,29 @@ _QUERY_KEY_VALUE = ("to_q", "to_k", "to_v")
 
 @dataclass(frozen=True)
 class OpenAIModel:
-    """Configurations and tensors of the parts, under diffusers' and transformers' names."""
+    """Files, configurations and tensors of the parts, under diffusers' and transformers' names."""
 
-    files: ModelFiles
-    notes: tuple[str, ...]
+    source: str
+    parts: Mapping[str, PartFiles]
     configs: dict[str, dict[str, Any]]
     checkpoints: Mapping[str, Checkpoint]
+
+    @cached_property
+    def files(self) -> ModelFiles:
+        """All that is read; what is said of it, whether these are the published files."""
+        files = ModelFiles(self.source, self.parts)
+        return ModelFiles(self.source, self.parts, (_told(files.files),), listed=files.files)
+
+    def with_clip(
+        self,
+        parts: Mapping[str, PartFiles],
+        configs: dict[str, dict[str, Any]],
+        checkpoints: Mapping[str, Checkpoint],
+    ) -> OpenAIModel:
+        """With the half of CLIP that makes the prior's condition."""
+        return OpenAIModel(
+            self.source, {**parts, **self.parts}, configs | self.configs, {**checkpoints, **self.checkpoints}
+        )
 
 
 def is_openai(names: Collection[str]) -> bool:
@@ -70,7 +94,7 @@ def is_openai(names: Collection[str]) -> bool:
     return any(name in SHA256 for name in names)
 
 
-def open_openai(
+def open_openai_text(
     repository: Repository, tokenizer: Needed, decoder: str | None = None, clip: str | None = None
 ) -> OpenAIModel:
     """The text model of these files. `decoder`: 'transmitter' or 'decoder'; `clip`: a folder or hub name of CLIP
@@ -78,39 +102,64 @@ def open_openai(
 
     Raises WeightsError for a file that is missing or of another model.
     """
-    prior_file, decoder_file = _require(repository, PRIOR), _decoder_file(repository, decoder)
+    latent = _open_latent_model(repository, "text", decoder)
+    tower = _open_clip(repository, clip)
+    text = take(tower, "text_encoder", _CLIP_CONFIG, folder="")
+    files = {"text_encoder": text, "tokenizer": take(tower, "tokenizer", tokenizer, folder="")}
+    return latent.with_clip(
+        files,
+        {"text_encoder": _text_config(text.json("config.json"))},
+        {"text_encoder": _tower(text.checkpoint(), "text_model.", "text_projection.")},
+    )
+
+
+def open_openai_image(repository: Repository, decoder: str | None = None, clip: str | None = None) -> OpenAIModel:
+    """The image model of these files, as of `open_openai_text`."""
+    latent = _open_latent_model(repository, "image", decoder)
+    tower = _open_clip(repository, clip)
+    pictures = take(tower, "image_encoder", _CLIP_CONFIG, folder="")
+    processor = take(tower, "image_processor", _PREPROCESSOR, folder="")
+    config = pictures.json("config.json")
+    return latent.with_clip(
+        {"image_encoder": pictures, "image_processor": processor},
+        {
+            "image_encoder": config.get("vision_config") or config,
+            "image_processor": processor.json("preprocessor_config.json"),
+        },
+        {"image_encoder": _tower(pictures.checkpoint(), "vision_model.")},
+    )
+
+
+def _open_latent_model(repository: Repository, kind: str, decoder: str | None) -> OpenAIModel:
+    prior_file, decoder_file = _require(repository, PRIORS[kind], kind), _decoder_file(repository, decoder, kind)
     prior, field = SavedFile(repository.fetch(prior_file)), SavedFile(repository.fetch(decoder_file))
-    settings = _yaml(repository, "text_cond_config.yaml").get("inner", {})
-    _require_text_prior(settings, prior)
-    heads = settings.get("heads", SHAP_E_300M["prior"]["num_attention_heads"])
-    text = _open_clip(repository, clip)
-    text_files = take(text, "text_encoder", _CLIP_CONFIG, folder="")
-    parts = {
-        "text_encoder": text_files,
-        "tokenizer": take(text, "tokenizer", tokenizer, folder=""),
-        "prior": _part("prior", repository, prior_file, "text_cond_config.yaml"),
-        "shap_e_renderer": _part("shap_e_renderer", repository, decoder_file),
-    }
-    files = ModelFiles(repository.source, parts)
-    configs = {
-        "text_encoder": _text_config(text_files.json("config.json")),
-        "prior": _prior_config(prior, heads),
-        "scheduler": SHAP_E_300M["scheduler"],
-        "shap_e_renderer": _renderer_config(field),
-    }
-    checkpoints = {
-        "text_encoder": _text_half(text_files.checkpoint()),
-        "prior": _as_prior(prior, heads),
-        "shap_e_renderer": _as_renderer(field),
-    }
-    return OpenAIModel(files, (_told(files),), configs, checkpoints)
+    beside = prior_file.replace(".pt", "_config.yaml")
+    settings = _yaml(repository, beside).get("inner", {})
+    _require_prior(kind, settings, prior)
+    heads = settings.get("heads", HEADS[kind])
+    return OpenAIModel(
+        repository.source,
+        {
+            "prior": _part("prior", repository, prior_file, beside),
+            "shap_e_renderer": _part("shap_e_renderer", repository, decoder_file),
+        },
+        {
+            "prior": _prior_config(prior, kind, heads),
+            "scheduler": SHAP_E_300M["scheduler"],
+            "shap_e_renderer": _renderer_config(field),
+        },
+        {"prior": _as_prior(prior, heads), "shap_e_renderer": _as_renderer(field)},
+    )
 
 
-def what_it_is(names: Collection[str]) -> str:
-    """Of the names of files, what they are where they are not a text-conditioned Shap-E; empty if that is not known."""
+def what_it_is(names: Collection[str], kind: str = "text") -> str:
+    """Of the names of files, what they are where they are not a Shap-E of this kind, 'text' or 'image'; empty if that
+    is not known."""
     folders = {name.partition("/")[0] for name in names if "/" in name}
-    if IMAGE_PRIOR in names or ("image_encoder" in folders and "text_encoder" not in folders):
+    if kind == "text" and (PRIORS["image"] in names or ("image_encoder" in folders and "text_encoder" not in folders)):
         return "this is the image model; give it to family shap-e-image"
+    if kind == "image" and (PRIORS["text"] in names or ("text_encoder" in folders and "image_encoder" not in folders)):
+        return "this is the model that takes texts; give it to family shap-e"
     if any(name in names for name in ("upsample_40m.pt", "base_40m_textvec.pt", "base_40m.pt", "base_300m.pt")):
         return "these are Point-E's weights, another model"
     if any(name in names for name in ("base_1b.pt", "base_40m_imagevec.pt", "base_40m_uncond.pt", "sdf.pt")):
@@ -123,19 +172,19 @@ def what_it_is(names: Collection[str]) -> str:
     return ""
 
 
-def _require(repository: Repository, name: str) -> str:
+def _require(repository: Repository, name: str, kind: str) -> str:
     if name in repository.names:
         return name
-    if instead := what_it_is(repository.names):
+    if instead := what_it_is(repository.names, kind):
         raise WeightsError(f"weights '{repository.source}': {instead}; there is {repository.shown()}")
     raise WeightsError(
         f"weights '{repository.source}': {name} is missing beside OpenAI's other files; there is {repository.shown()}"
     )
 
 
-def _decoder_file(repository: Repository, decoder: str | None) -> str:
+def _decoder_file(repository: Repository, decoder: str | None, kind: str) -> str:
     if decoder:
-        return _require(repository, DECODERS[decoder])
+        return _require(repository, DECODERS[decoder], kind)
     for name in DECODERS.values():
         if name in repository.names:
             return name
@@ -171,22 +220,29 @@ def _yaml(repository: Repository, name: str) -> dict[str, Any]:
     return content
 
 
-def _require_text_prior(settings: dict[str, Any], prior: SavedFile) -> None:
+def _require_prior(kind: str, settings: dict[str, Any], prior: SavedFile) -> None:
     lacking = [name for name in ("wrapped.pos_emb", "wrapped.input_proj.weight") if name not in prior.shapes]
     if lacking:
         raise WeightsError(
-            f"{prior.place}: has no {' and no '.join(lacking)}: not the network that openai/shap-e saves as {PRIOR}"
+            f"{prior.place}: has no {' and no '.join(lacking)}: not the network that openai/shap-e saves as "
+            f"{PRIORS[kind]}"
         )
-    if "wrapped.clip_embed.weight" not in prior.shapes or "Grid" in str(settings.get("name")):
+    of_text = "wrapped.clip_embed.weight" in prior.shapes and "Grid" not in str(settings.get("name"))
+    if kind == "text" and not of_text:
         raise WeightsError(
             f"{prior.place}: takes no text embedding: this is the image model; give it to family shap-e-image"
         )
+    if kind == "image" and "wrapped.clip_embed.1.weight" not in prior.shapes:
+        raise WeightsError(
+            f"{prior.place}: takes no picture's tokens: this is the text model; give it to family shap-e"
+        )
 
 
-def _prior_config(prior: SavedFile, heads: int) -> dict[str, Any]:
+def _prior_config(prior: SavedFile, kind: str, heads: int) -> dict[str, Any]:
     tokens, width = prior.shapes["wrapped.pos_emb"]
     channels = prior.shapes["wrapped.input_proj.weight"][1]
     layers = {match[1] for name in prior.shapes if (match := _BLOCK.match(name))}
+    condition = "wrapped.clip_embed.weight" if kind == "text" else "wrapped.clip_embed.1.weight"
     return SHAP_E_300M["prior"] | {
         "num_attention_heads": heads,
         "attention_head_dim": width // heads,
@@ -194,7 +250,8 @@ def _prior_config(prior: SavedFile, heads: int) -> dict[str, Any]:
         "embedding_dim": channels,
         "num_embeddings": tokens,
         "time_embed_dim": prior.shapes.get("wrapped.time_embed.c_fc.bias", (4 * width,))[0],
-        "embedding_proj_dim": prior.shapes["wrapped.clip_embed.weight"][1],
+        "embedding_proj_dim": prior.shapes[condition][1],
+        "embedding_proj_norm_type": None if kind == "text" else "layer",
         "clip_embed_dim": prior.shapes.get("wrapped.output_proj.bias", (2 * channels,))[0],
     }
 
@@ -291,13 +348,13 @@ def _text_config(config: dict[str, Any]) -> dict[str, Any]:
     return {**text, "projection_dim": width}
 
 
-def _text_half(clip: Checkpoint) -> Checkpoint:
-    own = ("text_model.", "text_projection.")
+def _tower(clip: Checkpoint, *own: str) -> Checkpoint:
+    """One half of a CLIP, by the beginnings of its tensors' names."""
     return Renamed(clip, {name: Taken(name, shape) for name, shape in clip.shapes.items() if name.startswith(own)})
 
 
-def _told(files: ModelFiles) -> str:
-    published = [file for file in files.files if file.name in SHA256]
+def _told(files: Sequence[WeightsFile]) -> str:
+    published = [file for file in files if file.name in SHA256]
     same = [file.name for file in published if file.sha256 == SHA256[file.name]]
     others = [file.name for file in published if file.name not in same]
     told = [f"{', '.join(same)}: as OpenAI published, by sha256"] if same else []

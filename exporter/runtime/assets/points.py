@@ -22,7 +22,8 @@ class PointCloud:
 
 
 def points_of(run: Run) -> PointCloud:
-    """The points of a run's only object. Raises RecipeError for a pipeline that ends in none."""
+    """The points of a run's only object. Raises RecipeError for several, and for a pipeline that ends in none."""
+    run.require_one()
     asset = run.pipeline.asset(PointsAsset)
     if asset is None:
         raise RecipeError(f"this pipeline makes no points; it makes {', '.join(run.pipeline.assets)}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exporter.errors import RecipeError
 from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.assets.meshfile import carries_texture, textured_suffixes
 from exporter.runtime.assets.optional import is_installed, require
 from exporter.runtime.assets.solid.components import drop_small_components
 from exporter.runtime.assets.solid.simplify import simplify
@@ -59,6 +62,22 @@ class Dressing:
     def budget(self) -> int | None:
         """The most triangles a file gets."""
         return self.triangles or (TRIANGLES_UNDER_A_TEXTURE if self.texture else None)
+
+
+def chosen_dressing(path: Path, texture: bool | int = True, triangles: int | None = None) -> Dressing:
+    """What becomes of a mesh on its way to a file: a texture where its format has one and it can be baked here.
+
+    `texture`: of so many pixels whether it can be or not, False for none. Raises RecipeError for a texture of so many
+    pixels in a format that has none.
+    """
+    size = None if isinstance(texture, bool) else texture
+    if size is not None and not carries_texture(path):
+        raise RecipeError(
+            f"{path}: texture {size}: a '{path.suffix}' file carries no texture; allowed: "
+            f"{', '.join(textured_suffixes())}"
+        )
+    textured = size is not None or (bool(texture) and carries_texture(path) and can_texture())
+    return Dressing(textured, size, triangles)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 
 from exporter.errors import RecipeError
 from exporter.pipeline.inputs import PictureInput
+from exporter.runtime.inputs.float_resize import resized_floats
+from exporter.runtime.inputs.framing import framed
 
 # A file, or what was read of one: bytes [H, W, 3], with transparency [H, W, 4].
 Picture = str | Path | BinaryIO | Image.Image | np.ndarray
@@ -37,13 +39,18 @@ class PictureReader:
         self.source = source
 
     def encode(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """Float32 [B, 3, size, size]. Raises RecipeError as `opened`."""
+        """Float32 [B, 3, size, size]. Raises RecipeError as `opened`, and for one that is to be framed and has neither
+        transparency nor a plain background."""
         if not pictures:
             return np.zeros((0, 3, self.source.size, self.source.size), np.float32)
         return np.stack([self._pixels(opened(picture)) for picture in pictures])
 
     def _pixels(self, picture: Image.Image) -> np.ndarray:
-        return self._normalized(self._sized(opaque(picture, self.source.background)))
+        if self.source.framing:
+            alone = Image.fromarray(framed(np.asarray(picture.convert("RGBA")), self.source.framing))
+        else:
+            alone = opaque(picture, self.source.background)
+        return self._normalized(self._values(alone))
 
     def _sized(self, picture: Image.Image) -> Image.Image:
         size, shorter, filter_ = self.source.size, self.source.shorter_edge, RESAMPLING[self.source.resampling]
@@ -54,8 +61,13 @@ class PictureReader:
         left, top = (width - size) // 2, (height - size) // 2
         return picture.resize((width, height), filter_).crop((left, top, left + size, top + size))
 
-    def _normalized(self, picture: Image.Image) -> np.ndarray:
-        values = (np.asarray(picture).astype(np.float64) * (1 / 255)).astype(np.float32)
+    def _values(self, picture: Image.Image) -> np.ndarray:
+        """Float32 [size, size, 3] from 0 to 1."""
+        if self.source.resized_as == "floats":
+            return resized_floats(np.asarray(picture).astype(np.float32) / np.float32(255), self.source.size)
+        return (np.asarray(self._sized(picture)).astype(np.float64) * (1 / 255)).astype(np.float32)
+
+    def _normalized(self, values: np.ndarray) -> np.ndarray:
         mean, std = (np.array(numbers, np.float32) for numbers in (self.source.mean, self.source.std))
         return np.ascontiguousarray(((values - mean) / std).transpose(2, 0, 1))
 

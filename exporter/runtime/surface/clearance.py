@@ -1,9 +1,10 @@
 """Blocks that cannot hold a surface, told from the signed distances at their corners and in their middle.
 
-Signed distances from many a network end in a tanh; undone, their slope is even. If that slope is at most L inside a
-block, a sample clears the ball around it whose radius is its magnitude over L. A block whose samples have one sign
-holds no surface if each of its parts lies in one of the balls, or if those of its corners have a mean radius above
-(3 + 3√2 + √3) / 8 widths: no point of a block is farther than that from its eight corners in the mean.
+Signed distances from many a network end in a tanh, densities in an exponential; undone, their slope is even.
+If that slope is at most L inside a block, a sample clears the ball around it whose radius is its magnitude over L. A
+block whose samples have one sign holds no surface if each of its parts lies in one of the balls, or if those of its
+corners have a mean radius above (3 + 3√2 + √3) / 8 widths: no point of a block is farther than that from its eight
+corners in the mean.
 
 L is SAFETY times the steepest slope between samples of the block and of its 26 neighbours, and no less than SAFETY
 times the usual slope where the surface was seen, or came nearest. Of a field that saturates within a block nothing can
@@ -18,11 +19,10 @@ import math
 import numpy as np
 
 from exporter.runtime.surface.lattice import over_corners, over_pairs, with_neighbours
+from exporter.runtime.surface.squash import TANH, Squash
 
 SAFETY = 1.25
 MEAN_REACH = (3 + 3 * math.sqrt(2) + math.sqrt(3)) / 8
-# A tanh this close to 1 has lost its digits; half-precision programs come this far.
-SATURATED = math.tanh(3.5)
 CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))
 CORNERS_AND_MIDDLE = np.vstack([2 * CORNERS, [[1, 1, 1]]])  # in half widths
 PARTS_ALONG_AN_EDGE = 4
@@ -31,13 +31,13 @@ BLOCKS_AT_ONCE = 1024
 
 
 def not_cleared_by_corners(
-    values: np.ndarray, lattice: np.ndarray, grid: int, blocks: np.ndarray, crossed: np.ndarray, squashed: bool = True
+    values: np.ndarray, lattice: np.ndarray, grid: int, blocks: np.ndarray, crossed: np.ndarray, squash: Squash = TANH
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices [K, 3] of blocks that may hold a surface all the same, and what the field may change over their width.
 
-    `squashed`: the values went through a tanh.
+    `squash`: what the values went through.
     """
-    raw = _undone(values) if squashed else values
+    raw = squash.undone(values)
     widths = np.diff(lattice) * (2.0 / (grid - 1))
     slopes = np.where(blocks, _steepest(raw, widths), 0.0)
     mean = over_corners(np.add, np.abs(raw)) / 8
@@ -51,11 +51,10 @@ def not_cleared_by_corners(
 
 
 def cleared_with_middle(
-    values: np.ndarray, blocks: np.ndarray, change: np.ndarray, squashed: bool = True
+    values: np.ndarray, blocks: np.ndarray, change: np.ndarray, squash: Squash = TANH
 ) -> np.ndarray:
     """Which blocks [K] hold no surface; `values` on the lattice twice as fine as theirs, their middles asked."""
-    samples = _samples(values, 2 * blocks, CORNERS_AND_MIDDLE)
-    samples = _undone(samples) if squashed else samples
+    samples = squash.undone(_samples(values, 2 * blocks, CORNERS_AND_MIDDLE))
     inside = samples > 0
     return (inside.all(axis=1) | ~inside.any(axis=1)) & _cleared(np.abs(samples) / change[:, None])
 
@@ -82,11 +81,6 @@ def _farthest() -> np.ndarray:
 
 
 FARTHEST = _farthest()
-
-
-def _undone(values: np.ndarray) -> np.ndarray:
-    """Signed distances without the tanh at their end."""
-    return np.arctanh(np.clip(values, -SATURATED, SATURATED))
 
 
 def _samples(values: np.ndarray, at: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from exporter.pipeline.assets import MeshAsset
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.run import Run
 from exporter.runtime.surface.extract import Field, OnSampled, extract_mesh
+from exporter.runtime.surface.squash import Squash
 
 
 def field_of(run: Run, chunk: int | None = None) -> Field:
@@ -28,7 +29,7 @@ def field_of(run: Run, chunk: int | None = None) -> Field:
     def colors(points: np.ndarray) -> np.ndarray:
         return run.at(stage, points, color, chunk=chunk)[color]
 
-    return Field(distances, colors, squashed=volume.squash == "tanh")
+    return Field(distances, colors, Squash(volume.squash, volume.level))
 
 
 def mesh_of(run: Run, grid: int, exact: bool = False, on_sampled: OnSampled | None = None) -> Mesh:

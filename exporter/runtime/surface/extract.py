@@ -11,6 +11,7 @@ from skimage.measure import marching_cubes
 
 from exporter.runtime.assets.mesh import Mesh, empty_mesh, srgb_to_linear
 from exporter.runtime.surface.near_surface import certain_size, sample_near_surface
+from exporter.runtime.surface.squash import TANH, Squash
 
 # Marching cubes makes degenerate triangles of samples that are exactly on the surface.
 OFF_SURFACE = 1e-5
@@ -22,12 +23,12 @@ Colors = Callable[[np.ndarray], np.ndarray]
 class Field(NamedTuple):
     """Points [P, 3] to signed distances [P], positive inside, and points to sRGB colours [P, 3].
 
-    `squashed`: the distances went through a tanh.
+    `squash`: what the distances went through.
     """
 
     distance: Callable[[np.ndarray], np.ndarray]
     color: Colors
-    squashed: bool = True
+    squash: Squash = TANH
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def extract_mesh(
     colours, as diffusers and OpenAI's code have them. `exact=False` asks only near the surface (what that can miss:
     `near_surface`); colours are asked at the vertices. An empty field gives an empty mesh.
     """
-    values, sampling = sample(field.distance, grid, exact, field.squashed)
+    values, sampling = sample(field.distance, grid, exact, field.squash)
     if on_sampled:
         on_sampled(sampling)
     positive = values > 0
@@ -95,7 +96,7 @@ def colors_at(color: Colors, points: np.ndarray) -> np.ndarray:
 
 
 def sample(
-    distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool, squashed: bool = True
+    distance: Callable[[np.ndarray], np.ndarray], grid: int, exact: bool, squash: Squash = TANH
 ) -> tuple[np.ndarray, FieldSamples]:
     """Signed distances [grid, grid, grid], and what was asked for them."""
 
@@ -105,7 +106,7 @@ def sample(
     if exact:
         indices = np.indices((grid, grid, grid), dtype=np.int32).reshape(3, -1).T
         return asked(indices).reshape(grid, grid, grid), FieldSamples(grid, grid**3, 0.0)
-    values, known = sample_near_surface(asked, grid, squashed)
+    values, known = sample_near_surface(asked, grid, squash)
     return values, FieldSamples(grid, int(np.count_nonzero(known)), certain_size(grid))
 
 

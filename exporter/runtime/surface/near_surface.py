@@ -18,6 +18,7 @@ import numpy as np
 
 from exporter.runtime.surface.clearance import cleared_with_middle, not_cleared_by_corners
 from exporter.runtime.surface.lattice import corners, over_corners, with_neighbours
+from exporter.runtime.surface.squash import TANH, Squash
 
 Distance = Callable[[np.ndarray], np.ndarray]
 
@@ -34,11 +35,11 @@ def certain_size(grid: int) -> float:
     return math.sqrt(3) * coarse_stride(grid) * 2 / (grid - 1)
 
 
-def sample_near_surface(distance: Distance, grid: int, squashed: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def sample_near_surface(distance: Distance, grid: int, squash: Squash = TANH) -> tuple[np.ndarray, np.ndarray]:
     """Values [grid, grid, grid] on the lattice, and which of them were asked.
 
     The others have the sign of a coarser sample beside them. `distance` takes lattice indices [P, 3] and gives signed
-    distances [P], positive inside and, where they are `squashed`, through a tanh; outside the lattice all is negative.
+    distances [P], positive inside, that went through `squash`; outside the lattice all is negative.
     """
     stride = coarse_stride(grid)
     lattice = _lattice(grid, stride)
@@ -47,12 +48,12 @@ def sample_near_surface(distance: Distance, grid: int, squashed: bool = True) ->
     blocks = np.ones((len(lattice) - 1,) * 3, bool)
     while stride > 1:
         refined = _crossed(values, blocks)
-        doubtful, change = not_cleared_by_corners(values, lattice, grid, blocks, refined, squashed)
+        doubtful, change = not_cleared_by_corners(values, lattice, grid, blocks, refined, squash)
         stride //= 2
         lattice = _lattice(grid, stride)
         values, asked = _halved(values, asked, len(lattice))
         _ask(distance, values, asked, _middles(doubtful, len(lattice)) & ~asked, lattice)
-        still = ~cleared_with_middle(values, doubtful, change, squashed)
+        still = ~cleared_with_middle(values, doubtful, change, squash)
         refined[tuple(doubtful[still].T)] = True
         blocks = _in_eight(refined, len(lattice) - 1)
         _ask(distance, values, asked, corners(blocks) & ~asked, lattice)

@@ -8,7 +8,7 @@ import { meshOf } from "./mesh.js";
 import { pictureOf, readPicture } from "./picture.js";
 import { Pipeline } from "./pipeline.js";
 import { Run } from "./run.js";
-import { sample } from "./sampling.js";
+import { FROM_HOST, sample } from "./sampling.js";
 import { PromptTokenizer } from "./tokenizer.js";
 import { chosenGrid, requireExact, requirePrompt, requireSeed } from "./values.js";
 
@@ -42,28 +42,39 @@ export class WebBundle {
   /**
    * The mesh of one prompt or, where the model takes pictures, of one picture as `pictureOf` takes it, which every input
    * gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
-   * 64, 128 or 256. `onStep(done, total, stage)` is called after each evaluation of a sampler. Throws RangeError for a
+   * 64, 128 or 256. `negative`: what the object is to be unlike, where the recipe has such conditions.
+   * `onStep(done, total, stage)` is called after each evaluation of a sampler. Throws RangeError for a
    * value that values.js does not take, before any program runs.
    */
-  async generate(prompt, { seed, grid, quality, exact, onStep } = {}) {
+  async generate(prompt, { seed, grid, quality, exact, negative, onStep } = {}) {
     const chosen = { grid: chosenGrid(grid, quality), exact: requireExact(exact) };
     const taken = new Set(Object.values(this.pipeline.inputs).map(({ kind }) => kind));
     if (taken.has("text")) requirePrompt(prompt);
     if (taken.has("picture") && typeof prompt === "string") {
       throw new BundleError("this bundle takes a picture, not words: a file, a canvas, or {data, width, height}");
     }
-    const given = taken.has("picture") ? await pictureOf(prompt) : prompt;
-    const request = Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, given]));
-    return meshOf(this.make(request, { seed, onStep }), chosen);
+    const request = async (one) => {
+      const given = taken.has("picture") ? await pictureOf(one) : one;
+      return Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, given]));
+    };
+    const others = negative === undefined ? {} : { negative: await request(negative) };
+    return meshOf(this.make(await request(prompt), { seed, onStep, others }), chosen);
   }
 
   /**
    * A Run of one object, from what is given by the name of an input: {prompt: "a red chair"}, or {photo: {data, width,
    * height}}, an ImageData. Throws BundleError for an input that is missing, is no text or picture, or that the bundle
-   * does not have.
+   * does not have. `others`: the same by the name of another set of conditions, {negative: {prompt: "legs"}}.
    */
-  make(request, { seed = 0, onStep } = {}) {
-    return new Run(this, this.read(request), { seed: requireSeed(seed), onStep });
+  make(request, { seed = 0, onStep, others = {} } = {}) {
+    const runs = {};
+    for (const [set, given] of Object.entries(others)) {
+      if (!Object.values(this.pipeline.stages).some(({ conditions = {} }) => Object.hasOwn(conditions, set))) {
+        throw new BundleError(`the sampler of this bundle was not exported to take '${set}'`);
+      }
+      runs[set] = new Run(this, this.read(given));
+    }
+    return new Run(this, this.read(request), { seed: requireSeed(seed), onStep, others: runs });
   }
 
   /** What is asked for to the pipeline's input tensors [1, ...]. */
@@ -105,7 +116,10 @@ export class WebBundle {
 
   /** Latents from the conditions of a stage of kind sample; `draws(k)`: its unit normal noise [1, ...latents]. */
   async sample(stage, tensors, draws, onStep) {
-    const conditions = Object.fromEntries(this.pipeline.takes(stage).map(({ name }) => [name, tensors[name]]));
+    const { inputs } = this.pipeline.stage(stage);
+    const conditions = Object.fromEntries(
+      inputs.filter(({ name }) => !FROM_HOST.includes(name)).map(({ name }) => [name, tensors[name]]),
+    );
     const run = (taken) => this.runProgram(stage, taken);
     const { sampling } = this.pipeline.stage(stage);
     return sample(sampling, run, conditions, draws, (done, total) => onStep?.(done, total, stage));

@@ -1,10 +1,10 @@
 /** Blocks that cannot hold a surface, told from their samples: exporter/runtime/surface/clearance.py, which says why. */
 
 import { cells, cornersOf, mostAround, place } from "./lattice.js";
+import { TANH, undone } from "./squash.js";
 
 const SAFETY = 1.25;
 const MEAN_REACH = (3 + 3 * Math.sqrt(2) + Math.sqrt(3)) / 8;
-const SATURATED = Math.tanh(3.5);
 const AXES = [0, 1, 2];
 // In half widths.
 const CORNERS = Array.from({ length: 8 }, (_, i) => AXES.map((axis) => 2 * ((i >> (2 - axis)) & 1)));
@@ -13,10 +13,10 @@ const PARTS_ALONG_AN_EDGE = 4;
 const FARTHEST = CORNERS_AND_MIDDLE.map((place) => farthestOfParts(place.map((i) => i / 2)));
 
 /** A Map of blocks that may hold a surface all the same to what the field may change over their width. */
-export function notClearedByCorners(level, blocks, crossed, squashed = true) {
+export function notClearedByCorners(level, blocks, crossed, squash = TANH) {
   const side = level.side - 1;
   const widths = level.lattice.slice(1).map((to, i) => ((to - level.lattice[i]) * 2) / (level.grid - 1));
-  const raw = Float64Array.from(level.values, squashed ? undone : (value) => value);
+  const raw = Float64Array.from(level.values, (value) => undone(value, squash));
   const around = (x, y, z) => cornersOf(x, y, z, level.side);
   const slopes = new Float64Array(side ** 3);
   cells(side, (x, y, z, at) => blocks[at] && (slopes[at] = steepest(raw, around(x, y, z), [x, y, z], widths)));
@@ -39,10 +39,10 @@ export function notClearedByCorners(level, blocks, crossed, squashed = true) {
 }
 
 /** Whether a block of the level half as fine holds no surface, its middle asked. */
-export function clearedWithMiddle(level, at, change, squashed = true) {
+export function clearedWithMiddle(level, at, change, squash = TANH) {
   const block = place(at, level.parents);
   const values = CORNERS_AND_MIDDLE.map((place) => level.values[level.sampleIn(block, place)]);
-  const samples = squashed ? values.map(undone) : values;
+  const samples = values.map((value) => undone(value, squash));
   return samples.every((value) => value > 0 === samples[0] > 0) && cleared(samples, change);
 }
 
@@ -66,11 +66,6 @@ function farthestOfParts(from) {
     parts[at] = Math.hypot(along(0, x), along(1, y), along(2, z));
   });
   return parts;
-}
-
-/** A signed distance without the tanh at its end. */
-function undone(value) {
-  return Math.atanh(Math.min(SATURATED, Math.max(-SATURATED, value)));
 }
 
 /** The slope that the steepest edges of a block along each axis make together; `corner` as cornersOf gives them. */

@@ -13,6 +13,7 @@ const HELP = `Usage: node generate.js PROMPT [options]
   -o, --output FILE   Where the object goes, a .glb.  [default: mesh.glb]
   --bundle FOLDER     The bundle.  [default: the one that this client came in]
   --seed N            Seed of the noise.  [default: 0]
+  --negative TEXT     What the object is to be unlike, where the recipe has such conditions.
   --grid N            Samples of the field along each edge.  [default: the recipe's]
   --quality Q         draft, normal or fine: a grid of 64, 128 or 256.
 
@@ -21,7 +22,7 @@ Examples:
   node generate.js "a blue mug" --seed 7 --grid 64 --bundle ../my_bundle`;
 
 const text = { type: "string" };
-const options = { output: { ...text, short: "o" }, bundle: text, seed: text, grid: text, quality: text, help: { type: "boolean" } };
+const options = { output: { ...text, short: "o" }, bundle: text, seed: text, negative: text, grid: text, quality: text, help: { type: "boolean" } };
 
 async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
@@ -37,12 +38,13 @@ async function main() {
     process.stderr.isTTY && process.stderr.write(`\r\x1b[K${stage}: ${done} of ${total} `);
   const kinds = Object.values(bundle.pipeline.assets).map(({ kind }) => kind);
   if (kinds.includes("points") && !kinds.includes("mesh")) {
-    const request = Object.fromEntries(Object.keys(bundle.pipeline.inputs).map((name) => [name, prompt]));
-    const points = await pointsOf(bundle.make(request, { seed, onStep }));
+    const request = (given) => Object.fromEntries(Object.keys(bundle.pipeline.inputs).map((name) => [name, given]));
+    const others = values.negative === undefined ? {} : { negative: request(values.negative) };
+    const points = await pointsOf(bundle.make(request(prompt), { seed, onStep, others }));
     await writeFile(output, pointsToGlb(points));
     return console.log(`${output}  (${points.positions.length / 3} points)`);
   }
-  const mesh = await bundle.generate(prompt, { seed, grid, onStep });
+  const mesh = await bundle.generate(prompt, { seed, grid, negative: values.negative, onStep });
   await writeFile(output, toGlb(mesh));
   console.log(`${output}  (${mesh.vertices.length / 3} vertices, ${mesh.faces.length / 3} triangles)`);
 }

@@ -5,6 +5,7 @@ const FLOAT = 5126;
 const UNSIGNED_INT = 5125;
 const ARRAY_BUFFER = 34962;
 const ELEMENT_ARRAY_BUFFER = 34963;
+const MATTE = { pbrMetallicRoughness: { metallicFactor: 0, roughnessFactor: 0.9 } };
 
 /**
  * {positions, colors} of points as the bytes of a .glb: y up, linear colours, no material, which leaves points without
@@ -16,13 +17,13 @@ export function pointsToGlb({ positions, colors }) {
 
 /**
  * {vertices, faces, colors} as the bytes of a .glb: y up, with normals and linear vertex colours, as glTF wants it; the
- * mesh itself is z up with sRGB colours. It has no material, beside which some readers lose the vertex colours. Throws
- * RangeError for an empty mesh, which glTF cannot hold.
+ * mesh itself is z up with sRGB colours. Its material is matte: without one glTF's is a metal, black under an ambient
+ * light. Throws RangeError for an empty mesh, which glTF cannot hold.
  */
 export function toGlb({ vertices, faces, colors }) {
   if (!faces.length) throw new RangeError("the mesh is empty: try another seed or another wording");
   const parts = [yUp(vertices), yUp(vertexNormals(vertices, faces)), colors.map(srgbToLinear), faces];
-  return written(parts, { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, { indices: 3 });
+  return written(parts, { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, { indices: 3, material: 0 });
 }
 
 /** The file of one primitive: positions first, then the other attributes, and the indices last where it has any. */
@@ -52,6 +53,7 @@ function written(parts, attributes, more) {
     scene: 0,
     scenes: [{ nodes: [0] }],
     nodes: [{ mesh: 0 }],
+    materials: more.material === undefined ? undefined : [MATTE],
     meshes: [{ primitives: [{ attributes, ...more }] }],
     accessors: parts.map((part, i) =>
       i === more.indices

@@ -6,14 +6,14 @@ import { marchingCubes } from "./marching_cubes.js";
 import { chosenGrid, requireExact } from "./values.js";
 
 /**
- * The field that the pipeline's mesh is taken from: {distances(points [P * 3]) to [P], positive inside, squashed:
- * whether they went through a tanh, colors(points) to [P * 3], sRGB}. Throws BundleError for a pipeline that ends in no mesh.
+ * The field that the pipeline's mesh is taken from: {distances(points [P * 3]) to [P], positive inside, squash:
+ * what they went through, colors(points) to [P * 3], sRGB}. Throws BundleError for a pipeline that ends in no mesh.
  */
 export function fieldOf(run) {
   const { stage } = run.pipeline.asset("mesh");
-  const { distance, color, squash } = run.pipeline.stage(stage).volume;
+  const { distance, color, squash: kind, level } = run.pipeline.stage(stage).volume;
   const output = (name) => async (points) => (await run.at(stage, points, name))[name];
-  return { distances: output(distance), squashed: squash !== "none", colors: output(color) };
+  return { distances: output(distance), squash: { kind, level }, colors: output(color) };
 }
 
 /**
@@ -25,7 +25,7 @@ export async function meshOf(run, given = {}) {
   const asset = run.pipeline.asset("mesh");
   const grid = chosenGrid(given.grid) ?? asset.grid;
   const exact = requireExact(given.exact) ?? asset.extraction === "exact";
-  const { values } = await sampleGrid(field.distances, grid, exact, field.squashed);
+  const { values } = await sampleGrid(field.distances, grid, exact, field.squash);
   const { vertices, faces } = marchingCubes(values, grid);
   const asOpenai = asset.conventions === "openai";
   const placed = asOpenai ? vertices.map((value) => value * Math.fround((grid - 1) / (grid + 1))) : vertices;

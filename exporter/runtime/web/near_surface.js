@@ -2,6 +2,7 @@
 
 import { clearedWithMiddle, notClearedByCorners } from "./clearance.js";
 import { cells, corners, countCorners, Level, mostAround } from "./lattice.js";
+import { TANH } from "./squash.js";
 
 const COARSE_BLOCKS = 32;
 
@@ -13,21 +14,21 @@ export function coarseStride(grid) {
 /**
  * {values Float32Array [grid³], asked Uint8Array [grid³]}, x slowest: signed distances, and which of them were asked;
  * the others have the sign of a coarser sample beside them. `distance` takes flat lattice indices [P],
- * gives [P], `squashed` by a tanh or not.
+ * gives [P] that went through `squash`.
  */
-export async function sampleNearSurface(distance, grid, squashed = true) {
+export async function sampleNearSurface(distance, grid, squash = TANH) {
   let stride = coarseStride(grid);
   let level = new Level(grid, stride);
   let blocks = new Uint8Array((level.side - 1) ** 3).fill(1);
   await level.ask(distance, level.asked.map(() => 1));
   while (stride > 1) {
     const refined = crossed(level, blocks);
-    const changes = notClearedByCorners(level, blocks, refined, squashed);
+    const changes = notClearedByCorners(level, blocks, refined, squash);
     stride /= 2;
     const finer = new Level(grid, stride);
     finer.takeOver(level);
     await finer.ask(distance, finer.middles(changes.keys()));
-    for (const [at, change] of changes) refined[at] = Number(!clearedWithMiddle(finer, at, change, squashed));
+    for (const [at, change] of changes) refined[at] = Number(!clearedWithMiddle(finer, at, change, squash));
     blocks = finer.inEight(refined);
     level = finer;
     await level.ask(distance, corners(blocks, level.side));

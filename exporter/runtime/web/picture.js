@@ -1,6 +1,8 @@
 /** Pictures to tensors, in the bits of exporter/runtime/inputs/picture.py, whose resampling is Pillow's. */
 
 import { BundleError } from "./errors.js";
+import { resizedFloats } from "./float_resize.js";
+import { framed } from "./framing.js";
 
 const PRECISION = 22;
 const cubic = (x) => {
@@ -74,26 +76,40 @@ function requireSize(width, height) {
  * Float32Array [3 * size * size] of {data, width, height}, bytes with four channels as an ImageData has them. Throws
  * BundleError for anything else.
  */
-export function readPicture(picture, name, { size, shorter_edge: shorter, resampling, mean, std, background }) {
+export function readPicture(picture, name, source) {
   const { data, width, height } = picture ?? {};
   if (!(width > 0 && height > 0) || data?.length !== 4 * width * height) {
     throw new BundleError(`input '${name}' has to be a picture {data, width, height} of bytes with four channels`);
   }
   requireSize(width, height);
-  const least = Math.min(width, height);
+  return normalized(valuesOf(picture, source), source);
+}
+
+/** Float32Array [size * size * 3] from 0 to 1. */
+function valuesOf({ data, width, height }, source) {
+  const { size, shorter_edge: shorter, resampling, background, framing, resized_as: resizedAs } = source;
+  const found = framing ? framed({ data, width, height }, framing) : { data: opaque(data, background), width, height };
+  if (resizedAs === "floats") return resizedFloats(found, size);
+  const least = Math.min(found.width, found.height);
   const sized = (edge) => (shorter == null ? size : edge === least ? shorter : Math.trunc((shorter * edge) / least));
-  const [across, down] = [sized(width), sized(height)];
-  const pixels = resized({ data: opaque(data, background), width, height }, across, down, resampling);
+  const [across, down] = [sized(found.width), sized(found.height)];
+  const pixels = resized(found, across, down, resampling);
   const [left, top] = [Math.floor((across - size) / 2), Math.floor((down - size) / 2)];
+  const values = new Float32Array(3 * size * size);
+  for (let y = 0; y < size; y++) {
+    const row = 3 * ((y + top) * across + left);
+    for (let i = 0; i < 3 * size; i++) values[3 * y * size + i] = pixels[row + i] * (1 / 255);
+  }
+  return values;
+}
+
+/** Float32Array [3 * size * size] of values [size * size * 3], less the mean, over the spread. */
+function normalized(values, { size, mean, std }) {
   const found = new Float32Array(3 * size * size);
   for (let channel = 0; channel < 3; channel++) {
     const [middle, spread] = [Math.fround(mean[channel]), Math.fround(std[channel])];
-    for (let y = 0; y < size; y++) {
-      for (let x = 0; x < size; x++) {
-        const byte = pixels[3 * ((y + top) * across + x + left) + channel];
-        const value = Math.fround(Math.fround(byte * (1 / 255)) - middle);
-        found[(channel * size + y) * size + x] = Math.fround(value / spread);
-      }
+    for (let at = 0; at < size * size; at++) {
+      found[channel * size * size + at] = Math.fround(Math.fround(values[3 * at + channel] - middle) / spread);
     }
   }
   return found;

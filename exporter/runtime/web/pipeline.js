@@ -35,12 +35,25 @@ export class Pipeline {
 
   /** What a stage takes of the inputs and of other stages. */
   takes(name) {
-    const { kind, inputs } = this.stage(name);
+    const { kind, inputs, conditions = {} } = this.stage(name);
     if (kind in EVALUATED) {
       const places = this.evaluatedAt(name);
       return inputs.filter((spec) => spec !== places);
     }
-    return inputs.filter((spec) => kind !== "sample" || !FROM_HOST.includes(spec.name));
+    const isOthers = (tensor) => Object.keys(conditions).some((set) => tensor.startsWith(`${set}.`));
+    return inputs.filter((spec) => kind !== "sample" || !(FROM_HOST.includes(spec.name) || isOthers(spec.name)));
+  }
+
+  /** Names of a stage's other sets of conditions with what each replaces: "none" or "prompt". */
+  otherConditions(name) {
+    return Object.entries(this.stage(name).conditions ?? {}).map(([set, { replaces }]) => [set, replaces]);
+  }
+
+  /** Whether a tensor is latents or made of them. */
+  isSampled(tensor) {
+    const maker = Object.keys(this.stages).find((name) => this.makes(name).some((spec) => spec.name === tensor));
+    if (!maker) return false;
+    return this.stage(maker).kind === "sample" || this.takes(maker).some((spec) => this.isSampled(spec.name));
   }
 
   /** Which of the streams of a seed a stage of kind sample draws its noise from. */

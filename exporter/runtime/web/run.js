@@ -11,14 +11,15 @@ const AT_ONCE = 4096;
 export class Run {
   /**
    * The tensors of one object. `programs`: a WebBundle. `given`: tensors [1, ...] by name that need not be made.
-   * `seed`: what its noise is drawn from. `onStep(done, total, stage)` is called after each evaluation of a sampler.
+   * `seed`: what its noise is drawn from. `others`: by name, runs of what else its samplers are conditioned on. `onStep(done, total, stage)` is called after each evaluation of a sampler.
    */
-  constructor(programs, given, { seed = 0, onStep } = {}) {
+  constructor(programs, given, { seed = 0, onStep, others = {} } = {}) {
     this.programs = programs;
     this.pipeline = programs.pipeline;
     this.given = given;
     this.seed = seed;
     this.onStep = onStep;
+    this.others = others;
     this.made = new Map();
   }
 
@@ -35,6 +36,19 @@ export class Run {
   async takenBy(stage) {
     const taken = {};
     for (const { name } of this.pipeline.takes(stage)) taken[name] = await this.tensor(name);
+    return { ...taken, ...(await this.takenBesides(stage, taken)) };
+  }
+
+  /** A stage's other sets of conditions; where one is not given, zeros or the prompt's own stand for it. */
+  async takenBesides(stage, own) {
+    const taken = {};
+    for (const [set, replaces] of this.pipeline.otherConditions(stage)) {
+      for (const [name, tensor] of Object.entries(own)) {
+        const absent = () => (replaces === "prompt" ? tensor : zerosLike(tensor));
+        const given = Object.hasOwn(this.others, set) && !this.pipeline.isSampled(name);
+        taken[`${set}.${name}`] = given ? await this.others[set].tensor(name) : absent();
+      }
+    }
     return taken;
   }
 
@@ -82,6 +96,10 @@ export class Run {
 /** Unit normal noise [1, ...shape] of one object; `which`: the draw and the stream. */
 export function unitNoise(seed, shape, which) {
   return new ort.Tensor("float32", noise(seed, product(shape), which), [1, ...shape]);
+}
+
+function zerosLike({ size, dims }) {
+  return new ort.Tensor("float32", new Float32Array(size), dims);
 }
 
 function product(shape) {

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from exporter.machine.meter import Silent, Within, metered
+from exporter.machine.meter import Silent, Within, metered, peak_so_far
 
 
 class Seen(Silent):
@@ -62,3 +62,14 @@ def test_what_is_one_of_several_is_shown_under_its_name_and_leaves_no_lines():
     with metered("trace denoiser", within, []):
         within.advanced("trace denoiser", 1, 2)
     assert told == ["policy 3 of at most 6: trace denoiser", ("policy 3 of at most 6: trace denoiser", 1, 2)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is never reset")
+def test_the_peak_of_the_process_outlives_the_steps_that_are_measured_in_it():
+    with metered("large", Silent(), []):
+        large = np.ones(2**25)
+        highest = peak_so_far()
+        del large
+    with metered("small", Silent(), []) as small:
+        pass
+    assert small.peak_bytes < highest <= peak_so_far()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,6 +10,9 @@ from torch.nn import functional as F
 
 from exporter.graphs.operators import count_operators
 from exporter.passes.multi_head_attention import to_multi_head_attention
+from exporter.pipeline.pure_module import PureModule
+from exporter.pipeline.tensor import TensorSpec
+from exporter.trace.onnx import trace
 from tests.exporter.quantize.programs import Attending, Block, inputs, output, traced
 
 
@@ -35,6 +40,26 @@ def test_it_computes_the_same_with_nothing_around_it(tmp_path, name):
     assert now["MultiHeadAttention"] == {"fp32": 1} and not now.keys() & {"Attention", "Transpose", "Reshape"}
     assert before["MatMul" if "MatMul" in before else "Gemm"] == now["MatMul" if "MatMul" in now else "Gemm"]
     np.testing.assert_allclose(output(after, inputs()), output(program, inputs()), rtol=1e-5, atol=1e-6)
+
+
+class Given(torch.nn.Module):
+    """Attention whose keys and values are inputs: nothing in the graph makes them."""
+
+    def forward(self, query, key, value):
+        split = [x.unflatten(-1, (2, 8)).transpose(1, 2) for x in (query, key, value)]
+        return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(-2)
+
+
+def test_inputs_of_the_graph_are_attended_to(tmp_path):
+    specs = [TensorSpec("query", "float32", ("batch", "points", 16))]
+    specs += [TensorSpec(name, "float32", ("batch", 9, 16)) for name in ("key", "value")]
+    program = trace(PureModule("given", Given(), tuple(specs), (replace(specs[0], name="seen"),)), 23, tmp_path)
+    found, after = rewritten(program)
+    assert found == 1
+    draw = np.random.default_rng(0)
+    given = {s.name: draw.standard_normal((2, 5 if s is specs[0] else 9, 16)).astype(np.float32) for s in specs}
+    expected = Given()(*map(torch.from_numpy, given.values())).numpy()
+    np.testing.assert_allclose(output(after, given), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_what_comes_after_it_keeps_its_type(tmp_path):

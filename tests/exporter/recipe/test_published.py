@@ -37,13 +37,13 @@ def test_it_replaces_the_sampler_that_is_extended_and_leaves_its_guidance(tmp_pa
     after = sampler_of(load_recipe(extension(tmp_path, "sampler: {as: openai}")))
     assert {name: after[name] for name in PUBLISHED} == PUBLISHED
     assert any(before[name] != after[name] for name in PUBLISHED)
-    assert {name for name in after if name not in PUBLISHED} == {"guidance_scale", "unroll"}
-    assert all(after[name] == before[name] for name in ("guidance_scale", "unroll"))
+    assert {name for name in after if name not in PUBLISHED} == {"guidance_scale", "unroll", "conditions"}
+    assert all(after[name] == before[name] for name in ("guidance_scale", "unroll", "conditions"))
 
 
 def test_what_is_written_beside_it_holds(tmp_path):
     found = sampler_of(load_recipe(extension(tmp_path, "sampler: {steps: 20, as: openai, guidance_scale: 15}")))
-    assert found == PUBLISHED | {"steps": 20, "guidance_scale": 15.0, "unroll": "step"}
+    assert found == PUBLISHED | {"steps": 20, "guidance_scale": 15.0, "unroll": "step", "conditions": {}}
 
 
 @pytest.mark.parametrize(

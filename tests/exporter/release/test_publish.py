@@ -14,7 +14,7 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 
 from exporter.errors import BundleError
 from exporter.files.atomic import sha256_of
-from exporter.manifest import read_manifest, record_verdict, write_manifest
+from exporter.manifest import WeightsFilePart, read_manifest, record_verdict, write_manifest
 from exporter.release.keys import TrustedKeys
 from exporter.release.minisign import PublicKey
 from exporter.release.publish import publish
@@ -95,6 +95,18 @@ def test_the_card_quotes_the_weights_own_card(tmp_path):
     card = (tmp_path / "store/toy-1.0.0/README.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert "procedural objects of 25 shapes" in card and "It knows 25 shapes" in card and "![" not in card
+
+
+def test_the_card_says_what_the_weights_were_loaded_from(tmp_path):
+    bundle = write_releasable(tmp_path / "cpu")
+    manifest = read_manifest(bundle)
+    file = WeightsFilePart(part="prior", name="model.bin", sha256="5" * 64, size=1)
+    weights = manifest.weights.model_copy(update={"files": [file]})
+    write_manifest(bundle, manifest.model_copy(update={"weights": weights}))
+    record(bundle, QUALITY)
+    publish([bundle], tmp_path / "store/toy-1.0.0", KEY, "stable", "mit")
+    card = (tmp_path / "store/toy-1.0.0/README.md").read_text()
+    assert f"Loaded from: prior from `model.bin` of sha256 `{'5' * 64}`." in card
 
 
 def test_a_stand_in_is_named_among_the_limits(tmp_path):

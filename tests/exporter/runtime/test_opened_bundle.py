@@ -216,7 +216,7 @@ from pathlib import Path
 from exporter.runtime.assets import meshfile
 from exporter.runtime.assets import pictures
 bundle = t3export.Bundle.open({str(toy_bundle)!r})
-mesh = bundle.generate("a red ball", seed=0)
+mesh = bundle.generate("a red ball", seed=0).mesh
 pictures.turntable_gif(mesh, 32, 2), meshfile.save_mesh(mesh, Path({str(tmp_path / "ball.glb")!r}))
 pictures.rendered_picture(bundle.make({{"prompt": "a red ball"}}), 8)
 print(len(mesh.faces))

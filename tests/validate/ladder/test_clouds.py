@@ -31,6 +31,13 @@ def test_colours_are_compared_with_those_of_the_nearest():
     assert color_psnr(grid(), grid((0.1, 0.0, 0.0), shade=0.6)) == pytest.approx(20.0)
 
 
+def test_of_points_at_one_place_those_of_the_same_number_are_compared():
+    places, shades = np.zeros((6, 3)), np.linspace(0, 1, 6)[:, None].repeat(3, axis=1)
+    cloud = PointCloud(places, shades)
+    assert color_psnr(cloud, PointCloud(places + 1e-8, shades)) == np.inf
+    assert color_psnr(cloud, PointCloud(places, shades[::-1])) < 10.0
+
+
 def test_what_is_no_number_is_as_far_as_can_be():
     broken = grid()
     broken.positions[3] = np.nan

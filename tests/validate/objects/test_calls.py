@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from exporter.runtime import batch
 from tests.little_memory import open_with_little_memory
 from validate.objects.objects import sample_objects
 
 
 def test_what_the_judge_sees_is_sampled_together_and_no_encoder_is_opened_for_one_object(toy_bundle, monkeypatch):
     bundle, calls, opened = open_with_little_memory(toy_bundle, monkeypatch)
-    run = sample_objects(bundle, ["a red ball", "a blue ball", "green"], [0, 1, 2])
+    runs = list(sample_objects(bundle, ["a red ball", "a blue ball", "green"], [0, 1, 2]))
     assert opened == ["text_encoder", "denoiser"] and calls == [("text_encoder", 3)] + [("denoiser", 3)] * 3
-    for one in run.objects():
+    for one in runs:
         one["radius"]
     assert opened == ["text_encoder", "denoiser", "projector"]
+
+
+def test_no_more_are_sampled_together_than_memory_allows(toy_bundle, monkeypatch):
+    """A judge's 32 objects took 5 GB of the small model, and at full size one alone takes a gigabyte."""
+    bundle, calls, _ = open_with_little_memory(toy_bundle, monkeypatch)
+    monkeypatch.setattr(batch, "batch_size", lambda pipeline: 2)
+    list(sample_objects(bundle, ["a red ball", "a blue ball", "green"], [0, 1, 2]))
+    assert calls == [("text_encoder", 3)] + [("denoiser", 2)] * 3 + [("denoiser", 1)] * 3

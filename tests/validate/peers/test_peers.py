@@ -21,6 +21,7 @@ from validate.peers.environment import environment, last_words
 from validate.peers.files import files_of
 from validate.peers.peer import SCRIPTS, Peer, peers
 from validate.peers.quantize import PeerFailed, quantize
+from validate.table import make
 from validate.table.peer_rows import peer_bundle
 
 COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2]); open('seen.txt', 'w').write(' '.join(sys.argv))"
@@ -69,6 +70,24 @@ def test_a_program_goes_through_once(peer, program, tmp_path):
     assert quantize(peer(COPY), program, shards, cache) == made
     assert (made.parent / "seen.txt").stat().st_mtime_ns == written
     assert quantize(peer(COPY + "\n"), program, shards, cache) != made
+
+
+def test_no_peer_sends_anything_to_its_makers(peer, program, tmp_path):
+    script = (
+        "import os, sys; open(sys.argv[2], 'w').write(os.environ['NNCF_CI'] + os.environ['OLIVE_DISABLE_TELEMETRY'])"
+    )
+    assert quantize(peer(script), program, [], Cache(tmp_path / "cache")).read_text() == "11"
+
+
+def test_what_has_to_be_known_of_a_peer_stands_beside_its_row(monkeypatch):
+    known = {one.name: one for one in peers()}
+    assert "nncf" in known and "TensorRT folds" in known["model_optimizer"].note
+    monkeypatch.setattr(make, "peer_bundle", lambda *_: (None, "projector left in fp32 (IndexError)"))
+    monkeypatch.setattr(make.MeasuredRows, "measured", lambda self, result, bundle: result)
+    rows = make.MeasuredRows(None, Path(), None, None, {})
+    told = rows._peer(known["model_optimizer"], None, Path()).note
+    assert told.startswith("its weights stay floats") and told.endswith("; projector left in fp32 (IndexError)")
+    assert rows._peer(known["nncf"], None, Path()).note == "projector left in fp32 (IndexError)"
 
 
 def test_a_peer_that_fails_says_its_last_words(peer, program, tmp_path):

@@ -104,6 +104,20 @@ def test_without_guidance_there_is_no_interval_of_it(tiny, monkeypatch):
     assert found.screened == 3 and found.chosen is None
 
 
+def test_a_model_is_loaded_once_for_all_samplers(tiny, monkeypatch):
+    """Each candidate's own copy of the network stayed in memory: gigabytes for the small model."""
+    loaded, load = [], type(tiny.model).prior
+
+    def counted(self):
+        loaded.append(1)
+        return load(self)
+
+    monkeypatch.setattr(type(tiny.model), "prior", counted)
+    screened = samplers._Screen(tiny.model, tiny.recipe, lambda done, total: None)
+    found = screened(screened.own.model_copy(update={"scheduler": "euler", "steps": steps}) for steps in (2, 3, 4))
+    assert len(found) == 3 and len({candidate.error for candidate in found}) == 3 and loaded == [1]
+
+
 def test_of_a_flow_fewer_steps_are_tried_and_no_other_solver(monkeypatch):
     own = SamplerSection(scheduler="flow_euler", steps=20, guidance_scale=1.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -15,20 +15,15 @@ from exporter.errors import WeightsError
 from exporter.families.checkpoint import Checkpoint, Renamed, Taken
 from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
+from exporter.families.repository import open_repository
 from exporter.families.shap_e.image.clip_preprocessing import picture_input
-from exporter.families.shap_e.latent_model import (
-    LatentModel,
-    changed_weights,
-    random_name,
-    refuse_settings,
-    tensor,
-)
+from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse_settings, tensor
 from exporter.families.shap_e.modules import ImageEncoder
-from exporter.families.shap_e.openai_files import is_openai, what_it_is
+from exporter.families.shap_e.openai_files import is_openai, open_openai_image, what_it_is
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import PictureParts, ShapEImageOriginal
 from exporter.families.weights import fill
-from exporter.pipeline.inputs import PictureInput
+from exporter.pipeline.inputs import Input, PictureInput
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.recipe.recipe import Recipe
 
@@ -41,34 +36,37 @@ CONFIGS = {
     "shap_e_renderer": "config.json",
 }
 """The file in each part's folder that says how it is built."""
+PARTS = tuple(CONFIGS)
 WITHOUT_TENSORS = ("image_processor", "scheduler")
 NEEDED = {part: Needed(files=((file,),), tensors=part not in WITHOUT_TENSORS) for part, file in CONFIGS.items()}
-PARTS = tuple(NEEDED)
 # Published files name the tower inside a larger model, transformers' own class does not.
 TOWER = "vision_model."
 
 
-def load(weights: str, *, variant: str | None = None) -> ShapEImage:
+def load(
+    weights: str, *, variant: str | None = None, decoder: str | None = None, clip: str | None = None
+) -> ShapEImage:
     """Shap-E from a picture with these weights: one of the zoo, a folder, 'org/name[@revision]' on the hub,
     'random:SIZE[:seed]', or any of these changed, 'stress:WEIGHTS[:factor]' and 'shaped:WEIGHTS[:shape]', as for texts.
+    A folder has the hub's layout, or OpenAI's own files.
 
-    `variant`: of the hub's files, such as 'fp16'. Raises WeightsError, RecipeError for a variant that is not there.
+    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai_image`.
+    Raises WeightsError, RecipeError for a setting that these weights have no use for.
     """
-    if changed := changed_weights(weights, partial(load, variant=variant)):
+    if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
         return changed
     if weights.startswith("random:"):
-        refuse_settings("random weights have none", variant=variant)
+        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
         return _random(weights)
-    files = find_parts(weights, ZOO_MODELS, NEEDED, variant, _what_it_is)
-    return ShapEImage(
-        source=files.source,
-        digest=files.digest,
-        trained=True,
-        configs={part: files.parts[part].json(file) for part, file in CONFIGS.items()},
-        fill_part=lambda module, part: fill(module, _checkpoint(files, part)),
-        files=files.files,
-        notes=files.notes,
-    )
+    repository = weights if weights in ZOO_MODELS else open_repository(weights)
+    if not isinstance(repository, str) and is_openai(repository.names):
+        refuse_settings("OpenAI's own files come in one precision", variant=variant)
+        published = open_openai_image(repository, decoder, clip)
+        return _of_files(published.files, published.configs, published.checkpoints.__getitem__)
+    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
+    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, partial(what_it_is, kind="image"))
+    configs = {part: files.parts[part].json(file) for part, file in CONFIGS.items()}
+    return _of_files(files, configs, lambda part: files.parts[part].checkpoint())
 
 
 class ShapEImage(LatentModel):
@@ -84,15 +82,13 @@ class ShapEImage(LatentModel):
             )
         self._picture(None)
 
-    def inputs(self, recipe: Recipe) -> dict[str, PictureInput]:
+    def inputs(self, recipe: Recipe) -> Mapping[str, Input]:
         return {"picture": self._picture(recipe.render.background)}
 
-    def _picture(self, background: Sequence[int] | None) -> PictureInput:
-        """What is transparent shows the background that pictures are rendered on: the recipe's, or the weights'.
-        Raises WeightsError for preprocessing that no bundle does, or pixels that the tower does not take."""
-        own = self.configs["shap_e_renderer"].get("background", (255.0, 255.0, 255.0))
-        red, green, blue = (round(level) for level in (own if background is None else background))
-        source = picture_input(self.configs["image_processor"], (red, green, blue), self.weights_source)
+    def _picture(self, color: Sequence[int] | None) -> PictureInput:
+        """Raises WeightsError for preprocessing that no bundle does, or pixels that the tower does not take."""
+        background = color or self.configs["shap_e_renderer"].get("background", (255.0, 255.0, 255.0))
+        source = picture_input(self.configs["image_processor"], tuple(map(round, background)), self.weights_source)
         if source.size != (size := self.configs["image_encoder"]["image_size"]):
             raise WeightsError(
                 f"weights {self.weights_source!r}: image_processor/preprocessor_config.json makes pictures of "
@@ -139,18 +135,21 @@ def _random(weights: str) -> ShapEImage:
     )
 
 
-def _checkpoint(files: ModelFiles, part: str) -> Checkpoint:
-    stored = files.parts[part].checkpoint()
+def _of_files(
+    files: ModelFiles, configs: dict[str, dict[str, Any]], checkpoint: Callable[[str], Checkpoint]
+) -> ShapEImage:
+    return ShapEImage(
+        source=files.source,
+        digest=files.digest,
+        trained=True,
+        configs=configs,
+        fill_part=lambda module, part: fill(module, _as_class_names(part, checkpoint(part))),
+        files=files.files,
+        notes=files.notes,
+    )
+
+
+def _as_class_names(part: str, found: Checkpoint) -> Checkpoint:
     if part != "image_encoder":
-        return stored
-    return Renamed(stored, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in stored.shapes.items()})
-
-
-def _what_it_is(names: Collection[str]) -> str:
-    """Of the names of files, what they are where they are not the image model; empty if that is not known."""
-    folders = {name.partition("/")[0] for name in names if "/" in name}
-    if "text_encoder" in folders and "image_encoder" not in folders:
-        return "this is the model that takes texts; give it to family shap-e"
-    if is_openai(names):
-        return "OpenAI's own files of the image model are not read; take openai/shap-e-img2img in the hub's layout"
-    return what_it_is(names) if "image_encoder" not in folders else ""
+        return found
+    return Renamed(found, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in found.shapes.items()})

@@ -19,11 +19,12 @@ NAME = "mesh"
 
 
 def gltf_scene(placed: Placed, label: Label | None) -> tuple[trimesh.Scene, Callable[[dict[str, Any]], None]]:
-    """A scene with normals, its colours in the texture of a matte material or else in the vertices, for trimesh's
+    """A scene with normals and a matte material, its colours in a texture or else in the vertices, for trimesh's
     exporters; and what is then to be done to the tree that they make.
 
-    Colours of vertices have no material beside them: readers such as trimesh take them for something else there, and
-    what they write in another format has none.
+    Without a material the surface is a metal's (glTF 2.0, 3.9), a quarter as bright under a light from the front and
+    black under an ambient one. trimesh as a reader finds the colours of vertices beside one in the attributes of its
+    visual, or as a mesh's own with `skip_materials=True`.
     """
     return _textured(placed, placed.texture, label) if placed.texture else _with_vertex_colors(placed)
 
@@ -35,8 +36,10 @@ def _with_vertex_colors(placed: Placed) -> tuple[trimesh.Scene, Callable[[dict[s
 
 
 def _color_by_vertex(tree: dict[str, Any]) -> None:
+    tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": METALLIC, "roughnessFactor": ROUGHNESS}}]
     for part in tree["meshes"]:
         for primitive in part["primitives"]:
+            primitive["material"] = 0
             primitive["attributes"]["COLOR_0"] = primitive["attributes"].pop("_linear_color")
 
 

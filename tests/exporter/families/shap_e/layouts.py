@@ -13,6 +13,8 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from exporter.families.shap_e.model import ShapE
+
 Tensors = dict[str, torch.Tensor]
 STEMS = {"text_encoder": "model", "prior": "diffusion_pytorch_model", "shap_e_renderer": "diffusion_pytorch_model"}
 SAVED_STEMS = STEMS | {"text_encoder": "pytorch_model"}
@@ -20,9 +22,12 @@ COMMIT = "1e72ed44" + "0" * 32
 SHARDS = 3
 
 
+IMAGE_STEMS = STEMS | {"image_encoder": "model"}
+
+
 def tensors_of(plain: Path, part: str) -> Tensors:
     """The tensors of a part of the folder that everything is written from."""
-    return load_file(plain / part / f"{STEMS[part]}.safetensors")
+    return load_file(plain / part / f"{IMAGE_STEMS[part]}.safetensors")
 
 
 def as_published(plain: Path, to: Path) -> Path:
@@ -120,6 +125,25 @@ def openai_files(plain: Path, to: Path, decoder: str = "vector_decoder.pt", with
     return to
 
 
+def openai_image_files(plain: Path, to: Path, decoder: str = "vector_decoder.pt") -> Path:
+    """The same of a folder in the layout of openai/shap-e-img2img."""
+    to.mkdir()
+    heads = json.loads((plain / "prior/config.json").read_text())["num_attention_heads"]
+    torch.save(openai_prior(tensors_of(plain, "prior"), heads), to / "image_cond.pt")
+    torch.save(openai_decoder(tensors_of(plain, "shap_e_renderer"), decoder == "transmitter.pt"), to / decoder)
+    inner = {"name": "CLIPImageGridPointDiffusionTransformer", "heads": heads}
+    (to / "image_cond_config.yaml").write_text(yaml.safe_dump({"name": "SplitVectorDiffusion", "inner": inner}))
+    clip = to / "clip-vit-large-patch14"
+    shutil.copytree(plain / "image_processor", clip)
+    vision = json.loads((plain / "image_encoder/config.json").read_text())
+    (clip / "config.json").write_text(json.dumps({"model_type": "clip", "text_config": {}, "vision_config": vision}))
+    text = {"text_model.final_layer_norm.bias": torch.zeros(4), "text_projection.weight": torch.zeros(4, 4)}
+    position_ids = {"vision_model.embeddings.position_ids": torch.arange(4)[None]}
+    tower = tensors_of(plain, "image_encoder") | position_ids | text
+    torch.save(tower | {"logit_scale": torch.ones(())}, clip / "pytorch_model.bin")
+    return to
+
+
 def clip_folder(plain: Path, to: Path) -> Path:
     """openai/clip-vit-large-patch14: one model with both towers, its tokenizer beside it."""
     shutil.copytree(plain / "tokenizer", to)
@@ -142,6 +166,8 @@ def openai_prior(prior: Tensors, heads: int) -> Tensors:
         "proj_to_clip_embeddings": "output_proj",
         "embedding_proj": "clip_embed",
     }
+    if "embedding_proj_norm.weight" in prior:
+        names |= {"embedding_proj_norm": "clip_embed.0", "embedding_proj": "clip_embed.1"}
     found = {"wrapped.pos_emb": prior["positional_embedding"][0].contiguous()}
     for kind in ("weight", "bias"):
         found |= {f"wrapped.{new}.{kind}": prior[f"{old}.{kind}"] for old, new in names.items()}
@@ -207,3 +233,13 @@ def _two_files(tokenizer: Path) -> None:
     (tokenizer / "vocab.json").write_text(json.dumps(model["vocab"]))
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     (tokenizer / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+
+
+def write_hub_layout(model: ShapE, to: Path) -> Path:
+    """A model at hand as a folder with its parts as safetensors."""
+    model.text_encoder().save_pretrained(to / "text_encoder")
+    model.prior().save_pretrained(to / "prior")
+    model.renderer().save_pretrained(to / "shap_e_renderer")
+    model.scheduler("denoiser").save_pretrained(to / "scheduler")
+    model.tokenizer().save_pretrained(to / "tokenizer")
+    return to

@@ -13,8 +13,9 @@ from exporter.errors import RecipeError, WeightsError
 from exporter.families.registry import load_model
 from exporter.families.shap_e import openai_files as own
 from exporter.files.atomic import sha256_of
-from tests.exporter.families.shap_e.layouts import openai_files
+from tests.exporter.families.shap_e.layouts import openai_files, openai_image_files
 from tests.exporter.tiny import tiny_recipe, write_tiny_shap_e
+from tests.exporter.tiny_image import image_recipe, write_tiny_shap_e_image
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,38 @@ def test_a_file_of_something_else_is_refused(files):
 def test_the_pipeline_is_that_of_the_hubs_layout(files, plain):
     recipe = tiny_recipe()
     assert load(files).pipeline(recipe) == load(plain).pipeline(recipe)
+
+
+@pytest.fixture(scope="module")
+def plain_image(tmp_path_factory):
+    return write_tiny_shap_e_image(tmp_path_factory.mktemp("plain_image"))
+
+
+def test_the_image_models_files_give_the_tensors_of_the_hubs_layout(plain_image, tmp_path):
+    found = load_model("shap-e-image", str(openai_image_files(plain_image, tmp_path / "openai")))
+    plain, recipe = load_model("shap-e-image", str(plain_image)), image_recipe(["a.png"])
+    assert found.pipeline(recipe).stages == plain.pipeline(recipe).stages
+    for ours, theirs in (
+        (found.image_encoder(), plain.image_encoder()),
+        (found.prior(), plain.prior()),
+        (found.renderer(), plain.renderer()),
+    ):
+        other = theirs.state_dict()
+        for name, tensor in ours.state_dict().items():
+            if name not in ("clip_mean", "clip_std", "void.background"):
+                assert torch.equal(tensor, other[name]), name
+    assert {file.name for file in found.weights_files if file.part == "prior"} == {
+        "image_cond.pt",
+        "image_cond_config.yaml",
+    }
+
+
+def test_each_family_names_the_other_for_its_files(files, plain_image, tmp_path):
+    of_pictures = openai_image_files(plain_image, tmp_path / "image")
+    with pytest.raises(WeightsError, match=r"the model that takes texts; give it to family shap-e; .*text_cond"):
+        load_model("shap-e-image", str(files))
+    with pytest.raises(WeightsError, match=r"this is the image model; give it to family shap-e-image"):
+        load(of_pictures)
+    shutil.copyfile(files / "text_cond.pt", of_pictures / "image_cond.pt")
+    with pytest.raises(WeightsError, match=r"this is the text model; give it to family shap-e$"):
+        load_model("shap-e-image", str(of_pictures))

@@ -35,7 +35,7 @@ IMPORTED = {".glb": from_y_up, ".obj": from_y_up, ".ply": lambda points: points}
 def test_a_mesh_written_and_read_again_is_the_same(tmp_path, suffix):
     path = tmp_path / f"ring{suffix}"
     save_mesh(MESH, path)
-    read = trimesh.load(path, process=False, force="mesh")
+    read = trimesh.load(path, process=False, force="mesh", skip_materials=True)
     assert read.is_watertight and len(read.faces) == len(MESH.faces)
     assert np.allclose(IMPORTED[suffix.lower()](read.vertices), MESH.vertices, atol=1e-6)
     assert read.volume > 0
@@ -43,11 +43,19 @@ def test_a_mesh_written_and_read_again_is_the_same(tmp_path, suffix):
     assert np.allclose(read.visual.vertex_colors[:, :3] / 255, colors, atol=1 / 255)
 
 
-def test_a_converter_keeps_the_colors_of_a_glb(tmp_path):
+def test_a_converter_keeps_the_colors_of_a_glb_whose_material_it_leaves_out(tmp_path):
     save_mesh(MESH, tmp_path / "ring.glb")
-    trimesh.load(tmp_path / "ring.glb", process=False, force="mesh").export(tmp_path / "converted.ply")
+    read = trimesh.load(tmp_path / "ring.glb", process=False, force="mesh", skip_materials=True)
+    read.export(tmp_path / "converted.ply")
     converted = trimesh.load(tmp_path / "converted.ply", process=False, force="mesh")
     assert np.allclose(converted.visual.vertex_colors[:, :3] / 255, srgb_to_linear(MESH.colors), atol=1 / 255)
+
+
+def test_a_reader_that_takes_the_material_finds_the_colors_beside_it(tmp_path):
+    save_mesh(MESH, tmp_path / "ring.glb")
+    (read,) = trimesh.load(tmp_path / "ring.glb", process=False).geometry.values()
+    assert read.visual.material.metallicFactor == 0
+    assert np.allclose(read.visual.vertex_attributes["color"][:, :3], srgb_to_linear(MESH.colors), atol=1e-6)
 
 
 def test_linear_light_is_that_of_diffusers():

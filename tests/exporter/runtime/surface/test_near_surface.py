@@ -16,6 +16,7 @@ from exporter.runtime.surface import clearance
 from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import sample
 from exporter.runtime.surface.near_surface import certain_size, coarse_stride, sample_near_surface
+from exporter.runtime.surface.squash import PLAIN, TANH, Squash
 from tests.exporter.runtime.fields import ball, box, nothing, of, torus, union
 from tests.exporter.tiny import tiny_recipe
 
@@ -62,9 +63,18 @@ FORMS = {
 }
 
 
-def missed(distance, grid):
+DENSITY = Squash("exp", 25.0)
+DENSITIES = {
+    "a density": lambda d: (25 * np.exp(10 * d) - 25).astype(np.float32),
+    "a density in half precision": lambda d: (25 * np.exp(10 * d) - 25).astype(np.float16),
+    "a density that reaches far": lambda d: 25 * np.exp(2 * d) - 25,
+    "a density with ripples": lambda d: 25 * np.exp(8 * d * (1 + 0.3 * np.sin(20 * d))) - 25,
+}
+
+
+def missed(distance, grid, squash=TANH):
     """Of the lattice's points, how many have another sign than asked for directly; and the share that was asked."""
-    near, sampling = sample(distance, grid, exact=False)
+    near, sampling = sample(distance, grid, exact=False, squash=squash)
     exact, _ = sample(distance, grid, exact=True)
     return int(((near > 0) != (exact > 0)).sum()), sampling.share, int((exact > 0).sum())
 
@@ -77,12 +87,33 @@ def test_nothing_is_missed_of_a_field_whose_slope_is_even(name, form):
     assert share < 0.9 or form == "steep"  # it saturates within a block: nothing can be ruled out
 
 
+@pytest.mark.parametrize("form", DENSITIES)
+@pytest.mark.parametrize("name", SHAPES)
+def test_nothing_is_missed_of_a_density_whose_logarithm_is_even(name, form):
+    def excess(points):
+        return DENSITIES[form](SHAPES[name].distance(points))
+
+    wrong, share, inside = missed(excess, 64, DENSITY)
+    assert wrong == 0 and inside > 0 and share < 0.9
+
+
+def test_a_density_taken_as_it_is_would_be_asked_nearly_everywhere():
+    """Its own slope inside is a thousand times that at the surface."""
+
+    def excess(points):
+        return DENSITIES["a density"](SHAPES["a bubble"].distance(points))
+
+    assert missed(excess, 64, DENSITY)[1] < 0.6 * missed(excess, 64, PLAIN)[1]
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_three_fifths_of_the_bound_would_do(name, monkeypatch):
     """How much of the guard is margin."""
     monkeypatch.setattr(clearance, "SAFETY", 0.6 * clearance.SAFETY)
     for form in FORMS.values():
         assert missed(lambda points, form=form: form(SHAPES[name].distance(points)), 64)[0] == 0
+    for form in DENSITIES.values():
+        assert missed(lambda points, form=form: form(SHAPES[name].distance(points)), 64, DENSITY)[0] == 0
 
 
 @settings(max_examples=30)

@@ -17,6 +17,7 @@ from exporter.families.shap_e.random_weights import SHAP_E_IMAGE_300M
 from exporter.recipe.fit import parts_of
 from exporter.runtime.inputs.picture import PictureReader
 from exporter.workshop.parity import compare
+from tests.exporter.families.shap_e.layouts import openai_files, openai_image_files
 from tests.exporter.tiny import pure_module
 from tests.exporter.tiny_image import image_recipe, write_pictures, write_tiny_shap_e_image
 
@@ -129,10 +130,27 @@ def test_the_recipes_background_comes_before_the_models(tiny, photos):
     assert np.array_equal(tiny.original(dark).read([{"picture": clear}])["pixels"], reader.encode([plain]))
 
 
-def test_openais_own_files_are_refused_by_what_they_are(tmp_path):
-    (tmp_path / "image_cond.pt").write_bytes(b"")
-    with pytest.raises(WeightsError, match="files of the image model are not read; take openai/shap-e-img2img"):
-        load_model("shap-e-image", str(tmp_path))
+@pytest.mark.parametrize("decoder", ["transmitter.pt", "vector_decoder.pt"])
+def test_openais_own_files_are_the_same_model(folder, tiny, photos, tmp_path, decoder):
+    files = openai_image_files(folder, tmp_path / "openai", decoder)
+    model = load_model("shap-e-image", str(files))
+    same_but_the_background = recipe(photos)
+    own, hubs = model.pipeline(same_but_the_background), tiny.pipeline(same_but_the_background)
+    assert own.stages == hubs.stages and own.inputs["picture"].background == (0, 0, 0)
+    for made in ("prior", "image_encoder", "renderer"):
+        mine, theirs = (getattr(one, made)().state_dict() for one in (model, tiny))
+        differ = {name for name in theirs if not torch.equal(mine[name], theirs[name])}
+        assert differ <= {"void.background", "clip_mean", "clip_std"}, made
+    assert model.weights_notes == (f"image_cond.pt, {decoder}: not the published files, by sha256",)
+
+
+def test_openais_text_model_is_told_from_the_image_model(tiny_folder, folder, tmp_path):
+    with pytest.raises(WeightsError, match="the model that takes texts; give it to family shap-e"):
+        load_model("shap-e-image", str(openai_files(tiny_folder, tmp_path / "text")))
+    files = openai_image_files(folder, tmp_path / "image")
+    shutil.copyfile(tmp_path / "text/text_cond.pt", files / "image_cond.pt")
+    with pytest.raises(WeightsError, match="takes no picture's tokens: this is the text model"):
+        load_model("shap-e-image", str(files))
 
 
 def test_half_precision_under_the_hubs_name_is_told(folder, tiny, tmp_path):

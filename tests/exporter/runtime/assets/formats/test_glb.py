@@ -36,11 +36,12 @@ def tree_and_arrays(glb):
     return tree, {name: array(index) for name, index in primitive["attributes"].items()}
 
 
-def test_vertex_colors_are_linear_with_normals_and_no_material_beside():
+def test_vertex_colors_are_linear_with_normals_on_a_surface_that_is_no_metal():
     glb = glb_of(None)
     tree, arrays = tree_and_arrays(glb)
     assert set(arrays) == {"POSITION", "NORMAL", "COLOR_0"}
-    assert not tree.get("materials")
+    assert tree["materials"] == [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}]
+    assert tree["meshes"][0]["primitives"][0]["material"] == 0
     assert np.allclose(arrays["COLOR_0"], srgb_to_linear(MESH.colors), atol=1e-6)
     assert glb == glb_of(None, None)
 

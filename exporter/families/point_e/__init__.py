@@ -1,0 +1,17 @@
+"""Point-E (Nichol et al., arXiv 2212.08751)."""
+
+# Known without loading anything: a layer's name begins with its stage's. A model has those that its files are for.
+STAGES = (
+    "text_encoder",
+    "image_encoder",
+    "base",
+    "base_points",
+    "upsampler",
+    "cloud",
+    "cloud_encoder",
+    "field",
+)
+# Only the files tell: a model may take texts, pictures or nothing, and have no mesh.
+PARTS = None
+# It runs at points of an object, whose inputs calibration does not record.
+UNCALIBRATED = ("field",)

@@ -1,0 +1,122 @@
+"""CLIP as Point-E is conditioned on it: openai/clip-vit-large-patch14 in the hub's layout, or random of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
+
+from exporter.errors import WeightsError
+from exporter.families.weights import fill_random, read_json, without_initialisation
+
+HUB_NAME = "openai/clip-vit-large-patch14"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+# As CLIP was trained; they stand in its preprocessor_config.json.
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class ClipTowers:
+    """Both towers' configurations, where the tokenizer is, and what makes a filled module of a class and its
+    configuration."""
+
+    text: CLIPTextConfig
+    vision: CLIPVisionConfig
+    tokenizer_folder: Path
+    make: Callable[[type, Any], nn.Module]
+
+    def tokenizer(self) -> CLIPTokenizer:
+        """Raises WeightsError where there is none."""
+        if not any((self.tokenizer_folder / name).is_file() for name in TOKENIZER_FILES):
+            raise WeightsError(f"{self.tokenizer_folder}: lacks the tokenizer, {' or '.join(TOKENIZER_FILES)}")
+        return CLIPTokenizer.from_pretrained(
+            self.tokenizer_folder, local_files_only=True, model_max_length=self.text.max_position_embeddings
+        )
+
+    def text_encoder(self) -> TextVector:
+        return TextVector(self.make(CLIPTextModelWithProjection, self.text))
+
+    def picture_encoder(self, vector: bool, grid: bool) -> PictureEncoder:
+        return PictureEncoder(self.make(CLIPVisionModelWithProjection, self.vision), vector, grid)
+
+    @property
+    def grid_tokens(self) -> int:
+        """Of a picture, without the class token."""
+        return (self.vision.image_size // self.vision.patch_size) ** 2
+
+
+class TextVector(nn.Module):
+    """Token ids [B,T] to unit vectors [B,E]."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return _unit(self.model(input_ids=input_ids).text_embeds)
+
+
+class PictureEncoder(nn.Module):
+    """Pixels [B,3,S,S] to unit vectors [B,E] and to grids [B,T,W], or to one of both.
+
+    A grid is what the last block gives, neither normalised nor projected, without the class token.
+    """
+
+    def __init__(self, model: Any, vector: bool, grid: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.vector, self.grid = vector, grid
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        made = self.model(pixel_values=pixels)
+        vector = (_unit(made.image_embeds),) if self.vector else ()
+        return (*vector, made.last_hidden_state[:, 1:]) if self.grid else vector
+
+
+def read_clip(folder: Path) -> ClipTowers:
+    """CLIP from a folder in the hub's layout. Raises WeightsError."""
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or not {"text_config", "vision_config"} <= config.keys():
+        raise WeightsError(f"{folder}/config.json: no text_config and vision_config, which {HUB_NAME} has")
+    text = CLIPTextConfig(**{"projection_dim": config["projection_dim"], **config["text_config"]})
+    vision = CLIPVisionConfig(**{"projection_dim": config["projection_dim"], **config["vision_config"]})
+
+    def make(kind: type, own: Any) -> nn.Module:
+        try:
+            made, told = kind.from_pretrained(  # type: ignore[attr-defined]
+                folder, config=own, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"{folder}: CLIP cannot be read here ({str(error).splitlines()[0][:200]})") from None
+        if told["missing_keys"]:
+            raise WeightsError(f"{folder}: lacks {min(told['missing_keys'])} and {len(told['missing_keys']) - 1} more")
+        return made.eval().requires_grad_(False)
+
+    return ClipTowers(text, vision, folder, make)
+
+
+def random_clip(text: CLIPTextConfig, vision: CLIPVisionConfig, tokenizer_folder: Path, seed: int) -> ClipTowers:
+    """CLIP of these sizes with random weights."""
+
+    def make(kind: type, own: Any) -> nn.Module:
+        with without_initialisation():
+            made = kind(own)
+        fill_random(made, seed)
+        return made.float().eval().requires_grad_(False)
+
+    return ClipTowers(text, vision, tokenizer_folder, make)
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    return vectors / torch.linalg.norm(vectors, dim=-1, keepdim=True)

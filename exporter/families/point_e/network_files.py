@@ -1,0 +1,118 @@
+"""Which of the files of a folder a Point-E is made of: a base model, and an upsampler, a signed distance and CLIP
+beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.errors import NoSuchWeights, WeightsError
+from exporter.families.point_e.clip import HUB_NAME
+from exporter.families.point_e.network_file import SUFFIXES, NetworkFile, read_network_file, read_tensors, whose
+from exporter.families.point_e.networks import DiffusionSize, DistanceSize
+from exporter.families.weights import digest_parts
+from exporter.files.atomic import sha256_of
+
+CLIP = "clip"
+# What openai/point-e leaves in its cache beside the models that are read here.
+OTHERS = ("ViT-L-14.pt", "ViT-B-32.pt", "pointnet.pt")
+WAYS_ON = (
+    "Ways on: give one of OpenAI's files, such as base_40m_textvec.pt, with upsample_40m.pt, sdf.pt and CLIP (the "
+    f"folder {CLIP}/, in the layout of {HUB_NAME} on the hub) beside it, or random weights 'random:point-e-40m-text'."
+)
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """`clip`: the folder of CLIP, where the base model is conditioned on it."""
+
+    base: NetworkFile
+    upsampler: NetworkFile | None
+    distance: NetworkFile | None
+    clip: Path | None
+
+    @property
+    def digest(self) -> str:
+        """sha256 over what was found."""
+        digest = hashlib.sha256()
+        for part in (self.base, self.upsampler, self.distance):
+            digest.update(f"{sha256_of(part.path) if part else None}\n".encode())
+        if self.clip:
+            digest.update(digest_parts({CLIP: self.clip}).encode())
+        return digest.hexdigest()
+
+
+def find_published(weights: str) -> PublishedFiles:
+    """The files of a model: `weights` is the base model's, or a folder with one base model in it. What each file is for
+    is told from its tensors, whatever its name.
+
+    Raises NoSuchWeights where there is nothing, WeightsError for files of other models, for several of one kind, and
+    for CLIP that is missing.
+    """
+    given = Path(weights).expanduser()
+    if not given.exists():
+        raise NoSuchWeights(f"weights {weights!r}: no such file or folder. {WAYS_ON}")
+    folder = given if given.is_dir() else given.parent
+    files = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES and f.name not in OTHERS and f != given]
+    found = [checkpoint for file in files if (checkpoint := read_network_file(file))]
+    base = _only_base(given, found) if given.is_dir() else _base(given)
+    condition = base.size.condition if isinstance(base.size, DiffusionSize) else "none"
+    return PublishedFiles(
+        base,
+        _at_most_one("upsampler", [part for part in found if getattr(part.size, "upsamples", False)]),
+        _at_most_one("signed distance", [part for part in found if isinstance(part.size, DistanceSize)]),
+        _clip_folder(folder) if condition != "none" else None,
+    )
+
+
+def _base(file: Path) -> NetworkFile:
+    found = read_network_file(file)
+    if found is None:
+        raise WeightsError(f"{file}: no base model of Point-E: {whose(read_tensors(file))}. {WAYS_ON}")
+    if not _is_base(found):
+        kind = "a signed distance" if isinstance(found.size, DistanceSize) else "an upsampler"
+        raise WeightsError(f"{file}: {kind}, which goes beside a base model. {WAYS_ON}")
+    return found
+
+
+def _only_base(folder: Path, found: list[NetworkFile]) -> NetworkFile:
+    bases = [checkpoint for checkpoint in found if _is_base(checkpoint)]
+    if len(bases) > 1:
+        names = ", ".join(checkpoint.path.name for checkpoint in bases)
+        raise WeightsError(f"{folder}: {len(bases)} base models ({names}); give the file of one of them")
+    if not bases:
+        raise WeightsError(f"{folder}: no base model of Point-E; {_there(folder)}. {WAYS_ON}")
+    return bases[0]
+
+
+def _there(folder: Path) -> str:
+    """What a folder has instead."""
+    if (folder / "prior").is_dir() and (folder / "shap_e_renderer").is_dir():
+        return "these are Shap-E's, in diffusers' layout: set model.family to shap-e"
+    for file in sorted(folder.iterdir()):
+        if file.suffix in SUFFIXES and file.name not in OTHERS and read_network_file(file) is None:
+            return f"of {file.name}, {whose(read_tensors(file))}"
+    there = ", ".join(path.name for path in sorted(folder.iterdir())[:5])
+    return f"it has {there}" if there else "it is empty"
+
+
+def _is_base(checkpoint: NetworkFile) -> bool:
+    return isinstance(checkpoint.size, DiffusionSize) and not checkpoint.size.upsamples
+
+
+def _at_most_one(kind: str, found: list[NetworkFile]) -> NetworkFile | None:
+    if len(found) > 1:
+        names = " and ".join(checkpoint.path.name for checkpoint in found)
+        raise WeightsError(f"{found[0].path.parent}: {names} are both a network of the kind {kind}; leave one there")
+    return found[0] if found else None
+
+
+def _clip_folder(folder: Path) -> Path:
+    clip = folder / CLIP
+    if not clip.is_dir():
+        raise WeightsError(
+            f"{clip}: no such folder; the base model is conditioned on CLIP, which is no part of its file: "
+            f"hf download {HUB_NAME} --local-dir {clip}"
+        )
+    return clip

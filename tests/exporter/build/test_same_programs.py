@@ -1,0 +1,75 @@
+"""One build from each kind of file makes the same programs, to the last byte."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from exporter.build.build import build
+from exporter.families.registry import load_model
+from exporter.files.cache import Cache
+from exporter.recipe.recipe import Recipe
+from exporter.targets.target import load_target
+from tests.exporter.families.shap_e import layouts
+
+KINDS = {
+    "bin, published": layouts.as_published,
+    "bin, sharded": layouts.sharded_bin,
+    "safetensors, sharded": layouts.sharded,
+    "openai, decoder": layouts.openai_files,
+    "openai, transmitter": partial(layouts.openai_files, decoder="transmitter.pt"),
+}
+TOLERANCES = {
+    "stage_snr_db": 60.0,
+    "trajectory_snr_db": 60.0,
+    "latents_relative_l2": 1e-2,
+    "mesh_iou": 0.99,
+    "chamfer": 1e-2,
+    "render_psnr_db": 40.0,
+}
+
+
+def programs(weights, out):
+    """The digest of every file of every stage."""
+    recipe = Recipe.model_validate(
+        {
+            "name": "layouts",
+            "model": {"family": "shap-e", "weights": str(weights)},
+            "sampler": {"scheduler": "euler", "steps": 1, "guidance_scale": 3.0},
+            "mesh": {"grid": 16},
+            # OpenAI's own files are black there.
+            "render": {"size": 16, "coarse_samples": 8, "fine_samples": 12, "background": [255, 255, 255]},
+            "quantization": {"rules": []},
+            "goldens": {"prompts": ["a red chair"]},
+            "validation": {"tolerances": {"fp32": TOLERANCES}},
+        }
+    )
+    report = build(recipe, load_target("cpu"), out, cache=Cache(out.with_suffix(".cache")))
+    files = report.manifest.files.items()
+    return {name: part.sha256 for name, part in files if name.partition("/")[0] in report.manifest.stages}
+
+
+@pytest.fixture(scope="module")
+def of_plain_files(tiny_folder, tmp_path_factory):
+    return programs(tiny_folder, tmp_path_factory.mktemp("plain") / "bundle")
+
+
+# That the others give the same tensors is tested beside the loader.
+@pytest.mark.parametrize("kind", ["bin, published", "openai, transmitter"])
+def test_a_small_model(kind, tiny_folder, of_plain_files, tmp_path):
+    assert programs(KINDS[kind](tiny_folder, tmp_path / "weights"), tmp_path / "bundle") == of_plain_files
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("full")
+    plain = layouts.write_hub_layout(load_model("shap-e", "random:shap-e-300m"), folder / "plain")
+    return plain, programs(plain, folder / "bundle")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_full_size(kind, full_size, tmp_path):
+    plain, expected = full_size
+    assert programs(KINDS[kind](plain, tmp_path / "weights"), tmp_path / "bundle") == expected
