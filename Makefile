@@ -34,7 +34,7 @@ $(WEB_INSTALLED): $(WEB)/package-lock.json | $(NPM)
 	touch $(WEB_INSTALLED)
 
 # A processor without VNNI may gain nothing by INT8; the demo ends with a mesh there too.
-demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them, make a chair of words and a mug of a picture
+demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them, make a chair of words and a car of a picture
 	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu --allow no-gain
 	$(BIN)/t3export validate artifacts/shape_e_int8/cpu --prompts 24
 	mkdir -p $(DEMO)
@@ -42,9 +42,9 @@ demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them
 		--image $(DEMO)/chair.png --turntable $(DEMO)/chair.gif
 	$(BIN)/t3export build recipes/shape_e_image_int8.yaml --target cpu --allow no-gain
 	$(BIN)/t3export validate artifacts/shape_e_image_int8/cpu
-	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/blue_mug.png \
-		-o $(DEMO)/mug.glb --image $(DEMO)/mug.png --turntable $(DEMO)/mug.gif
-	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and mug.glb, mug.png and mug.gif"
+	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/green_car.png \
+		-o $(DEMO)/car.glb --image $(DEMO)/car.png --turntable $(DEMO)/car.gif
+	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and car.glb, car.png and car.gif"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .

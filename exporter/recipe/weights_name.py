@@ -1,4 +1,4 @@
-"""What `model.weights` names: a folder, by a path relative to the recipe, or a model of the zoo or the hub."""
+"""What `model.weights` names: a file or folder, by a path relative to the recipe, or a model of zoo or hub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def moved(weights: str, folder: Path, way: Path) -> str:
 def require_there(weights: str) -> None:
     """Raises NoSuchWeights for a folder that is not there. What the hub has is not looked up."""
     _, name, _ = _parts(weights)
-    if name.startswith(_RANDOM) or _is_of_zoo(name) or _expanded(name).is_dir() or HUB_NAME.match(name):
+    if name.startswith(_RANDOM) or _is_of_zoo(name) or _expanded(name).exists() or HUB_NAME.match(name):
         return
     raise NoSuchWeights(f"weights {weights!r}: no such folder. {WAYS_ON}")
 
@@ -48,7 +48,7 @@ def _is_folder(name: str, folder: Path) -> bool:
     """Whether a name is written as a path, or leads to a folder and is no model's own."""
     if name.startswith(_RANDOM) or _is_of_zoo(name):
         return False
-    return name.startswith(("./", "../", "/", "~")) or (bool(name) and (folder / _expanded(name)).is_dir())
+    return name.startswith(("./", "../", "/", "~")) or (bool(name) and (folder / _expanded(name)).exists())
 
 
 def _is_of_zoo(name: str) -> bool:

@@ -16,6 +16,7 @@ from training.scoring.truth import GroundTruth
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import shipped_prompts
 from validate.objects.judged import CaptionSet, score
+from validate.objects.objects import make_objects
 
 ZOO = Path(exporter.__path__[0]) / "zoo"
 
@@ -81,3 +82,29 @@ def test_the_student_makes_what_is_asked_in_four_evaluations(judge, captions):
     assert len(original.samplers["denoiser"].evaluations()) == 4 and recipe.sampler.guidance_scale == 1.0
     assert not objects.empty.any()
     assert found.hits.sum() >= 9
+
+
+def test_diffusers_loads_the_parts_of_the_image_model():
+    """What it has of its own; renderer and scheduler are the text model's."""
+    from diffusers import PriorTransformer
+    from transformers import CLIPImageProcessorPil, CLIPVisionModel
+
+    folder = ZOO / "shap_e_mini_image"
+    tower = CLIPVisionModel.from_pretrained(folder / "image_encoder", local_files_only=True)
+    prior = PriorTransformer.from_pretrained(folder / "prior", local_files_only=True)
+    size = CLIPImageProcessorPil.from_pretrained(folder / "image_processor", local_files_only=True).crop_size
+    assert size == {"height": 48, "width": 48} and tower.config.image_size == 48
+    assert prior.config.embedding_proj_dim == tower.config.hidden_size
+    assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) <= 6e6
+
+
+def test_the_image_model_makes_objects_of_the_pictures_colours(judge):
+    """A smoke test on eight steps and three pictures; the model card has the figures."""
+    pictures = ZOO.parents[1] / "recipes" / "pictures"
+    names, colors = ("red_chair", "green_car", "object_00"), ("red", "green", "purple")
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_image_fp32.yaml", ["sampler.steps=8"])
+    original = load_model("shap-e-image", "shap-e-mini-image").original(recipe)
+    made = make_objects(original, [str(pictures / f"{name}.png") for name in names], judge)
+    assert not made.empty.any()
+    said = judge.embed_texts([f"a {color} object" for color in colors])
+    assert ((made.embeddings @ said.T).argmax(axis=1) == np.arange(3)).all()

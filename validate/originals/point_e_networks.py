@@ -50,8 +50,8 @@ class GivenClip(torch.nn.Module):
 @torch.inference_mode()
 def compare_networks(names: Sequence[str]) -> Iterator[Comparison]:
     """One evaluation of each of these networks; the authors' code is importable already."""
-    import point_e.models.transformer as theirs  # type: ignore[import-not-found]
-    from point_e.models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
+    import point_e.models.transformer as theirs
+    from point_e.models.configs import MODEL_CONFIGS, model_from_config
 
     theirs.FrozenImageCLIP = GivenClip
     for name in names:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from exporter.families.original import Original
 from exporter.families.point_e.clip import random_clip
 from exporter.families.point_e.network_file import read_network_file
 from exporter.families.point_e.point_e_model import PointE
 from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, clip_configs
-from exporter.families.weights import ZOO, fill_random
+from exporter.families.weights import fill_random
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.weights_name import ZOO
 from exporter.runtime.run import Draws, Run
 from validate.originals.comparison import Comparison, compared
 from validate.originals.point_e_networks import GivenClip
@@ -34,7 +36,7 @@ STEPS, LOWEST, HIGHEST = 64, 1e-3, {"base": 120.0, "upsampler": 160.0}
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class PointTrajectory:
     """`of`: the published configuration that the base model is a small one of. `guidance`: of the upsampler."""
 
     of: str
@@ -43,17 +45,17 @@ class Trajectory:
 
 
 TRAJECTORIES = {
-    "64 + 64 levels, text, churn 3": Trajectory("base40M-textvec", 3.0, 0.0),
-    "64 + 64 levels, text, churn 0": Trajectory("base40M-textvec", 0.0, 0.0),
-    "64 + 64 levels, picture, churn 3": Trajectory("base40M", 3.0, 3.0),
-    "64 + 64 levels, picture, churn 0": Trajectory("base40M", 0.0, 3.0),
+    "64 + 64 levels, text, churn 3": PointTrajectory("base40M-textvec", 3.0, 0.0),
+    "64 + 64 levels, text, churn 0": PointTrajectory("base40M-textvec", 0.0, 0.0),
+    "64 + 64 levels, picture, churn 3": PointTrajectory("base40M", 3.0, 3.0),
+    "64 + 64 levels, picture, churn 0": PointTrajectory("base40M", 0.0, 3.0),
 }
 
 
 @torch.inference_mode()
 def compare_trajectories(names: Sequence[str]) -> Iterator[Comparison]:
     """Both models' points, in the units of diffusion; the authors' code is importable already."""
-    import point_e.models.transformer as theirs  # type: ignore[import-not-found]
+    import point_e.models.transformer as theirs
 
     theirs.FrozenImageCLIP = GivenClip
     for name in names:
@@ -70,8 +72,8 @@ def compare_trajectories(names: Sequence[str]) -> Iterator[Comparison]:
             yield row if row.passed else _held_to_rounding(row, trajectory, modules, run, expected)
 
 
-def _module(trajectory: Trajectory, stage: str) -> Any:
-    from point_e.models.configs import MODEL_CONFIGS, model_from_config  # type: ignore[import-not-found]
+def _module(trajectory: PointTrajectory, stage: str) -> Any:
+    from point_e.models.configs import MODEL_CONFIGS, model_from_config
 
     config = MODEL_CONFIGS[trajectory.of if stage == "base" else "upsample"] | SIZE
     config["n_ctx"] = POINTS[0] if stage == "base" else POINTS[1]
@@ -82,7 +84,7 @@ def _module(trajectory: Trajectory, stage: str) -> Any:
     return module
 
 
-def _run(trajectory: Trajectory, folder: Path) -> Run:
+def _run(trajectory: PointTrajectory, folder: Path) -> Run:
     """Ours, on what is drawn for CLIP's output."""
     text, vision = clip_configs(RANDOM_SIZES["point-e-40m-text"])
     base, upsampler = (read_network_file(folder / f"{stage}.pt") for stage in HIGHEST)
@@ -108,13 +110,13 @@ def _run(trajectory: Trajectory, folder: Path) -> Run:
     return Run(model.original(_recipe(trajectory)), given, SEEDS)
 
 
-def _is_vector(trajectory: Trajectory) -> bool:
+def _is_vector(trajectory: PointTrajectory) -> bool:
     return trajectory.of.endswith("vec")
 
 
-def _recipe(trajectory: Trajectory) -> Recipe:
-    shared = {"scheduler": "heun", "steps": STEPS, "lowest_noise": LOWEST, "clamp": "openai"}
-    base = {"guidance_scale": 3.0, "highest_noise": HIGHEST["base"]}
+def _recipe(trajectory: PointTrajectory) -> Recipe:
+    shared: dict[str, Any] = {"scheduler": "heun", "steps": STEPS, "lowest_noise": LOWEST, "clamp": "openai"}
+    base: dict[str, Any] = {"guidance_scale": 3.0, "highest_noise": HIGHEST["base"]}
     base |= {"churn": {"s_churn": trajectory.churn}} if trajectory.churn else {}
     upsampler = {"guidance_scale": trajectory.guidance, "highest_noise": HIGHEST["upsampler"]}
     return Recipe.model_validate(
@@ -129,11 +131,11 @@ def _recipe(trajectory: Trajectory) -> Recipe:
     )
 
 
-def _their_points(trajectory: Trajectory, modules: dict[str, Any], run: Run) -> np.ndarray:
+def _their_points(trajectory: PointTrajectory, modules: dict[str, Any], run: Run) -> np.ndarray:
     """By `PointCloudSampler`, from the noise of our run."""
-    import point_e.diffusion.k_diffusion as k_diffusion  # type: ignore[import-not-found]
-    from point_e.diffusion.configs import DIFFUSION_CONFIGS, diffusion_from_config  # type: ignore[import-not-found]
-    from point_e.diffusion.sampler import PointCloudSampler  # type: ignore[import-not-found]
+    import point_e.diffusion.k_diffusion as k_diffusion
+    from point_e.diffusion.configs import DIFFUSION_CONFIGS, diffusion_from_config
+    from point_e.diffusion.sampler import PointCloudSampler
 
     is_text = _is_vector(trajectory)
     sampler = PointCloudSampler(
@@ -148,7 +150,7 @@ def _their_points(trajectory: Trajectory, modules: dict[str, Any], run: Run) -> 
     )
     given = run["clip_vector" if is_text else "clip_grid"]
     condition = {"texts": torch.from_numpy(given)} if is_text else {"images": torch.from_numpy(given).transpose(1, 2)}
-    own, k_diffusion.th = k_diffusion.th, _Drawn(run)
+    own, k_diffusion.th = k_diffusion.th, _RunNoise(run)
     try:
         raw = sampler.sample_batch(len(SEEDS), condition)
     finally:
@@ -158,7 +160,7 @@ def _their_points(trajectory: Trajectory, modules: dict[str, Any], run: Run) -> 
 
 
 def _held_to_rounding(
-    row: Comparison, trajectory: Trajectory, modules: dict[str, Any], run: Run, expected: np.ndarray
+    row: Comparison, trajectory: PointTrajectory, modules: dict[str, Any], run: Run, expected: np.ndarray
 ) -> Comparison:
     """The row with another limit: twice of what theirs is from itself with weights that are off by their rounding.
 
@@ -172,7 +174,7 @@ def _held_to_rounding(
     return replace(row, limit=max(LIMIT, 2.0 * float(off)))
 
 
-class _Drawn:
+class _RunNoise:
     """torch, but for what is drawn: the noise of a run, in the order in which theirs draws it.
 
     What ours begins with has the noise of the first step in it: theirs is scaled to the same, and draws none there.
@@ -192,6 +194,7 @@ class _Drawn:
 
     def _of_stage(self, run: Run, stage: str) -> Iterator[torch.Tensor]:
         draws = run.draws(stage)
+        assert isinstance(run.programs, Original)
         scheduler = run.programs.samplers[stage].scheduler
         scheduler.set_timesteps(STEPS)
         yield _channels_first(draws, 0) * (float(scheduler.init_noise_sigma) / HIGHEST[stage])

@@ -11,7 +11,6 @@ from typing import Any
 
 from exporter.files.atomic import write_atomically
 from exporter.pipeline.assets import ImageAsset, PointsAsset
-from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import name_of
 from exporter.pipeline.tensor import TensorSpec
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
@@ -88,7 +87,7 @@ def write_device_files(workshop: Workshop, folder: Path) -> None:
     if workshop.pipeline.texts:
         write_atomically(folder / FOLDER / "tokens.json", _json(_tokens(workshop)))
     if workshop.pipeline.of_kind("sample"):
-        write_atomically(folder / FOLDER / "noise.json", _json(_noise(workshop.pipeline)))
+        write_atomically(folder / FOLDER / "noise.json", _json(_noise(workshop)))
 
 
 def _page(workshop: Workshop) -> str:
@@ -174,12 +173,15 @@ def _tokens(workshop: Workshop) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _noise(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """By stage of kind sample, the first numbers of a few seeds, as float32 in full."""
+def _noise(workshop: Workshop) -> list[dict[str, Any]]:
+    """By stage of kind sample, the first numbers of a few seeds, as float32 in full, and of a later draw where the
+    sampler has churn."""
+    pipeline = workshop.pipeline
     found = []
     for stream, stage in enumerate(pipeline.of_kind("sample")):
         shape = pipeline.stages[stage].makes[0].shape[1:]
-        for seed, draw in ((0, 0), (1, 0), (2**63, 0), (1, 3)):
+        later = [(1, 3)] if workshop.tables[stage].has_churn else []
+        for seed, draw in [(0, 0), (1, 0), (2**63, 0), *later]:
             numbers = unit_noise([seed], shape, stream, draw).ravel()[:NUMBERS_SHOWN].tolist()
             of = {"stage": stage, "seed": seed, "stream": stream, "draw": draw}
             found.append(of | {"shape": [1, *shape], "first": numbers})

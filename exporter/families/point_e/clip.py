@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -18,7 +18,8 @@ from transformers import (
 )
 
 from exporter.errors import WeightsError
-from exporter.families.weights import fill_random, read_json, without_initialisation
+from exporter.families.part_files import read_json
+from exporter.families.weights import fill_random, without_initialisation
 
 HUB_NAME = "openai/clip-vit-large-patch14"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
@@ -53,7 +54,12 @@ class ClipTowers:
     @property
     def grid_tokens(self) -> int:
         """Of a picture, without the class token."""
-        return (self.vision.image_size // self.vision.patch_size) ** 2
+        return (self.picture_size // cast(int, self.vision.patch_size)) ** 2
+
+    @property
+    def picture_size(self) -> int:
+        """Pixels along each edge."""
+        return cast(int, self.vision.image_size)
 
 
 class TextVector(nn.Module):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from exporter.errors import WeightsError
+from exporter.families.checkpoint import Shape, open_checkpoint
 from exporter.families.point_e.networks import (
     CHANNELS,
     Condition,
@@ -31,10 +29,13 @@ _FOREIGN = (
     (re.compile(r"^wrapped\.|^(backbone|encoder|renderer|params_proj)\..*(pos_emb|nerstf)|pos_emb$"), "Shap-E's"),
     (re.compile(r"^(prior|transformer_blocks|proj_to_clip_embeddings|mlp\.\d)"), "Shap-E's, in diffusers' layout"),
     (re.compile(r"^sa\d\.(mlp_convs|mlp_bns)\."), "those of the classifier that P-FID is measured with"),
-    (re.compile(r"^(visual\.|text_model\.|vision_model\.|token_embedding)"), "CLIP's, which go into the folder clip/"),
+    (
+        re.compile(r"^(visual\.|text_model\.|vision_model\.|token_embedding)"),
+        "CLIP's, which has a folder of its own",
+    ),
     (re.compile(r"^image_tokenizer\.|^post_processor\."), "TripoSR's"),
 )
-Tensors = Mapping[str, torch.Tensor]
+Shapes = Mapping[str, Shape]
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,17 @@ class NetworkFile:
         unexpected or of another shape, or one that is not finite."""
         with without_initialisation(), torch.device("meta"):
             module = bare_network(self.size)
-        tensors = read_tensors(self.path)
-        _require_same(module, tensors, self.path)
-        module.load_state_dict({name: _own(name, tensor, self.path) for name, tensor in tensors.items()}, assign=True)
+        tensors = open_checkpoint([self.path])
+        _require_same(module, tensors.shapes, self.path)
+        own = {name: _own(name, tensors.get(name), self.path) for name in tensors.shapes}
+        module.load_state_dict(own, assign=True)
         return module.eval().requires_grad_(False)
 
 
 def read_network_file(path: Path) -> NetworkFile | None:
     """What a file is for; none for one whose tensors are not Point-E's. Raises WeightsError for one that cannot be
     read."""
-    size = size_of(read_tensors(path))
+    size = size_of(open_checkpoint([path]).shapes)
     return NetworkFile(path, size) if size else None
 
 
@@ -67,13 +69,12 @@ def bare_network(size: DiffusionSize | DistanceSize) -> nn.Module:
     return SignedDistance(size) if isinstance(size, DistanceSize) else PointDiffusion(size)
 
 
-def size_of(tensors: Tensors) -> DiffusionSize | DistanceSize | None:
-    """The network that these tensors are for; none where they are not Point-E's."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+def size_of(shapes: Shapes) -> DiffusionSize | DistanceSize | None:
+    """The network that tensors of these shapes are for; none where they are not Point-E's."""
     if {"encoder_input_proj.weight", "decoder_input_proj.weight"} <= shapes.keys():
         width = shapes["encoder_input_proj.weight"][0]
-        layers = [_count(shapes, rf"{part}\.resblocks\.(\d+)\.ln_1\.weight") for part in ("encoder", "decoder")]
-        return DistanceSize(width, *layers) if width % HEAD_WIDTH == 0 else None
+        counts = [_count(shapes, rf"{part}\.resblocks\.(\d+)\.ln_1\.weight") for part in ("encoder", "decoder")]
+        return DistanceSize(width, *counts) if width % HEAD_WIDTH == 0 else None
     ours = {"input_proj.weight", "output_proj.weight", "ln_pre.weight", "time_embed.c_fc.weight"} <= shapes.keys()
     if not ours or any(pattern.search(name) for name in shapes for pattern, _ in _FOREIGN):
         return None
@@ -90,38 +91,13 @@ def size_of(tensors: Tensors) -> DiffusionSize | DistanceSize | None:
     return DiffusionSize(width, layers, condition, clip_width, upsamples="cond_point_proj.weight" in shapes)
 
 
-def whose(tensors: Tensors) -> str:
-    """Whose tensors these are instead, as far as their names are known."""
+def whose(path: Path) -> str:
+    """Whose tensors are in a file instead, as far as their names are known."""
+    tensors = open_checkpoint([path]).shapes
     for pattern, owner in _FOREIGN:
         if any(pattern.search(name) for name in tensors):
             return f"its tensors are {owner}"
     return f"its tensors are of no network that is known here (the first is {next(iter(sorted(tensors)), 'none')})"
-
-
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file by name, mapped from it and not yet read. Code in it is never run. Raises WeightsError."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path}: {_unreadable(str(error))}") from None
-    if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
-        held = ", ".join(map(str, list(found)[:_SHOWN])) if isinstance(found, dict) else type(found).__name__
-        raise WeightsError(f"{path}: holds {held}, wanted are tensors by name; save its state_dict() alone")
-    return found
-
-
-def _unreadable(reason: str) -> str:
-    if "TorchScript" in reason:
-        return (
-            "a TorchScript archive, which cannot be opened without running it; CLIP is read from the folder clip/, "
-            "in the layout of openai/clip-vit-large-patch14 on the hub"
-        )
-    short = reason.partition("\n")[0][:160]
-    if "weights_only" in reason or "Unsupported" in reason:
-        return f"holds more than tensors, which is not opened ({short}); save its state_dict() alone"
-    return f"truncated, or no file of torch.save or safetensors ({short}); download it again"
 
 
 def _own(name: str, tensor: torch.Tensor, path: Path) -> torch.Tensor:
@@ -138,9 +114,8 @@ def _count(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> int:
     return max(found, default=-1) + 1
 
 
-def _require_same(module: nn.Module, tensors: Tensors, path: Path) -> None:
+def _require_same(module: nn.Module, found: Shapes, path: Path) -> None:
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     problems = [
         f"{name} is {list(found[name])}, wanted is {list(wanted[name])}"
         for name in sorted(wanted.keys() & found.keys())

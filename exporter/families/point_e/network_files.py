@@ -3,49 +3,53 @@ beside it."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from exporter.errors import NoSuchWeights, WeightsError
+from exporter.families.part_files import Needed, PartFiles, WeightsFile, take
 from exporter.families.point_e.clip import HUB_NAME
-from exporter.families.point_e.network_file import SUFFIXES, NetworkFile, read_network_file, read_tensors, whose
+from exporter.families.point_e.network_file import SUFFIXES, NetworkFile, read_network_file, whose
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize
-from exporter.families.weights import digest_parts
+from exporter.families.repository import FolderRepository, open_repository
 from exporter.files.atomic import sha256_of
 
-CLIP = "clip"
+CLIP = "clip-vit-large-patch14"
+CLIP_FILES = Needed(
+    files=(("config.json", "tokenizer.json"), ("config.json", "vocab.json", "merges.txt")),
+    optional=("tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"),
+)
 # What openai/point-e leaves in its cache beside the models that are read here.
 OTHERS = ("ViT-L-14.pt", "ViT-B-32.pt", "pointnet.pt")
 WAYS_ON = (
     "Ways on: give one of OpenAI's files, such as base_40m_textvec.pt, with upsample_40m.pt, sdf.pt and CLIP (the "
-    f"folder {CLIP}/, in the layout of {HUB_NAME} on the hub) beside it, or random weights 'random:point-e-40m-text'."
+    f"folder {CLIP}, as {HUB_NAME} is on the hub) beside it, or random weights 'random:point-e-40m-text'."
 )
 
 
 @dataclass(frozen=True)
 class PublishedFiles:
-    """`clip`: the folder of CLIP, where the base model is conditioned on it."""
+    """`clip`: the files of CLIP, where the base model is conditioned on it."""
 
     base: NetworkFile
     upsampler: NetworkFile | None
     distance: NetworkFile | None
-    clip: Path | None
+    clip: PartFiles | None
 
-    @property
-    def digest(self) -> str:
-        """sha256 over what was found."""
-        digest = hashlib.sha256()
-        for part in (self.base, self.upsampler, self.distance):
-            digest.update(f"{sha256_of(part.path) if part else None}\n".encode())
+    @cached_property
+    def files(self) -> tuple[WeightsFile, ...]:
+        """Every file with its digest."""
+        parts = {"base": self.base, "upsampler": self.upsampler, "distance": self.distance}
+        paths = [(part, file.path) for part, file in parts.items() if file]
         if self.clip:
-            digest.update(digest_parts({CLIP: self.clip}).encode())
-        return digest.hexdigest()
+            paths += [("clip", self.clip.folder / name) for name in sorted(self.clip.names)]
+        return tuple(WeightsFile(part, path.name, sha256_of(path), path.stat().st_size) for part, path in paths)
 
 
-def find_published(weights: str) -> PublishedFiles:
+def find_published(weights: str, clip: str | None = None) -> PublishedFiles:
     """The files of a model: `weights` is the base model's, or a folder with one base model in it. What each file is for
-    is told from its tensors, whatever its name.
+    is told from its tensors, whatever its name. `clip`: a folder or hub name of CLIP, the folder beside them for none.
 
     Raises NoSuchWeights where there is nothing, WeightsError for files of other models, for several of one kind, and
     for CLIP that is missing.
@@ -62,14 +66,14 @@ def find_published(weights: str) -> PublishedFiles:
         base,
         _at_most_one("upsampler", [part for part in found if getattr(part.size, "upsamples", False)]),
         _at_most_one("signed distance", [part for part in found if isinstance(part.size, DistanceSize)]),
-        _clip_folder(folder) if condition != "none" else None,
+        _clip_files(folder, clip) if condition != "none" else None,
     )
 
 
 def _base(file: Path) -> NetworkFile:
     found = read_network_file(file)
     if found is None:
-        raise WeightsError(f"{file}: no base model of Point-E: {whose(read_tensors(file))}. {WAYS_ON}")
+        raise WeightsError(f"{file}: no base model of Point-E: {whose(file)}. {WAYS_ON}")
     if not _is_base(found):
         kind = "a signed distance" if isinstance(found.size, DistanceSize) else "an upsampler"
         raise WeightsError(f"{file}: {kind}, which goes beside a base model. {WAYS_ON}")
@@ -92,7 +96,7 @@ def _there(folder: Path) -> str:
         return "these are Shap-E's, in diffusers' layout: set model.family to shap-e"
     for file in sorted(folder.iterdir()):
         if file.suffix in SUFFIXES and file.name not in OTHERS and read_network_file(file) is None:
-            return f"of {file.name}, {whose(read_tensors(file))}"
+            return f"of {file.name}, {whose(file)}"
     there = ", ".join(path.name for path in sorted(folder.iterdir())[:5])
     return f"it has {there}" if there else "it is empty"
 
@@ -108,11 +112,12 @@ def _at_most_one(kind: str, found: list[NetworkFile]) -> NetworkFile | None:
     return found[0] if found else None
 
 
-def _clip_folder(folder: Path) -> Path:
-    clip = folder / CLIP
-    if not clip.is_dir():
+def _clip_files(folder: Path, clip: str | None) -> PartFiles:
+    if clip:
+        return take(open_repository(clip), "", CLIP_FILES)
+    if not (folder / CLIP).is_dir():
         raise WeightsError(
-            f"{clip}: no such folder; the base model is conditioned on CLIP, which is no part of its file: "
-            f"hf download {HUB_NAME} --local-dir {clip}"
+            f"{folder / CLIP}: no such folder; the base model is conditioned on CLIP, which is no part of its file: "
+            f"set model.clip to a folder or to {HUB_NAME}, or: hf download {HUB_NAME} --local-dir {folder / CLIP}"
         )
-    return clip
+    return take(FolderRepository(folder / CLIP), "", CLIP_FILES)

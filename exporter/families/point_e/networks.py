@@ -7,6 +7,7 @@ and a signed distance is read off a cloud by cross-attention.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,7 +98,9 @@ class PointDiffusion(nn.Module):
 
     def forward(self, points: torch.Tensor, timesteps: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
         """Noise [B,P,6] as it is predicted for points at timesteps [B], from CLIP's output and points to upsample."""
-        makers = [self.clip_tokens] if self.size.condition != "none" else []
+        makers: list[Callable[[torch.Tensor], torch.Tensor]] = (
+            [self.clip_tokens] if self.size.condition != "none" else []
+        )
         makers += [self.point_tokens] if self.size.upsamples else []
         tokens = [make(condition) for make, condition in zip(makers, conditions, strict=True)]
         return self.output_proj(self.hidden(points, self.time(timesteps), *tokens))[..., :CHANNELS]
@@ -116,14 +119,19 @@ class SignedDistance(nn.Module):
         self.ln_post = nn.LayerNorm(size.width)
         self.output_proj = nn.Linear(size.width, 1)
 
+    @property
+    def cross_blocks(self) -> list[CrossBlock]:
+        """The layers of the decoder."""
+        return [block for block in self.decoder.resblocks if isinstance(block, CrossBlock)]
+
     def encode(self, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Positions [B,P,3] to the keys and values [B,P,W] of every layer of the decoder, in turn."""
         cloud = self.encoder(self.encoder_input_proj(positions))
-        return tuple(tensor for block in self.decoder.resblocks for tensor in block.keys_and_values(cloud))
+        return tuple(tensor for block in self.cross_blocks for tensor in block.keys_and_values(cloud))
 
     def forward(self, places: torch.Tensor, *encoded: torch.Tensor) -> torch.Tensor:
         """The signed distance [B,Q,1] at places [B,Q,3]; none depends on another."""
         tokens = self.decoder_input_proj(places)
-        for block, keys, values in zip(self.decoder.resblocks, encoded[::2], encoded[1::2], strict=True):
+        for block, keys, values in zip(self.cross_blocks, encoded[::2], encoded[1::2], strict=True):
             tokens = block(tokens, keys, values)
         return self.output_proj(self.ln_post(tokens))

@@ -12,8 +12,9 @@ import torch
 from diffusers import HeunDiscreteScheduler
 from torch import nn
 
-from exporter.errors import WeightsError, did_you_mean
+from exporter.errors import RecipeError, WeightsError, did_you_mean
 from exporter.families.family import Model, ModuleMaker
+from exporter.families.part_files import digest_of
 from exporter.families.point_e.clip import MEAN, STD, ClipTowers, random_clip, read_clip
 from exporter.families.point_e.diffusion_schedules import cosine_betas, linear_betas, predicted_noise
 from exporter.families.point_e.network_file import bare_network
@@ -23,12 +24,12 @@ from exporter.families.point_e.point_e_modules import Cloud, CloudEncoder, Dista
 from exporter.families.point_e.point_e_original import PointEOriginal
 from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
 from exporter.families.vocabulary import require_words_told_apart
-from exporter.families.weights import ZOO
 from exporter.pipeline.assets import Asset, MeshAsset, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.tensor import TensorSpec
 from exporter.recipe.recipe import Recipe
+from exporter.recipe.weights_name import ZOO
 
 TOKENIZER = "tokenizer/tokenizer.json"
 PAD_ID = 0
@@ -46,17 +47,22 @@ class Network(Protocol):
     @property
     def size(self) -> DiffusionSize | DistanceSize: ...
 
-    def network(self) -> nn.Module: ...
+    def network(self) -> Any: ...
 
 
-def load(weights: str) -> PointE:
+def load(weights: str, *, clip: str | None = None) -> PointE:
     """Point-E with these weights: the file of a base model, beside which the others are found, a folder with one base
     model in it, or 'random:SIZE[:seed]'.
 
     Whether a base model of CLIP vectors was trained on texts or on pictures cannot be told from its tensors: one whose
-    name has 'imagevec' takes pictures. Raises WeightsError.
+    name has 'imagevec' takes pictures. `clip`: a folder or hub name of CLIP ViT-L/14, for none the folder
+    clip-vit-large-patch14 beside the files. Raises WeightsError, RecipeError for `clip` beside random weights.
     """
-    return _random(weights) if weights.startswith("random:") else _published(weights, find_published(weights))
+    if not weights.startswith("random:"):
+        return _published(weights, find_published(weights, clip))
+    if clip:
+        raise RecipeError(f"model.clip: {clip!r} is given, and random weights have none; leave this field out")
+    return _random(weights)
 
 
 class PointE(Model):
@@ -94,9 +100,9 @@ class PointE(Model):
     def unfilled(self) -> PointE:
         """The same networks on the meta device."""
         bare = copy(self)
-        bare.base, bare.upsampler, bare.distance = (
-            BareNetwork(part.size) if part else None for part in (self.base, self.upsampler, self.distance)
-        )
+        bare.base = BareNetwork(self.base.size)
+        bare.upsampler = BareNetwork(self.upsampler.size) if self.upsampler else None
+        bare.distance = BareNetwork(self.distance.size) if self.distance else None
         if self.clip:
             bare.clip = replace(self.clip, make=_on_meta)
         return bare
@@ -113,7 +119,7 @@ class PointE(Model):
             tokens = TensorSpec("input_ids", "int64", ("batch", self._clip.text.max_position_embeddings))
             stages["text_encoder"] = PipelineStage(kind="encode", inputs=[tokens], outputs=[vector])
         if self.reads == "picture":
-            size = self._clip.vision.image_size
+            size = self._clip.picture_size
             pixels = TensorSpec("pixels", "float32", ("batch", 3, size, size))
             stages["image_encoder"] = PipelineStage(kind="encode", inputs=[pixels], outputs=self._seen)
         stages["base"] = PipelineStage(kind="sample", inputs=conditions, outputs=[latents])
@@ -197,7 +203,7 @@ class PointE(Model):
             length = self._clip.text.max_position_embeddings
             return {"prompt": TextInput(tensor="input_ids", file=TOKENIZER, length=length, pad_id=PAD_ID)}
         if self.reads == "picture":
-            size = self._clip.vision.image_size
+            size = self._clip.picture_size
             return {
                 "picture": PictureInput(
                     tensor="pixels", size=size, shorter_edge=size, resampling="bicubic", mean=MEAN, std=STD
@@ -266,17 +272,17 @@ def _published(weights: str, files: PublishedFiles) -> PointE:
     reads: Reads = "nothing"
     if base.condition != "none":
         reads = "picture" if base.condition == "grid" or "imagevec" in files.base.path.name else "text"
-    clip = read_clip(files.clip) if files.clip else None
-    if clip:
+    clip = read_clip(files.clip.folder) if files.clip else None
+    if clip and files.clip:
         width = clip.vision.hidden_size if base.condition == "grid" else clip.text.projection_dim
         if width != base.clip_width:
             raise WeightsError(
-                f"{files.clip}: CLIP's {base.condition} is {width} wide, and {files.base.path.name} takes "
+                f"{files.clip.folder}: CLIP's {base.condition} is {width} wide, and {files.base.path.name} takes "
                 f"{base.clip_width}; the two belong to different models"
             )
-    return PointE(
+    model = PointE(
         source=weights,
-        digest=files.digest,
+        digest=digest_of(files.files),
         trained=True,
         reads=reads,
         base=files.base,
@@ -284,6 +290,8 @@ def _published(weights: str, files: PublishedFiles) -> PointE:
         distance=files.distance,
         clip=clip,
     )
+    model.weights_files = files.files
+    return model
 
 
 def _random(weights: str) -> PointE:
@@ -295,17 +303,14 @@ def _random(weights: str) -> PointE:
     seed, size = int(rest[0]) if rest else 0, RANDOM_SIZES[name]
     text, vision = clip_configs(size)
     identity = json.dumps([name, seed, size.to_dict(), text.to_dict(), vision.to_dict()], sort_keys=True, default=str)
-    base, upsampler, distance = (
-        RandomNetwork(part, 4 * seed + i) for i, part in enumerate((size.base, size.upsampler, size.distance))
-    )
     return PointE(
         source=weights,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         trained=False,
         reads=size.reads,
-        base=base,
-        upsampler=upsampler,
-        distance=distance,
+        base=RandomNetwork(size.base, 4 * seed),
+        upsampler=RandomNetwork(size.upsampler, 4 * seed + 1),
+        distance=RandomNetwork(size.distance, 4 * seed + 2),
         clip=random_clip(text, vision, ZOO / TOKENIZER_MODEL / "tokenizer", 4 * seed + 3),
         points=size.points,
     )

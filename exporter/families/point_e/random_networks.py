@@ -10,9 +10,11 @@ import torch
 from torch import nn
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
+from exporter.families.part_files import read_json
 from exporter.families.point_e.network_file import bare_network
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize, SignedDistance
-from exporter.families.weights import ZOO, fill_random, read_json, without_initialisation
+from exporter.families.weights import fill_random, without_initialisation
+from exporter.recipe.weights_name import ZOO
 
 VECTOR_WIDTH, GRID_WIDTH = 768, 1024
 SDF = DistanceSize(256, 8, 4)
@@ -77,7 +79,12 @@ def _of_text() -> RandomSize:
 
 
 def _tiny(reads: Literal["text", "picture"]) -> RandomSize:
-    shared = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shared: dict[str, Any] = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     shared |= {"hidden_act": "quick_gelu", "projection_dim": 64}
     vision = {**shared, "image_size": 32, "patch_size": 8}
     base = DiffusionSize(TINY_WIDTH, 2, "vector" if reads == "text" else "grid", 64)
@@ -111,8 +118,8 @@ def clip_configs(size: RandomSize) -> tuple[CLIPTextConfig, CLIPVisionConfig]:
 @torch.inference_mode()
 def _centre(module: SignedDistance) -> None:
     """Make the mean distance in the volume zero for a cloud that is drawn, and hardly another for another cloud."""
-    for block in module.decoder.resblocks:
-        block.attn.c_proj.weight *= CLOUDS_SHARE
+    for block in module.cross_blocks:
+        block.attn.c_proj.weight.mul_(CLOUDS_SHARE)
     draw = torch.Generator().manual_seed(0)
     cloud, places = (torch.rand(1, 256, 3, generator=draw) - 0.5 for _ in range(2))
-    module.output_proj.bias -= module(places, *module.encode(cloud)).mean()
+    module.output_proj.bias.sub_(module(places, *module.encode(cloud)).mean())

@@ -55,7 +55,7 @@ def test_inputs_of_the_graph_are_attended_to(tmp_path):
     specs += [TensorSpec(name, "float32", ("batch", 9, 16)) for name in ("key", "value")]
     program = trace(PureModule("given", Given(), tuple(specs), (replace(specs[0], name="seen"),)), 23, tmp_path)
     found, after = rewritten(program)
-    assert found == 1
+    assert found == ("Attention", 1, 1)
     draw = np.random.default_rng(0)
     given = {s.name: draw.standard_normal((2, 5 if s is specs[0] else 9, 16)).astype(np.float32) for s in specs}
     expected = Given()(*map(torch.from_numpy, given.values())).numpy()

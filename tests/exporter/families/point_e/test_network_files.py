@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
-from exporter.errors import NoSuchWeights, WeightsError
+from exporter.errors import NoSuchWeights, RecipeError, WeightsError
+from exporter.families.point_e.network_files import CLIP
 from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
 from exporter.families.registry import load_model
-from exporter.families.weights import ZOO
+from exporter.recipe.weights_name import ZOO, require_there
 from tests.exporter.tiny import tiny_recipe
 
 TEXT, PICTURE = RANDOM_SIZES["point-e-tiny-text"], RANDOM_SIZES["point-e-tiny"]
@@ -29,9 +30,9 @@ def folder(tmp_path):
     text, vision = clip_configs(TEXT)
     torch.manual_seed(0)
     config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=64)
-    CLIPModel(config).save_pretrained(tmp_path / "clip")
+    CLIPModel(config).save_pretrained(tmp_path / CLIP)
     for file in (ZOO / TOKENIZER_MODEL / "tokenizer").iterdir():
-        shutil.copy(file, tmp_path / "clip")
+        shutil.copy(file, tmp_path / CLIP)
     save(tmp_path / "base_40m_textvec.pt", TEXT.base)
     save(tmp_path / "upsample_40m.pt", TEXT.upsampler)
     save(tmp_path / "sdf.pt", TEXT.distance)
@@ -54,11 +55,13 @@ def test_a_folder_with_one_base_model_is_a_model(folder):
         "text_encoder", "base", "base_points", "upsampler", "cloud", "cloud_encoder", "field",
     ]  # fmt: skip
     assert model.trained and model.points == (1024, 3072)
+    assert {file.part for file in model.weights_files} == {"base", "upsampler", "distance", "clip"}
+    require_there(str(folder / "base_40m_textvec.pt"))
     assert model.weights_digest == load_model("point-e", str(folder / "base_40m_textvec.pt")).weights_digest
     tokens = model.original(tiny_recipe()).read([{"prompt": "a red chair"}])
     vector = model.original(tiny_recipe()).run_program("text_encoder", tokens)["clip_vector"]
     with torch.no_grad():
-        own = CLIPModel.from_pretrained(folder / "clip").text_model(torch.from_numpy(tokens["input_ids"]))
+        own = CLIPModel.from_pretrained(folder / CLIP).text_model(torch.from_numpy(tokens["input_ids"]))
     assert vector.shape == (1, 64) and own.pooler_output.shape == (1, 64)
 
 
@@ -100,7 +103,7 @@ def test_models_of_pictures(folder, name, size, takes):
 
 
 def test_a_model_without_a_condition_takes_nothing_and_needs_no_clip(folder):
-    shutil.rmtree(folder / "clip")
+    shutil.rmtree(folder / CLIP)
     (folder / "base_40m_textvec.pt").unlink()
     save(folder / "base_40m_uncond.pt", type(TEXT.base)(128, 2, "none"))
     pipeline = load_model("point-e", str(folder)).pipeline(tiny_recipe())
@@ -126,7 +129,7 @@ def test_the_file_of_another_part_is_refused_as_a_base_model(folder):
         ({"wrapped.pos_emb": (4, 4), "wrapped.input_proj.weight": (4, 4)}, "its tensors are Shap-E's"),
         ({"renderer.nerstf.mlp.0.weight": (4, 4)}, "its tensors are Shap-E's"),
         ({"sa1.mlp_convs.0.weight": (4, 4)}, "the classifier that P-FID is measured with"),
-        ({"text_model.embeddings.position_ids": (1, 4)}, "CLIP's, which go into the folder clip/"),
+        ({"text_model.embeddings.position_ids": (1, 4)}, "CLIP's, which has a folder of its own"),
         ({"layer.weight": (4, 4)}, "of no network that is known here (the first is layer.weight)"),
     ],
 )
@@ -144,11 +147,11 @@ def test_files_that_cannot_be_opened(folder, tmp_path):
     base = folder / "base_40m_textvec.pt"
     whole = base.read_bytes()
     base.write_bytes(whole[: len(whole) // 2])
-    assert "truncated, or no file of torch.save" in refusal(base)
+    assert "truncated, or not of torch.save" in refusal(base)
     torch.save({"state_dict": {}, "epoch": 3}, base)
-    assert "holds state_dict, epoch, wanted are tensors by name" in refusal(base)
+    assert "not a state_dict, which has a tensor under every name" in refusal(base)
     torch.save({"model": Opened()}, base)
-    assert "holds more than tensors, which is not opened" in refusal(base)
+    assert "holds more than tensors, and is not read" in refusal(base)
     assert not Opened.times
 
 
@@ -181,10 +184,15 @@ def test_tensors_that_do_not_fit_are_named(folder):
 
 
 def test_clip_has_to_be_there_and_to_fit(folder):
-    (folder / "clip" / "model.safetensors").rename(folder / "away")
-    with pytest.raises(WeightsError, match="CLIP cannot be read here"):
-        load_model("point-e", str(folder)).modules(tiny_recipe())["text_encoder"]()
-    shutil.rmtree(folder / "clip")
+    (folder / CLIP / "model.safetensors").rename(folder / "away")
+    assert "no weights; it has config.json" in refusal(folder)
+    (folder / "away").rename(folder / CLIP / "model.safetensors")
+    (folder / CLIP).rename(folder / "elsewhere")
+    assert load_model("point-e", str(folder), clip=str(folder / "elsewhere")).clip
+    with pytest.raises(RecipeError, match="random weights have none"):
+        load_model("point-e", "random:point-e-tiny", clip="somewhere")
+    (folder / "elsewhere").rename(folder / CLIP)
+    shutil.rmtree(folder / CLIP)
     assert "hf download openai/clip-vit-large-patch14 --local-dir" in refusal(folder)
     with pytest.raises(NoSuchWeights):
         load_model("point-e", str(folder / "nowhere"))

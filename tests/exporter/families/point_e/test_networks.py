@@ -128,7 +128,8 @@ def test_a_signed_distance_is_what_its_published_tensors_say(published):
 
 @pytest.mark.parametrize("size", [*DIFFUSIONS.values(), DISTANCE], ids=[*DIFFUSIONS, "signed distance"])
 def test_a_network_is_told_by_its_tensors(size):
-    assert size_of(RandomNetwork(size, seed=0).network().state_dict()) == size
+    tensors = RandomNetwork(size, seed=0).network().state_dict()
+    assert size_of({name: tuple(tensor.shape) for name, tensor in tensors.items()}) == size
 
 
 @torch.no_grad()
