@@ -56,7 +56,8 @@ def list_(as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
-def copy(name: str, folder: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The files as one JSON document on stdout.")
+def copy(name: str, folder: Path, as_json: bool) -> None:
     """Copy the recipe NAME, with all that it is made of, into FOLDER, to be changed.
 
     \b
@@ -64,8 +65,11 @@ def copy(name: str, folder: Path) -> None:
       t3export recipe copy shape_e_int8
       t3export recipe copy shape_e_int8 mine
     """
-    for path in copy_recipe(name, folder):
-        results().print(escape(str(path)))
+    written = [str(path) for path in copy_recipe(name, folder)]
+    if as_json:
+        print_json(written)
+    for path in () if as_json else written:
+        results().print(escape(path))
 
 
 @command.command()

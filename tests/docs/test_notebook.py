@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -36,5 +37,7 @@ def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def printed(notebook: nbformat.NotebookNode) -> str:
-    """What all cells printed."""
-    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    """What all cells printed in words, tables and colours too, which a notebook shows in a form of its own."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs]
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(texts)).split())

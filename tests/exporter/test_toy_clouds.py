@@ -228,7 +228,7 @@ def test_what_it_is_is_told(made, capsys):
 
 
 def test_it_is_benched_beside_the_original(made):
-    settings = BenchSettings(baselines=("torch",), rounds=1, fresh=False, scheduler="heun", steps=4, prompt=GREEN)
+    settings = BenchSettings(baselines=("torch",), rounds=1, fresh=False, original=("heun", 4), prompt=GREEN)
     torch, own = measure([made("cpu")], settings, Silent()).sides
     assert not torch.reason
     assert set(own.seconds) == set(torch.seconds) >= {"reader", "sprinkle", "thicken", "palette"}

@@ -62,9 +62,9 @@ class Backbone(nn.Module):
             hidden = block(hidden, encoder_hidden_states=attended)
         squares = self.head(hidden) + self.base
         side, features = self.side, squares.shape[-1] // 4
-        # [B, plane, row, column, feature, row in the square, column in the square]
-        parted = squares.reshape(-1, PLANES, side, side, features, 2, 2)
-        return parted.permute(0, 1, 4, 2, 5, 3, 6).reshape(-1, PLANES, features, 2 * side, 2 * side)
+        # [object and plane, row, column, feature, row in the square, column in the square]: XNNPACK takes no seventh.
+        parted = squares.reshape(-1, side, side, features, 2, 2).permute(0, 3, 1, 4, 2, 5)
+        return parted.reshape(-1, PLANES, features, 2 * side, 2 * side)
 
 
 def _one_layer(

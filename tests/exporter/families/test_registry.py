@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.families.registry import uncalibrated_stages
+from exporter.families.registry import families, stage_names, uncalibrated_stages
 from exporter.recipe.policy import Policy, Rule, RuleError
 from exporter.workshop.calibration import uncalibrated
 from tests.exporter.tiny import tiny_recipe
@@ -33,3 +33,8 @@ def test_static_int8_is_refused_of_a_stage_without_calibration(layers):
 )
 def test_what_may_be_built_is_not_refused(rules):
     policy(*rules).require_calibrated(["field"])
+
+
+@pytest.mark.parametrize("family", [name for name in families() if stage_names(name)])
+def test_only_stages_of_a_family_are_without_calibration(family):
+    assert set(uncalibrated_stages(family)) <= set(stage_names(family)) and uncalibrated_stages(family)

@@ -2,6 +2,5 @@
 
 # Known without loading anything: a layer's name begins with its stage's.
 STAGES = ("image_encoder", "denoiser", "projector", "field", "renderer")
-UNCALIBRATED = ("field", "renderer")
 PARTS = ("inputs", "encode", "sample", "map", "field", "render", "mesh", "image")
 UNCALIBRATED = ("field", "renderer")
