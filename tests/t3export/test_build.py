@@ -109,7 +109,7 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
         ([FP32, "--set", "sampler.scheduler=euler_ancestral"], "found 'euler_ancestral'; allowed: ddim"),
         (
             [FP32, "--set", "model.family=shape"],
-            "model.family: found 'shape'; allowed: shap-e",
+            "model.family: found 'shape'; allowed: point-e, shap-e, shap-e-image, triposr",
         ),
         (["nowhere.yaml"], "nowhere.yaml: no such file"),
     ],

@@ -116,7 +116,7 @@ def test_a_sampler_in_one_program_skips_what_cannot_be_seen(tmp_path: Path) -> N
     assert {rung.name: rung.status for rung in report.rungs} == {
         "stages": "passed", "steps": "skipped", "latents": "passed", "shape": "passed", "renders": "skipped",
     }  # fmt: skip
-    assert "unroll: full" in report.rungs[1].reason and "no renderer" in report.rungs[4].reason
+    assert "unroll: full" in report.rungs[1].reason and "makes no image" in report.rungs[4].reason
 
 
 def test_damage_is_found_before_anything_runs(proved: Path, tmp_path: Path) -> None:

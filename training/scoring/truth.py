@@ -11,7 +11,7 @@ from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.inputs import TextInput
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.tensor import BATCH, POINTS, TensorSpec
-from exporter.runtime.run import Arrays, OnStep, Request
+from exporter.runtime.run import Arrays, Draws, OnStep, Request
 from training.captions import all_attributes, is_true
 from training.latents import SHARPNESS, Encoder
 from training.objects import Attributes, Object, Scene, draw
@@ -53,7 +53,14 @@ class GroundTruth:
         """The number of each prompt."""
         return {NUMBER.name: np.array([[self.texts.index(request["prompt"])] for request in requests])}
 
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
         self.objects += self.draw(arrays[NUMBER.name], noise)
         new = np.arange(len(self.objects) - len(noise), len(self.objects))
         return new.astype(np.float32).reshape(-1, 1, 1)
@@ -87,7 +94,14 @@ class DecodedTruth(GroundTruth):
         self.pipeline = drawing(own.stages["denoiser"].makes[0], stages, own.asset(MeshAsset))
 
     @torch.inference_mode()
-    def sample(self, stage: str, arrays: Arrays, noise: np.ndarray, on_step: OnStep | None = None) -> np.ndarray:
+    def sample(
+        self,
+        stage: str,
+        arrays: Arrays,
+        noise: np.ndarray,
+        on_step: OnStep | None = None,
+        draws: Draws | None = None,
+    ) -> np.ndarray:
         drawn = self.draw(arrays[NUMBER.name], noise)
         return self.encoder(torch.tensor(np.stack([o.parameters() for o in drawn]))).numpy()
 

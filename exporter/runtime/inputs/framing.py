@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import binary_propagation
 
 from exporter.errors import RecipeError
 from exporter.pipeline.inputs import Framing
@@ -51,6 +50,9 @@ def without_plain_background(picture: np.ndarray, tolerance: int) -> np.ndarray:
             "picture: its background is neither transparent nor plain; cut the object out (programs such as rembg do) "
             "and give it as a PNG with transparency, or photograph it in front of one colour"
         )
+    # A tenth of a second that only pictures need.
+    from scipy.ndimage import binary_propagation
+
     cut = picture.copy()
     cut[binary_propagation(border & near, mask=near), 3] = 0
     return cut

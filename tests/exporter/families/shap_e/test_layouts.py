@@ -212,7 +212,7 @@ def test_a_pointer_of_git_lfs_says_what_to_run(name, plain, tmp_path):
 
 def test_a_bin_of_a_whole_training_is_refused(plain, tmp_path):
     folder = layouts.only_bin(plain, tmp_path / "weights")
-    torch.save({"state_dict": {}, "epoch": 3}, folder / "prior/diffusion_pytorch_model.bin")
+    torch.save({"optimizer": {}, "epoch": 3}, folder / "prior/diffusion_pytorch_model.bin")
     with pytest.raises(WeightsError, match=r"not a state_dict"):
         load(folder).prior()
 
