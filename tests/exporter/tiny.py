@@ -12,7 +12,8 @@ from exporter.sampling.table import table_of
 from exporter.workshop.sources import program_sources
 from tests.exporter.ball_family import TOLERANCES as OF_A_MESH
 
-TOLERANCES = OF_A_MESH | {"render_psnr_db": 50.0}
+# A ray that grazes the surface of a random field takes its samples elsewhere by one rounding: 81 dB of one picture.
+TOLERANCES = OF_A_MESH | {"stage_snr_db": 75.0, "render_psnr_db": 50.0}
 WORDS = ("a", "red", "blue", "chair", "table", "mug", "tall")
 
 

@@ -58,7 +58,8 @@ def test_every_output_of_every_program_is_held_to_its_golden(built):
         "text_encoder": "int8_dynamic", "denoiser": "int8_dynamic", "projector": "int8", "field": "fp32",
         "renderer": "fp32",
     }  # fmt: skip
-    assert min(p.parity.snr_db for p in built.parities if p.stage in ("field", "renderer")) > 110
+    assert min(p.parity.snr_db for p in built.parities if p.stage == "field") > 100
+    assert min(p.parity.snr_db for p in built.parities if p.stage == "renderer") > 75
     assert 20 < min(p.parity.snr_db for p in built.parities if p.stage == "projector") < 60
 
 
