@@ -153,7 +153,7 @@ def test_what_it_costs_and_how_exact_it_is_stands_in_the_bundle(built):
     [cost], [check] = costs["measured"], checks["measured"]
     assert set(cost["stages"]) == set(check["stages"]) == set(built.manifest.stages)
     assert cost["peak_bytes"] > 2**24 and "onnxruntime" in cost["where"]
-    assert all(stage["passed"] and stage["wanted_snr_db"] == 90.0 for stage in check["stages"].values())
+    assert all(stage["passed"] and stage["wanted_snr_db"] == FP32["stage_snr_db"] for stage in check["stages"].values())
 
 
 def test_built_again_it_has_the_same_digest_and_runs_no_step_twice(recipe, built, cache, tmp_path):
