@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from exporter.runtime.inputs.cut_out import PLAIN, TOLERANCE
+from exporter.runtime.inputs.cut_out import TOLERANCE
 from exporter.runtime.inputs.picture import LONGEST_STRIP, MOST_PIXELS
+from exporter.runtime.inputs.plain_background import PLAIN
 from t3export.commands.run import command
 from tests.node import CLIENT
 

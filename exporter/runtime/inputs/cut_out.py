@@ -6,16 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from exporter.errors import RecipeError
+from exporter.runtime.inputs.plain_background import plain_background
 
 TOLERANCE = 36
 """How far a colour may be from the border's, in sRGB levels of the channel that differs most."""
-PLAIN = 0.8
-"""How much of the border has to be that near, for the background to be plain."""
 LEAST_LEFT = 0.002
-_ALL_SIDES = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True)
@@ -46,24 +43,16 @@ def cut_out(picture: Image.Image) -> CutOut:
     pixels = np.asarray(whole)
     if (pixels[..., 3] < 255).any():
         return CutOut(whole, (0, 0, 0), 0.0)
-    colors = pixels[..., :3].astype(np.int16)
-    border = np.concatenate([colors[0], colors[-1], colors[1:-1, 0], colors[1:-1, -1]])
-    color = np.median(border, axis=0).astype(np.int16)
-    plain = (np.abs(border - color).max(axis=1) <= TOLERANCE).mean()
-    named = (int(color[0]), int(color[1]), int(color[2]))
-    if plain < PLAIN:
+    found = plain_background(pixels[..., :3], TOLERANCE)
+    if not found.is_plain:
         raise RecipeError(
-            f"--remove-background: the background is not plain: only {plain:.0%} of the border is near its middle "
-            f"colour, sRGB {named}. Cut the object out in another program and give it with transparency"
+            f"--remove-background: the background is not plain: only {found.of_border:.0%} of the border is near its "
+            f"middle colour, sRGB {found.color}. Cut the object out in another program and give it with transparency"
         )
-    near = np.abs(colors - color).max(axis=2) <= TOLERANCE
-    parts, _ = ndimage.label(near, _ALL_SIDES)
-    at_border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
-    removed = np.isin(parts, at_border[at_border > 0])
-    if (share := float(removed.mean())) > 1 - LEAST_LEFT:
+    if (share := float(found.mask.mean())) > 1 - LEAST_LEFT:
         raise RecipeError(
-            f"--remove-background: nothing would be left: all of it is near the colour of its border, sRGB {named}"
+            f"--remove-background: nothing would be left: all of it is near its border's colour, sRGB {found.color}"
         )
     made = pixels.copy()
-    made[removed, 3] = 0
-    return CutOut(Image.fromarray(made), named, share)
+    made[found.mask, 3] = 0
+    return CutOut(Image.fromarray(made), found.color, share)

@@ -7,9 +7,7 @@ import numpy as np
 
 from exporter.errors import RecipeError
 from exporter.pipeline.inputs import Framing
-
-# Of the border, how much has to be of the background's colour; the rest is an object that reaches it.
-PLAIN_BORDER = 0.75
+from exporter.runtime.inputs.plain_background import plain_background
 
 
 def framed(picture: np.ndarray, framing: Framing) -> np.ndarray:
@@ -40,19 +38,12 @@ def without_plain_background(picture: np.ndarray, tolerance: int) -> np.ndarray:
 
     Raises RecipeError where less than three quarters of the border are of such a colour.
     """
-    border = np.zeros(picture.shape[:2], bool)
-    border[[0, -1]] = border[:, [0, -1]] = True
-    colors = np.sort(picture[border][:, :3], axis=0)
-    median = colors[(len(colors) - 1) // 2].astype(np.int16)
-    near = (np.abs(picture[..., :3].astype(np.int16) - median) <= tolerance).all(axis=-1)
-    if near[border].mean() < PLAIN_BORDER:
+    background = plain_background(picture[..., :3], tolerance)
+    if not background.is_plain:
         raise RecipeError(
             "picture: its background is neither transparent nor plain; cut the object out (programs such as rembg do) "
             "and give it as a PNG with transparency, or photograph it in front of one colour"
         )
-    # A tenth of a second that only pictures need.
-    from scipy.ndimage import binary_propagation
-
     cut = picture.copy()
-    cut[binary_propagation(border & near, mask=near), 3] = 0
+    cut[background.mask, 3] = 0
     return cut
