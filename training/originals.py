@@ -4,8 +4,8 @@ from pathlib import Path
 
 from exporter.families.shap_e.model import ShapE
 from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal
-from exporter.recipe.recipe import SamplerSection
 from exporter.recipe.recipe_file import load_recipe
+from exporter.recipe.sampler_section import SamplerSection
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "shape_e_fp32.yaml"
 

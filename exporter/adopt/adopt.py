@@ -32,7 +32,8 @@ from exporter.manifest import (
 )
 from exporter.pipeline.assets import ImageAsset, MeshAsset
 from exporter.pipeline.inputs import Input, PictureInput
-from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.runtime.beside import beside_former
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.tokenizer import PromptTokenizer

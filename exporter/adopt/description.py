@@ -8,8 +8,10 @@ from exporter.pipeline.assets import Asset
 from exporter.pipeline.inputs import Input
 from exporter.pipeline.pipeline import Kind, Volume
 from exporter.recipe.policy import Precision
-from exporter.recipe.recipe import GoldensSection, SamplerSection, ValidationSection
+from exporter.recipe.recipe import GoldensSection
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.recipe.section import Section
+from exporter.recipe.validation_section import ValidationSection
 
 
 class AdoptedSampling(SamplerSection):

@@ -14,7 +14,7 @@ import numpy as np
 from exporter.backends.backend import Backend, MadeProgram
 from exporter.errors import ValidationFailed
 from exporter.machine.meter import metered
-from exporter.recipe.recipe import Saving
+from exporter.recipe.quantization_section import Saving
 from exporter.search.candidates import FP32
 from exporter.search.latency import interleaved
 from exporter.targets.stand_in import stand_in

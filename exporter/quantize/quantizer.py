@@ -25,7 +25,7 @@ from exporter.quantize.rounding import dequantize, per_channel
 from exporter.quantize.statistics import Statistics
 from exporter.quantize.weight_only import replace_weight
 from exporter.recipe.policy import PRECISIONS_LOWEST_FIRST, Operator, Policy, Precision, Rendering, Rule
-from exporter.recipe.recipe import CalibrationSection
+from exporter.recipe.quantization_section import CalibrationSection
 
 REPORT = "quantization.json"
 QDQ_WRITERS: dict[Rendering, type[QdqWriter]] = {

@@ -16,7 +16,7 @@ from exporter.quantize.quantizer import Observer, quantize, wanted
 from exporter.quantize.smooth_program import smooth_program
 from exporter.quantize.statistics import collect, load, save
 from exporter.recipe.policy import Policy, Rendering, not_calibrated
-from exporter.recipe.recipe import QuantizationSection
+from exporter.recipe.quantization_section import QuantizationSection
 
 STATISTICS = "statistics"
 

@@ -8,7 +8,8 @@ from typing import Any
 from exporter.errors import RecipeError, did_you_mean
 from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.document import Document, Location
-from exporter.recipe.recipe import Recipe, Tolerances
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.validation_section import Tolerances
 
 # By section the part of a pipeline that it is about, and by tolerance the parts, one of which is enough: a kind of
 # stage, or a kind of asset.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from exporter.recipe.recipe import SamplerSection
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.runtime.guidance import guided_at
 from exporter.runtime.run import Draws, OnStep
 from exporter.sampling.churned_heun import ChurnedHeun

@@ -14,7 +14,7 @@ from diffusers import (
 )
 
 from exporter.errors import RecipeError, did_you_mean
-from exporter.recipe.recipe import SamplerSection
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.sampling.churned_heun import ChurnedHeun
 from exporter.sampling.levels import trained_levels
 from exporter.sampling.prediction import FLOW, prediction_type

@@ -19,7 +19,7 @@ import torch
 
 from exporter.errors import RecipeError
 from exporter.pipeline.sampling import NOISE
-from exporter.recipe.recipe import SamplerSection
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.sampling.churned_heun import ChurnedHeun
 from exporter.sampling.levels import (
     initial_sigma,

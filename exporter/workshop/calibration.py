@@ -18,7 +18,9 @@ from exporter.families.family import Model
 from exporter.families.part_files import ZOO
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import NOISE, PREVIOUS_PREDICTION, PREVIOUS_SAMPLE, SAMPLE, STEP
-from exporter.recipe.recipe import CalibrationSection, Recipe, SamplerSection
+from exporter.recipe.quantization_section import CalibrationSection
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.runtime.batch import batch_size
 from exporter.runtime.run import Arrays, OnStep, in_own_units, make, requests_of
 from exporter.sampling.table import CoefficientTable, table_of

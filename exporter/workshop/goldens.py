@@ -22,7 +22,8 @@ from exporter.pipeline.sampling import (
     SAMPLE,
     STEP,
 )
-from exporter.recipe.recipe import GoldensSection, Recipe, Tolerances
+from exporter.recipe.recipe import GoldensSection, Recipe
+from exporter.recipe.validation_section import Tolerances
 from exporter.runtime.inputs.picture import PictureReader
 from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.runtime.run import Arrays, Draws, Request, Run, in_own_units, make, requests_of

@@ -13,7 +13,8 @@ from exporter.files.cache import Entry
 from exporter.pipeline.pipeline import PipelineStage
 from exporter.pipeline.pure_module import PureModule
 from exporter.quantize.steps import Quantization
-from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.sampling.denoiser import Denoiser
 from exporter.sampling.schedulers import clip_range
 from exporter.sampling.step import SamplerStep, step_module

@@ -7,7 +7,8 @@ from typing import Any
 
 from exporter.families.family import Model
 from exporter.pipeline.pure_module import PureModule
-from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.sampling.table import table_of
 from exporter.workshop.sources import program_sources
 from tests.exporter.ball_family import TOLERANCES as OF_A_MESH

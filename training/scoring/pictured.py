@@ -20,8 +20,8 @@ from exporter.families.shap_e.image.image_model import load as load_image
 from exporter.families.shap_e.latent_model import LatentModel
 from exporter.families.shap_e.model import load
 from exporter.families.shap_e.shap_e_pipeline import LatentOriginal
-from exporter.recipe.recipe import SamplerSection
 from exporter.recipe.recipe_file import load_recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.runtime.run import Programs, make, requests_of
 from training.config import Config
 from training.example_pictures import view

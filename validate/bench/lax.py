@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from exporter.recipe.policy import Precision
-from exporter.recipe.recipe import Recipe, Tolerances
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.validation_section import Tolerances
 
 # A row is measured however bad it is: nothing but a value that is not finite stops its build.
 LAX: dict[str, float] = {

@@ -18,7 +18,8 @@ from exporter.families.original import Original
 from exporter.machine.quiet import quiet
 from exporter.machine.timing import Action
 from exporter.manifest import Manifest
-from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.runtime.assets.pictures import view_rays
 from exporter.runtime.rendering import render_rays
 from exporter.runtime.run import Arrays, Draws, OnStep, Run, unit_noise

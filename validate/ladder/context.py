@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.errors import RecipeError
 from exporter.manifest import StagePart
 from exporter.pipeline.pipeline import Pipeline
-from exporter.recipe.recipe import Tolerances
+from exporter.recipe.validation_section import Tolerances
 from exporter.runtime.run import OnStep, Programs, Request, Run, make, requests_of
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import Prompt

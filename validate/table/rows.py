@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.recipe.document import read_yaml, validate
-from exporter.recipe.recipe import QuantizationSection, Recipe
+from exporter.recipe.quantization_section import QuantizationSection
+from exporter.recipe.recipe import Recipe
 from exporter.recipe.recipe_file import load_recipe
 from exporter.recipe.section import Section
 from exporter.targets.target import Target

@@ -17,7 +17,8 @@ from exporter.errors import RecipeError
 from exporter.families.family import Model
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.pipeline.pipeline import Pipeline
-from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.runtime.guidance import guided_at
 from exporter.runtime.run import make, requests_of
 from exporter.sampling.levels import noise_levels, start

@@ -15,7 +15,8 @@ from exporter.families.registry import load_model
 from exporter.files.cache import Cache
 from exporter.machine.meter import Progress
 from exporter.recipe.policy import Policy, Rule
-from exporter.recipe.recipe import Recipe, SamplerSection
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.sampler_section import SamplerSection
 from exporter.search.candidates import choose_candidates
 from exporter.search.error_metric import decibels
 from exporter.search.losses import Loss, Sensitivity

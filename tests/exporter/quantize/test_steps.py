@@ -8,7 +8,7 @@ from exporter.files.cache import Entry
 from exporter.quantize.quantizer import read_report
 from exporter.quantize.statistics import load
 from exporter.quantize.steps import STATISTICS, Quantization
-from exporter.recipe.recipe import QuantizationSection
+from exporter.recipe.quantization_section import QuantizationSection
 from tests.exporter.quantize.programs import Block, inputs, traced
 
 INT8 = {"layers": "*", "precision": "int8"}

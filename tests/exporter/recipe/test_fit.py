@@ -7,7 +7,8 @@ import pytest
 from exporter.errors import RecipeError
 from exporter.families import shap_e
 from exporter.recipe.fit import SECTIONS, TOLERANCES, Misfit, fitted_data, parts_of, require_fit
-from exporter.recipe.recipe import Recipe, Tolerances
+from exporter.recipe.recipe import Recipe
+from exporter.recipe.validation_section import Tolerances
 from t3export.options import checked_recipe
 from tests.exporter.rays_family import RECIPE, LightFields
 from tests.exporter.tiny import tiny_recipe

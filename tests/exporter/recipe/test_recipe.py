@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.recipe.recipe import Tolerances
+from exporter.recipe.validation_section import Tolerances
 
 
 def test_stages_of_several_precisions_may_stray_as_the_laxest_limits_allow():

@@ -9,7 +9,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from exporter.errors import RecipeError
-from exporter.recipe.recipe import CalibrationSection, Recipe
+from exporter.recipe.quantization_section import CalibrationSection
+from exporter.recipe.recipe import Recipe
 from exporter.runtime.run import make
 from exporter.sampling.table import table_of
 from exporter.workshop.calibration import ENCODED_PROMPTS, PROMPTS, choose_prompts, record

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.errors import EnvironmentProblem, RecipeError
 from exporter.pipeline.sampling import STATE
-from exporter.recipe.recipe import Tolerances
+from exporter.recipe.validation_section import Tolerances
 from exporter.runtime.run import make
 from tests.validate.objects.test_judged import FULL, VIEWS
 from tests.validate.toy import ToyModel, toy_pipeline

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.families.registry import load_model
 from exporter.machine.meter import Silent
-from exporter.recipe.recipe import SamplerSection
+from exporter.recipe.sampler_section import SamplerSection
 from tests.exporter.quantize.bench import tiny_recipe
 from tests.exporter.tiny import write_tiny_shap_e
 from validate.tune import samplers
