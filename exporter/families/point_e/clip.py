@@ -18,10 +18,10 @@ from transformers import (
 )
 
 from exporter.errors import WeightsError
-from exporter.families.part_files import read_json
-from exporter.families.weights import fill_random, without_initialisation
+from exporter.families.clip_files import CLIP_ON_THE_HUB, TEXT_HALF, VISION_HALF, half_of
+from exporter.families.part_files import PartFiles
+from exporter.families.weights import fill, fill_random, without_initialisation
 
-HUB_NAME = "openai/clip-vit-large-patch14"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 # As CLIP was trained; they stand in its preprocessor_config.json.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -90,26 +90,21 @@ class PictureEncoder(nn.Module):
         return (*vector, made.last_hidden_state[:, 1:]) if self.grid else vector
 
 
-def read_clip(folder: Path) -> ClipTowers:
-    """CLIP from a folder in the hub's layout. Raises WeightsError."""
-    config = read_json(folder / "config.json")
+def read_clip(files: PartFiles) -> ClipTowers:
+    """CLIP of files in the hub's layout. Raises WeightsError."""
+    config = files.json("config.json")
     if not isinstance(config, dict) or not {"text_config", "vision_config"} <= config.keys():
-        raise WeightsError(f"{folder}/config.json: no text_config and vision_config, which {HUB_NAME} has")
-    text = CLIPTextConfig(**{"projection_dim": config["projection_dim"], **config["text_config"]})
-    vision = CLIPVisionConfig(**{"projection_dim": config["projection_dim"], **config["vision_config"]})
+        raise WeightsError(f"{files.folder}/config.json: no text_config and vision_config, as {CLIP_ON_THE_HUB} has")
+    width = {"projection_dim": config["projection_dim"]}
+    text, vision = CLIPTextConfig(**width | config["text_config"]), CLIPVisionConfig(**width | config["vision_config"])
 
     def make(kind: type, own: Any) -> nn.Module:
-        try:
-            made, told = kind.from_pretrained(  # type: ignore[attr-defined]
-                folder, config=own, local_files_only=True, output_loading_info=True, dtype=torch.float32
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise WeightsError(f"{folder}: CLIP cannot be read here ({str(error).splitlines()[0][:200]})") from None
-        if told["missing_keys"]:
-            raise WeightsError(f"{folder}: lacks {min(told['missing_keys'])} and {len(told['missing_keys']) - 1} more")
-        return made.eval().requires_grad_(False)
+        with without_initialisation():
+            made: nn.Module = kind(own)
+        fill(made, half_of(files.checkpoint(), TEXT_HALF if own is text else VISION_HALF))
+        return made.float().eval().requires_grad_(False)
 
-    return ClipTowers(text, vision, folder, make)
+    return ClipTowers(text, vision, files.folder, make)
 
 
 def random_clip(text: CLIPTextConfig, vision: CLIPVisionConfig, tokenizer_folder: Path, seed: int) -> ClipTowers:

@@ -8,14 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from exporter.errors import NoSuchWeights, WeightsError
+from exporter.families.clip_files import CLIP, CLIP_ON_THE_HUB
 from exporter.families.part_files import Needed, PartFiles, WeightsFile, take
-from exporter.families.point_e.clip import HUB_NAME
 from exporter.families.point_e.network_file import SUFFIXES, NetworkFile, read_network_file, whose
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize
 from exporter.families.repository import FolderRepository, open_repository
 from exporter.files.atomic import sha256_of
 
-CLIP = "clip-vit-large-patch14"
 CLIP_FILES = Needed(
     files=(("config.json", "tokenizer.json"), ("config.json", "vocab.json", "merges.txt")),
     optional=("tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"),
@@ -24,7 +23,7 @@ CLIP_FILES = Needed(
 OTHERS = ("ViT-L-14.pt", "ViT-B-32.pt", "pointnet.pt")
 WAYS_ON = (
     "Ways on: give one of OpenAI's files, such as base_40m_textvec.pt, with upsample_40m.pt, sdf.pt and CLIP (the "
-    f"folder {CLIP}, as {HUB_NAME} is on the hub) beside it, or random weights 'random:point-e-40m-text'."
+    f"folder {CLIP}, as {CLIP_ON_THE_HUB} is on the hub) beside it, or random weights 'random:point-e-40m-text'."
 )
 
 
@@ -118,6 +117,7 @@ def _clip_files(folder: Path, clip: str | None) -> PartFiles:
     if not (folder / CLIP).is_dir():
         raise WeightsError(
             f"{folder / CLIP}: no such folder; the base model is conditioned on CLIP, which is no part of its file: "
-            f"set model.clip to a folder or to {HUB_NAME}, or: hf download {HUB_NAME} --local-dir {folder / CLIP}"
+            f"set model.clip to a folder or to {CLIP_ON_THE_HUB}, or: hf download {CLIP_ON_THE_HUB} "
+            f"--local-dir {folder / CLIP}"
         )
     return take(FolderRepository(folder / CLIP), "", CLIP_FILES)

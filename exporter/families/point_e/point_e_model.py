@@ -272,7 +272,7 @@ def _published(weights: str, files: PublishedFiles) -> PointE:
     reads: Reads = "nothing"
     if base.condition != "none":
         reads = "picture" if base.condition == "grid" or "imagevec" in files.base.path.name else "text"
-    clip = read_clip(files.clip.folder) if files.clip else None
+    clip = read_clip(files.clip) if files.clip else None
     if clip and files.clip:
         width = clip.vision.hidden_size if base.condition == "grid" else clip.text.projection_dim
         if width != base.clip_width:

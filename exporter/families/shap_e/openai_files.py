@@ -18,6 +18,7 @@ import yaml
 
 from exporter.errors import WeightsError
 from exporter.families.checkpoint import Checkpoint, Renamed, SavedFile, Taken
+from exporter.families.clip_files import CLIP, CLIP_ON_THE_HUB, TEXT_HALF, VISION_TOWER, half_of
 from exporter.families.part_files import ModelFiles, Needed, PartFiles, WeightsFile, take
 from exporter.families.repository import FolderRepository, Repository, open_repository
 from exporter.families.shap_e.mesh_tables import mesh_tables
@@ -36,8 +37,6 @@ SHA256 = {
     "vector_decoder.pt": "d7e7ebbfe3780499ae89b2da5e7c1354012dba5a6abfe295bed42f25c3be1b98",
 }
 """Of the published files, as shap_e/models/download.py has them."""
-CLIP = "clip-vit-large-patch14"
-CLIP_ON_THE_HUB = f"openai/{CLIP}"
 VIEW_CHANNELS = 51  # of a direction's encoding: 3 + 2 * 3 * 8
 _CLIP_CONFIG = Needed(files=(("config.json",),))
 _PREPROCESSOR = Needed(files=(("preprocessor_config.json",),), tensors=False)
@@ -109,7 +108,7 @@ def open_openai_text(
     return latent.with_clip(
         files,
         {"text_encoder": _text_config(text.json("config.json"))},
-        {"text_encoder": _tower(text.checkpoint(), "text_model.", "text_projection.")},
+        {"text_encoder": half_of(text.checkpoint(), TEXT_HALF)},
     )
 
 
@@ -126,7 +125,7 @@ def open_openai_image(repository: Repository, decoder: str | None = None, clip: 
             "image_encoder": config.get("vision_config") or config,
             "image_processor": processor.json("preprocessor_config.json"),
         },
-        {"image_encoder": _tower(pictures.checkpoint(), "vision_model.")},
+        {"image_encoder": half_of(pictures.checkpoint(), VISION_TOWER)},
     )
 
 
@@ -346,11 +345,6 @@ def _text_config(config: dict[str, Any]) -> dict[str, Any]:
     text = config.get("text_config") or config
     width = config.get("projection_dim") or text.get("projection_dim")
     return {**text, "projection_dim": width}
-
-
-def _tower(clip: Checkpoint, *own: str) -> Checkpoint:
-    """One half of a CLIP, by the beginnings of its tensors' names."""
-    return Renamed(clip, {name: Taken(name, shape) for name, shape in clip.shapes.items() if name.startswith(own)})
 
 
 def _told(files: Sequence[WeightsFile]) -> str:

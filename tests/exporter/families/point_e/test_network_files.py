@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel
 
 from exporter.errors import NoSuchWeights, RecipeError, WeightsError
@@ -217,3 +217,18 @@ def test_the_published_sizes_have_the_published_numbers_of_parameters():
             sum(p.numel() for p in part.network().parameters()) for part in (bare.base, bare.upsampler, bare.distance)
         ]
         assert found == [count, 40_470_540, 9_481_985]
+
+
+def test_clip_is_read_from_the_very_files_that_are_digested(folder):
+    clip = folder / CLIP
+    expected = load_model("point-e", str(folder)).modules(tiny_recipe())["text_encoder"]().state_dict()
+    torch.save(load_file(clip / "model.safetensors"), clip / "pytorch_model.bin")
+    (clip / "model.safetensors").unlink()
+    (clip / "flax_model.msgpack").write_bytes(b"of no use")
+    model = load_model("point-e", str(folder))
+    assert {"pytorch_model.bin"} < {file.name for file in model.weights_files if file.part == "clip"}
+    found = model.modules(tiny_recipe())["text_encoder"]().state_dict()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+    torch.save({"model": torch.nn.Linear(2, 2)}, clip / "pytorch_model.bin")
+    with pytest.raises(WeightsError, match="a pickle can run code"):
+        load_model("point-e", str(folder)).modules(tiny_recipe())["text_encoder"]()
