@@ -41,7 +41,10 @@ def opened(browser: Any, url: str, **options: Any) -> Iterator[tuple[Any, list[s
     page = context.new_page()
     page.on("console", lambda message: heard.append(message.text))
     page.on("pageerror", lambda error: heard.append(str(error)))
-    context.on("request", lambda request: None if request.url.startswith((url, "blob:", "data:")) else heard.append(request.url))
+    context.on(
+        "request",
+        lambda request: None if request.url.startswith((url, "blob:", "data:")) else heard.append(request.url),
+    )
     page.goto(f"{url}client/")
     loaded(page)
     yield page, heard

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import exporter.runtime
 from exporter.errors import EnvironmentProblem
 from exporter.files.atomic import sha256_of
 from exporter.files.cache import Cache
+from exporter.machine.node import node_program
 
 CLIENT = Path(exporter.runtime.__path__[0]) / "web"
 PACKAGES = "packages"
@@ -52,14 +51,11 @@ def _fetch(folder: Path) -> None:
 
 
 def _run(program: str, *arguments: str | Path) -> None:
-    """Run a program of Node.js, of this machine or of this Python's environment. Raises EnvironmentProblem."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
-    found = shutil.which(program, path=path)
-    if found is None:
-        raise EnvironmentProblem(f"{program} is not on this machine")
+    """Run a program of Node.js. Raises EnvironmentProblem that says why it is not there, or fails."""
+    found, environment = node_program(program)
     try:
         subprocess.run(
-            [found, *map(str, arguments)], env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL,
+            [found, *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=_LONGEST, check=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

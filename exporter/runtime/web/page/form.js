@@ -30,7 +30,7 @@ export class Form {
     this.of("asset").onchange = () => (this.of("quality-field").hidden = this.asset !== "mesh");
     if (kinds.includes("mesh")) this.offerQualities(Object.values(assets).find(({ kind }) => kind === "mesh").grid);
     this.of("asset").onchange();
-    this.offerWords(recipe.goldens?.prompts ?? [], words);
+    this.offerExamples(recipe.goldens?.prompts ?? [], words);
   }
 
   /** A field for a text or a picture; `path`: the input's name, after the set of conditions that it belongs to. */
@@ -61,12 +61,10 @@ export class Form {
     this.offer("quality", own ? named : [["", `The recipe's, ${grid}³`], ...named], own);
   }
 
-  /** Prompts that the bundle was checked with, for whoever has a text to type, and the words of a small model. */
-  offerWords(prompts, words) {
-    const text = this.fields.find(({ kind }) => kind === "text");
-    if (!text) return;
-    const buttons = prompts.map((textContent) => element("button", { type: "button", className: "chip", textContent }));
-    for (const button of buttons) button.onclick = () => (text.field.value = button.textContent);
+  /** What the bundle was checked with, texts or pictures, and the words of a small model. */
+  offerExamples(prompts, words) {
+    const [first] = this.fields;
+    const buttons = first ? prompts.map((prompt) => example(prompt, first)) : [];
     this.of("examples").replaceChildren(element("span", { textContent: "Try" }), ...buttons);
     this.of("examples").hidden = !buttons.length;
     this.of("words").hidden = !words.length;
@@ -129,4 +127,24 @@ function preview(field, title) {
     if (field.files.length) image.src = URL.createObjectURL(field.files[0]);
   });
   return image;
+}
+
+/** A button that fills a field in with a text, or with a picture of the bundle by its path there. */
+function example(prompt, { field, kind }) {
+  if (kind === "text") {
+    const button = element("button", { type: "button", className: "chip", textContent: prompt });
+    button.onclick = () => (field.value = prompt);
+    return button;
+  }
+  const name = prompt.split("/").at(-1);
+  const src = new URL(`../../${prompt}`, import.meta.url).href;
+  const button = element("button", { type: "button", className: "picture" }, [element("img", { src, alt: name })]);
+  button.onclick = async () => {
+    const given = new DataTransfer();
+    const picture = await (await fetch(src)).blob();
+    given.items.add(new File([picture], name, { type: picture.type }));
+    field.files = given.files;
+    field.dispatchEvent(new Event("change"));
+  };
+  return button;
 }
