@@ -22,8 +22,8 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import Run, make
 from exporter.targets.target import load_target
-from tests.exporter.clouds_family import FEW, MANY, RECIPE, Clouds, CloudsOriginal
 from tests.browser import chromium
+from tests.exporter.clouds_family import FEW, MANY, RECIPE, Clouds, CloudsOriginal
 from tests.node import CLIENT, node, run_node
 from tests.told import told
 from tests.web_page import by_node, kept, opened, served

@@ -1,4 +1,4 @@
-"""`python -m validate.bench.web_client`: a web bundle's own client, prompt to mesh, beside the same bundle in Python."""
+"""`python -m validate.bench.web_client`: a web bundle's own client, prompt to mesh, in turns with Python."""
 
 from __future__ import annotations
 
@@ -90,18 +90,14 @@ def _column(rows: Sequence[Seconds], name: str) -> list[float]:
     return list(np.maximum([row[name] for row in rows], 1e-9))
 
 
+BUNDLE = click.Path(path_type=Path, exists=True)
+
+
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path, exists=True), metavar="WEB_BUNDLE")
-@click.option(
-    "--python",
-    "other",
-    type=click.Path(path_type=Path, exists=True),
-    help="The bundle that Python runs.  [default: the same]",
-)
+@click.argument("bundle", type=BUNDLE, metavar="WEB_BUNDLE")
+@click.option("--python", "other", type=BUNDLE, help="The bundle that Python runs.  [default: the same]")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of either side.")
-@click.option(
-    "--grid", type=click.IntRange(8, 512), help="Samples of the field along each edge.  [default: the recipe's]"
-)
+@click.option("--grid", type=click.IntRange(8, 512), help="Samples along each edge.  [default: the recipe's]")
 @click.option("--rounds", type=click.IntRange(1), default=6, show_default=True, help="Of both sides.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(bundle: Path, other: Path | None, threads: int, grid: int | None, rounds: int, as_json: bool) -> None:

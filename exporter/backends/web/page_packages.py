@@ -1,4 +1,4 @@
-"""The npm packages that a bundle's page imports, as files beside it: the page opens without npm and without a network."""
+"""The npm packages that a bundle's page imports, as files: the page opens without npm and without a network."""
 
 from __future__ import annotations
 

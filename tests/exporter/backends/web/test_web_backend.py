@@ -117,7 +117,7 @@ def test_packages_of_other_versions_are_fetched_by_npm(tmp_path, monkeypatch):
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{npm.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(page_packages, "CLIENT", client)
-    with pytest.raises(EnvironmentProblem, match="npm failed: .*404"):
+    with pytest.raises(EnvironmentProblem, match=r"npm failed: .*404"):
         add_packages(tmp_path, Cache(tmp_path / "cache"))
     made = "for f in @huggingface/tokenizers onnxruntime-web three; do\n"
     made += 'mkdir -p "$last/node_modules/$f"; cp -r "$0.packages/$f/." "$last/node_modules/$f/"; done\n'

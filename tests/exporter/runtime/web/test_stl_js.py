@@ -6,7 +6,6 @@ import base64
 import io
 
 import numpy as np
-import pytest
 import trimesh
 
 from exporter.runtime.assets.mesh import Mesh
