@@ -47,7 +47,7 @@ class Bench:
         self.judge = judge
         self.threads = threads
         self.progress = progress
-        prompts = judge.texts if judge else recipe.goldens.prompts
+        prompts = judge.given if judge else recipe.goldens.prompts
         self.prompts = prompts[: min(WATCHED_PROMPTS, batch_size(reference.pipeline))]
         context = make_context(baseline, reference, recipe, None, None)
         self.watch = Watch(replace(context, prompts=self.prompts), recipe)
