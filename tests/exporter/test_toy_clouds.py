@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from exporter.build.build import build
+from exporter.errors import RecipeError
 from exporter.families import registry
 from exporter.families.registry import register
 from exporter.files.cache import Cache
@@ -206,12 +207,30 @@ def test_the_command_line_writes_points(made, tmp_path, capsys):
         (["-o", "swarm.stl"], 2, r"no file of points ends in '.stl'; allowed: .glb, .ply"),
         (["-o", "a.ply", "--points", "b.ply"], 2, "makes points and no mesh: give one of -o and --points"),
         (["--points", "swarm.obj"], 2, "no file of points ends in '.obj'"),
+        (["-o", "a.ply", "--triangles", "500"], 2, "--triangles: for a mesh, and this bundle makes none"),
+        (["--points", "a.ply", "--watertight", "--drop-parts", "1%"], 2, "--watertight, --drop-parts: for a mesh"),
+        (["--image", "a.png", "--exact", "--quality", "fine"], 2, "--quality, --exact: for a mesh"),
+        (["--points", "a.glb", "--up", "z"], 2, "in a '.glb' file y is up, by its specification"),
     ],
 )
 def test_files_that_points_have_not_are_refused(made, tmp_path, capsys, monkeypatch, arguments, code, refusal):
     monkeypatch.chdir(tmp_path)
     found, said = told(capsys, "run", made("cpu"), "--prompt", GREEN, *arguments)
     assert found == code and refusal in said and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", [{"texture": 256}, {"triangles": 9}, {"watertight": True}, {"drop_parts": 0.1}])
+def test_saved_points_refuse_what_only_a_mesh_has(made, tmp_path, option):
+    swarm = Bundle.open(made("cpu")).generate(GREEN, SEED)
+    with pytest.raises(RecipeError, match=f"{next(iter(option))}: for a mesh, and this model makes none"):
+        swarm.save(tmp_path / "swarm.ply", **option)
+    assert not list(tmp_path.iterdir())
+
+
+def test_points_alone_have_a_size(made, tmp_path, capsys):
+    ply = tmp_path / "swarm.ply"
+    code, _ = told(capsys, "run", made("cpu"), "--prompt", GREEN, "--points", ply, "--size", "80mm")
+    assert code == 0 and np.isclose(np.ptp(trimesh.load(ply).vertices, axis=0).max(), 0.08)
 
 
 def test_what_it_is_is_told(made, capsys):
