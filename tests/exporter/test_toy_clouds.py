@@ -23,6 +23,7 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import Run, make
 from exporter.targets.target import load_target
+from tests.exporter.backend_cases import BACKEND_CASES
 from tests.exporter.clouds_family import FEW, MANY, RECIPE, Clouds, CloudsOriginal
 from tests.node import CLIENT, node, run_node
 from tests.told import told
@@ -39,7 +40,6 @@ const { positions, colors } = await pointsOf(bundle.make({ verse: given.verse },
 tell({ positions: [...positions], colors: [...colors],
        verified: (await verify(bundle)).every(({ passed }) => passed) });
 """  # fmt: skip
-TARGETS = ["cpu", "cpu-openvino", "web", "cpu-executorch", "orin"]
 GREEN, SEED = "a green swarm", 11
 
 
@@ -86,8 +86,7 @@ def relative(expected, actual):
     return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "quantized"), BACKEND_CASES)
 def test_it_is_built_makes_points_and_validates(made, original, target, quantized):
     bundle, stand_in = made(target, quantized), "onnxruntime" if target == "orin" else None
     manifest = read_manifest(bundle)
@@ -236,10 +235,10 @@ def test_points_alone_have_a_size(made, tmp_path, capsys):
 def test_what_it_is_is_told(made, capsys):
     code, said = told(capsys, "inspect", made("cpu"))
     assert code == 0 and "of spots, coloured by tints" in said and "churn 1" in said
-    page = (made("cpu-executorch") / "device" / "README.md").read_text(encoding="utf-8")
+    page = (made("cpu-executorch", True) / "device" / "README.md").read_text(encoding="utf-8")
     assert "Its input noise is draw 1 + step" in page and "stream 1, draw 0" in page
     assert "the points `spots` in [-0.5, 0.5]³, z up, of the sRGB colours `tints` from 0 to 255" in page
-    numbers = json.loads((made("cpu-executorch") / "device" / "noise.json").read_text())
+    numbers = json.loads((made("cpu-executorch", True) / "device" / "noise.json").read_text())
     for row in numbers:
         drawn = noise(row["seed"], tuple(row["shape"]), row["draw"], row["stream"])
         assert row["first"] == drawn.ravel()[:16].tolist()

@@ -1,4 +1,4 @@
-"""INT8 layers on pixels, behind a convolution, run in XNNPACK; left in four dimensions, lowering ends in a traceback."""
+"""INT8 layers on pixels behind a convolution run in XNNPACK; in four dimensions, lowering them ends in a traceback."""
 
 from __future__ import annotations
 
