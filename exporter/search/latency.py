@@ -105,13 +105,13 @@ def interleaved(
     is given, there are no more rounds than that once `seconds` are over.
     """
     repeats = {name: _repeats(session, arrays) for name, session in sessions.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in sessions}
+    taken: dict[str, list[float]] = {name: [] for name in sessions}
     for order in in_turns(list(sessions), rounds if fewest is None else fewest, rounds, seconds):
         for name in order:
-            seconds[name].append(timed(partial(_run, sessions[name], arrays, repeats[name])) / repeats[name])
-    shares = {name: np.divide(taken, seconds[FP32]) for name, taken in seconds.items() if name != FP32}
+            taken[name].append(timed(partial(_run, sessions[name], arrays, repeats[name])) / repeats[name])
+    shares = {name: np.divide(times, taken[FP32]) for name, times in taken.items() if name != FP32}
     return Timing(
-        1e3 * float(np.median(seconds[FP32])),
+        1e3 * float(np.median(taken[FP32])),
         {name: float(np.median(share)) for name, share in shares.items()},
         {name: (float(np.quantile(share, 0.25)), float(np.quantile(share, 0.75))) for name, share in shares.items()},
     )
@@ -171,7 +171,7 @@ def _write(product: Product, rng: np.random.Generator, target: Target, folder: P
 
 
 def _repeats(session: Session, arrays: dict[str, np.ndarray]) -> int:
-    """How often a program has to run for ROUND_SECONDS, after it has run once to warm up; a slow one is known by that."""
+    """How often a program has to run for ROUND_SECONDS, after it has run once to warm up; a slow one shows by that."""
     if timed(partial(session.run, arrays)) > SLOW_SECONDS:
         return 1
     return max(1, math.ceil(ROUND_SECONDS / max(timed(partial(session.run, arrays)), 1e-6)))
