@@ -100,17 +100,22 @@ def _divided(graph: onnx.GraphProto, groups: Sequence[list[str]]) -> list[list[o
 def _sizes(
     model: onnx.ModelProto, folder: Path, tensors: Sequence[str], typical: Arrays, threads: int
 ) -> dict[str, int]:
-    """Elements of each tensor on these inputs, in the order in which the program makes them."""
+    """Elements of each tensor on these inputs, in the order in which the program makes them.
+
+    The few that shape inference does not know count as the largest. Where it knows few, a run measures them.
+    """
     order = [v.name for v in model.graph.input] + [name for node in model.graph.node for name in node.output]
     names = [name for name in dict.fromkeys(order) if name in set(tensors)]
-    known = _inferred_sizes(model, typical)
-    if not all(name in known for name in names):
-        known = _measured_sizes(model, folder, names, typical, threads)
-    return {name: known[name] for name in names}
+    inferred = _inferred_sizes(model, typical)
+    known = {name: inferred[name] for name in names if name in inferred}
+    if 2 * len(known) < len(names):
+        return _measured_sizes(model, folder, names, typical, threads)
+    largest = max(known.values())
+    return {name: known.get(name, largest) for name in names}
 
 
 def _inferred_sizes(model: onnx.ModelProto, typical: Arrays) -> dict[str, int]:
-    """As far as the standard's shape inference knows them."""
+    """As far as ONNX's shape inference knows them."""
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     for value in sized.graph.input:
@@ -132,7 +137,7 @@ def _inferred_sizes(model: onnx.ModelProto, typical: Arrays) -> dict[str, int]:
 def _measured_sizes(
     model: onnx.ModelProto, folder: Path, names: Sequence[str], typical: Arrays, threads: int
 ) -> dict[str, int]:
-    """Where a size depends on the value of an input."""
+    """Also those that depend on the value of an input."""
     part = next(cut(model, [list(names)])).model
     del part.graph.output[:]
     part.graph.node.extend(helper.make_node("Size", [name], [f"{name}/size"]) for name in names)
