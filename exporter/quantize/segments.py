@@ -68,7 +68,7 @@ def cut(model: onnx.ModelProto, groups: Sequence[list[str]]) -> Iterator[Part]:
     reads = [{name for node in some for name in node.input} for some in nodes]
     last = {name: i for i, (read, group) in enumerate(zip(reads, groups, strict=True)) for name in (*read, *group)}
     for i, (some, group) in enumerate(zip(nodes, groups, strict=True)):
-        made = [name for node in some for name in node.output]
+        made = dict.fromkeys(name for node in some for name in node.output)
         handed_on = [name for name in made if last.get(name, i) > i]
         inputs = sorted({*reads[i], *group} - {*made, *weights, ""})
         part = onnx.ModelProto()
@@ -79,6 +79,8 @@ def cut(model: onnx.ModelProto, groups: Sequence[list[str]]) -> Iterator[Part]:
         part.graph.initializer.extend(weights[name] for name in sorted(reads[i] & weights.keys()))
         part.graph.input.extend(values[name] for name in inputs)
         part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys([*group, *handed_on]))
+        # Shapes decide what ONNX Runtime fuses, and with that the last bit.
+        part.graph.value_info.extend(value for value in graph.value_info if value.name in made)
         yield Part(part, group, handed_on, [name for name in inputs if last[name] == i])
 
 
