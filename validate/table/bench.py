@@ -48,7 +48,7 @@ class Bench:
         self.judge = judge
         self.threads = threads
         self.progress = progress
-        prompts = judge.texts if judge else _goldens(recipe, reference)
+        prompts = judge.given if judge else _goldens(recipe, reference)
         self.prompts = prompts[: min(WATCHED_PROMPTS, batch_size(reference.pipeline))]
         context = make_context(baseline, reference, recipe, None, None)
         self.watch = Watch(replace(context, prompts=self.prompts), recipe)
