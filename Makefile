@@ -23,7 +23,7 @@ help:  ## what can be made
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,usd,docs,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,serve,usd,docs,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)

@@ -25,6 +25,7 @@ GROUPS = {
     },
     "Run": {
         "run": "Make meshes and pictures with a bundle.",
+        "serve": "Serve a bundle's page, or an interface that makes files.",
     },
     "Prove": {
         "validate": "Compare a bundle with the PyTorch reference.",

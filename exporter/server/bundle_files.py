@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -54,12 +54,13 @@ class BundleFiles(StaticFiles):
         # A listed file may be a link, as in a store of models; what it leads to was compared with its digest.
         super().__init__(directory=folder, follow_symlink=True)
         self.listed = {MANIFEST, *manifest.files}
+        self.folder = folder
         self.packages_folder = folder / PACKAGES
         self.imported = imported_packages(folder)
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         """The file of a path within the folder; none where it is not served."""
-        name = PurePosixPath(*path.split(os.sep)).as_posix()
+        name = PurePath(path).as_posix()
         return super().lookup_path(path) if name in self.listed or self._is_imported(name) else ("", None)
 
     def file_response(
@@ -73,8 +74,7 @@ class BundleFiles(StaticFiles):
     def _is_imported(self, name: str) -> bool:
         if not any(name.startswith(f"{PACKAGES}/{package}/") for package in self.imported):
             return False
-        place = self.packages_folder.parent.parent / name
-        return place.resolve().is_relative_to(self.packages_folder.resolve())
+        return (self.folder / name).resolve().is_relative_to(self.packages_folder.resolve())
 
 
 def imported_packages(folder: Path) -> list[str]:
@@ -83,7 +83,9 @@ def imported_packages(folder: Path) -> list[str]:
     try:
         return list(json.loads(path.read_bytes()).get("dependencies", {}))
     except (OSError, ValueError, AttributeError) as error:
-        raise BundleError(f"{path}: the client of this bundle cannot be read ({error}); build the bundle again") from None
+        raise BundleError(
+            f"{path}: the client of this bundle cannot be read ({error}); build the bundle again"
+        ) from None
 
 
 def files_app(folder: Path, manifest: Manifest, hosts: list[str]) -> Starlette:
