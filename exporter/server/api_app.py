@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -84,7 +84,7 @@ class Api:
         disposition = {"Content-Disposition": f'attachment; filename="{made.name}"'}
         return Response(made.content, media_type=made.media_type, headers=disposition)
 
-    async def _progress(self, job: Job[MadeFile], request: Request) -> AsyncIterator[dict[str, Any]]:
+    async def _progress(self, job: Job[MadeFile], request: Request) -> AsyncGenerator[dict[str, Any], None]:
         """How far a job is whenever that changes, until it has ended; it is cancelled when its client has gone."""
         ended, told = asyncio.wrap_future(job.future), None
         try:

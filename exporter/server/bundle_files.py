@@ -93,7 +93,7 @@ def files_app(folder: Path, manifest: Manifest, hosts: list[str]) -> Starlette:
 
     Raises BundleError for a bundle of another target, or without a client.
     """
-    if manifest.target["backend"] != "web":
+    if f"{CLIENT}/package.json" not in manifest.files:
         raise BundleError(
             f"{folder}: a bundle of the target {manifest.target['name']} has no page; build one with --target web, or "
             "let this one make files for others: t3export serve --api"

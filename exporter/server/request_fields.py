@@ -26,7 +26,7 @@ def request_fields(pipeline: Pipeline) -> Fields:
     formats = formats_of(pipeline)
     fields: Fields = {}
     if "text" in takes:
-        fields["prompt"] = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "description": "What to make"}
+        fields["prompt"] = _text("What to make")
     if "picture" in takes:
         fields["picture"] = {
             "type": "string",
@@ -35,12 +35,7 @@ def request_fields(pipeline: Pipeline) -> Fields:
         }
         fields["remove_background"] = _flag("Cut the object out of a plain background")
     if NEGATIVE in pipeline.condition_sets:
-        fields["negative"] = {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": LONGEST_TEXT,
-            "description": "What the object is to be unlike",
-        }
+        fields["negative"] = _text("What the object is to be unlike")
     fields["seed"] = {"type": "integer", "minimum": 0, "maximum": LARGEST_SEED, "default": 0}
     fields["format"] = {"type": "string", "enum": formats, "default": formats[0]}
     return fields | (_of_a_mesh() if pipeline.asset(MeshAsset) else {})
@@ -72,6 +67,10 @@ def _of_a_mesh() -> Fields:
         "triangles": {"type": "integer", "minimum": FEWEST_TRIANGLES, "description": "At most this many"},
         "watertight": _flag("Close every hole, and prove the mesh a solid"),
     }
+
+
+def _text(description: str) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "description": description}
 
 
 def _flag(description: str) -> dict[str, Any]:

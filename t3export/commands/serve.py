@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 import webbrowser
 from pathlib import Path
@@ -87,7 +88,7 @@ def command(
             print_json({"bundle": str(bundle), "url": address, "api": api})
         else:
             results().print(f"{bundle}: {address}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
         if show:
             webbrowser.open(address)
         serve_until_stopped(app, listening, most_connections)
