@@ -44,6 +44,7 @@ GROUPS = {
         "release": "Turn validated bundles into a signed release.",
         "pull": "Fetch a release, verified, or go back to the version before.",
         "verify": "Check a release or a pulled bundle against its signature.",
+        "blender": "Pack a bundle as an extension of Blender.",
         "keys": "Make the key that signs releases, or choose whose are trusted.",
     },
     "Look": {
