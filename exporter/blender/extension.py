@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter.blender.wheels import platforms_of
 from exporter.errors import BundleError
-from exporter.files.temporary import temporary
+from exporter.files.temporary import delete_abandoned, temporary
 from exporter.manifest import MANIFEST, Manifest
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.sampling import NEGATIVE
@@ -43,8 +43,9 @@ def require_runs_in_blender(folder: Path, manifest: Manifest) -> None:
 
 
 def requirement(manifest: Manifest, version: str) -> str:
-    """What pip is to install for it."""
-    return f"t3export[{RUNTIMES[manifest.target['backend']][0]},mesh]=={version}"
+    """What pip is to install for it; of a source tree that is not installed the newest."""
+    pinned = f"=={version}" if version[:1].isdigit() else ""
+    return f"t3export[{RUNTIMES[manifest.target['backend']][0]},mesh]{pinned}"
 
 
 def write_extension(folder: Path, manifest: Manifest, path: Path, version: str, wheels: Sequence[Path] = ()) -> None:
@@ -54,7 +55,7 @@ def write_extension(folder: Path, manifest: Manifest, path: Path, version: str, 
     """
     require_runs_in_blender(folder, manifest)
     platforms = platforms_of(list(wheels))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    delete_abandoned(path.parent, path.name, "zip")
     with temporary(path.parent, path.name, "zip") as place:
         with zipfile.ZipFile(place / path.name, "w", zipfile.ZIP_STORED) as archive:
             _add(archive, "blender_manifest.toml", _manifest(manifest, version, wheels, platforms).encode())
@@ -101,9 +102,9 @@ def _manifest(manifest: Manifest, version: str, wheels: Sequence[Path], platform
         fields["platforms"] = list(platforms)
     lines = [f"{name} = {json.dumps(value)}" for name, value in fields.items()]
     # Nothing is fetched: no permission for the network.
-    return "\n".join(
-        [*lines, "", "[permissions]", 'files = "Read the bundle and a picture, write a temporary mesh"', ""]
-    )
+    permissions = {"files": "Read the bundle and a picture, write a temporary mesh"}
+    lines += ["", "[permissions]", *(f"{name} = {json.dumps(why)}" for name, why in permissions.items())]
+    return "\n".join([*lines, ""])
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -52,5 +52,5 @@ def command(bundle: Path, output: Path | None, wheels: Path | None, as_json: boo
         words = ["pip", "download", "-d", "wheels", "--only-binary=:all:", "--python-version", "3.11"]
         fill = shlex.join([*words, requirement(manifest, own_version()), "numpy<2"])
         print_note(
-            f"no wheels are in it: its panel will say what to install. To take them along: {fill}, then --wheels"
+            f"no wheels are in it: its panel will say what to install. To take them along: {fill}\nthen --wheels"
         )
