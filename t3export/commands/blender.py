@@ -20,7 +20,7 @@ from t3export.output import megabytes, print_json, print_note, results
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The .zip.  [default: t3export-NAME.zip]")
 @click.option(
     "--wheels",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="A folder of wheels of t3export and all that it needs, to go along.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
