@@ -16,14 +16,14 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-recipes test-slow test-faults lint docs pictures web web-operators train-mini score-mini clean
+.PHONY: help demo test test-recipes test-slow test-faults test-load lint docs pictures web web-operators train-mini score-mini clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,usd,docs,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,serve,usd,docs,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)
@@ -45,6 +45,9 @@ demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them
 	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/green_car.png \
 		-o $(DEMO)/car.glb --image $(DEMO)/car.png --turntable $(DEMO)/car.gif
 	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and car.glb, car.png and car.gif"
+
+test-load: $(INSTALLED)  ## many clients at a server, then a kill in the middle of a request
+	$(BIN)/python -m tests.load
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -15,6 +15,9 @@ PACKAGES = {
     "lib3mf": ("a .3mf file", "mesh"),
     "manifold3d": ("a closed mesh", "mesh"),
     "pxr": ("a .usda or .usdz file", "usd"),
+    "python_multipart": ("a server", "serve"),
+    "starlette": ("a server", "serve"),
+    "uvicorn": ("a server", "serve"),
     "xatlas": ("a texture", "mesh"),
 }
 
