@@ -15,6 +15,7 @@ PACKAGES = {
     "lib3mf": ("a .3mf file", "mesh"),
     "manifold3d": ("a closed mesh", "mesh"),
     "pxr": ("a .usda or .usdz file", "usd"),
+    "scipy": ("a texture", "mesh"),
     "xatlas": ("a texture", "mesh"),
 }
 
