@@ -16,6 +16,7 @@ PACKAGES = {
     "manifold3d": ("a closed mesh", "mesh"),
     "pxr": ("a .usda or .usdz file", "usd"),
     "scipy": ("a texture", "mesh"),
+    "tokenizers": ("a tokenizer of another kind than CLIP's", "tokenizers"),
     "xatlas": ("a texture", "mesh"),
 }
 
