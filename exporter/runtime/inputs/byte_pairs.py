@@ -55,12 +55,13 @@ def is_clips(file: dict[str, Any]) -> bool:
 
 
 class BytePairs:
-    """A tokenizer whose file `is_clips`; `begin` and `end`: the ids around every prompt."""
+    """A tokenizer whose file `is_clips`; `begin` and `end`: the ids around every prompt; `unknown`: of what no token
+    stands for."""
 
     def __init__(self, file: dict[str, Any]) -> None:
         model, around = file["model"], file["post_processor"]
         self._ids: dict[str, int] = model["vocab"]
-        self._unknown = self._ids[model["unk_token"]]
+        self.unknown = self._ids[model["unk_token"]]
         pairs = (tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"])
         self._ranks = {pair: rank for rank, pair in enumerate(pairs)}
         self._added = {token["content"]: token["id"] for token in file["added_tokens"]}
@@ -81,6 +82,12 @@ class BytePairs:
             place += len(part)
         return found
 
+    def words(self) -> list[str]:
+        """Those that are one token, without ends of others, which pairs were joined to on the way to them."""
+        whole = {symbol.removesuffix(END_OF_WORD) for symbol in self._ids if symbol.endswith(END_OF_WORD)}
+        ends = {word[at:] for word in whole for at in range(1, len(word))}
+        return sorted(word for word in whole - ends if len(word) > 1 and word.isascii() and word.isalpha())
+
     def _of_text(self, text: str, place: int) -> Iterator[Token]:
         read = normalized(text)
         for start, word in _words(read):
@@ -89,7 +96,7 @@ class BytePairs:
             byte = 0
             for symbol in self._symbols_of(word):
                 at = start + of_byte[byte]
-                yield self._ids.get(symbol, self._unknown), place + (_origin(text, at) if read != text else at)
+                yield self._ids.get(symbol, self.unknown), place + (_origin(text, at) if read != text else at)
                 byte += len(symbol.removesuffix(END_OF_WORD)) if symbol in self._ids else 1
 
     def _merged(self, word: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -18,13 +19,14 @@ class PromptTokenizer:
     """A file of the `tokenizers` library with the context length (begin and end included) and the padding id of the
     model; `clean`: what is done to a prompt before, as of `cleaned`.
 
-    CLIP's kind is read by `BytePairs`, another by the library itself. Raises BundleError for a file that is none,
-    EnvironmentProblem where the library is needed and not installed.
+    CLIP's kind is read by `BytePairs`, another by the library itself. `words`: those that are one token of CLIP's kind,
+    some fifty of a small model's, some twenty thousand of CLIP's own; none of another kind. Raises BundleError for a
+    file that is none, EnvironmentProblem where the library is needed and not installed.
     """
 
     def __init__(self, file: bytes, context_length: int, pad_id: int, clean: str = "none") -> None:
         self.context_length, self.pad_id, self.clean = context_length, pad_id, clean
-        self._read = _reader(file)
+        self._read, self._unknown, self.words = _reader(file)
 
     def encode(self, prompts: list[str]) -> np.ndarray:
         """Token ids int64 [B, context_length]. Raises RecipeError for a prompt that is no Unicode text,
@@ -47,17 +49,27 @@ class PromptTokenizer:
         room = self.context_length - len(begin) - len(end)
         return prompt[tokens[room][1] :].strip() if len(tokens) > room else ""
 
+    def knows_no_word(self, prompt: str) -> bool:
+        """Whether no word of two letters or more is one token: the model has hardly seen any of them.
 
+        Raises RecipeError for a prompt that is no Unicode text.
+        """
+        words = LETTERS.findall(cleaned(require_text(prompt), self.clean))
+        return not any(len(ids) == 1 and ids[0][0] != self._unknown for _, ids, _ in map(self._read, words))
+
+
+LETTERS = re.compile(r"[^\W\d_]{2,}")
 # A prompt to the ids before its tokens, its tokens, and the ids after them.
 Reader = Callable[[str], tuple[list[int], list[Token], list[int]]]
 
 
-def _reader(file: bytes) -> Reader:
+def _reader(file: bytes) -> tuple[Reader, int | None, list[str]]:
+    """What reads prompts, the id of what is unknown, and the words that are one token where that can be told."""
     try:
         data = json.loads(file)
         if is_clips(data):
             pairs = BytePairs(data)
-            return lambda prompt: ([pairs.begin], pairs.tokens(prompt), [pairs.end])
+            return lambda prompt: ([pairs.begin], pairs.tokens(prompt), [pairs.end]), pairs.unknown, pairs.words()
     except Exception as error:
         raise BundleError(f"the tokenizer file cannot be read: {error!r}") from None
     library = optional("tokenizers")
@@ -76,4 +88,5 @@ def _reader(file: bytes) -> Reader:
         first, last = (own[0], own[-1] + 1) if len(own) else (len(special) // 2,) * 2
         return encoding.ids[:first], list(zip(encoding.ids, starts, strict=True))[first:last], encoding.ids[last:]
 
-    return read
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    return read, tokenizer.token_to_id(unknown) if unknown else None, []
