@@ -22,6 +22,7 @@ from exporter.runtime.surface.extract import extract_mesh
 from exporter.runtime.surface.squash import PLAIN, TANH
 from exporter.targets.target import load_target
 from tests.browser import chromium
+from tests.exporter.backend_cases import BACKEND_CASES, IN_THE_CLIENT
 from tests.exporter.photos_family import RECIPE, STEEPNESS, Photos
 from tests.node import run_node
 from tests.told import told
@@ -40,7 +41,6 @@ const mesh = await meshOf(bundle.make({ photo }));
 tell({ vertices: [...mesh.vertices], colors: [...mesh.colors],
        verified: (await verify(bundle)).every(({ passed }) => passed) });
 """  # fmt: skip
-TARGETS = ["cpu", "cpu-openvino", "web", "cpu-executorch", "orin"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,8 +79,7 @@ def made(folder):
     return bundle
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "quantized"), BACKEND_CASES)
 def test_it_is_built_makes_a_ball_of_the_photos_colour_and_validates(made, folder, target, quantized):
     bundle, stand_in = made(target, quantized), "onnxruntime" if target == "orin" else None
     manifest = read_manifest(bundle)
@@ -102,7 +101,7 @@ def test_it_is_built_makes_a_ball_of_the_photos_colour_and_validates(made, folde
     }, report  # fmt: skip
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
+@pytest.mark.parametrize("quantized", IN_THE_CLIENT)
 def test_the_web_client_makes_the_same_mesh(made, folder, quantized):
     picture = Image.open(folder / "pictures" / "red.png").convert("RGBA")
     given = {"data": np.asarray(picture).ravel().tolist(), "width": picture.width, "height": picture.height}
@@ -164,7 +163,7 @@ def test_it_is_benched_on_a_picture_that_it_brings_along(made):
 
 
 def test_the_phones_page_says_how_a_photo_is_read(made):
-    page = (made("cpu-executorch") / "device" / "README.md").read_text(encoding="utf-8")
+    page = (made("cpu-executorch", True) / "device" / "README.md").read_text(encoding="utf-8")
     assert "Picture float32 [1, 3, 16, 16] of `photo`" in page and "the shorter edge resized to 20" in page
     assert "points in [-0.6, 0.6]³ to margin" in page
 
