@@ -76,8 +76,9 @@ def guarded_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     """Those that are tried at every change; `--all-pairs` tries the others.
 
     Built: every recipe on this processor. The INT8 recipe of each family by every runtime, whose programs have the
-    operators of its float ones too; one on every target that takes INT8, its float one where none does. Float weights in
-    half precision on a kit, once for each set of weights. Weights stored in few bits in WebAssembly. Refused: each target once for every set of reasons.
+    operators of its float ones too; one on every target that takes INT8, its float one where none does. Float weights
+    in half precision on a kit, once for each set of weights. Weights stored in few bits in WebAssembly. Refused: each
+    target once for every set of reasons.
     """
     int8, floats = int8_recipes(pairs), float_recipes(pairs)
     refused = {(pair.target.name, pair.cell.state, *pair.cell.reasons): pair.name for pair in reversed(pairs)}
