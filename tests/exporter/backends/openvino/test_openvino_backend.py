@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import onnx
 import pytest
 
 from exporter.backends.openvino.execution import executed_products, require_integers
@@ -10,6 +13,7 @@ from exporter.backends.openvino.openvino_backend import compile_program
 from exporter.build.build import build
 from exporter.errors import BundleError, RecipeError, ValidationFailed
 from exporter.files.cache import Cache
+from exporter.graphs.program_files import EXTERNAL_DATA
 from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.qdq import ZeroPointQdqWriter
@@ -21,6 +25,7 @@ from exporter.runtime.sessions.openvino import OpenVinoSession
 from exporter.targets.target import load_target
 from exporter.workshop.parity import compare
 from tests.exporter.build.test_build import INT8, in_int8, recipe_of
+from tests.exporter.machine.resident import resident
 from tests.exporter.quantize.programs import Batched, Block, inputs, output, rewritten, traced
 
 TARGET, BF16 = load_target("cpu-openvino"), load_target("cpu-openvino-bf16")
@@ -30,6 +35,32 @@ OPTIONS = TARGET.session.model_dump()
 @pytest.fixture(scope="module")
 def block(tmp_path_factory):
     return traced(Block(), tmp_path_factory.mktemp("fp32"))
+
+
+def beside(program, folder):
+    """The same program with its weights in a file of their own, which OpenVINO maps."""
+    folder.mkdir()
+    location = {"location": EXTERNAL_DATA, "size_threshold": 256}
+    onnx.save(onnx.load(program), folder / "program.onnx", save_as_external_data=True, **location)
+    return folder / "program.onnx"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is mapped is known on Linux")
+def test_weights_are_not_kept_twice_once_they_are_packed(block, tmp_path):
+    path = beside(block, tmp_path / "beside")
+    session = OpenVinoSession(path, OPTIONS)
+    first = session.run(inputs())["y"]
+    assert resident(path.parent / EXTERNAL_DATA) == 0
+    np.testing.assert_array_equal(session.run(inputs())["y"], first)
+    assert compare(output(path, inputs()), first).snr_db > 90
+
+
+def test_a_table_in_half_precision_is_cast_as_openvino_leaves_it_in_its_file(block, tmp_path):
+    halves = Policy(rules=[Rule(layers="*", operator="table", precision="fp16")])
+    quantize(block, halves, {}, Observer("minmax", 99.99), tmp_path / "half", "qdq")
+    compiled = onnx.load(compile_program(TARGET, tmp_path / "half/program.onnx", [], tmp_path / "compiled")).graph
+    maker = {name: node.op_type for node in compiled.node for name in node.output}
+    assert [maker.get(node.input[0]) for node in compiled.node if node.op_type == "Gather"].count("Cast") == 1
 
 
 def in_writer(kind, grid):
