@@ -16,7 +16,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-recipes test-slow test-faults lint docs pictures web web-operators train-mini score-mini clean
+.PHONY: help demo test test-recipes test-slow test-faults test-load lint docs pictures web web-operators train-mini score-mini clean
 
 # Said before anything is taken: roughly, on a machine with two cores that does nothing else.
 takes = @echo "make $(1): $(2)"
@@ -27,7 +27,7 @@ help:  ## what can be made
 $(INSTALLED): pyproject.toml
 	$(call takes,$(VENV),3 GB of disk and some minutes for what pip fetches; gigabytes more where pip brings CUDA along)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,usd,docs,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,serve,usd,docs,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)
@@ -52,6 +52,10 @@ demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them
 	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/green_car.png \
 		-o $(DEMO)/car.glb --image $(DEMO)/car.png --turntable $(DEMO)/car.gif
 	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and car.glb, car.png and car.gif"
+
+test-load: $(INSTALLED)  ## many clients at a server, then a kill in the middle of a request
+	$(call takes,$@,a few minutes; 1 GB of memory)
+	$(BIN)/python -m tests.load
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .
