@@ -148,6 +148,12 @@ class GeneratedObject:
     ) -> dict[Path, bytes]:
         """What `save` writes, by path, that of the suffix first; nothing is written. Raises as `save`."""
         path = Path(path)
+        if self._mesh is None:
+            pixels = texture if not isinstance(texture, bool) else None
+            of_a_mesh = {"texture": pixels, "triangles": triangles, "watertight": watertight, "drop_parts": drop_parts}
+            if given := [name for name, value in of_a_mesh.items() if value]:
+                made = ", ".join(self.run.pipeline.assets)
+                raise RecipeError(f"{', '.join(given)}: for a mesh, and this model makes none; it makes {made}")
         if path.suffix.lower() == ".png":
             return {path: png(self.picture)}
         if self.is_empty:
