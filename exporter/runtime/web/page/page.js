@@ -15,7 +15,8 @@ const form = new Form(of("form"));
 const stage = new Stage(of("stage"));
 const choices = new Choices(of("choices"), show);
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-let title;
+let asked;
+let shown;
 let model;
 
 function say(words) {
@@ -81,6 +82,7 @@ const heard = {
   },
   finished() {
     settle();
+    say(costOf(shown));
   },
   failed: fail,
 };
@@ -100,17 +102,23 @@ function describe({ name, recipe, stages, target, validation, weights }) {
 }
 
 function show(thing) {
-  const { made, cost, seed, asset } = thing;
-  stage.show(thing, title);
-  const count = { mesh: () => `${(made.faces.length / 3).toLocaleString()} triangles`,
-                  points: () => `${(made.positions.length / 3).toLocaleString()} points`,
-                  image: () => `${made.width} × ${made.height} pixels` }[asset]();
-  const threads = `${cost.threads} thread${cost.threads === 1 ? "" : "s"}`;
-  say(`Seed ${seed}: ${count} in ${cost.seconds.toFixed(1)} s on ${threads}, ${megabytes(cost.memory)} of memory`);
-  const link = linkOf({ ...form.values, seed: String(seed) });
+  shown = thing;
+  stage.show(thing, asked.title);
+  say(costOf(thing));
+  const link = linkOf({ ...asked.values, seed: String(thing.seed) });
   history.replaceState(null, "", link);
-  of("files").replaceChildren(...downloadButtons(thing, title, fail), shareButton(link));
+  of("files").replaceChildren(...downloadButtons(thing, asked.title, fail), shareButton(link));
   of("files").hidden = false;
+}
+
+function costOf({ asset, cost: { seconds, threads, memory }, made, seed }) {
+  const sizes = {
+    mesh: () => `${(made.faces.length / 3).toLocaleString()} triangles`,
+    points: () => `${(made.positions.length / 3).toLocaleString()} points`,
+    image: () => `${made.width} × ${made.height} pixels`,
+  };
+  const on = `${threads} thread${threads === 1 ? "" : "s"}`;
+  return `Seed ${seed}: ${sizes[asset]()} in ${seconds.toFixed(1)} s on ${on}, ${megabytes(memory)} of memory`;
 }
 
 function shareButton(link) {
@@ -129,13 +137,13 @@ function shareButton(link) {
 
 of("form").onsubmit = (event) => {
   event.preventDefault();
-  title = form.title;
+  asked = { title: form.title, values: form.values };
   of("problem").hidden = true;
   of("files").hidden = true;
   of("stop").hidden = false;
   of("stage").setAttribute("aria-busy", "true");
   choices.clear();
-  say(`Making ${title}`);
+  say(`Making ${asked.title}`);
   of("progress").removeAttribute("value");
   of("progress").hidden = false;
   model.make(form.request);
