@@ -12,7 +12,6 @@ import pytest
 import trimesh
 
 from exporter.build.build import build
-from exporter.files.cache import Cache
 from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.bundle import Bundle
 from exporter.targets.target import load_target
@@ -30,11 +29,11 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def served(tmp_path: Path):
+def served(step_cache, tmp_path: Path):
     """A web bundle with its packages and the page in it: its folder, and its URL."""
     bundle = tmp_path / "bundle"
     recipe = load_recipe(ROOT / "recipes/shape_e_fp32.yaml", QUICK)
-    build(recipe, load_target("web"), bundle, cache=Cache(tmp_path / "cache"))
+    build(recipe, load_target("web"), bundle, cache=step_cache)
     (bundle / "client/node_modules").symlink_to(CLIENT / "node_modules")
     (bundle / "index.html").write_text(f"<!doctype html><meta charset=utf-8><body>{PAGE}", encoding="utf-8")
     with ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=bundle)) as server:
