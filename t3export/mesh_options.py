@@ -14,11 +14,11 @@ import click
 from exporter.runtime.assets.meshfile import carries_texture, chosen_up
 from exporter.runtime.assets.placing import Up
 from exporter.runtime.assets.postprocess import Cleaning, Dressing, chosen_dressing, require_packages
+from exporter.runtime.inputs.mesh_values import FEWEST_TRIANGLES, LARGEST_TEXTURE, SMALLEST_TEXTURE
 from t3export.output import print_note
 from t3export.written_object import MeshFileWanted
 
 METRES = {"mm": 0.001, "cm": 0.01, "m": 1.0, "in": 0.0254}
-SMALLEST_TEXTURE, LARGEST_TEXTURE = 64, 4096
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def mesh_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--triangles",
-        type=click.IntRange(min=4),
+        type=click.IntRange(min=FEWEST_TRIANGLES),
         metavar="N",
         help="At most this many triangles.  [default: 10000 under a texture, else all]",
     )

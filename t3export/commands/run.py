@@ -20,7 +20,7 @@ from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.assets.pictures import picture_size
 from exporter.runtime.assets.pointfile import require_points_suffix
 from exporter.runtime.batch import made_objects
-from exporter.runtime.bundle import Bundle
+from exporter.runtime.bundle import NO_WORD_KNOWN, Bundle
 from exporter.runtime.inputs.values import (
     LARGEST_GRID,
     LARGEST_SEED,
@@ -162,6 +162,8 @@ def command(
             print_note(
                 f"{text!r} is longer than the context of the model; left out, as the reference does: {cut_off!r}"
             )
+        if opened.pipeline.texts and opened.knows_no_word(text):
+            print_note(f"{text!r}: {NO_WORD_KNOWN}. `t3export inspect {bundle}` shows prompts that work")
     own_picture = opened.pipeline.asset(ImageAsset)
     if image and own_picture:
         picture_size(opened.pipeline, own_picture, pixels)

@@ -23,10 +23,13 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import Run, make
 from exporter.targets.target import load_target
+from tests.browser import chromium
 from tests.exporter.backend_cases import BACKEND_CASES
 from tests.exporter.clouds_family import FEW, MANY, RECIPE, Clouds, CloudsOriginal
 from tests.node import CLIENT, node, run_node
 from tests.told import told
+from tests.web_page import by_node, kept, opened, served
+from tests.web_page import made as made_by
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
@@ -152,6 +155,18 @@ def test_the_web_client_writes_a_file_of_points(made, tmp_path):
     done = subprocess.run([*command, "--seed", str(SEED)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and f"({FEW + MANY} points)" in done.stdout, done.stderr
     assert in_gltf(path).shape == (FEW + MANY, 3)
+
+
+def test_the_page_makes_points_that_are_unlike_what_is_named(made, led_away, tmp_path):
+    expected = by_node(led_away("web"), GREEN, tmp_path / "swarm.glb", "--seed", str(SEED), "--negative", "a red swarm")
+    with chromium() as browser, served(led_away("web")) as url, opened(browser, url) as (page, heard):
+        page.get_by_label("Verse", exact=True).fill(GREEN)
+        page.get_by_label("Negative verse").fill("a red swarm")
+        page.get_by_label("Seed", exact=True).fill(str(SEED))
+        assert page.get_by_label("Quality").is_hidden() and page.get_by_label("As", exact=True).is_hidden()
+        page.get_by_role("button", name="Make it").click()
+        assert f"{FEW + MANY} points" in made_by(page)
+        assert kept(page, "GLB") == expected and heard == []
 
 
 def in_gltf(path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import yaml
@@ -19,10 +21,13 @@ from exporter.runtime.assets.pictures import picture_of
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import make
 from exporter.targets.target import load_target
+from tests.browser import chromium
 from tests.exporter.backend_cases import BACKEND_CASES, IN_THE_CLIENT
 from tests.exporter.drawings_family import ACROSS, HEIGHT, RECIPE, SCALE, Drawings, DrawingsOriginal
 from tests.node import run_node
 from tests.told import told
+from tests.web_page import kept, opened, served
+from tests.web_page import made as made_by
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
@@ -110,6 +115,18 @@ def test_the_web_client_draws_the_same_picture(made, quantized):
     assert (drawn[..., 3] == 255).all()
     assert np.abs(drawn[..., :3] - expected.astype(int)).max() <= (40 if quantized else 1)
     assert "makes no mesh; it makes drawing" in found["refused"]
+
+
+def test_the_page_shows_the_picture_that_the_client_draws(made):
+    drawn = run_node(DRAW, {"bundle": str(made("web"))})
+    with chromium() as browser, served(made("web")) as url, opened(browser, url) as (page, heard):
+        page.get_by_label("Caption").fill("dark green")
+        page.get_by_label("Seed", exact=True).fill("3")
+        page.get_by_role("button", name="Make it").click()
+        assert f"{SHAPE[1]} × {SHAPE[0]} pixels" in made_by(page)
+        assert page.locator("#flat").get_attribute("aria-label") == "dark green, seed 3"
+        found = np.asarray(Image.open(io.BytesIO(kept(page, "PNG"))))
+        assert np.array_equal(found.ravel(), drawn["data"]) and heard == []
 
 
 def test_two_seeds_draw_two_pictures_and_a_batch_draws_the_same(made, original):

@@ -21,10 +21,13 @@ from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import extract_mesh
 from exporter.runtime.surface.squash import PLAIN, TANH
 from exporter.targets.target import load_target
+from tests.browser import chromium
 from tests.exporter.backend_cases import BACKEND_CASES, IN_THE_CLIENT
 from tests.exporter.photos_family import RECIPE, STEEPNESS, Photos
 from tests.node import run_node
 from tests.told import told
+from tests.web_page import axe, kept, opened, served
+from tests.web_page import made as made_by
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
@@ -110,6 +113,21 @@ def test_the_web_client_makes_the_same_mesh(made, folder, quantized):
     apart = np.linalg.norm(vertices[:, None] - expected.vertices, axis=2)
     assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 1e-3
     assert np.allclose(colors, expected.colors[apart.argmin(axis=1)], atol=0.02)
+
+
+def test_the_page_takes_a_file_or_one_of_the_bundles_own_pictures(made, folder):
+    with chromium() as browser, served(made("web")) as url, opened(browser, url) as (page, heard):
+        page.get_by_label("Photo", exact=True).set_input_files(folder / "pictures" / "red.png")
+        page.get_by_role("img", name="The chosen photo").wait_for()
+        page.get_by_role("button", name="Make it").click()
+        made_by(page)
+        by_file = kept(page, "GLB")
+        page.locator("#examples button").first.click()
+        page.wait_for_function("document.querySelector('input[type=file]').files[0].name !== 'red.png'")
+        page.get_by_role("button", name="Make it").click()
+        made_by(page)
+        assert kept(page, "GLB") != by_file
+        assert axe(page) == [] and heard == []
 
 
 def test_without_a_tanh_nothing_is_undone(made, folder):

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from exporter.errors import UnusableWeights, WeightsError, did_you_mean
+from exporter.families import known_shapes
 from exporter.families.checkpoint import open_checkpoint
 from exporter.families.family import Model, ModuleMaker
 from exporter.families.part_files import WeightsFile, digest_of
@@ -28,6 +29,7 @@ from exporter.families.triposr.released_layout import (
     part_of,
     read_config,
 )
+from exporter.families.triposr.shaped_planes import ShapedPlanes
 from exporter.families.triposr.triplane_field import Radiance, TriplaneField, TriplaneRenderer
 from exporter.families.triposr.triplane_networks import PART_CLASSES, ImageTokenizer
 from exporter.families.triposr.triposr_original import (
@@ -52,11 +54,13 @@ FRAMING = Framing(share=FOREGROUND, background=BACKGROUND, tolerance=PLAIN_TOLER
 
 
 def load(weights: str) -> TripoSR:
-    """TripoSR with these weights: one of the zoo, a folder in the released layout, 'org/name' on the hub, or
-    'random:SIZE[:seed]'.
+    """TripoSR with these weights: one of the zoo, a folder in the released layout, 'org/name' on the hub,
+    'random:SIZE[:seed]', or any of these with a known shape for its field, 'shaped:WEIGHTS[:shape]'.
 
     Raises WeightsError.
     """
+    if known_shapes.is_shaped(weights):
+        return _shaped(weights)
     if weights.startswith("random:"):
         return _random(weights)
     own = ZOO_MODELS.get(weights)
@@ -219,6 +223,22 @@ def _random(weights: str) -> TripoSR:
         config=config,
         fill_part=lambda module, part: fill_random_part(module, part, seed * len(parts) + parts.index(part)),
     )
+
+
+def _shaped(weights: str) -> TripoSR:
+    inner, shape = known_shapes.split_name(weights)
+    plain = load(inner)
+    made = copy(plain)
+    planes = ShapedPlanes(plain.config, shape)
+
+    def fill_part(module: nn.Module, part: str) -> None:
+        plain.fill_part(module, part)
+        planes.give(module, part)
+
+    made.weights_source, made.trained, made.fill_part = weights, False, fill_part
+    identity = f"{known_shapes.PREFIX}{plain.weights_digest}:{shape}"
+    made.weights_digest = hashlib.sha256(identity.encode()).hexdigest()
+    return made
 
 
 def _tensor(name: str, *shape: int | str) -> TensorSpec:
