@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -99,7 +100,7 @@ def _split_dynamic(node: onnx.NodeProto, count: int) -> Iterator[onnx.NodeProto]
     pieces than there are queries is an error."""
     query, output = node.input[0], node.output[0]
 
-    def made(operator: str, inputs: list[str], name: str, **attributes: object) -> onnx.NodeProto:
+    def made(operator: str, inputs: list[str], name: str, **attributes: Any) -> onnx.NodeProto:
         return helper.make_node(operator, inputs, [f"{output}:{name}"], f"{node.name}/{name}", **attributes)
 
     def value(name: str) -> str:
