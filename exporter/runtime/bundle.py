@@ -209,7 +209,7 @@ class Bundle:
         """
 
         def work(report: OnProgress) -> GeneratedObject | list[GeneratedObject]:
-            return self.generate(prompt, seed, on_progress=report, **options)  # type: ignore[arg-type, misc]
+            return self.generate(prompt, seed, on_progress=report, **options)
 
         return await awaited(work, on_progress)
 
