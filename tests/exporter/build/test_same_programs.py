@@ -69,6 +69,7 @@ def picture(tmp_path_factory):
     return str(write_pictures(tmp_path_factory.mktemp("picture"), count=1)[0])
 
 
+@pytest.mark.slow
 def test_a_small_model_that_takes_pictures(picture, tmp_path):
     plain = write_tiny_shap_e_image(tmp_path / "plain")
     expected = programs(plain, tmp_path / "bundle", PICTURE, picture)
