@@ -142,7 +142,7 @@ class ImageConfig:
     layers: tuple[int, ...] = (0, 1, 3, 5, 7)  # of the text prior's, kept
     unconditional: float = 0.1
     shift: int = 2  # pixels
-    prior: Schedule = Schedule(steps=1700, batch=32, rate=8e-4, seed=14, warmup=200, ema=0.995)
+    prior: Schedule = Schedule(steps=6000, batch=32, rate=8e-4, seed=14, warmup=200, ema=0.998)
 
 
 @dataclass(frozen=True)
