@@ -122,8 +122,6 @@ class ReconstructorConfig:
     softness: float = 0.03  # of the surface, in the frame's units
     shift: int = 2  # pixels
     schedule: Schedule = Schedule(steps=5000, batch=16, rate=1.5e-3, seed=9, warmup=150, decay=0.02, ema=0.995)
-    # From the weights of the first: its loss still fell.
-    second: Schedule = Schedule(steps=1800, batch=16, rate=6e-4, seed=19, warmup=50, decay=0.02, ema=0.995)
 
 
 @dataclass(frozen=True)

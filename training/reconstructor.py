@@ -103,7 +103,7 @@ def train_reconstructor(config: ReconstructorConfig, of: ViewConfig, views: View
         model.decoder.layers[-1].bias[0] = SURFACE - 2  # more of the volume is empty than full
 
     def loss(step: int, draw: Draw) -> Tensor:
-        n = config.schedule.batch  # of both
+        n = config.schedule.batch
         objects = draw.integers(len(views.points), n)
         view = draw.integers(views.images.shape[1], n)
         chosen = draw.integers(views.points.shape[1], config.points)
@@ -117,6 +117,5 @@ def train_reconstructor(config: ReconstructorConfig, of: ViewConfig, views: View
             raw = model(roughen(images, draw, config.shift), points)
         return field_loss(raw.float(), distance, albedo, config.softness)
 
-    for name, schedule in (("reconstructor", config.schedule), ("reconstructor_second", config.second)):
-        model.load_state_dict(fit(name, model, loss, schedule, folder).state_dict())
+    model.load_state_dict(fit("reconstructor", model, loss, config.schedule, folder).state_dict())
     return model.eval()

@@ -40,7 +40,7 @@ def draw_from_pictures(bundle: Path, out: Path) -> None:
     made, columns = Bundle.open(bundle), []
     for name in GIVEN:
         path = ROOT / "recipes/pictures" / f"{name}.png"
-        views = render_mesh(made.generate(picture=path), SIDES, 25.0, PIXELS)
+        views = render_mesh(made.generate(picture=path).mesh, SIDES, 25.0, PIXELS)
         columns.append([Image.open(path).convert("RGB").resize((PIXELS, PIXELS)), *map(Image.fromarray, views)])
     rows = [list(row) for row in zip(*columns, strict=True)]
     _grid(rows).quantize(COLORS).save(out, optimize=True)

@@ -17,10 +17,8 @@ ROOT = Path(__file__).parents[2]
 # One of each kind: programs that run here, a kit for a device, and JavaScript.
 FOR_EVERY_RECIPE = ("cpu", "orin", "web")
 EVERY_RUNTIME = (*FOR_EVERY_RECIPE, "cpu-openvino", "cpu-executorch")
-# Recipes of a model whose trained weights do not ship are tried on small random ones.
-SMALL = {
-    "random:triposr": ("random:triposr-tiny", "mesh.grid=48", "render.size=32", "render.coarse_samples=32"),
-}
+# Families whose INT8 is tried on every target; that of the others by every runtime, as boards differ in no operator.
+ON_EVERY_TARGET = {"shap-e", "shap-e-image"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,6 @@ class Pair:
     @property
     def name(self) -> str:
         return f"{self.recipe.name}-{self.target.name}"
-
-    @property
-    def changes(self) -> list[str]:
-        """Options of `build` that make it a matter of seconds."""
-        if self.recipe.model.weights not in SMALL:
-            return []
-        weights, *settings = SMALL[self.recipe.model.weights]
-        return ["--weights", weights, *(option for setting in settings for option in ("--set", setting))]
 
     @property
     def cell(self) -> Cell:
@@ -62,15 +52,15 @@ def all_pairs() -> list[Pair]:
 
 
 def guarded_pairs(pairs: Sequence[Pair]) -> list[Pair]:
-    """Those that are tried at every change: every recipe somewhere, INT8 of trained weights on every target and of
-    random ones by every runtime, and every refusal."""
+    """Those that are tried at every change: every recipe somewhere, INT8 by every runtime and of some families on
+    every target, and every refusal."""
     int8 = int8_recipes([pair.path for pair in pairs])
 
     def is_guarded(pair: Pair) -> bool:
         if pair.cell.state != "builds" or pair.target.name in FOR_EVERY_RECIPE:
             return True
-        random = pair.recipe.model.weights.startswith("random:")
-        return pair.path in int8 and (not random or pair.target.name in EVERY_RUNTIME)
+        on_every = pair.recipe.model.family in ON_EVERY_TARGET
+        return pair.path in int8 and (on_every or pair.target.name in EVERY_RUNTIME)
 
     return [pair for pair in pairs if is_guarded(pair)]
 

@@ -21,7 +21,6 @@ SMALL = replace(
     ReconstructorConfig(),
     vision_width=32, vision_layers=1, vision_head=16, plane_size=4, width=32, heads=2, layers=2, features=6, neurons=16,
     hidden_layers=2, points=32, shift=1, schedule=Schedule(steps=3, batch=2, rate=1e-3, seed=0, warmup=1, ema=0.5),
-    second=Schedule(steps=2, batch=2, rate=1e-3, seed=1, ema=0.5),
 )  # fmt: skip
 
 

@@ -65,8 +65,8 @@ def card(near: Reconstructions, rows: dict[str, tuple[Retrieval, Retrieval]]) ->
     sections = [
         TEXT,
         "## Quality\n",
-        f"Combinations of shape and colours that are held out of training. Volume IoU on {GRID}³ and Chamfer distance in "
-        f"the volume from -1 to 1; colours of sRGB within {NEAR} of the true surface. Renders for the judge, "
+        f"Combinations of shape and colours that are held out of training. Volume IoU on {GRID}³ and Chamfer distance "
+        f"in the volume from -1 to 1; colours in sRGB, within {NEAR} of the true surface. Renders for the judge, "
         f"`shap_e_mini_evaluator`: {Views()}; 95 % intervals in brackets. Printed by "
         "`python -m training score-reconstructor`.\n",
         near.table(),
