@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from exporter.errors import WeightsError, did_you_mean
+from exporter.errors import UnusableWeights, WeightsError, did_you_mean
 from exporter.families import known_shapes
 from exporter.families.checkpoint import open_checkpoint
 from exporter.families.family import Model, ModuleMaker
@@ -51,10 +51,6 @@ from exporter.recipe.weights_name import ZOO
 
 ZOO_MODELS = {"triposr-mini": ZOO / "triposr_mini"}
 FRAMING = Framing(share=FOREGROUND, background=BACKGROUND, tolerance=PLAIN_TOLERANCE)
-WAYS_ON = (
-    f"Ways on: give a folder with TripoSR's {CONFIG} and {CHECKPOINT} or {SAFETENSORS}, or random weights "
-    "'random:triposr'."
-)
 
 
 def load(weights: str) -> TripoSR:
@@ -72,7 +68,7 @@ def load(weights: str) -> TripoSR:
     tensors = next((name for name in (CHECKPOINT, SAFETENSORS) if name in root.names), None)
     if CONFIG not in root.names or tensors is None:
         missing = CONFIG if CONFIG not in root.names else f"{CHECKPOINT} or {SAFETENSORS}"
-        raise WeightsError(f"{root.source}: {missing}: missing (it has {root.shown()}). {WAYS_ON}")
+        raise UnusableWeights(f"{root.source}: {missing}: missing (it has {root.shown()})")
     config, path = read_config(root.fetch(CONFIG)), root.fetch(tensors)
     checkpoint = cache(lambda: open_checkpoint([path]))
     files = tuple(
