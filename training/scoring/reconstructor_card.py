@@ -106,6 +106,7 @@ colours in one forward. A trained instrument for judging exports, in the layout 
 
 It learnt from scratch for 5,000 steps on a fraction of one core, and its loss was still falling: two of five objects
 are what the picture shows. Colours and heights are the picture's; what stands out to a side, such as a chair's back,
-legs and handles, is mostly missing, and bodies are round. Its planes have 16 squares to an edge. It is for testing
-toolchains, and says nothing about the quality of the release.
+legs and handles, is mostly missing, and bodies are round. Its planes have 16 squares to an edge. The first 500 steps or
+so ran under a shorter cosine, of 2,000 steps. It is for testing toolchains, and says nothing about the quality of the
+release.
 """
