@@ -178,15 +178,20 @@ def score_student(work: Path, threads: int, only: str | None) -> None:
 
 
 @main.command("score-reconstructor")
-@click.option("--weights", default="triposr-mini", show_default=True)
-@click.option("--objects", default=128, show_default=True)
+@click.option("--weights", default="triposr-mini", show_default=True, help="The small model also gets its card.")
+@click.option("--objects", default=128, show_default=True, help="Whose volume and colours are compared.")
+@click.option("--pictures", default=160, show_default=True, help="How many are judged by their captions.")
 @click.option("--threads", default=2, show_default=True)
-def score_reconstructor(weights: str, objects: int, threads: int) -> None:
-    """Prints how near the model from a picture to a mesh comes to held-out objects."""
+def score_reconstructor(weights: str, objects: int, pictures: int, threads: int) -> None:
+    """Prints how near the model from a picture to a mesh comes to held-out objects; writes the small model's card."""
     from training.scoring.reconstruction import reconstruct
+    from training.scoring.reconstructor_card import judged, judged_table, write_card
 
     torch.set_num_threads(threads)
-    print(reconstruct(weights, objects).table())
+    near, rows = reconstruct(weights, objects), judged(weights, pictures)
+    print("\n".join([near.table(), "", *judged_table(rows)]))
+    if weights == "triposr-mini":
+        write_card(near, rows)
 
 
 @main.command("score-image")

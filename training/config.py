@@ -121,7 +121,7 @@ class ReconstructorConfig:
     points: int = 384
     softness: float = 0.03  # of the surface, in the frame's units
     shift: int = 2  # pixels
-    schedule: Schedule = Schedule(steps=2000, batch=16, rate=1.5e-3, seed=9, warmup=150, decay=0.02, ema=0.99)
+    schedule: Schedule = Schedule(steps=5000, batch=16, rate=1.5e-3, seed=9, warmup=150, decay=0.02, ema=0.995)
 
 
 @dataclass(frozen=True)

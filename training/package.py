@@ -26,6 +26,7 @@ ZOO = Path(__file__).parent.parent / "exporter" / "zoo"
 STUDENT = "shap_e_mini_4step"
 RECONSTRUCTOR, WEIGHTS = "triposr_mini", "model.safetensors"
 IMAGE = "shap_e_mini_image"
+CARD = "README.md"
 SIZE_LIMIT = 32 * 2**20
 
 
@@ -121,13 +122,17 @@ def package_student(prior: PriorTransformer, horizon: int, zoo: Path = ZOO) -> i
 
 
 def package_reconstructor(model: nn.Module, config: Config, zoo: Path = ZOO) -> int:
-    """Writes TripoSR's small model under `zoo` in the released layout; the size of all of `zoo` in bytes."""
+    """Writes TripoSR's small model under `zoo` in the released layout, its card kept; the size of all of `zoo` in
+    bytes."""
+    kept = read_card(zoo / RECONSTRUCTOR)
 
     def write(target: Path) -> None:
         target.mkdir()
         settings = released_config(config.reconstructor, config.views)
         (target / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
         save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, target / WEIGHTS)
+        if kept is not None:
+            (target / CARD).write_bytes(kept)
 
     replace_folder(zoo / RECONSTRUCTOR, write)
     return checked_size(zoo)
@@ -136,8 +141,7 @@ def package_reconstructor(model: nn.Module, config: Config, zoo: Path = ZOO) -> 
 def package_image(tower: CLIPVisionModel, prior: PriorTransformer, zoo: Path = ZOO) -> int:
     """Writes what the model that takes a picture has of its own under `zoo`, its card kept; the size of all of `zoo` in
     bytes."""
-    card = zoo / IMAGE / "README.md"
-    kept = card.read_bytes() if card.exists() else None
+    kept = read_card(zoo / IMAGE)
 
     def write(target: Path) -> None:
         prior.cpu().half().save_pretrained(target / "prior")
@@ -146,10 +150,16 @@ def package_image(tower: CLIPVisionModel, prior: PriorTransformer, zoo: Path = Z
         (target / "image_processor").mkdir()
         write_preprocessing(tower.config.image_size, target / "image_processor")
         if kept is not None:
-            (target / "README.md").write_bytes(kept)
+            (target / CARD).write_bytes(kept)
 
     replace_folder(zoo / IMAGE, write)
     return checked_size(zoo)
+
+
+def read_card(folder: Path) -> bytes | None:
+    """A model's card, where it has one yet: what packages weights does not measure them."""
+    card = folder / CARD
+    return card.read_bytes() if card.exists() else None
 
 
 def checked_size(zoo: Path) -> int:

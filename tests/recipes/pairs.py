@@ -22,10 +22,6 @@ ON_EVERY_TARGET = "shape_e_int8"
 IN_FLOATS = "shape_e_fp32"
 # Weights that are decoded in the program, by operators that no other recipe has.
 STORED = {"int4_weights", "int8_weights", "palette"}
-# Recipes of a model whose trained weights do not ship are tried on small random ones.
-SMALL = {
-    "random:triposr": ("random:triposr-tiny", "mesh.grid=48", "render.size=32", "render.coarse_samples=32"),
-}
 
 
 @dataclass(frozen=True)
@@ -39,14 +35,6 @@ class Pair:
     @property
     def name(self) -> str:
         return f"{self.recipe.name}-{self.target.name}"
-
-    @property
-    def changes(self) -> list[str]:
-        """Options of `build` that make it a matter of seconds."""
-        if self.recipe.model.weights not in SMALL:
-            return []
-        weights, *settings = SMALL[self.recipe.model.weights]
-        return ["--weights", weights, *(option for setting in settings for option in ("--set", setting))]
 
     @cached_property
     def cell(self) -> Cell:
