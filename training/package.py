@@ -26,7 +26,8 @@ ZOO = Path(__file__).parent.parent / "exporter" / "zoo"
 STUDENT = "shap_e_mini_4step"
 RECONSTRUCTOR, WEIGHTS = "triposr_mini", "model.safetensors"
 IMAGE = "shap_e_mini_image"
-SIZE_LIMIT = 32 * 2**20
+CARD = "README.md"
+SIZE_LIMIT = 40 * 2**20
 
 
 def text_tower(clip: CLIPModel) -> CLIPTextModelWithProjection:
@@ -99,6 +100,19 @@ def replace_folder(folder: Path, write) -> None:
     temporary.rename(folder)
 
 
+def replace_keeping_card(folder: Path, write) -> None:
+    """`write(folder)` anew, all that was there gone but for its card."""
+    card = folder / CARD
+    kept = card.read_bytes() if card.exists() else None
+
+    def write_with_card(target: Path) -> None:
+        write(target)
+        if kept is not None:
+            (target / CARD).write_bytes(kept)
+
+    replace_folder(folder, write_with_card)
+
+
 def package(
     autoencoder: nn.Module, conditioner: CLIPModel, judge: CLIPModel, prior: PriorTransformer, zoo: Path = ZOO
 ) -> int:
@@ -136,8 +150,6 @@ def package_reconstructor(model: nn.Module, config: Config, zoo: Path = ZOO) -> 
 def package_image(tower: CLIPVisionModel, prior: PriorTransformer, zoo: Path = ZOO) -> int:
     """Writes what the model that takes a picture has of its own under `zoo`, its card kept; the size of all of `zoo` in
     bytes."""
-    card = zoo / IMAGE / "README.md"
-    kept = card.read_bytes() if card.exists() else None
 
     def write(target: Path) -> None:
         prior.cpu().half().save_pretrained(target / "prior")
@@ -145,10 +157,8 @@ def package_image(tower: CLIPVisionModel, prior: PriorTransformer, zoo: Path = Z
         compute_in_float32(target / "image_encoder" / "config.json")
         (target / "image_processor").mkdir()
         write_preprocessing(tower.config.image_size, target / "image_processor")
-        if kept is not None:
-            (target / "README.md").write_bytes(kept)
 
-    replace_folder(zoo / IMAGE, write)
+    replace_keeping_card(zoo / IMAGE, write)
     return checked_size(zoo)
 
 
