@@ -24,11 +24,15 @@ class WeightsError(T3Error):
     exit_code = 3
 
 
-class NoSuchWeights(WeightsError):
+class UnusableWeights(WeightsError):
+    """What the name leads to is no model of the family; `load_model` adds which weights are."""
+
+
+class NoSuchWeights(UnusableWeights):
     """Neither a folder nor a model of the hub has this name."""
 
 
-class HubUnreachable(WeightsError):
+class HubUnreachable(UnusableWeights):
     """The model hub did not answer."""
 
 

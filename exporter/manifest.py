@@ -16,7 +16,7 @@ from exporter.files.in_place import is_contents
 from exporter.files.left_behind import is_left_behind
 from exporter.pipeline.part import Part
 from exporter.pipeline.pipeline import Pipeline, PipelineStage
-from exporter.recipe.policy import Precision
+from exporter.recipe.precision import Precision
 
 MANIFEST = "manifest.json"
 REPORTS = "reports"

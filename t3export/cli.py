@@ -25,6 +25,7 @@ GROUPS = {
     },
     "Run": {
         "run": "Make meshes and pictures with a bundle.",
+        "serve": "Serve a bundle's page, or an interface that makes files.",
     },
     "Prove": {
         "validate": "Compare a bundle with the PyTorch reference.",
@@ -43,6 +44,7 @@ GROUPS = {
         "release": "Turn validated bundles into a signed release.",
         "pull": "Fetch a release, verified, or go back to the version before.",
         "verify": "Check a release or a pulled bundle against its signature.",
+        "blender": "Pack a bundle as an extension of Blender.",
         "keys": "Make the key that signs releases, or choose whose are trusted.",
     },
     "Look": {

@@ -14,7 +14,7 @@ from exporter.machine.describe import describe
 
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
-SHOWN_EXTRAS = ("runtime", "cpu", "openvino", "gpu", "mesh", "usd", "build", "release", "cluster")
+SHOWN_EXTRAS = ("runtime", "cpu", "openvino", "gpu", "mesh", "usd", "build", "release", "serve", "cluster")
 
 
 def describe_machine() -> dict[str, str]:

@@ -14,11 +14,11 @@ import click
 from exporter.runtime.assets.meshfile import carries_texture, chosen_up
 from exporter.runtime.assets.placing import Up
 from exporter.runtime.assets.postprocess import Cleaning, Dressing, chosen_dressing, require_packages
+from exporter.runtime.inputs.mesh_values import FEWEST_TRIANGLES, LARGEST_TEXTURE, SMALLEST_TEXTURE
 from t3export.output import print_note
 from t3export.written_object import MeshFileWanted
 
 METRES = {"mm": 0.001, "cm": 0.01, "m": 1.0, "in": 0.0254}
-SMALLEST_TEXTURE, LARGEST_TEXTURE = 64, 4096
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,30 @@ class MeshOptions:
     size: float | None
     up: Up | None
 
-    def wanted(self, output: Path | None) -> MeshFileWanted:
-        """What becomes of a mesh on its way to `output`.
+    @property
+    def of_a_mesh(self) -> list[str]:
+        """The options that were given and mean nothing without a mesh; points have a size and an axis too."""
+        given = {
+            "--texture": self.texture not in (None, "none"),
+            "--triangles": self.triangles is not None,
+            "--watertight": self.watertight,
+            "--drop-parts": self.drop_parts > 0,
+        }
+        return [name for name, is_given in given.items() if is_given]
 
-        Raises RecipeError for what its format does not have, EnvironmentProblem where a package is missing, UsageError
-        where there is no mesh file.
+    def wanted(self, output: Path | None, points: Path | None = None) -> MeshFileWanted:
+        """What becomes of a mesh on its way to `output`, and of points on theirs to `points`.
+
+        Raises RecipeError for what a format does not have, EnvironmentProblem where a package is missing, UsageError
+        where there is no such file.
         """
-        of_the_file = {"texture": self.texture, "triangles": self.triangles, "size": self.size, "up": self.up}
-        given = [f"--{name}" for name, value in of_the_file.items() if value is not None]
-        if output:
-            chosen_up(output, self.up)
-        elif given:
+        of_the_mesh = {"texture": self.texture, "triangles": self.triangles}
+        of_any_file = {} if points else {"size": self.size, "up": self.up}
+        given = [f"--{name}" for name, value in (of_the_mesh | of_any_file).items() if value is not None]
+        if given and not output:
             raise click.UsageError(f"{', '.join(given)} is for a mesh file: give -o mesh.glb")
+        for path in filter(None, (output, points)):
+            chosen_up(path, self.up)
         cleaning, dressing = Cleaning(self.drop_parts, self.watertight), self._dressing(output)
         require_packages(cleaning, dressing)
         return MeshFileWanted(cleaning, dressing, self.size, self.up)
@@ -119,7 +131,7 @@ def mesh_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--triangles",
-        type=click.IntRange(min=4),
+        type=click.IntRange(min=FEWEST_TRIANGLES),
         metavar="N",
         help="At most this many triangles.  [default: 10000 under a texture, else all]",
     )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from exporter.errors import NoSuchWeights, RecipeError, did_you_mean
-from exporter.families.registry import families, known_parts, stage_names, uncalibrated_stages
+from exporter.families.registry import families, known_parts, stage_names, uncalibrated_stages, ways_on
 from exporter.recipe.document import Document, validate
 from exporter.recipe.fit import Misfit, require_fit
 from exporter.recipe.policy import RuleError
@@ -111,7 +111,9 @@ def _require_weights(recipe: Recipe, document: Document) -> None:
     try:
         require_there(recipe.weights)
     except NoSuchWeights as error:
-        raise NoSuchWeights(f"{document.place(WEIGHTS)}: model.weights: {error}") from None
+        raise NoSuchWeights(
+            f"{document.place(WEIGHTS)}: model.weights: {error}{ways_on(recipe.model.family)}"
+        ) from None
 
 
 @contextmanager

@@ -24,6 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "targets": {"recipe", "pipeline"},
     "manifest": {"pipeline", "recipe"},
     "runtime": {"pipeline", "manifest"},
+    "blender": {"pipeline", "manifest", "runtime"},
+    "server": {"pipeline", "manifest", "runtime"},
     "release": {"manifest"},
     "sampling": {"pipeline", "recipe", "graphs", "runtime"},
     "families": {"pipeline", "recipe", "sampling", "runtime"},

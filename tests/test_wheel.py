@@ -1,5 +1,5 @@
-"""What is installed: one package that collides with no other, and brings recipes along. The wheel itself is built in
-tests/t3export/test_fresh_environment.py."""
+"""What is installed: packages that collide with no other, one with recipes, one for apps that has only the runtime. The
+wheels themselves are built in test_distributions.py and installed in tests/t3export/test_fresh_environment.py."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.clip_words import clip_tokenizer_file
+from tests.toy_bundle import TOKENIZER, WORDS, write_toy_bundle
 
 ROOT = Path(__file__).parent.parent
 WITHOUT_A_CHECKOUT = """
@@ -41,6 +44,14 @@ def tree(hatch_build, tmp_path_factory):
     site = tmp_path_factory.mktemp("site")
     hatch_build.write_tree(ROOT, site / "t3export")
     (site / "validate.py").write_text("class Validator: pass\n")
+    return site
+
+
+@pytest.fixture(scope="module")
+def runtime(hatch_build, tmp_path_factory):
+    """What an app installs, with no other of our packages beside it."""
+    site = tmp_path_factory.mktemp("app")
+    hatch_build.write_runtime(ROOT, site / "t3export_runtime")
     return site
 
 
@@ -109,3 +120,50 @@ print(len(mesh.faces) > 0, subprocess.run(command, capture_output=True, text=Tru
 """
     made, _, measured = call(tree, tmp_path, code).partition(" ")
     assert made == "True" and json.loads(measured)["stages"] == {}
+
+
+ROOMS_OF_THE_RUNTIME = {"errors.py", "files", "machine", "manifest.py", "pipeline", "recipe", "runtime", "__init__.py"}
+NOT_FOR_APPS = {"torch", "onnx", "scipy", "skimage", "tokenizers", "yaml", "click", "rich", "cryptography", "exporter"}
+
+
+def test_an_app_installs_the_runtime_and_none_of_what_builds(runtime):
+    package = runtime / "t3export_runtime"
+    assert {path.name for path in package.iterdir()} == {"__init__.py", "py.typed", "exporter"}
+    assert {path.name for path in (package / "exporter").iterdir()} == ROOMS_OF_THE_RUNTIME
+    assert {path.name for path in (package / "exporter/recipe").iterdir()} == {"__init__.py", "precision.py"}
+    assert {path.suffix for path in package.rglob("*") if path.is_file()} <= {".py", ".typed"}
+    assert sum(path.stat().st_size for path in package.rglob("*.py")) < 400_000
+
+
+def test_an_app_makes_and_saves_a_mesh_with_the_runtime_alone(runtime, tmp_path):
+    """Of a bundle with CLIP's tokenizer; nothing but what the distribution depends on is imported."""
+    bundle = write_toy_bundle(tmp_path / "bundle")
+    (bundle / TOKENIZER).write_bytes(clip_tokenizer_file(WORDS, begin=1, end=2, unknown="a"))
+    code = f"""
+for name in {NOT_FOR_APPS!r}: sys.modules[name] = None
+from t3export_runtime import Bundle
+ball = Bundle.open({str(bundle)!r}, verify=False).generate("a red ball", seed=3, grid=16)
+print(*ball.save("ball.glb", texture=False), *ball.save("ball.stl"), len(ball.faces) > 0, ball.colors[0].round(2))
+"""
+    assert call(runtime, tmp_path, code) == "ball.glb ball.stl True [1. 0. 0.]\n"
+    assert (tmp_path / "ball.glb").read_bytes().startswith(b"glTF")
+
+
+def test_what_an_app_lacks_is_named_by_its_own_distribution(runtime, tmp_path):
+    code = """
+from t3export_runtime.exporter.runtime.assets.optional import PACKAGES, optional
+PACKAGES["nowhere"] = ("a test", "mesh")
+try: optional("nowhere")
+except Exception as error: print(error)
+"""
+    assert "pip install 't3export-runtime[mesh]'" in call(runtime, tmp_path, code)
+
+
+def test_the_two_distributions_agree():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has none")
+    projects = ("pyproject.toml", "distributions/runtime/pyproject.toml")
+    whole, runtime = (tomllib.loads((ROOT / name).read_text())["project"] for name in projects)
+    assert runtime["version"] == whole["version"] and runtime["requires-python"] == whole["requires-python"]
+    assert set(runtime["dependencies"]) < set(whole["dependencies"])
+    extras = runtime["optional-dependencies"]
+    assert extras == {name: whole["optional-dependencies"][name] for name in extras}

@@ -240,10 +240,11 @@ def score_point_e(work: Path, objects: int, threads: int, only: str | None) -> N
 
 @main.command()
 def pictures() -> None:
-    """The pictures that come with the recipes."""
+    """The pictures that come with the recipes, and those with captions that the quality rung makes objects of."""
     from training.example_pictures import write_example_pictures
+    from training.judged_pictures import write_judged_pictures
 
-    print(f"{len(write_example_pictures())} pictures")
+    print(f"{len(write_example_pictures()) + len(write_judged_pictures())} pictures")
 
 
 def vocabulary() -> int:

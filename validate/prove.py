@@ -14,14 +14,14 @@ from exporter.errors import T3Error
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
 from exporter.manifest import Manifest, bundle_digest
+from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Programs
 from exporter.targets.stand_in import stand_in
 from exporter.targets.target import Target
 from validate.judge.clip import Evaluator
-from validate.judge.judge_errors import PromptsError
-from validate.judge.prompts import Prompt, PromptSet, load_prompts, shipped_prompts
+from validate.judge.wanted import wanted_objects
 from validate.ladder.context import Context, QualityPlan
 from validate.ladder.ladder import OnRung, choose_rungs, climb
 from validate.ladder.no_reference import NoReference
@@ -36,7 +36,6 @@ from validate.objects.objects import Progress
 from validate.objects.reference import as_compared, open_reference
 
 SHIPPED_EVALUATOR = Path(exporter.__path__[0]) / "zoo" / "shap_e_mini_evaluator"
-UNDER_SPECIFIED_SHARE = 8
 UNDER_SPECIFIED_SEEDS = 4
 RANDOM_REFUSAL = "the weights are random: quality is never claimed from them; build with trained weights to measure it"
 
@@ -50,9 +49,10 @@ OWN_PROMPTS = (
 class Options:
     """What a person may choose. `None` takes the recipe's or the shipped default.
 
-    `prompts` is a number of the shipped prompts or a file; `weights` says where the reference's weights lie now;
-    `stand_in` is the backend that runs the programs here in place of the target's own. `objects`: how many are made
-    for people to look at, and `layers` whether the error at each layer is measured; both only with the whole ladder.
+    `prompts` is a number of the shipped prompts or pictures, or a file; `weights` says where the reference's weights
+    lie now; `stand_in` is the backend that runs the programs here in place of the target's own. `objects`: how many
+    are made for people to look at, and `layers` whether the error at each layer is measured; both only with the whole
+    ladder.
     """
 
     rungs: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ def validate_bundle(
     refusal = quality_refusal(bundle.manifest, options)
     plan = None
     if not refusal and any(rung.name == "quality" for rung in rungs):
-        plan = plan_quality(recipe, options)
+        plan = plan_quality(recipe, bundle.pipeline, options)
     reference = _reference(bundle, recipe, options, rungs)
     if plan:
         plan = with_reference(plan, bundle, recipe, options)
@@ -151,8 +151,7 @@ def _unheard(done: int, total: int) -> None:
 def _exhibits(context: Context, plan: QualityPlan, count: int) -> list[Exhibit]:
     if count == 0:
         return []
-    prompts = [prompt.text for prompt in plan.prompts]
-    return make_exhibits(context.reference, context.bundle, prompts, count=count, progress=context.progress)
+    return make_exhibits(context.reference, context.bundle, plan.prompts, count=count, progress=context.progress)
 
 
 def _elsewhere(engine: TaskEngine, bundle: Bundle, options: Options, evaluator: Evaluator) -> Elsewhere:
@@ -187,14 +186,15 @@ def _reference(bundle: Bundle, recipe: Recipe, options: Options, rungs: Sequence
         )
 
 
-def plan_quality(recipe: Recipe, options: Options) -> QualityPlan:
+def plan_quality(recipe: Recipe, pipeline: Pipeline, options: Options) -> QualityPlan:
     """Which objects the quality rung makes. Loads prompts and evaluator, so that a wrong path is told at once."""
-    prompts, under_specified, captions = _choose_prompts(options, recipe.validation.prompts)
+    count = recipe.validation.prompts if options.prompts is None else options.prompts
+    wanted = wanted_objects(pipeline, count, clean=options.clean_captions)
     return QualityPlan(
-        prompts=tuple(prompts),
-        captions=tuple(captions),
+        prompts=wanted.prompts,
+        captions=wanted.captions,
         seeds=options.seeds or recipe.validation.seeds,
-        under_specified=tuple(under_specified),
+        under_specified=wanted.under_specified,
         under_specified_seeds=max(UNDER_SPECIFIED_SEEDS, options.seeds or 0),
         evaluator=Evaluator.load(options.evaluator or SHIPPED_EVALUATOR),
         max_drop_points=recipe.validation.max_drop,
@@ -257,18 +257,3 @@ def reference_memory(manifest: Manifest, recipe: Recipe, reference: Programs) ->
     cache = Cache()
     cache.require_writable()
     return ObjectMemory(cache, identity)
-
-
-def _choose_prompts(options: Options, default: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
-    """The prompts to make, those left open, and the captions to choose from."""
-    if isinstance(options.prompts, Path):
-        own = load_prompts(options.prompts, clean=options.clean_captions)
-        if len(own.captions) < 2:
-            raise PromptsError(f"prompts {options.prompts}: retrieval needs at least two full captions to choose from")
-        return own.captions, own.open_captions, own.captions
-    return _take(shipped_prompts(), options.prompts or default)
-
-
-def _take(shipped: PromptSet, count: int) -> tuple[Sequence[Prompt], Sequence[Prompt], Sequence[Prompt]]:
-    left_open = shipped.under_specified[: max(1, count // UNDER_SPECIFIED_SHARE)]
-    return shipped.first(count), left_open, shipped.captions

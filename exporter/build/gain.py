@@ -22,7 +22,9 @@ from exporter.targets.target import Target
 from exporter.workshop.goldens import goldens_of
 from exporter.workshop.workshop import Workshop
 
-ROUNDS = 5
+ROUNDS, FEWEST_ROUNDS = 5, 2
+# Time enough for all rounds of a program that takes less than a second.
+ROUNDS_SECONDS = 10.0
 MEASURED = ("onnxruntime", "openvino")
 # Below this much of the time is the call's own, and an object is hardly any slower by it.
 LEAST_MILLISECONDS = 5.0
@@ -95,7 +97,7 @@ def _weigh(backend: Backend, target: Target, folder: Path, one: MadeProgram) -> 
         FP32: backend.open_program(one.original.folder / one.program.main, target.in_fp32),
         "quantized": backend.open_program(folder / one.main, target),
     }
-    timing = interleaved(sessions, arrays, ROUNDS)
+    timing = interleaved(sessions, arrays, ROUNDS, FEWEST_ROUNDS, ROUNDS_SECONDS)
     return Gain(one.name, share, timing.milliseconds, timing.shares["quantized"], timing.spread["quantized"])
 
 

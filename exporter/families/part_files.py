@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from exporter.errors import RecipeError, WeightsError
+from exporter.errors import RecipeError, UnusableWeights, WeightsError
 from exporter.families.checkpoint import Checkpoint, open_checkpoint
 from exporter.families.repository import FolderRepository, Repository, open_repository
 from exporter.families.tensor_files import TensorFiles, choose, variants
 from exporter.files.atomic import sha256_of
-from exporter.recipe.weights_name import WAYS_ON, ZOO
+from exporter.recipe.weights_name import ZOO
 
 Explain = Callable[[Collection[str]], str]
 """Of the names of files, what model they are where they are not the family's; empty where that cannot be told."""
@@ -137,9 +137,7 @@ def take(
             raise WeightsError(f"weights '{root.source}': {instead}; there is {root.shown()}")
         lists = ", or ".join(" with ".join(names) for names in wanted.files)
         has = f"it has {root.shown(folder)}" if there else f"there is nothing; {root.source} has {root.shown()}"
-        raise WeightsError(
-            f"{place}: {lists}: missing ({has}); the folder must have the hub's diffusers layout. {WAYS_ON}"
-        )
+        raise UnusableWeights(f"{place}: {lists}: missing ({has}); the folder must have the hub's diffusers layout")
     tensors = choose(root, folder, variant) if wanted.tensors else None
     names = [*alternative, *(name for name in wanted.optional if name in there and name not in alternative)]
     names += tensors.names if tensors else ()
@@ -152,7 +150,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise WeightsError(f"{path}: missing; the folder must have the hub's diffusers layout. {WAYS_ON}") from None
+        raise UnusableWeights(f"{path}: missing; the folder must have the hub's diffusers layout") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: not valid JSON ({error}); download the folder again.") from None
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.errors import RecipeError, did_you_mean
+from exporter.errors import RecipeError, UnusableWeights, did_you_mean
 
 if TYPE_CHECKING:
     from exporter.families.family import Model
@@ -60,6 +60,12 @@ def known_parts(family: str) -> tuple[str, ...] | None:
     return importlib.import_module(_BUILT_IN[family].package).PARTS if family in _BUILT_IN else None
 
 
+def ways_on(family: str) -> str:
+    """Which weights a family takes, as a sentence for the end of an error message; empty where no one knows."""
+    package = importlib.import_module(_BUILT_IN[family].package) if family in _BUILT_IN else None
+    return f". Ways on: {package.WEIGHTS}." if package else ""
+
+
 def load_model(family: str, weights: str, **settings: str) -> Model:
     """The model of a family with these weights; `settings`: what a recipe's model section says of them besides.
 
@@ -74,4 +80,8 @@ def load_model(family: str, weights: str, **settings: str) -> Model:
     taken = inspect.signature(loader).parameters
     if unknown := next((name for name in settings if name not in taken), None):
         raise RecipeError(f"model.{unknown}: family {family!r} has no such setting; leave this field out")
-    return loader(weights, **settings)
+    try:
+        return loader(weights, **settings)
+    except UnusableWeights as error:
+        error.args = (f"{error}{ways_on(family)}",)
+        raise

@@ -6,8 +6,8 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from exporter.errors import HubUnreachable, NoSuchWeights, WeightsError, first_of
-from exporter.recipe.weights_name import HUB_NAME, WAYS_ON
+from exporter.errors import HubUnreachable, NoSuchWeights, UnusableWeights, WeightsError, first_of
+from exporter.recipe.weights_name import HUB_NAME
 
 _SHOWN = 12
 
@@ -103,7 +103,7 @@ def open_repository(weights: str) -> Repository:
         return FolderRepository(folder, weights)
     if (found := HUB_NAME.match(weights)) and not folder.exists():
         return _on_the_hub(found[1], found[2])
-    raise NoSuchWeights(f"weights {weights!r}: no such folder. {WAYS_ON}")
+    raise NoSuchWeights(f"weights {weights!r}: no such folder")
 
 
 def _on_the_hub(name: str, revision: str | None) -> Repository:
@@ -135,16 +135,16 @@ def _no_answer(weights: str, error: Exception) -> WeightsError:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, GatedRepoError):
-        return WeightsError(f"weights {weights!r}: gated on the hub; accept its terms there and log in. {WAYS_ON}")
+        return UnusableWeights(f"weights {weights!r}: gated on the hub; accept its terms there and log in")
     if isinstance(error, RepositoryNotFoundError):
-        return NoSuchWeights(f"weights {weights!r}: the hub has no such model. {WAYS_ON}")
+        return NoSuchWeights(f"weights {weights!r}: the hub has no such model")
     if isinstance(error, RevisionNotFoundError):
         return NoSuchWeights(
             f"weights {weights!r}: the hub's model has no such revision; give a branch, a tag, 'refs/pr/N' or a commit"
         )
     # The hub's client raises errors of the HTTP library that it happens to be built on.
     if isinstance(error, OSError) or type(error).__module__.startswith("httpx"):
-        return HubUnreachable(f"weights {weights!r}: the model hub cannot be reached ({_first_line(error)}). {WAYS_ON}")
+        return HubUnreachable(f"weights {weights!r}: the model hub cannot be reached ({_first_line(error)})")
     raise error
 
 

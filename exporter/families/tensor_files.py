@@ -8,9 +8,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.errors import WeightsError
+from exporter.errors import UnusableWeights, WeightsError
 from exporter.families.repository import Repository
-from exporter.recipe.weights_name import WAYS_ON
 
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 SUFFIXES = (".safetensors", ".bin", ".pt")
@@ -48,10 +47,9 @@ def choose(repository: Repository, part: str, variant: str | None = None) -> Ten
                 return TensorFiles((single,), variant=wanted)
             if index in names:
                 return _sharded(repository, part, index, wanted)
-    raise WeightsError(
+    raise UnusableWeights(
         f"{repository.source}/{part}".rstrip("/") + f": no weights; it has {repository.shown(part)}, and "
-        f"{STEMS[0]}, {STEMS[1]} or {STEMS[2]} is wanted, .safetensors or .bin, whole or in shards with their index. "
-        f"{WAYS_ON}"
+        f"{STEMS[0]}, {STEMS[1]} or {STEMS[2]} is wanted, .safetensors or .bin, whole or in shards with their index"
     )
 
 

@@ -92,9 +92,9 @@ def search_alpha(
 ) -> tuple[float | None, Floats]:
     """The alpha, and its factors [K], of the least INT8 error at the layers' outputs; None and ones where none helps.
 
-    `energy` [K]: sum of squares of each channel, the diagonal of the Gram matrix; `rows`: how many vectors were summed.
+    `energy` [K]: sum of squares of each channel; `rows`: how many vectors were summed.
     The error is that of rounding as independent uniform noise: of activations with one step for the whole tensor, and
-    of weights with one for each output channel. For the guided output give the guided Gram matrix's diagonal, and as
+    of weights with one for each output channel. For the guided output give the guided energy, and as
     rows those of one branch times g² + (1 - g)².
     """
     candidates: list[tuple[float | None, Floats]] = [(None, np.ones_like(channel_maximum))]

@@ -11,10 +11,11 @@ from exporter.files.cache import Entry
 from exporter.files.recorded import recorded_of
 from exporter.files.transform import Transform
 from exporter.graphs.program_files import PROGRAM, copy_program
+from exporter.quantize.collect import collect
 from exporter.quantize.prepared import prepared
 from exporter.quantize.quantizer import Observer, quantize, wanted
 from exporter.quantize.smooth_program import smooth_program
-from exporter.quantize.statistics import collect, load, save
+from exporter.quantize.statistics import load, save
 from exporter.recipe.policy import Policy, Rendering, not_calibrated
 from exporter.recipe.quantization_section import QuantizationSection
 

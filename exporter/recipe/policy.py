@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 
 from exporter.errors import RecipeError
 from exporter.recipe.document import read_yaml, validate
+from exporter.recipe.precision import Precision
 from exporter.recipe.section import Section
 
-Precision = Literal["palette", "int4_weights", "int8_dynamic", "int8", "int8_weights", "bf16", "fp16", "fp32"]
 Rendering = Literal["fp32", "qdq", "fp16"]
 Operator = Literal["linear", "attention", "norm", "activation", "table"]
 

@@ -73,7 +73,7 @@ class ValidationSection(Section):
     prompts: int = Field(
         default=160,
         title="Prompts",
-        description="Prompts that R-Precision is measured on",
+        description="Prompts that R-Precision is measured on, of a model that takes pictures as many of them",
         ge=1,
         json_schema_extra={"unit": "prompts"},
     )

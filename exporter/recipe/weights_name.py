@@ -10,10 +10,6 @@ from pathlib import Path
 from exporter.errors import NoSuchWeights
 
 ZOO = Path(__file__).parent.parent / "zoo"
-WAYS_ON = (
-    "Ways on: give a local folder in the hub's layout, the small trained model 'shap-e-mini', "
-    "or random weights 'random:shap-e-300m'."
-)
 # Weights of another name that are changed in some way: that name follows, and perhaps settings behind colons.
 _CHANGED = re.compile(r"^((?:stress:|shaped:)+)(.*?)((?::[^:/\\]*)*)$")
 # The name, and the revision after '@'.
@@ -36,7 +32,7 @@ def require_there(weights: str) -> None:
     _, name, _ = _parts(weights)
     if name.startswith(_RANDOM) or _is_of_zoo(name) or _expanded(name).exists() or HUB_NAME.match(name):
         return
-    raise NoSuchWeights(f"weights {weights!r}: no such folder. {WAYS_ON}")
+    raise NoSuchWeights(f"weights {weights!r}: no such folder")
 
 
 def _renamed(weights: str, folder: Path, change: Callable[[Path], str | Path]) -> str:

@@ -20,6 +20,7 @@ from exporter.pipeline.sampling import NEGATIVE
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.points import PointCloud, points_of
+from exporter.runtime.awaited import awaited
 from exporter.runtime.batch import made_objects
 from exporter.runtime.generated import GeneratedObject
 from exporter.runtime.generating import GenerateProgress, OnProgress, described, is_one_seed, pairs
@@ -33,6 +34,8 @@ from exporter.runtime.sessions.few_sizes import FewSizes
 from exporter.runtime.sessions.session import Session, keeps_plans, open_session
 from exporter.runtime.surface.decoded import mesh_of
 from exporter.runtime.surface.extract import OnSampled
+
+NO_WORD_KNOWN = "the model knows none of these words, and what it makes has little to do with them"
 
 
 class Bundle:
@@ -160,7 +163,8 @@ class Bundle:
         the recipe's. `negative`: what the objects are to be unlike, where the recipe has such conditions.
         `on_progress(what, done, total)` gets "sampling" in evaluations and "mesh" in points of the
         field, of which it takes `total` at most; what it raises ends the work, and the bundle can be used again. Other
-        assets than a mesh are made when they are first looked at. Warns when a prompt is longer than the context.
+        assets than a mesh are made when they are first looked at. Warns when a prompt is longer than the context, and
+        when no word of it is known.
 
         Raises RecipeError for a value that `inputs.values` does not take, before any program runs.
         """
@@ -172,6 +176,8 @@ class Bundle:
             if self.tokenizers:
                 for cut_off in self.cut_off(require_prompt(one)):
                     warnings.warn(f"the prompt is longer than the context; left out: {cut_off!r}", stacklevel=2)
+                if self.knows_no_word(one):
+                    warnings.warn(f"{one!r}: {NO_WORD_KNOWN}", stacklevel=2)
         progress = GenerateProgress(on_progress, len(asked), self.pipeline, grid)
         requests: list[Request] = [dict.fromkeys(self.pipeline.inputs, one) for one, _ in asked]
         unlike: list[Request] = [dict.fromkeys(self.pipeline.inputs, negative)] * len(asked)
@@ -183,6 +189,29 @@ class Bundle:
             label = Label(described(one), one_seed, digest)
             made.append(self._object(run, label, grid, exact, progress))
         return made if isinstance(given, list) or not is_one_seed(seed) else made[0]
+
+    async def generate_async(
+        self,
+        prompt: str | Picture | list[str] | list[Picture] | None = None,
+        seed: int | Sequence[int] = 0,
+        *,
+        on_progress: OnProgress | None = None,
+        **options: Any,
+    ) -> GeneratedObject | list[GeneratedObject]:
+        """`generate`, awaited: the work is done in a thread, `on_progress` is called in the loop's.
+
+        Cancelling the task that waits ends the work at its next evaluation, and the bundle can be used again. The other
+        options, and what is raised, are those of `generate`.
+
+        >>> import asyncio
+        >>> asyncio.run(bundle.generate_async("a red ball", seed=3))
+        <GeneratedObject 'a red ball', seed 3: 672 vertices, 1,340 triangles>
+        """
+
+        def work(report: OnProgress) -> GeneratedObject | list[GeneratedObject]:
+            return self.generate(prompt, seed, on_progress=report, **options)  # type: ignore[arg-type, misc]
+
+        return await awaited(work, on_progress)
 
     def _object(
         self, run: Run, label: Label, grid: int | None, exact: bool | None, progress: GenerateProgress
@@ -210,6 +239,10 @@ class Bundle:
     def cut_off(self, prompt: str) -> list[str]:
         """The end of a prompt that does not fit into the context of a tokenizer, for each where that is so."""
         return [end for tokenizer in self.tokenizers.values() if (end := tokenizer.cut_off(prompt))]
+
+    def knows_no_word(self, prompt: str) -> bool:
+        """Whether a prompt has no word of two letters or more that one of the tokenizers has a token for."""
+        return bool(self.tokenizers) and all(one.knows_no_word(prompt) for one in self.tokenizers.values())
 
     def make(
         self,

@@ -122,22 +122,50 @@ class GeneratedObject:
         Raises EmptyMesh where there is no surface, RecipeError for what the format or the model does not have,
         EnvironmentProblem where a package is missing or the disk is full.
         """
+        files = self.encode(
+            path,
+            texture=texture,
+            triangles=triangles,
+            watertight=watertight,
+            drop_parts=drop_parts,
+            size=size,
+            up=up,
+        )
+        for file, content in reversed(files.items()):
+            write_atomically(file, content)
+        return list(files)
+
+    def encode(
+        self,
+        path: str | Path,
+        *,
+        texture: bool | int = True,
+        triangles: int | None = None,
+        watertight: bool = False,
+        drop_parts: float = 0.0,
+        size: float | None = None,
+        up: Up | None = None,
+    ) -> dict[Path, bytes]:
+        """What `save` writes, by path, that of the suffix first; nothing is written. Raises as `save`."""
         path = Path(path)
+        if self._mesh is None:
+            pixels = texture if not isinstance(texture, bool) else None
+            of_a_mesh = {"texture": pixels, "triangles": triangles, "watertight": watertight, "drop_parts": drop_parts}
+            if given := [name for name, value in of_a_mesh.items() if value]:
+                made = ", ".join(self.run.pipeline.assets)
+                raise RecipeError(f"{', '.join(given)}: for a mesh, and this model makes none; it makes {made}")
         if path.suffix.lower() == ".png":
-            write_atomically(path, png(self.picture))
-            return [path]
+            return {path: png(self.picture)}
         if self.is_empty:
             raise EmptyMesh(f"{self.prompt!r}, seed {self.seed}: the field is empty, there is no mesh to write")
         if path.suffix.lower() == ".gif":
-            write_atomically(path, turntable_gif(self._mesh or self.points))
-            return [path]
+            return {path: turntable_gif(self._mesh or self.points)}
         # Writers of meshes take a while to import, and memory.
         if self._mesh is None:
-            from exporter.runtime.assets.pointfile import save_points
+            from exporter.runtime.assets.pointfile import points_file
 
-            save_points(self.points, path, self.label, size, up)
-            return [path]
-        from exporter.runtime.assets.meshfile import require_mesh_suffix, save_mesh
+            return {path: points_file(self.points, path, self.label, size, up)}
+        from exporter.runtime.assets.meshfile import mesh_files, require_mesh_suffix
         from exporter.runtime.assets.postprocess import Cleaning, chosen_dressing, clean, dress, require_packages
         from exporter.runtime.surface.decoded import field_of
 
@@ -146,7 +174,7 @@ class GeneratedObject:
         require_packages(cleaning, dressing)
         cleaned, _ = clean(self._mesh, cleaning)
         dressed = dress(cleaned, field_of(self.run).color, dressing)
-        return save_mesh(dressed.mesh, path, dressed.texture, self.label, size, up)
+        return mesh_files(dressed.mesh, path, dressed.texture, self.label, size, up)
 
     def show(self) -> None:
         """Shows it in a notebook; elsewhere its picture, by the system's viewer."""

@@ -29,6 +29,7 @@ from exporter.workshop.onnx_program import DEFAULT_OPSET
 
 ROUNDS = 15
 ROUND_SECONDS = 0.004
+SLOW_SECONDS = 1.0
 IR_VERSION = 10
 FLOATS_AT_RUN_TIME = ("palette", "fp16")
 _FILE = "timing.json"
@@ -91,19 +92,26 @@ def machine() -> dict[str, str | int]:
     return {"processor": this_processor().name, "cores": usable_processors()}
 
 
-def interleaved(sessions: Mapping[str, Session], arrays: dict[str, np.ndarray], rounds: int = ROUNDS) -> Timing:
+def interleaved(
+    sessions: Mapping[str, Session],
+    arrays: dict[str, np.ndarray],
+    rounds: int = ROUNDS,
+    fewest: int | None = None,
+    seconds: float = 0.0,
+) -> Timing:
     """Time programs of the same inputs in turns; the one named fp32 is what the others are compared with.
 
-    Each round begins with another program, and a program runs as often in it as makes its time readable.
+    Each round begins with another program, and a program runs as often in it as makes its time readable. Where `fewest`
+    is given, there are no more rounds than that once `seconds` are over.
     """
     repeats = {name: _repeats(session, arrays) for name, session in sessions.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in sessions}
-    for order in in_turns(list(sessions), rounds):
+    taken: dict[str, list[float]] = {name: [] for name in sessions}
+    for order in in_turns(list(sessions), rounds if fewest is None else fewest, rounds, seconds):
         for name in order:
-            seconds[name].append(timed(partial(_run, sessions[name], arrays, repeats[name])) / repeats[name])
-    shares = {name: np.divide(taken, seconds[FP32]) for name, taken in seconds.items() if name != FP32}
+            taken[name].append(timed(partial(_run, sessions[name], arrays, repeats[name])) / repeats[name])
+    shares = {name: np.divide(times, taken[FP32]) for name, times in taken.items() if name != FP32}
     return Timing(
-        1e3 * float(np.median(seconds[FP32])),
+        1e3 * float(np.median(taken[FP32])),
         {name: float(np.median(share)) for name, share in shares.items()},
         {name: (float(np.quantile(share, 0.25)), float(np.quantile(share, 0.75))) for name, share in shares.items()},
     )
@@ -163,8 +171,9 @@ def _write(product: Product, rng: np.random.Generator, target: Target, folder: P
 
 
 def _repeats(session: Session, arrays: dict[str, np.ndarray]) -> int:
-    """How often a program has to run for ROUND_SECONDS, after it has run once to warm up."""
-    session.run(arrays)
+    """How often a program has to run for ROUND_SECONDS, after it has run once to warm up; a slow one shows by that."""
+    if timed(partial(session.run, arrays)) > SLOW_SECONDS:
+        return 1
     return max(1, math.ceil(ROUND_SECONDS / max(timed(partial(session.run, arrays)), 1e-6)))
 
 

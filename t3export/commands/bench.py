@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from validate.bench.measure import BenchSettings
 
 BASELINES = ("torch", "torch-bf16", "torch-compile", "naive")
+# What has to be asked for: another runtime's own way.
+MORE_BASELINES = ("openvino",)
 # Of a bundle that was adopted, which has no PyTorch model.
 ADOPTED_BASELINES = ("float",)
 SWEEPS = ("prompts", "steps", "grid", "weights")
@@ -34,7 +36,8 @@ SWEEPS = ("prompts", "steps", "grid", "weights")
 @click.option(
     "--baseline",
     metavar="A,B",
-    help=f"Forms of the PyTorch reference: {', '.join(BASELINES)}, or none.  [default: all where they are installed]",
+    help=f"Forms of the PyTorch reference: {', '.join((*BASELINES, *MORE_BASELINES))}, or none.  [default: "
+    f"{', '.join(BASELINES)}, where they are installed]",
 )
 @click.option(
     "--original",
@@ -100,8 +103,8 @@ def command(
 
     All sides are run in turns in one process, then each alone in fresh ones for load time and peak memory. A bundle's
     own sampling is always run in full. Baselines are of the first bundle's model: PyTorch eager in float32 (with its
-    own way to a mesh), with its network in bfloat16, by torch.compile, and by a plain torch.onnx.export on ONNX
-    Runtime; of an adopted bundle its float programs.
+    own way to a mesh), with its network in bfloat16, by torch.compile, by a plain torch.onnx.export on ONNX Runtime
+    and by OpenVINO's own converter; of an adopted bundle its float programs.
 
     \b
     Examples:
@@ -209,12 +212,13 @@ def _sampler(text: str) -> tuple[str, int]:
 
 def _baselines(text: str | None, compare: bool, adopted: bool) -> tuple[str, ...]:
     """The baselines that are measured. Raises RecipeError that lists them for another name."""
-    known = ADOPTED_BASELINES if adopted else BASELINES
+    usual = ADOPTED_BASELINES if adopted else BASELINES
+    known = usual if adopted else (*BASELINES, *MORE_BASELINES)
     installed = adopted or (find_spec("torch") is not None and find_spec("diffusers") is not None)
     if text is None:
         if not installed and not compare:
             print_note("no baselines: PyTorch and diffusers are not installed (pip install 't3export[build]')")
-        return known if installed and not compare else ()
+        return usual if installed and not compare else ()
     names = tuple(name.strip() for name in text.split(",") if name.strip() and name.strip() != "none")
     for name in names:
         if name not in known:

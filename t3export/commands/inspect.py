@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -9,12 +10,19 @@ from rich.markup import escape
 
 from exporter.manifest import EnginesPart, Manifest, bundle_digest, manifest_schema, require_whole
 from exporter.pipeline.assets import Asset, MeshAsset, PointsAsset
+from exporter.pipeline.inputs import PictureInput, TextInput
 from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import Sampling
 from exporter.pipeline.tensor import TensorSpec
+from exporter.runtime.assets.optional import is_installed
 from exporter.runtime.assets.pictures import picture_size
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from t3export.opening import note_beside
 from t3export.output import megabytes, print_json, results, table
+
+# A small model's vocabulary is shown whole.
+FEW_WORDS = 100
+EXAMPLES = 2
 
 
 @click.command()
@@ -40,10 +48,10 @@ def command(bundle: Path | None, schema: bool, as_json: bool) -> None:
     if as_json:
         print_json(manifest.model_dump(mode="json") | {"digest": bundle_digest(manifest)})
     else:
-        _print_overview(manifest)
+        _print_overview(bundle, manifest)
 
 
-def _print_overview(manifest: Manifest) -> None:
+def _print_overview(folder: Path, manifest: Manifest) -> None:
     console = results()
     facts = table("bundle", escape(manifest.name))
     weights = manifest.weights
@@ -58,6 +66,8 @@ def _print_overview(manifest: Manifest) -> None:
     for name, source in manifest.inputs.items():
         much = f"{source.length} tokens" if source.kind == "text" else f"{source.size} pixels"
         facts.add_row("input", f"{escape(name)}: {source.kind}, {much}")
+        if known := _known_words(folder, source):
+            facts.add_row("", escape(f"its words: {', '.join(known)}"))
     for name, sampling in manifest.samplings.items():
         facts.add_row("sampler", f"{escape(name)}: {_sampling(sampling)}")
     for name, asset in manifest.assets.items():
@@ -68,6 +78,8 @@ def _print_overview(manifest: Manifest) -> None:
     facts.add_row("validation", _verdict(manifest))
     if manifest.engines:
         facts.add_row("engines", _engines(manifest.engines))
+    for example in _examples(folder, manifest):
+        facts.add_row("try", escape(example))
     console.print(facts)
     stages = table("\nstage", "\nkind", "\nprecision", "\nsize", "\ninputs", "\noutputs")
     for name, stage in manifest.stages.items():
@@ -80,6 +92,27 @@ def _print_overview(manifest: Manifest) -> None:
             _tensors(stage.outputs),
         )
     console.print(stages)
+
+
+def _known_words(folder: Path, source: TextInput | PictureInput) -> list[str]:
+    """The words of a tokenizer that has few; a large one has hardly a word of English that it does not know."""
+    if source.kind != "text" or not is_installed("tokenizers"):
+        return []
+    words = PromptTokenizer((folder / source.file).read_bytes(), source.length, source.pad_id).words
+    return words if len(words) <= FEW_WORDS else []
+
+
+def _examples(folder: Path, manifest: Manifest) -> list[str]:
+    """Command lines that make something, of prompts that the build itself was compared by."""
+    file = "points.ply" if manifest.asset(MeshAsset) is None and manifest.asset(PointsAsset) else "object.glb"
+    out = f"-o {file}" if manifest.asset(MeshAsset) or manifest.asset(PointsAsset) else "--image picture.png"
+    given = [""]
+    if manifest.texts:
+        prompts = manifest.recipe.get("goldens", {}).get("prompts", [])
+        given = [f"--prompt {shlex.quote(prompt)}" for prompt in prompts[:EXAMPLES]]
+    elif manifest.pictures:
+        given = ["--picture photo.png"]
+    return [" ".join(filter(None, ["t3export run", shlex.quote(str(folder)), one, out])) for one in given]
 
 
 def _sampling(sampling: Sampling) -> str:

@@ -20,7 +20,7 @@ from exporter.runtime.assets.meshfile import FORMATS, require_mesh_suffix
 from exporter.runtime.assets.pictures import picture_size
 from exporter.runtime.assets.pointfile import require_points_suffix
 from exporter.runtime.batch import made_objects
-from exporter.runtime.bundle import Bundle
+from exporter.runtime.bundle import NO_WORD_KNOWN, Bundle
 from exporter.runtime.inputs.values import (
     LARGEST_GRID,
     LARGEST_SEED,
@@ -139,10 +139,12 @@ def command(
             raise click.UsageError(f"-o {output} and --image are two names for one picture: give one of them")
         output, image = None, output
     _check_paths(output, points, turntable, image)
-    wanted = Wanted(chosen_grid(grid, quality), exact or None, mesh_file.wanted(output), pixels)
+    wanted = Wanted(chosen_grid(grid, quality), exact or None, mesh_file.wanted(output, points), pixels)
     before_opening(bundle, stand_in)
     opened = Bundle.open(bundle, verify=not no_verify, stand_in=stand_in, memory_limit_mb=memory_limit)
     _check_points(opened.pipeline, output, points)
+    of_the_surface = {"--grid": grid, "--quality": quality, "--exact": exact, "--explain": explain}
+    _check_mesh_options(opened.pipeline, [*mesh_file.of_a_mesh, *(name for name, on in of_the_surface.items() if on)])
     _require_taken(opened.pipeline, texts, pictures, remove_background)
     given = read_pictures(pictures, remove_background)
     for one in given:
@@ -160,6 +162,8 @@ def command(
             print_note(
                 f"{text!r} is longer than the context of the model; left out, as the reference does: {cut_off!r}"
             )
+        if opened.pipeline.texts and opened.knows_no_word(text):
+            print_note(f"{text!r}: {NO_WORD_KNOWN}. `t3export inspect {bundle}` shows prompts that work")
     own_picture = opened.pipeline.asset(ImageAsset)
     if image and own_picture:
         picture_size(opened.pipeline, own_picture, pixels)
@@ -253,6 +257,15 @@ def _check_points(pipeline: Pipeline, output: Path | None, points: Path | None) 
         if points:
             raise RecipeError(f"-o {output}: this bundle makes points and no mesh: give one of -o and --points")
         require_points_suffix(output)
+
+
+def _check_mesh_options(pipeline: Pipeline, given: list[str]) -> None:
+    """Raises RecipeError for options of a mesh where the pipeline makes none."""
+    if given and pipeline.asset(MeshAsset) is None:
+        raise RecipeError(
+            f"{', '.join(given)}: for a mesh, and this bundle makes none; it makes {', '.join(pipeline.assets)}. "
+            "Leave out what is for a mesh"
+        )
 
 
 def _check_paths(output: Path | None, points: Path | None, turntable: Path | None, image: Path | None) -> None:

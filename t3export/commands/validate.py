@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--rungs", metavar="A,B", help="Only these rungs, by name, comma-separated.")
 @click.option("--no-quality", is_flag=True, help="Leave out the quality rung, by far the longest.")
-@click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own.")
+@click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or pictures, or a file of yours.")
 @click.option("--clean-captions", is_flag=True, help="Clean up a file of COCO captions as Dream Fields does.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Objects of each prompt, instead of the recipe's.")
 @click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
@@ -90,6 +90,7 @@ def command(
       t3export validate artifacts/shape_e_int8/cpu --rungs stages,steps --json
       t3export validate artifacts/shape_e_int8/cpu --prompts 300 --seeds 2
       t3export validate artifacts/shape_e_int8/cpu --prompts captions.txt --evaluator clip-vit-base-patch32
+      t3export validate artifacts/shape_e_image_int8/cpu --prompts 40      (as many shipped pictures)
       t3export validate artifacts/shape_e_int8/orin --on onnxruntime      (before the engines are built)
       t3export validate artifacts/theirs --prompts captions.txt --evaluator clip-vit-base-patch32      (adopted)
       t3export validate . --no-quality      (on the device, after `t3export finish .`)

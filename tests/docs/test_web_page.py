@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import trimesh
@@ -17,35 +14,25 @@ from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.bundle import Bundle
 from exporter.targets.target import load_target
 from tests.browser import chromium
-from tests.node import CLIENT
 from tests.pages import PAGES, ROOT
+from tests.web_page import served
 
 (PAGE,) = re.findall(r"^```html\n(.*?)^```", PAGES["docs/guides/web.md"], re.DOTALL | re.M)
 QUICK = ("sampler.steps=3", "goldens.prompts=[a red chair]", "render.coarse_samples=4", "render.fine_samples=4")
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *words: object) -> None:
-        pass
-
-
 @pytest.fixture
-def served(tmp_path: Path):
-    """A web bundle with its packages and the page in it: its folder, and its URL."""
+def bundle(tmp_path: Path) -> Path:
+    """A web bundle with the page in it."""
     bundle = tmp_path / "bundle"
     recipe = load_recipe(ROOT / "recipes/shape_e_fp32.yaml", QUICK)
     build(recipe, load_target("web"), bundle, cache=Cache(tmp_path / "cache"))
-    (bundle / "client/node_modules").symlink_to(CLIENT / "node_modules")
     (bundle / "index.html").write_text(f"<!doctype html><meta charset=utf-8><body>{PAGE}", encoding="utf-8")
-    with ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=bundle)) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield bundle, f"http://localhost:{server.server_port}/"
-        server.shutdown()
+    return bundle
 
 
-def test_the_page_makes_the_mesh_that_python_makes(served, tmp_path):
-    bundle, url = served
-    with chromium() as browser:
+def test_the_page_makes_the_mesh_that_python_makes(bundle, tmp_path):
+    with served(bundle) as url, chromium() as browser:
         page = browser.new_page(accept_downloads=True)
         heard: list[str] = []
         page.on("pageerror", lambda error: heard.append(str(error)))

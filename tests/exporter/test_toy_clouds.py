@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from exporter.build.build import build
+from exporter.errors import RecipeError
 from exporter.families import registry
 from exporter.families.registry import register
 from exporter.files.cache import Cache
@@ -22,9 +23,13 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
 from exporter.runtime.run import Run, make
 from exporter.targets.target import load_target
+from tests.browser import chromium
+from tests.exporter.backend_cases import BACKEND_CASES
 from tests.exporter.clouds_family import FEW, MANY, RECIPE, Clouds, CloudsOriginal
 from tests.node import CLIENT, node, run_node
 from tests.told import told
+from tests.web_page import by_node, kept, opened, served
+from tests.web_page import made as made_by
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
@@ -38,7 +43,6 @@ const { positions, colors } = await pointsOf(bundle.make({ verse: given.verse },
 tell({ positions: [...positions], colors: [...colors],
        verified: (await verify(bundle)).every(({ passed }) => passed) });
 """  # fmt: skip
-TARGETS = ["cpu", "cpu-openvino", "web", "cpu-executorch", "orin"]
 GREEN, SEED = "a green swarm", 11
 
 
@@ -85,8 +89,7 @@ def relative(expected, actual):
     return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "quantized"), BACKEND_CASES)
 def test_it_is_built_makes_points_and_validates(made, original, target, quantized):
     bundle, stand_in = made(target, quantized), "onnxruntime" if target == "orin" else None
     manifest = read_manifest(bundle)
@@ -154,6 +157,18 @@ def test_the_web_client_writes_a_file_of_points(made, tmp_path):
     assert in_gltf(path).shape == (FEW + MANY, 3)
 
 
+def test_the_page_makes_points_that_are_unlike_what_is_named(made, led_away, tmp_path):
+    expected = by_node(led_away("web"), GREEN, tmp_path / "swarm.glb", "--seed", str(SEED), "--negative", "a red swarm")
+    with chromium() as browser, served(led_away("web")) as url, opened(browser, url) as (page, heard):
+        page.get_by_label("Verse", exact=True).fill(GREEN)
+        page.get_by_label("Negative verse").fill("a red swarm")
+        page.get_by_label("Seed", exact=True).fill(str(SEED))
+        assert page.get_by_label("Quality").is_hidden() and page.get_by_label("As", exact=True).is_hidden()
+        page.get_by_role("button", name="Make it").click()
+        assert f"{FEW + MANY} points" in made_by(page)
+        assert kept(page, "GLB") == expected and heard == []
+
+
 def in_gltf(path):
     """The places in a file of points, z up again."""
     loaded = trimesh.load(path)
@@ -206,6 +221,10 @@ def test_the_command_line_writes_points(made, tmp_path, capsys):
         (["-o", "swarm.stl"], 2, r"no file of points ends in '.stl'; allowed: .glb, .ply"),
         (["-o", "a.ply", "--points", "b.ply"], 2, "makes points and no mesh: give one of -o and --points"),
         (["--points", "swarm.obj"], 2, "no file of points ends in '.obj'"),
+        (["-o", "a.ply", "--triangles", "500"], 2, "--triangles: for a mesh, and this bundle makes none"),
+        (["--points", "a.ply", "--watertight", "--drop-parts", "1%"], 2, "--watertight, --drop-parts: for a mesh"),
+        (["--image", "a.png", "--exact", "--quality", "fine"], 2, "--quality, --exact: for a mesh"),
+        (["--points", "a.glb", "--up", "z"], 2, "in a '.glb' file y is up, by its specification"),
     ],
 )
 def test_files_that_points_have_not_are_refused(made, tmp_path, capsys, monkeypatch, arguments, code, refusal):
@@ -214,13 +233,27 @@ def test_files_that_points_have_not_are_refused(made, tmp_path, capsys, monkeypa
     assert found == code and refusal in said and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", [{"texture": 256}, {"triangles": 9}, {"watertight": True}, {"drop_parts": 0.1}])
+def test_saved_points_refuse_what_only_a_mesh_has(made, tmp_path, option):
+    swarm = Bundle.open(made("cpu")).generate(GREEN, SEED)
+    with pytest.raises(RecipeError, match=f"{next(iter(option))}: for a mesh, and this model makes none"):
+        swarm.save(tmp_path / "swarm.ply", **option)
+    assert not list(tmp_path.iterdir())
+
+
+def test_points_alone_have_a_size(made, tmp_path, capsys):
+    ply = tmp_path / "swarm.ply"
+    code, _ = told(capsys, "run", made("cpu"), "--prompt", GREEN, "--points", ply, "--size", "80mm")
+    assert code == 0 and np.isclose(np.ptp(trimesh.load(ply).vertices, axis=0).max(), 0.08)
+
+
 def test_what_it_is_is_told(made, capsys):
     code, said = told(capsys, "inspect", made("cpu"))
     assert code == 0 and "of spots, coloured by tints" in said and "churn 1" in said
-    page = (made("cpu-executorch") / "device" / "README.md").read_text(encoding="utf-8")
+    page = (made("cpu-executorch", True) / "device" / "README.md").read_text(encoding="utf-8")
     assert "Its input noise is draw 1 + step" in page and "stream 1, draw 0" in page
     assert "the points `spots` in [-0.5, 0.5]³, z up, of the sRGB colours `tints` from 0 to 255" in page
-    numbers = json.loads((made("cpu-executorch") / "device" / "noise.json").read_text())
+    numbers = json.loads((made("cpu-executorch", True) / "device" / "noise.json").read_text())
     for row in numbers:
         drawn = noise(row["seed"], tuple(row["shape"]), row["draw"], row["stream"])
         assert row["first"] == drawn.ravel()[:16].tolist()

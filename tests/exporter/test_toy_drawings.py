@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import yaml
@@ -19,9 +21,13 @@ from exporter.runtime.assets.pictures import picture_of
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import make
 from exporter.targets.target import load_target
+from tests.browser import chromium
+from tests.exporter.backend_cases import BACKEND_CASES, IN_THE_CLIENT
 from tests.exporter.drawings_family import ACROSS, HEIGHT, RECIPE, SCALE, Drawings, DrawingsOriginal
 from tests.node import run_node
 from tests.told import told
+from tests.web_page import kept, opened, served
+from tests.web_page import made as made_by
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
@@ -35,7 +41,6 @@ const refused = await bundle.generate("dark green").catch(({ message }) => messa
 tell({ data: [...data], width, height, refused,
        verified: (await verify(bundle)).every(({ passed }) => passed) });
 """  # fmt: skip
-TARGETS = ["cpu", "cpu-openvino", "web", "cpu-executorch", "orin"]
 SHAPE = (SCALE * HEIGHT, SCALE * ACROSS, 3)
 
 
@@ -78,8 +83,7 @@ def original(recipe_file):
     )
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "quantized"), BACKEND_CASES)
 def test_it_is_built_draws_what_the_original_draws_and_validates(made, original, target, quantized):
     folder, stand_in = made(target, quantized), "onnxruntime" if target == "orin" else None
     manifest = read_manifest(folder)
@@ -102,7 +106,7 @@ def test_it_is_built_draws_what_the_original_draws_and_validates(made, original,
     }, report  # fmt: skip
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
+@pytest.mark.parametrize("quantized", IN_THE_CLIENT)
 def test_the_web_client_draws_the_same_picture(made, quantized):
     found = run_node(DRAW, {"bundle": str(made("web", quantized))})
     expected = picture_of(Bundle.open(made("cpu", quantized)).make({"caption": "dark green"}, 3))
@@ -111,6 +115,18 @@ def test_the_web_client_draws_the_same_picture(made, quantized):
     assert (drawn[..., 3] == 255).all()
     assert np.abs(drawn[..., :3] - expected.astype(int)).max() <= (40 if quantized else 1)
     assert "makes no mesh; it makes drawing" in found["refused"]
+
+
+def test_the_page_shows_the_picture_that_the_client_draws(made):
+    drawn = run_node(DRAW, {"bundle": str(made("web"))})
+    with chromium() as browser, served(made("web")) as url, opened(browser, url) as (page, heard):
+        page.get_by_label("Caption").fill("dark green")
+        page.get_by_label("Seed", exact=True).fill("3")
+        page.get_by_role("button", name="Make it").click()
+        assert f"{SHAPE[1]} × {SHAPE[0]} pixels" in made_by(page)
+        assert page.locator("#flat").get_attribute("aria-label") == "dark green, seed 3"
+        found = np.asarray(Image.open(io.BytesIO(kept(page, "PNG"))))
+        assert np.array_equal(found.ravel(), drawn["data"]) and heard == []
 
 
 def test_two_seeds_draw_two_pictures_and_a_batch_draws_the_same(made, original):
@@ -155,7 +171,7 @@ def test_it_is_benched_beside_its_original_with_nothing_said(made):
 
 
 def test_the_phones_page_says_what_the_picture_is(made):
-    page = (made("cpu-executorch") / "device" / "README.md").read_text(encoding="utf-8")
+    page = (made("cpu-executorch", True) / "device" / "README.md").read_text(encoding="utf-8")
     assert "Noise [1, 3, 4, 6] of a seed" in page and "`inker/program.pte`: strokes to canvas" in page
     assert "canvas [1, 3, 16, 24] is the picture: sRGB, red first, -1 is black and 1 is white" in page
 

@@ -21,9 +21,13 @@ from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import extract_mesh
 from exporter.runtime.surface.squash import PLAIN, TANH
 from exporter.targets.target import load_target
+from tests.browser import chromium
+from tests.exporter.backend_cases import BACKEND_CASES, IN_THE_CLIENT
 from tests.exporter.photos_family import RECIPE, STEEPNESS, Photos
 from tests.node import run_node
 from tests.told import told
+from tests.web_page import axe, kept, opened, served
+from tests.web_page import made as made_by
 from validate.bench.measure import BenchSettings, measure
 from validate.prove import Options, validate_bundle
 
@@ -37,7 +41,6 @@ const mesh = await meshOf(bundle.make({ photo }));
 tell({ vertices: [...mesh.vertices], colors: [...mesh.colors],
        verified: (await verify(bundle)).every(({ passed }) => passed) });
 """  # fmt: skip
-TARGETS = ["cpu", "cpu-openvino", "web", "cpu-executorch", "orin"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,8 +79,7 @@ def made(folder):
     return bundle
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "quantized"), BACKEND_CASES)
 def test_it_is_built_makes_a_ball_of_the_photos_colour_and_validates(made, folder, target, quantized):
     bundle, stand_in = made(target, quantized), "onnxruntime" if target == "orin" else None
     manifest = read_manifest(bundle)
@@ -99,7 +101,7 @@ def test_it_is_built_makes_a_ball_of_the_photos_colour_and_validates(made, folde
     }, report  # fmt: skip
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
+@pytest.mark.parametrize("quantized", IN_THE_CLIENT)
 def test_the_web_client_makes_the_same_mesh(made, folder, quantized):
     picture = Image.open(folder / "pictures" / "red.png").convert("RGBA")
     given = {"data": np.asarray(picture).ravel().tolist(), "width": picture.width, "height": picture.height}
@@ -111,6 +113,21 @@ def test_the_web_client_makes_the_same_mesh(made, folder, quantized):
     apart = np.linalg.norm(vertices[:, None] - expected.vertices, axis=2)
     assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 1e-3
     assert np.allclose(colors, expected.colors[apart.argmin(axis=1)], atol=0.02)
+
+
+def test_the_page_takes_a_file_or_one_of_the_bundles_own_pictures(made, folder):
+    with chromium() as browser, served(made("web")) as url, opened(browser, url) as (page, heard):
+        page.get_by_label("Photo", exact=True).set_input_files(folder / "pictures" / "red.png")
+        page.get_by_role("img", name="The chosen photo").wait_for()
+        page.get_by_role("button", name="Make it").click()
+        made_by(page)
+        by_file = kept(page, "GLB")
+        page.locator("#examples button").first.click()
+        page.wait_for_function("document.querySelector('input[type=file]').files[0].name !== 'red.png'")
+        page.get_by_role("button", name="Make it").click()
+        made_by(page)
+        assert kept(page, "GLB") != by_file
+        assert axe(page) == [] and heard == []
 
 
 def test_without_a_tanh_nothing_is_undone(made, folder):
@@ -146,7 +163,7 @@ def test_it_is_benched_on_a_picture_that_it_brings_along(made):
 
 
 def test_the_phones_page_says_how_a_photo_is_read(made):
-    page = (made("cpu-executorch") / "device" / "README.md").read_text(encoding="utf-8")
+    page = (made("cpu-executorch", True) / "device" / "README.md").read_text(encoding="utf-8")
     assert "Picture float32 [1, 3, 16, 16] of `photo`" in page and "the shorter edge resized to 20" in page
     assert "points in [-0.6, 0.6]³ to margin" in page
 

@@ -20,6 +20,7 @@ from exporter.runtime.assets.pictures import rendered_picture, view_rays
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Run, make
 from exporter.targets.target import load_target
+from tests.exporter.backend_cases import BACKEND_CASES, IN_THE_CLIENT
 from tests.exporter.rays_family import RECIPE, LightFieldOriginal, LightFields
 from tests.node import run_node
 from tests.told import told
@@ -34,7 +35,6 @@ const bundle = await WebBundle.open(given.bundle);
 const { radiance } = await bundle.make({}).at("light_field", Float32Array.from(given.rays), "radiance");
 tell({ radiance: [...radiance], verified: (await verify(bundle)).every(({ passed }) => passed) });
 """
-TARGETS = ["cpu", "cpu-openvino", "web", "cpu-executorch", "orin"]
 
 
 def recipe(**changes) -> Recipe:
@@ -69,8 +69,7 @@ def stand_in(target: str) -> str | None:
     return "onnxruntime" if target == "orin" else None
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "quantized"), BACKEND_CASES)
 def test_it_is_built_renders_and_validates(made, target, quantized):
     folder = made(target, quantized)
     manifest = read_manifest(folder)
@@ -97,7 +96,7 @@ def original_run() -> Run:
     return make(LightFieldOriginal(LightFields("seed 5"), recipe()), [{}], [0])
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
+@pytest.mark.parametrize("quantized", IN_THE_CLIENT)
 def test_the_web_client_evaluates_it(made, quantized):
     rays = view_rays(24)
     found = run_node(RENDER, {"bundle": str(made("web", quantized)), "rays": rays.ravel().tolist()})
@@ -127,7 +126,7 @@ def test_it_is_benched_beside_the_original(made):
 
 
 def test_the_phones_page_tells_of_no_tokens_and_no_noise(made):
-    folder = made("cpu-executorch") / "device"
+    folder = made("cpu-executorch", True) / "device"
     assert {path.name for path in folder.iterdir() if path.suffix == ".json"} == set()
     page = (folder / "README.md").read_text(encoding="utf-8")
     assert "`light_field/program.pte` draws rays" in page and "Noise" not in page

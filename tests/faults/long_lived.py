@@ -108,7 +108,7 @@ FAULT = Fault(
     "the end",
     2000,
     attempts,
-    sample=160,
+    sample=80,
 )
 
 if __name__ == "__main__":

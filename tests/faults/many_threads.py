@@ -66,5 +66,5 @@ FAULT = Fault(
     f"makes {THREADS} objects with one bundle in as many threads at once; each is what it is alone",
     400,
     attempts,
-    sample=8,
+    sample=4,
 )

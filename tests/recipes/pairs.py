@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -14,9 +15,12 @@ from exporter.targets.matrix import Cell, cell
 from exporter.targets.target import Target, list_targets
 
 ROOT = Path(__file__).parents[2]
-# One of each kind: programs that run here, a kit for a device, and JavaScript.
-FOR_EVERY_RECIPE = ("cpu", "orin", "web")
-EVERY_RUNTIME = (*FOR_EVERY_RECIPE, "cpu-openvino", "cpu-executorch")
+# One target of each runtime, all of which run here; a kit's by a stand-in.
+EVERY_RUNTIME = ("cpu", "cpu-openvino", "cpu-executorch", "orin", "web")
+# What the pages build. Its targets differ from one another by what is data of theirs, whatever the recipe.
+ON_EVERY_TARGET = "shape_e_int8"
+# Weights that are decoded in the program, by operators that no other recipe has.
+STORED = {"int4_weights", "int8_weights", "palette"}
 # Recipes of a model whose trained weights do not ship are tried on small random ones.
 SMALL = {
     "random:triposr": ("random:triposr-tiny", "mesh.grid=48", "render.size=32", "render.coarse_samples=32"),
@@ -43,9 +47,15 @@ class Pair:
         weights, *settings = SMALL[self.recipe.model.weights]
         return ["--weights", weights, *(option for setting in settings for option in ("--set", setting))]
 
-    @property
+    @cached_property
     def cell(self) -> Cell:
         return cell(self.recipe, self.target)
+
+    @cached_property
+    def parent(self) -> Recipe | None:
+        """The recipe that it extends."""
+        name = yaml.safe_load(self.path.read_text(encoding="utf-8")).get("extends")
+        return load_recipe(self.path.parent / name) if name else None
 
     @property
     def group(self) -> str:
@@ -62,25 +72,42 @@ def all_pairs() -> list[Pair]:
 
 
 def guarded_pairs(pairs: Sequence[Pair]) -> list[Pair]:
-    """Those that are tried at every change: every recipe somewhere, INT8 of trained weights on every target and of
-    random ones by every runtime, and every refusal."""
-    int8 = int8_recipes([pair.path for pair in pairs])
+    """Those that are tried at every change; `--all-pairs` tries the others.
+
+    Built: every recipe on this processor. The INT8 recipe of each family by every runtime, whose programs have the
+    operators of its float ones too; one on every target. Float weights in half precision on a kit, once for each set of
+    weights. Weights stored in few bits in WebAssembly. Refused: each target once for every set of reasons.
+    """
+    int8, floats = int8_recipes(pairs), float_recipes(pairs)
+    refused = {(pair.target.name, pair.cell.state, *pair.cell.reasons): pair.name for pair in reversed(pairs)}
 
     def is_guarded(pair: Pair) -> bool:
-        if pair.cell.state != "builds" or pair.target.name in FOR_EVERY_RECIPE:
-            return True
-        random = pair.recipe.model.weights.startswith("random:")
-        return pair.path in int8 and (not random or pair.target.name in EVERY_RUNTIME)
+        if pair.cell.state != "builds":
+            return pair.name in refused.values()
+        return (
+            pair.target.name == "cpu"
+            or pair.recipe.name == ON_EVERY_TARGET
+            or (pair.recipe.name in int8 and pair.target.name in EVERY_RUNTIME)
+            or (pair.recipe.name in floats and pair.target.name == "orin")
+            or (pair.target.name == "web" and not STORED.isdisjoint(pair.recipe.precisions))
+        )
 
     return [pair for pair in pairs if is_guarded(pair)]
 
 
-def int8_recipes(paths: Sequence[Path]) -> set[Path]:
+def int8_recipes(pairs: Sequence[Pair]) -> set[str]:
     """The INT8 recipes of each family: those with INT8 layers that extend no other recipe with INT8 layers."""
-    with_int8 = {path.resolve() for path in paths if "int8" in load_recipe(path).precisions}
-    return {path for path in paths if path.resolve() in with_int8 and _parent(path) not in with_int8}
+    return {
+        pair.recipe.name
+        for pair in pairs
+        if "int8" in pair.recipe.precisions and (pair.parent is None or "int8" not in pair.parent.precisions)
+    }
 
 
-def _parent(path: Path) -> Path | None:
-    name = yaml.safe_load(path.read_text(encoding="utf-8")).get("extends")
-    return (path.parent / name).resolve() if name else None
+def float_recipes(pairs: Sequence[Pair]) -> set[str]:
+    """The float recipes of each set of weights: those that extend none, or one of other weights."""
+    return {
+        pair.recipe.name
+        for pair in pairs
+        if not pair.recipe.quantization.rules and (pair.parent is None or pair.parent.weights != pair.recipe.weights)
+    }

@@ -47,7 +47,17 @@ def test_the_root_help_shows_the_verbs_in_groups(capsys):
 
 
 def test_no_verb_of_the_base_install_imports_what_it_does_not_have(tmp_path):
-    blocked = ["torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "scipy", "validate"]
+    blocked = [
+        "torch",
+        "diffusers",
+        "transformers",
+        "onnx",
+        "onnxscript",
+        "safetensors",
+        "scipy",
+        "skimage",
+        "validate",
+    ]
     code = (
         f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
         f"from t3export.cli import run\nsys.exit(sum(run(arguments) for arguments in {list(LIGHT)!r}))"

@@ -177,6 +177,7 @@ def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | Side
             side = torch_side(order.baseline, bundle.manifest, order.scheduler, order.steps, order.threads)
             # Compilers and exporters do their work at the first evaluation.
             side.step(order.prompt)()
+            side.run_before_places(order.prompt)
             evaluations = sum(map(side.evaluations, side.pipeline.of_kind("sample")))
     # What a compiler or an exporter raises is not ours to list: it is that side's finding.
     except Exception as error:

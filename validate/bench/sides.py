@@ -129,6 +129,14 @@ class Side(ABC):
         actions = list(self.steps(prompt).values())
         return lambda: [action() for action in actions]
 
+    def run_before_places(self, prompt: str) -> None:
+        """Of a pipeline that samples nothing, all that is run before points and rays are evaluated."""
+        if self.pipeline.of_kind("sample"):
+            return
+        run = make(self.programs, *self._asked([prompt]))
+        for stage in self.pipeline.of_kind("encode", "map"):
+            run[self.pipeline.stages[stage].makes[0].name]
+
     def make(self, work: Work, evaluations: int | None = None, latents: Arrays | None = None) -> MadeObject:
         """One object. With `evaluations` each sampler runs only that many, and has the time of all of them; `latents`,
         where they are given, are what is decoded then."""

@@ -1,21 +1,18 @@
-"""The PyTorch original as a side: as it is, in bfloat16, compiled, and with the plain export of its networks."""
+"""The PyTorch original as a side: as it is, in bfloat16, compiled, and with its networks exported by others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_map
 
 from exporter.families.original import Original
-from exporter.machine.quiet import quiet
 from exporter.machine.timing import Action
 from exporter.manifest import Manifest
 from exporter.recipe.recipe import Recipe
@@ -23,6 +20,7 @@ from exporter.recipe.sampler_section import SamplerSection
 from exporter.runtime.assets.pictures import view_rays
 from exporter.runtime.rendering import render_rays
 from exporter.runtime.run import Arrays, Draws, OnStep, Run, unit_noise
+from validate.bench.exported_networks import ConvertedByOpenVino, PlainExport
 from validate.bench.sides import Side
 from validate.objects.reference import load_reference
 
@@ -93,36 +91,6 @@ class InBfloat16(Network):
         return tree_map(_to_float32, self.network(*args, **named))
 
 
-class PlainExport(Network):
-    """A network exported by torch.onnx.export with nothing said, on ONNX Runtime with nothing said, at first use."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-        self._folder = TemporaryDirectory(prefix="t3export-plain-")
-        self._session: Any = None
-
-    def forward(self, *args: Any, **named: Any) -> Any:
-        if self._session is None:
-            self._export(args, named)
-        tensors, _ = tree_flatten((args, named))
-        inputs = {value.name: tensor.numpy() for value, tensor in zip(self._session.get_inputs(), tensors, strict=True)}
-        return tree_unflatten([torch.from_numpy(array) for array in self._session.run(None, inputs)], self._outputs)
-
-    def _export(self, args: Any, named: Any) -> None:
-        import onnxruntime
-
-        program = Path(self._folder.name) / "program.onnx"
-        with torch.inference_mode(False), torch.no_grad(), quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
-            args, named = tree_map(lambda x: x.clone() if torch.is_tensor(x) else x, (args, named))
-            torch.onnx.export(self.network, args, program, kwargs=named, external_data=True, verbose=False)
-            _, self._outputs = tree_flatten(self.network(*args, **named))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(program), options)
-
-
 BASELINES = {
     "torch": TorchBaseline("PyTorch eager, float32"),
     "torch-bf16": TorchBaseline("PyTorch eager, its network in bfloat16", InBfloat16),
@@ -130,6 +98,7 @@ BASELINES = {
         "PyTorch, its network by torch.compile", lambda it: cast(Network, torch.compile(it))
     ),
     "naive": TorchBaseline("PyTorch, its network by torch.onnx.export on ONNX Runtime", PlainExport),
+    "openvino": TorchBaseline("PyTorch, its network by OpenVINO's converter, float32", ConvertedByOpenVino),
 }
 
 

@@ -1,23 +1,38 @@
-"""Prompt sets: the shipped one with attributes, or a person's own file."""
+"""Prompt sets: the shipped ones, of captions with attributes and of pictures with captions, or a person's own file."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from exporter.files.atomic import sha256_of
 from validate.judge.judge_errors import PromptsError
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A caption and what it states about the object; an under-specified caption leaves attributes out."""
+    """A caption and what it states about the object; an under-specified caption leaves attributes out.
+
+    `picture`: of a prompt for a model that takes pictures, the file; the caption is of the object in it.
+    """
 
     text: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+    picture: Path | None = None
+
+    @property
+    def given(self) -> str:
+        """What a model makes the object of: the picture's path, or else the text."""
+        return self.text if self.picture is None else str(self.picture)
+
+    @property
+    def identity(self) -> str:
+        """The same wherever the picture lies: the digest of its bytes, or else the text."""
+        return self.text if self.picture is None else sha256_of(self.picture)
 
     def satisfied_by(self, other: Prompt) -> bool:
         """Whether `other` states everything this prompt states."""
@@ -38,12 +53,17 @@ class PromptSet:
     @property
     def captions(self) -> tuple[Prompt, ...]:
         """The large caption set retrieval chooses from: full and held-out captions, without repeats."""
-        return _once((*self.full, *self.held_out))
+        return once((*self.full, *self.held_out))
 
     @property
     def open_captions(self) -> tuple[Prompt, ...]:
         """The under-specified captions without repeats."""
-        return _once(self.under_specified)
+        return once(self.under_specified)
+
+    @property
+    def pictured(self) -> tuple[Prompt, ...]:
+        """The full and held-out captions that have a picture."""
+        return tuple(prompt for prompt in (*self.full, *self.held_out) if prompt.picture)
 
     @property
     def repeated(self) -> tuple[str, ...]:
@@ -60,13 +80,17 @@ class PromptSet:
 
 
 SECTIONS = ("full", "under_specified", "held_out")
+FIELDS = ("text", "attributes", "picture")
 
 
 def shipped_prompts() -> PromptSet:
-    """The prompt set of the shipped small model."""
-    import exporter
+    """The prompt set of the shipped small models that take text."""
+    return load_prompts(_zoo() / "prompts.json")
 
-    return load_prompts(Path(exporter.__path__[0]) / "zoo" / "prompts.json")
+
+def shipped_pictures() -> PromptSet:
+    """Of those that take pictures: renders of objects that no model was trained on, with their captions."""
+    return load_prompts(_zoo() / "pictures.json")
 
 
 def load_prompts(path: Path | str, *, clean: bool = False) -> PromptSet:
@@ -75,7 +99,8 @@ def load_prompts(path: Path | str, *, clean: bool = False) -> PromptSet:
     In a text file blank lines are skipped, and comments: lines whose first word is made of `#` alone, so that
     `#1 chair` is a caption.
     JSON is either a list of captions or an object with `full`, `under_specified` and `held_out`; an entry is a
-    caption or `{"text": …, "attributes": {…}}`. `clean` applies `clean_caption` to every caption.
+    caption or `{"text": …, "attributes": {…}, "picture": …}`, the picture a file by its path from that of the prompts.
+    `clean` applies `clean_caption` to every caption.
     Raises PromptsError naming the file and the entry.
     """
     path = Path(path)
@@ -95,7 +120,14 @@ def clean_caption(caption: str) -> str:
     return caption.lower().replace(" .", "").replace(",", "").strip().rstrip(".") + "."
 
 
-def _once(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+def _zoo() -> Path:
+    import exporter
+
+    return Path(exporter.__path__[0]) / "zoo"
+
+
+def once(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """The first prompt of every text, in their order."""
     first: dict[str, Prompt] = {}
     for prompt in prompts:
         first.setdefault(prompt.text, prompt)
@@ -130,21 +162,27 @@ def _entries(path: Path, section: str, entries: Sequence[Any], clean: bool) -> t
         if prompt is None:
             raise PromptsError(
                 f"prompts {path}: {section}[{index}] is {entry!r}; an entry is a non-empty caption or "
-                '{"text": "…", "attributes": {"name": "value"}}'
+                '{"text": "…", "attributes": {"name": "value"}, "picture": "a file"}'
             )
-        prompt = Prompt(clean_caption(prompt.text), prompt.attributes) if clean else prompt
-        prompts.append(prompt)
+        if prompt.picture:
+            picture = path.parent.absolute() / prompt.picture
+            if not picture.is_file():
+                raise PromptsError(f"prompts {path}: {section}[{index}]: there is no picture {picture}")
+            prompt = replace(prompt, picture=picture)
+        prompts.append(replace(prompt, text=clean_caption(prompt.text)) if clean else prompt)
     return tuple(prompts)
 
 
 def _entry(entry: Any) -> Prompt | None:
     if isinstance(entry, str):
         return Prompt(entry.strip()) if entry.strip() else None
-    if not isinstance(entry, dict) or not set(entry) <= {"text", "attributes"}:
+    if not isinstance(entry, dict) or not set(entry) <= set(FIELDS):
         return None
-    text, attributes = entry.get("text"), entry.get("attributes", {})
+    text, attributes, picture = entry.get("text"), entry.get("attributes", {}), entry.get("picture")
     if not isinstance(text, str) or not text.strip() or not isinstance(attributes, dict):
         return None
     if not all(isinstance(value, str) for value in attributes.values()):
         return None
-    return Prompt(text.strip(), attributes)
+    if "picture" not in entry:
+        return Prompt(text.strip(), attributes)
+    return Prompt(text.strip(), attributes, Path(picture)) if isinstance(picture, str) and picture else None

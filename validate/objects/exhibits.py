@@ -19,6 +19,7 @@ from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.pictures import picture_of
 from exporter.runtime.run import Programs, Run
 from exporter.runtime.surface.decoded import mesh_of
+from validate.judge.prompts import Prompt
 from validate.objects.objects import Progress, object_seed, sample_objects
 
 FILE = "objects.npz"
@@ -46,26 +47,27 @@ class Exhibit:
     bundle: MadeExhibit
 
 
-def spread(prompts: Sequence[str], count: int) -> list[int]:
-    """Places of `count` prompts evenly over the set: chosen by their number, never by how they look."""
-    return sorted({round(place) for place in np.linspace(0, len(prompts) - 1, min(count, len(prompts))).tolist()})
+def spread(total: int, count: int) -> list[int]:
+    """Places of `count` prompts evenly over `total`: chosen by their number, never by how they look."""
+    return sorted({round(place) for place in np.linspace(0, total - 1, min(count, total)).tolist()})
 
 
 def make_exhibits(
     reference: Programs,
     bundle: Programs,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     *,
     count: int = COUNT,
     progress: Progress | None = None,
 ) -> list[Exhibit]:
     """Make objects of `count` of the prompts on both sides, each from the seed that the quality rung gives it first."""
-    chosen = spread(prompts, count)
-    texts, seeds = [prompts[index] for index in chosen], [object_seed(index, 0) for index in chosen]
+    chosen = spread(len(prompts), count)
+    wanted, seeds = [prompts[index] for index in chosen], [object_seed(index, 0) for index in chosen]
+    given, texts = [prompt.given for prompt in wanted], [prompt.text for prompt in wanted]
     sides: list[list[MadeExhibit]] = []
     for label, programs in (("reference", reference), ("bundle", bundle)):
         made = []
-        for run in sample_objects(programs, texts, seeds):
+        for run in sample_objects(programs, given, seeds):
             made.append(_made(run))
             if progress:
                 progress(f"{label} models to look at", len(made), len(texts))

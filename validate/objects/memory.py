@@ -13,6 +13,7 @@ import numpy as np
 import exporter.runtime
 import validate
 from exporter.files.cache import Cache
+from validate.judge.prompts import Prompt
 from validate.objects.objects import Objects, Views
 
 FILE = "objects.npz"
@@ -28,12 +29,12 @@ class ObjectMemory:
         self.recalled = 0
 
     def recall(
-        self, prompts: Sequence[str], seeds: int, views: Views, judge: str, make: Callable[[], Objects]
+        self, prompts: Sequence[Prompt], seeds: int, views: Views, judge: str, make: Callable[[], Objects]
     ) -> Objects:
         """The objects of these prompts and seeds before this judge (its digest), made only where they are not kept."""
         inputs = {
             "generator": self.identity,
-            "prompts": list(prompts),
+            "prompts": [prompt.identity for prompt in prompts],
             "seeds": seeds,
             "views": asdict(views),
             "judge": judge,

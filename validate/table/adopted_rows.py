@@ -39,7 +39,7 @@ def adopted_table(
     write_float_bundle(bundles[0].folder, first, folder / BASELINE)
     reference = Bundle.open(folder / BASELINE)
     options = judged_by(settings)
-    plan = None if quality_refusal(first, options) else plan_quality(recipe, options)
+    plan = None if quality_refusal(first, options) else plan_quality(recipe, first, options)
     memory = reference_memory(first, recipe, reference)
     judge = TableJudge(plan, reference, memory, cache) if plan else None
     bench = Bench(recipe, reference, reference, judge, settings.threads or usable_processors(), progress)

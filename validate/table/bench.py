@@ -12,6 +12,7 @@ from exporter.machine.timing import Action, Speed, interleaved
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.batch import batch_size
 from exporter.runtime.bundle import Bundle
+from exporter.runtime.run import Programs
 from validate.bench.fresh import Order, fresh
 from validate.bench.sides import BundleSide, Side, Work
 from validate.bench.torch_sides import TorchSide
@@ -47,7 +48,7 @@ class Bench:
         self.judge = judge
         self.threads = threads
         self.progress = progress
-        prompts = judge.texts if judge else recipe.goldens.prompts
+        prompts = judge.given if judge else _goldens(recipe, reference)
         self.prompts = prompts[: min(WATCHED_PROMPTS, batch_size(reference.pipeline))]
         context = make_context(baseline, reference, recipe, None, None)
         self.watch = Watch(replace(context, prompts=self.prompts), recipe)
@@ -104,6 +105,12 @@ class Bench:
         step = f"{row.name}: {what}"
         with metered(step, self.progress, []):
             yield lambda done, total: self.progress.advanced(step, done, total)
+
+
+def _goldens(recipe: Recipe, programs: Programs) -> list[str]:
+    """What the recipe's goldens are made of; pictures by a path that leads there from anywhere."""
+    given = recipe.goldens.prompts
+    return [str(recipe.folder / one) for one in given] if programs.pipeline.pictures else given
 
 
 def side_of(programs: Bundle | Original, threads: int) -> Side:

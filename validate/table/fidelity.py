@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from exporter.pipeline.assets import MeshAsset
+from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import PREDICTION
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh
@@ -34,7 +36,9 @@ class Watch:
         snr = self._guided_snr(context) if self._same_sampler(bundle) else []
         made = context.start(bundle).sample()
         pairs = [
-            pair for name in made.pipeline.latents for pair in zip(context.sampled()[name], made[name], strict=True)
+            pair
+            for name in handed_to_the_surface(made.pipeline)
+            for pair in zip(context.sampled()[name], made[name], strict=True)
         ]
         drift = [compare(*pair).relative_l2 for pair in pairs]
         apart = [chamfer_distance(*pair) for pair in zip(self._meshes, self._decode(made), strict=True)]
@@ -42,7 +46,9 @@ class Watch:
         return Fidelity(worst, mean, float(np.median(drift)), float(np.median(apart)))
 
     def _same_sampler(self, bundle: Bundle) -> bool:
-        """Whether its evaluations are those of the original, one by one."""
+        """Whether it has evaluations, and they are those of the original, one by one."""
+        if not bundle.pipeline.latents:
+            return False
         own = Recipe.model_validate(bundle.manifest.recipe)
         return (own.model, own.sampler_data()) == (self.recipe.model, self.recipe.sampler_data())
 
@@ -57,3 +63,11 @@ class Watch:
 
     def _decode(self, run: Run) -> list[Mesh]:
         return [mesh_of(one, self.context.grid) for one in run.objects()]
+
+
+def handed_to_the_surface(pipeline: Pipeline) -> list[str]:
+    """Names of what is sampled or, where nothing is, of what the mesh's field is made of, such as planes."""
+    asset = pipeline.asset(MeshAsset)
+    if pipeline.latents or asset is None:
+        return pipeline.latents
+    return [spec.name for spec in pipeline.stages[asset.stage].takes]

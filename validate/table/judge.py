@@ -26,7 +26,7 @@ class TableJudge:
         self.reference = reference
         self.memory = memory
         self.cache = cache
-        self.texts = [prompt.text for prompt in plan.prompts]
+        self.given = [prompt.given for prompt in plan.prompts]
 
     def original(self, on_object: OnObject) -> list[Rate]:
         """The original's rates among the small and among all captions."""
@@ -46,13 +46,13 @@ class TableJudge:
     def _caption_sets(self) -> list[CaptionSet]:
         """The small set and, where there are more captions, all of them."""
         everything = CaptionSet.embed(self.plan.captions, self.plan.evaluator)
-        small = max(SMALL_SET, len(self.texts))
+        small = max(SMALL_SET, len(self.given))
         return [everything.first(small), everything] if small < len(everything.prompts) else [everything]
 
     @property
     def _groups(self) -> list[str]:
         """The prompt of each object."""
-        return [text for text in self.texts for _ in range(self.plan.seeds)]
+        return [given for given in self.given for _ in range(self.plan.seeds)]
 
     def _retrievals(self, side: Programs, memory: ObjectMemory, on_object: OnObject) -> list[Retrieval]:
         plan = self.plan
@@ -60,7 +60,7 @@ class TableJudge:
         def make() -> Objects:
             return make_objects(
                 side,
-                self.texts,
+                self.given,
                 plan.evaluator,
                 seeds=plan.seeds,
                 views=plan.views,
@@ -69,7 +69,7 @@ class TableJudge:
                 progress=lambda _, done, total: on_object(done, total),
             )
 
-        objects = memory.recall(self.texts, plan.seeds, plan.views, plan.evaluator.digest, make)
+        objects = memory.recall(plan.prompts, plan.seeds, plan.views, plan.evaluator.digest, make)
         return [retrieve_captions(objects, plan.prompts, captions) for captions in self._caption_sets]
 
 

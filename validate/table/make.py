@@ -12,6 +12,7 @@ import torch
 
 from exporter.build.build import build
 from exporter.errors import T3Error
+from exporter.families.registry import load_model
 from exporter.families.stress import is_synthetic
 from exporter.files.cache import Cache
 from exporter.machine.meter import Progress, Within
@@ -74,7 +75,8 @@ def make_table(
     row that cannot be built says why. Raises RecipeError, WeightsError, EvaluatorError or PromptsError for wrong input.
     """
     rows = choose_rows(recipe, path, target, settings.rows)
-    plan = plan_quality(recipe, judged_by(settings))
+    model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
+    plan = plan_quality(recipe, model.pipeline(recipe), judged_by(settings))
     threads = settings.threads or usable_processors()
     torch.set_num_threads(threads)
     first = baseline(recipe, target)
@@ -179,5 +181,5 @@ def described_settings(bench: Bench, plan: QualityPlan | None) -> dict[str, Any]
 
 def digest_of(plan: QualityPlan) -> str:
     """Of what is made for the judge and what it chooses from."""
-    texts = [prompt.text for prompt in (*plan.prompts, *plan.captions)]
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    names = [*(prompt.identity for prompt in plan.prompts), *(caption.text for caption in plan.captions)]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()

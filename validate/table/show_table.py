@@ -88,12 +88,8 @@ def _speed(speed: Speed | None) -> list[str]:
 def _words(table: Table) -> list[str]:
     """What the figures were made with, and how they are to be read."""
     told = table.settings
-    followed = f"{told['evaluations']} evaluations of {told['followed_prompts']} prompts"
     lines = [
-        f"{table.weights} on {table.target}; {told['scheduler']}, {told['steps']} steps, guidance "
-        f"{told['guidance_scale']:g}.",
-        f"Guided SNR: mean and worst over {followed}, each from the original's own state; latent drift (relative L2) "
-        "and Chamfer: medians of the same prompts, free-running.",
+        *_sampled(table),
         "MB: of the programs, and their share of the fp32 bundle's.",
         f"Times: how many times as fast as the fp32 bundle, run in turns, {told['threads']} threads; the middle half "
         "of the rounds in brackets. Peak memory of one object in a fresh process.",
@@ -113,6 +109,24 @@ def _words(table: Table) -> list[str]:
     if table.synthetic:
         lines.append(SYNTHETIC)
     return lines
+
+
+def _sampled(table: Table) -> list[str]:
+    """What sampled, and how its figures came to be; of a model that samples nothing, what stands in their place."""
+    told = table.settings
+    if not told["evaluations"]:
+        return [
+            f"{table.weights} on {table.target}; nothing is sampled.",
+            f"Latent drift (relative L2), here of what the field is made of, and Chamfer: medians of "
+            f"{told['followed_prompts']} pictures.",
+        ]
+    followed = f"{told['evaluations']} evaluations of {told['followed_prompts']} prompts"
+    return [
+        f"{table.weights} on {table.target}; {told['scheduler']}, {told['steps']} steps, guidance "
+        f"{told['guidance_scale']:g}.",
+        f"Guided SNR: mean and worst over {followed}, each from the original's own state; latent drift (relative L2) "
+        "and Chamfer: medians of the same prompts, free-running.",
+    ]
 
 
 def _line(cells: Iterable[str]) -> str:

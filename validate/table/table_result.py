@@ -28,8 +28,8 @@ class Fidelity:
     """How near to the original it stays, object by object.
 
     SNR in dB of the guided prediction, teacher-forced: the worst and the mean over all evaluations, None where the
-    sampler is another. Free-running: medians over the prompts of the latents' relative L2 error and of the Chamfer
-    distance in volume units.
+    sampler is another or there is none. Free-running: medians over the prompts of the relative L2 error of the latents
+    (of what the field is made of, where nothing is sampled) and of the Chamfer distance in volume units.
     """
 
     snr_worst_db: float | None

@@ -13,6 +13,7 @@ from exporter.build.build import build
 from exporter.errors import RecipeError, ValidationFailed
 from exporter.files.cache import Cache
 from exporter.machine.meter import Progress, StepRecord, Within, metered
+from exporter.pipeline.pipeline import Pipeline
 from exporter.recipe.policy import Policy
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.bundle import Bundle
@@ -70,6 +71,7 @@ class PairedTest:
     def __init__(
         self,
         recipe: Recipe,
+        pipeline: Pipeline,
         target: Target,
         max_drop: float,
         options: Options,
@@ -77,14 +79,14 @@ class PairedTest:
         progress: Progress,
         unproven: bool = False,
     ) -> None:
-        """`max_drop` in points of R-Precision: what the loss keeps under to the end of its 95 % interval, or by its
-        estimate alone where `unproven` will do.
+        """`pipeline`: the recipe's. `max_drop` in points of R-Precision: what the loss keeps under to the end of its
+        95 % interval, or by its estimate alone where `unproven` will do.
 
         Raises PromptsError or EvaluatorError for options that do not fit, RecipeError for too few prompts to prove it.
         """
         self.recipe, self.target = recipe, target
         self.options, self.cache, self.progress, self.unproven = options, cache, progress, unproven
-        self.plan = replace(plan_quality(recipe, options), under_specified=(), max_drop_points=max_drop)
+        self.plan = replace(plan_quality(recipe, pipeline, options), under_specified=(), max_drop_points=max_drop)
         if not unproven:
             _require_pairs(len(self.plan.prompts) * self.plan.seeds, max_drop)
 

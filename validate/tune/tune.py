@@ -257,9 +257,10 @@ def _trial(recipe: Recipe, target: Target, goal: Goal, options: Options, cache: 
     if goal.min_snr_db is not None:
         return at_least(goal.min_snr_db)
     assert goal.max_drop is not None
-    if not load_model(recipe.model.family, recipe.weights, **recipe.model_settings).trained:
+    model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
+    if not model.trained:
         raise RecipeError(f"--max-drop: {RANDOM_REFUSAL}; ask for --min-snr instead")
-    return PairedTest(recipe, target, goal.max_drop, options, cache, progress, goal.unproven)
+    return PairedTest(recipe, model.pipeline(recipe), target, goal.max_drop, options, cache, progress, goal.unproven)
 
 
 def _start(recipe: Recipe, candidates: Sequence[Rule]) -> float:

@@ -22,6 +22,7 @@ from torchao.quantization.pt2e import MinMaxObserver
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import ComposableQuantizer, QuantizationConfig
 
+from exporter.backends.executorch.flattened_products import flatten_products
 from exporter.backends.executorch.module_layers import PRODUCTS, GraphLayer, aten, find_layers
 from exporter.backends.executorch.trace import examples, largest_sizes
 from exporter.errors import RecipeError
@@ -54,6 +55,7 @@ def quantize(
         return graph, reports
     if static and not quantization.shards:
         raise not_calibrated(static[0].name, stage.name)
+    flatten_products(graph, [layer.node for layer in dynamic if layer.node])
     observer = quantization.settings.calibration.observer
     quantizers = [_quantizer(static, _static(observer)), _quantizer(dynamic, _config(is_dynamic=True))]
     prepared = prepare_pt2e(graph, ComposableQuantizer(quantizers))

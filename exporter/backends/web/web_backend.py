@@ -10,10 +10,10 @@ from pathlib import Path
 
 import onnx
 
-import exporter.runtime
 from exporter.backends.backend import Addition, MadeProgram
 from exporter.backends.onnxruntime import onnxruntime_backend as onnxruntime
-from exporter.errors import ValidationFailed
+from exporter.backends.web.page_packages import CLIENT, PACKAGES, add_packages
+from exporter.errors import EnvironmentProblem, ValidationFailed
 from exporter.graphs.bodies import all_graphs
 from exporter.graphs.program_files import rewrite_program
 from exporter.passes.split_queries import split_queries
@@ -23,9 +23,7 @@ from exporter.targets.target import Target
 from exporter.workshop.onnx_program import OnnxProgram
 from exporter.workshop.workshop import Workshop
 
-CLIENT = Path(exporter.runtime.__path__[0]) / "web"
 OPERATORS = Path(__file__).with_name("operators.json")
-_SHIPPED = ("*.js", "package.json", "package-lock.json")
 _STANDARD = ("", "ai.onnx")
 
 
@@ -40,11 +38,18 @@ def open_program(program: Path, target: Target) -> Session:
 
 
 def complete(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> Addition:
-    """Add the JavaScript client: ES modules, and the versions of the two packages they import."""
-    (folder / "client").mkdir()
-    for path in sorted(path for pattern in _SHIPPED for path in CLIENT.glob(pattern)):
-        shutil.copyfile(path, folder / "client" / path.name)
-    return onnxruntime.complete(workshop, folder, made)
+    """Add the JavaScript client and its page, with the npm packages that they import where this machine has npm."""
+    client = folder / "client"
+    shutil.copytree(CLIENT, client, ignore=shutil.ignore_patterns("node_modules", PACKAGES, ".*"))
+    addition = onnxruntime.complete(workshop, folder, made)
+    try:
+        add_packages(client, workshop.cache)
+    except EnvironmentProblem as problem:
+        addition.warnings.append(
+            f"the bundle's page lacks its npm packages: {problem}. Before it is opened, run `npm ci` in the bundle's "
+            "folder client/, or build it again where npm is"
+        )
+    return addition
 
 
 def compile_program(program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:

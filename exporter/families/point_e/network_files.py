@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from exporter.errors import NoSuchWeights, WeightsError
+from exporter.errors import NoSuchWeights, UnusableWeights, WeightsError
 from exporter.families.clip_files import CLIP, CLIP_ON_THE_HUB
 from exporter.families.part_files import Needed, PartFiles, WeightsFile, take
 from exporter.families.point_e.network_file import SUFFIXES, NetworkFile, read_network_file, whose
@@ -22,10 +22,6 @@ CLIP_FILES = Needed(
 )
 # What openai/point-e leaves in its cache beside the models that are read here.
 OTHERS = ("ViT-L-14.pt", "ViT-B-32.pt", "pointnet.pt")
-WAYS_ON = (
-    "Ways on: give one of OpenAI's files, such as base_40m_textvec.pt, with upsample_40m.pt, sdf.pt and CLIP (the "
-    f"folder {CLIP}, as {CLIP_ON_THE_HUB} is on the hub) beside it, or random weights 'random:point-e-40m-text'."
-)
 POINTS = (1024, 3072)
 
 
@@ -58,7 +54,7 @@ def find_published(weights: str, clip: str | None = None) -> PublishedFiles:
     """
     given = Path(weights).expanduser()
     if not given.exists():
-        raise NoSuchWeights(f"weights {weights!r}: no such file or folder. {WAYS_ON}")
+        raise NoSuchWeights(f"weights {weights!r}: no such file or folder")
     folder = given if given.is_dir() else given.parent
     files = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES and f.name not in OTHERS and f != given]
     found = [checkpoint for file in files if (checkpoint := read_network_file(file))]
@@ -75,10 +71,10 @@ def find_published(weights: str, clip: str | None = None) -> PublishedFiles:
 def _base(file: Path) -> NetworkFile:
     found = read_network_file(file)
     if found is None:
-        raise WeightsError(f"{file}: no base model of Point-E: {whose(file)}. {WAYS_ON}")
+        raise UnusableWeights(f"{file}: no base model of Point-E: {whose(file)}")
     if not _is_base(found):
         kind = "a signed distance" if isinstance(found.size, DistanceSize) else "an upsampler"
-        raise WeightsError(f"{file}: {kind}, which goes beside a base model. {WAYS_ON}")
+        raise UnusableWeights(f"{file}: {kind}, which goes beside a base model")
     return found
 
 
@@ -88,7 +84,7 @@ def _only_base(folder: Path, found: list[NetworkFile]) -> NetworkFile:
         names = ", ".join(checkpoint.path.name for checkpoint in bases)
         raise WeightsError(f"{folder}: {len(bases)} base models ({names}); give the file of one of them")
     if not bases:
-        raise WeightsError(f"{folder}: no base model of Point-E; {_there(folder)}. {WAYS_ON}")
+        raise UnusableWeights(f"{folder}: no base model of Point-E; {_there(folder)}")
     return bases[0]
 
 

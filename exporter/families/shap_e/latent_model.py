@@ -13,7 +13,7 @@ from diffusers import HeunDiscreteScheduler, PriorTransformer
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 
 from exporter.errors import RecipeError, WeightsError, did_you_mean
-from exporter.families import stress
+from exporter.families import known_shapes, stress
 from exporter.families.family import Model, ModuleMaker
 from exporter.families.part_files import WeightsFile
 from exporter.families.shap_e import shaped
@@ -176,15 +176,15 @@ def changed_weights(weights: str, load: Callable[[str], AnyLatentModel]) -> AnyL
 
         digest = f"{stress.PREFIX}{plain.weights_digest}:{factor}"
         return plain.changed(weights, digest_of=digest, trained=plain.trained, change=give_outliers)
-    if shaped.is_shaped(weights):
-        inner, shape = shaped.split_name(weights)
+    if known_shapes.is_shaped(weights):
+        inner, shape = known_shapes.split_name(weights)
         plain, field = load(inner), shaped.ShapedField(shape)
 
         def give_shape(module: torch.nn.Module, part: str) -> None:
             if isinstance(module, ShapERenderer):
                 field.give(module)
 
-        digest = f"{shaped.PREFIX}{plain.weights_digest}:{shape}"
+        digest = f"{known_shapes.PREFIX}{plain.weights_digest}:{shape}"
         return plain.changed(weights, digest_of=digest, trained=False, change=give_shape)
     return None
 

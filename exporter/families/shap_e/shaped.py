@@ -5,66 +5,20 @@ Such weights are for speed and memory alone, where what a mesh costs depends on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from diffusers.pipelines.shap_e.renderer import ShapERenderer
 from torch.nn import functional as F
 
-from exporter.errors import WeightsError
+from exporter.families.known_shapes import SHAPES, Distance
 from exporter.families.shap_e.modules import DENSITY, POSITION_DEGREES, RADIANCE, SIGNED_DISTANCE, TEXTURE
 from exporter.machine.torch_threads import one_torch_thread
 
-PREFIX = "shaped:"
-DEFAULT_SHAPE = "table"
 SHARPNESS, OPACITY = 8.0, 40.0  # as the small model is trained: the field is tanh(8 * distance)
 STEPS, BATCH, RATE = 250, 1024, 3e-3
 POOL = 60_000
 DEGREES = 4  # of the position's frequencies; the higher ones would be noise
-
-Distance = Callable[[torch.Tensor], torch.Tensor]
-
-
-def ring(points: torch.Tensor) -> torch.Tensor:
-    """A torus around z, signed distances [P] of points [P, 3], positive inside."""
-    return 0.2 - torch.hypot(torch.hypot(points[:, 0], points[:, 1]) - 0.55, points[:, 2])
-
-
-def table(points: torch.Tensor) -> torch.Tensor:
-    """A board on four legs."""
-    mirrored = torch.cat([points[:, :2].abs(), points[:, 2:]], dim=1)
-    board = _box(points, (0.0, 0.0, 0.3), (0.65, 0.65, 0.08))
-    return torch.maximum(board, _box(mirrored, (0.5, 0.5, -0.15), (0.08, 0.08, 0.45)))
-
-
-def balls(points: torch.Tensor) -> torch.Tensor:
-    """Eight detached balls of different sizes."""
-    corners = torch.tensor([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-    radii = torch.linspace(0.12, 0.3, len(corners))
-    return (radii - torch.cdist(points, corners)).amax(dim=1)
-
-
-SHAPES: dict[str, Distance] = {"ring": ring, "table": table, "balls": balls}
-
-
-def is_shaped(weights: str) -> bool:
-    """Whether weights of this name have a field that was fitted to a shape."""
-    return weights.startswith(PREFIX)
-
-
-def split_name(weights: str) -> tuple[str, str]:
-    """'shaped:WEIGHTS[:SHAPE]' to the weights that are changed and the shape. Raises WeightsError for no weights."""
-    inner, shape = weights.removeprefix(PREFIX), DEFAULT_SHAPE
-    before, _, last = inner.rpartition(":")
-    if last in SHAPES:
-        inner, shape = before, last
-    if not inner or is_shaped(inner):
-        raise WeightsError(
-            f"weights {weights!r}: no weights, or more than one shape; write 'shaped:WEIGHTS' or "
-            f"'shaped:WEIGHTS:SHAPE' with one of {', '.join(SHAPES)}"
-        )
-    return inner, shape
 
 
 class ShapedField:
@@ -141,8 +95,3 @@ def _loss(raw: torch.Tensor, signed: torch.Tensor, points: torch.Tensor) -> torc
         loss = loss + 0.1 * F.smooth_l1_loss(density, torch.tanh(2 * signed), beta=0.1)
         loss = loss + 0.1 * (torch.sigmoid(raw[:, RADIANCE[level]]) - (points + 1) / 2).square().mean()
     return loss + 0.1 * (torch.sigmoid(raw[:, TEXTURE]) - (points + 1) / 2).square().mean()
-
-
-def _box(points: torch.Tensor, center: tuple[float, ...], half: tuple[float, ...]) -> torch.Tensor:
-    outside = (points - torch.tensor(center)).abs() - torch.tensor(half)
-    return -outside.clamp(min=0).norm(dim=1) - outside.amax(dim=1).clamp(max=0)

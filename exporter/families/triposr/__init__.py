@@ -5,3 +5,7 @@ STAGES = ("image_encoder", "backbone", "field", "renderer")
 # Those that run at points and rays of an object, whose inputs calibration does not record.
 UNCALIBRATED = ("field", "renderer")
 PARTS = ("inputs", "encode", "map", "field", "render", "mesh", "image")
+# The weights that it takes, for the end of a message about others.
+WEIGHTS = (
+    "give a folder with TripoSR's config.yaml and model.ckpt or model.safetensors, or random weights 'random:triposr'"
+)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from exporter.errors import WeightsError, did_you_mean
+from exporter.errors import UnusableWeights, WeightsError, did_you_mean
+from exporter.families import known_shapes
 from exporter.families.checkpoint import open_checkpoint
 from exporter.families.family import Model, ModuleMaker
 from exporter.families.part_files import WeightsFile, digest_of
@@ -28,6 +29,7 @@ from exporter.families.triposr.released_layout import (
     part_of,
     read_config,
 )
+from exporter.families.triposr.shaped_planes import ShapedPlanes
 from exporter.families.triposr.triplane_field import Radiance, TriplaneField, TriplaneRenderer
 from exporter.families.triposr.triplane_networks import PART_CLASSES, ImageTokenizer
 from exporter.families.triposr.triposr_original import (
@@ -49,18 +51,16 @@ from exporter.recipe.weights_name import ZOO
 
 ZOO_MODELS = {"triposr-mini": ZOO / "triposr_mini"}
 FRAMING = Framing(share=FOREGROUND, background=BACKGROUND, tolerance=PLAIN_TOLERANCE)
-WAYS_ON = (
-    f"Ways on: give a folder with TripoSR's {CONFIG} and {CHECKPOINT} or {SAFETENSORS}, or random weights "
-    "'random:triposr'."
-)
 
 
 def load(weights: str) -> TripoSR:
-    """TripoSR with these weights: one of the zoo, a folder in the released layout, 'org/name' on the hub, or
-    'random:SIZE[:seed]'.
+    """TripoSR with these weights: one of the zoo, a folder in the released layout, 'org/name' on the hub,
+    'random:SIZE[:seed]', or any of these with a known shape for its field, 'shaped:WEIGHTS[:shape]'.
 
     Raises WeightsError.
     """
+    if known_shapes.is_shaped(weights):
+        return _shaped(weights)
     if weights.startswith("random:"):
         return _random(weights)
     own = ZOO_MODELS.get(weights)
@@ -68,7 +68,7 @@ def load(weights: str) -> TripoSR:
     tensors = next((name for name in (CHECKPOINT, SAFETENSORS) if name in root.names), None)
     if CONFIG not in root.names or tensors is None:
         missing = CONFIG if CONFIG not in root.names else f"{CHECKPOINT} or {SAFETENSORS}"
-        raise WeightsError(f"{root.source}: {missing}: missing (it has {root.shown()}). {WAYS_ON}")
+        raise UnusableWeights(f"{root.source}: {missing}: missing (it has {root.shown()})")
     config, path = read_config(root.fetch(CONFIG)), root.fetch(tensors)
     checkpoint = cache(lambda: open_checkpoint([path]))
     files = tuple(
@@ -223,6 +223,22 @@ def _random(weights: str) -> TripoSR:
         config=config,
         fill_part=lambda module, part: fill_random_part(module, part, seed * len(parts) + parts.index(part)),
     )
+
+
+def _shaped(weights: str) -> TripoSR:
+    inner, shape = known_shapes.split_name(weights)
+    plain = load(inner)
+    made = copy(plain)
+    planes = ShapedPlanes(plain.config, shape)
+
+    def fill_part(module: nn.Module, part: str) -> None:
+        plain.fill_part(module, part)
+        planes.give(module, part)
+
+    made.weights_source, made.trained, made.fill_part = weights, False, fill_part
+    identity = f"{known_shapes.PREFIX}{plain.weights_digest}:{shape}"
+    made.weights_digest = hashlib.sha256(identity.encode()).hexdigest()
+    return made
 
 
 def _tensor(name: str, *shape: int | str) -> TensorSpec:

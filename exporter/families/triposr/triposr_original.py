@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +59,21 @@ class TripoSROriginal(Original):
     def load(self) -> None:
         for part in self.parts[:-1]:
             part()
+
+    def with_network(self, wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> TripoSROriginal:
+        """With what makes planes of a picture wrapped; points and rays are evaluated as before."""
+        parts = self.parts
+
+        def vision() -> tuple[Any, Any]:
+            tower, norm = parts.vision()
+            return wrap(tower), norm
+
+        wrapped = parts._replace(
+            vision=cache(vision),
+            backbone=cache(lambda: wrap(parts.backbone())),
+            post_processor=cache(lambda: wrap(parts.post_processor())),
+        )
+        return TripoSROriginal(wrapped, self.pipeline, self.recipe, self.samples)
 
     @staticmethod
     def no_scheduler(stage: str) -> Any:

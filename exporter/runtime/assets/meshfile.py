@@ -63,13 +63,32 @@ def save_mesh(
     size: float | None = None,
     up: Up | None = None,
 ) -> list[Path]:
-    """Writes a mesh that is not empty in the format of the suffix, each file whole or not at all; gives the files.
+    """Writes the files of `mesh_files`, each whole or not at all; gives their paths, the one of the suffix first; it is
+    written last, when what it names is there.
+
+    Raises as `mesh_files`, and EnvironmentProblem when the disk is full.
+    """
+    files = mesh_files(mesh, path, texture, label, size, up)
+    for file, content in reversed(files.items()):
+        write_atomically(file, content)
+    return list(files)
+
+
+def mesh_files(
+    mesh: Mesh,
+    path: Path,
+    texture: Texture | None = None,
+    label: Label | None = None,
+    size: float | None = None,
+    up: Up | None = None,
+) -> dict[Path, bytes]:
+    """A mesh that is not empty in the format of the suffix: contents by path, that of the suffix first.
 
     Axes and colours are what readers of the format expect: STL and 3MF are in millimetres, the others in metres;
     vertex colours are linear in glTF and USD, sRGB elsewhere. `texture`: what was baked for this mesh. `size`: the
     longest side in metres; without it 100 mm in STL and 3MF, and a metre a unit of the model elsewhere. `up`: another
     axis than the format's. Raises RecipeError for another suffix, a texture or an axis that the format does not have;
-    EnvironmentProblem when the disk is full or the format's package is missing.
+    EnvironmentProblem when the format's package is missing.
     """
     require_mesh_suffix(path)
     form = FORMATS[path.suffix.lower()]
@@ -77,9 +96,7 @@ def save_mesh(
         raise RecipeError(f"{path}: a '{path.suffix}' file carries no texture; {', '.join(textured_suffixes())} do")
     placed = place(mesh, texture, chosen_up(path, up), metres_per_unit(path, mesh, size) / form.unit)
     files = {path.with_name(name): content for name, content in form.write(placed, label, path.name).items()}
-    for file, content in files.items():
-        write_atomically(file, content)
-    return [path, *(file for file in files if file != path)]
+    return {path: files.pop(path), **files}
 
 
 def metres_per_unit(path: Path, mesh: Mesh, size: float | None) -> float:

@@ -15,6 +15,11 @@ PACKAGES = {
     "lib3mf": ("a .3mf file", "mesh"),
     "manifold3d": ("a closed mesh", "mesh"),
     "pxr": ("a .usda or .usdz file", "usd"),
+    "python_multipart": ("a server", "serve"),
+    "scipy": ("a texture", "mesh"),
+    "starlette": ("a server", "serve"),
+    "tokenizers": ("a tokenizer of another kind than CLIP's", "tokenizers"),
+    "uvicorn": ("a server", "serve"),
     "xatlas": ("a texture", "mesh"),
 }
 

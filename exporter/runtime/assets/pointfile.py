@@ -30,18 +30,25 @@ POINT_FORMATS: dict[str, Callable[[PointCloud, Label | None], bytes]] = {".ply":
 def save_points(
     cloud: PointCloud, path: Path, label: Label | None = None, size: float | None = None, up: Up | None = None
 ) -> None:
-    """Writes points in the format of the suffix, whole or not at all: a .ply with z up, a .glb with y up.
+    """Writes the file of `points_file`, whole or not at all. Raises as that, and EnvironmentProblem when the disk is
+    full."""
+    write_atomically(path, points_file(cloud, path, label, size, up))
+
+
+def points_file(
+    cloud: PointCloud, path: Path, label: Label | None = None, size: float | None = None, up: Up | None = None
+) -> bytes:
+    """Points in the format of the suffix: a .ply with z up, a .glb with y up.
 
     `size`: the longest side in metres; without it a metre is a unit of the model. `up`: another axis than the format's.
-    Raises RecipeError for another suffix or an axis that the format does not have; EnvironmentProblem when the disk is
-    full.
+    Raises RecipeError for another suffix or an axis that the format does not have.
     """
     require_points_suffix(path)
     extent = float(np.ptp(cloud.positions, axis=0).max()) or 1.0
     positions = cloud.positions * np.float32(size / extent if size else 1.0)
     if chosen_up(path, up) == "y":
         positions = y_up(positions)
-    write_atomically(path, POINT_FORMATS[path.suffix.lower()](PointCloud(positions, cloud.colors), label))
+    return POINT_FORMATS[path.suffix.lower()](PointCloud(positions, cloud.colors), label)
 
 
 def require_points_suffix(path: Path) -> None:

@@ -22,7 +22,7 @@ from exporter.runtime.surface.extract import Colors
 
 # xatlas takes longer than the triangles grow; the normal map keeps what is left out.
 TRIANGLES_UNDER_A_TEXTURE = 10_000
-NEEDED_BY_A_TEXTURE = ("xatlas", "fast_simplification", "manifold3d")
+NEEDED_BY_A_TEXTURE = ("xatlas", "scipy", "fast_simplification", "manifold3d")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exporter.runtime.connected import connected_components
+
 PLAIN = 0.75
 """How much of the border has to be of one colour; the rest is an object that reaches it."""
 
@@ -26,13 +28,25 @@ class PlainBackground:
 
 def plain_background(colors: np.ndarray, tolerance: int) -> PlainBackground:
     """Of bytes [H, W, 3]; `tolerance`: sRGB levels that the channel which differs most may be from the border's."""
-    # A tenth of a second that only pictures need.
-    from scipy.ndimage import binary_propagation
-
     border = np.zeros(colors.shape[:2], bool)
     border[[0, -1]] = border[:, [0, -1]] = True
     ordered = np.sort(colors[border], axis=0)
     median = ordered[(len(ordered) - 1) // 2].astype(np.int16)
     near = (np.abs(colors.astype(np.int16) - median) <= tolerance).all(axis=-1)
     red, green, blue = map(int, median)
-    return PlainBackground((red, green, blue), float(near[border].mean()), binary_propagation(border & near, mask=near))
+    return PlainBackground((red, green, blue), float(near[border].mean()), _reached(border & near, near))
+
+
+def _reached(seeds: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """What of `allowed` [H, W] hangs together with one of its `seeds`, side by side and not by corners."""
+    begins = allowed.copy()
+    begins[:, 1:] &= ~allowed[:, :-1]
+    # Pixels of a row that follow one another have one number.
+    run = begins.reshape(-1).cumsum().reshape(allowed.shape) - 1
+    below = allowed[:-1] & allowed[1:]
+    component = connected_components(run[:-1][below], run[1:][below], int(begins.sum()))
+    is_reached = np.zeros(len(component), bool)
+    is_reached[component[run[seeds]]] = True
+    reached = np.zeros(allowed.shape, bool)
+    reached[allowed] = is_reached[component[run[allowed]]]
+    return reached

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
+
 import numpy as np
-from tokenizers import Tokenizer
 
 from exporter.errors import BundleError
+from exporter.runtime.assets.optional import optional
+from exporter.runtime.inputs.byte_pairs import BytePairs, Token, is_clips
 from exporter.runtime.inputs.cleaning import cleaned
 from exporter.runtime.inputs.values import require_text
 
 
 class PromptTokenizer:
-    """A `tokenizers` file with the context length (begin and end included) and the padding id of the model; `clean`:
-    what is done to a prompt before, as of `cleaned`."""
+    """A file of the `tokenizers` library with the context length (begin and end included) and the padding id of the
+    model; `clean`: what is done to a prompt before, as of `cleaned`.
 
-    def __init__(self, json: bytes, context_length: int, pad_id: int, clean: str = "none") -> None:
-        try:
-            self._tokenizer = Tokenizer.from_str(json.decode("utf-8"))
-        except Exception as error:
-            raise BundleError(f"the tokenizer file cannot be read: {error}") from None
-        self.context_length, self.clean = context_length, clean
-        self._tokenizer.enable_truncation(context_length)
-        pad_token = self._tokenizer.id_to_token(pad_id) or ""
-        self._tokenizer.enable_padding(length=context_length, pad_id=pad_id, pad_token=pad_token)
+    CLIP's kind is read by `BytePairs`, another by the library itself. `words`: those that are one token of CLIP's kind,
+    some fifty of a small model's, some twenty thousand of CLIP's own; none of another kind. Raises BundleError for a
+    file that is none, EnvironmentProblem where the library is needed and not installed.
+    """
+
+    def __init__(self, file: bytes, context_length: int, pad_id: int, clean: str = "none") -> None:
+        self.context_length, self.pad_id, self.clean = context_length, pad_id, clean
+        self._read, self._unknown, self.words = _reader(file)
 
     def encode(self, prompts: list[str]) -> np.ndarray:
         """Token ids int64 [B, context_length]. Raises RecipeError for a prompt that is no Unicode text,
         EnvironmentProblem where cleaning needs a package that is not installed."""
-        if not prompts:
-            return np.zeros((0, self.context_length), np.int64)
-        read = [cleaned(require_text(prompt), self.clean) for prompt in prompts]
-        return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(read)], np.int64)
+        ids = np.full((len(prompts), self.context_length), self.pad_id, np.int64)
+        for row, prompt in zip(ids, prompts, strict=True):
+            begin, tokens, end = self._read(cleaned(require_text(prompt), self.clean))
+            room = self.context_length - len(begin) - len(end)
+            kept = [*begin, *(token for token, _ in tokens[:room]), *end]
+            row[: len(kept)] = kept
+        return ids
 
     def cut_off(self, prompt: str) -> str:
         """The end of a prompt that does not fit into the context; empty when all of it does.
@@ -38,8 +45,48 @@ class PromptTokenizer:
         Raises RecipeError for a prompt that is no Unicode text.
         """
         prompt = cleaned(require_text(prompt), self.clean)
-        for overflow in self._tokenizer.encode(prompt).overflowing:
-            for (start, _), special in zip(overflow.offsets, overflow.special_tokens_mask, strict=True):
-                if not special:
-                    return prompt[start:].strip()
-        return ""
+        begin, tokens, end = self._read(prompt)
+        room = self.context_length - len(begin) - len(end)
+        return prompt[tokens[room][1] :].strip() if len(tokens) > room else ""
+
+    def knows_no_word(self, prompt: str) -> bool:
+        """Whether no word of two letters or more is one token: the model has hardly seen any of them.
+
+        Raises RecipeError for a prompt that is no Unicode text.
+        """
+        words = LETTERS.findall(cleaned(require_text(prompt), self.clean))
+        return not any(len(ids) == 1 and ids[0][0] != self._unknown for _, ids, _ in map(self._read, words))
+
+
+LETTERS = re.compile(r"[^\W\d_]{2,}")
+# A prompt to the ids before its tokens, its tokens, and the ids after them.
+Reader = Callable[[str], tuple[list[int], list[Token], list[int]]]
+
+
+def _reader(file: bytes) -> tuple[Reader, int | None, list[str]]:
+    """What reads prompts, the id of what is unknown, and the words that are one token where that can be told."""
+    try:
+        data = json.loads(file)
+        if is_clips(data):
+            pairs = BytePairs(data)
+            return lambda prompt: ([pairs.begin], pairs.tokens(prompt), [pairs.end]), pairs.unknown, pairs.words()
+    except Exception as error:
+        raise BundleError(f"the tokenizer file cannot be read: {error!r}") from None
+    library = optional("tokenizers")
+    try:
+        tokenizer = library.Tokenizer.from_str(file.decode("utf-8"))
+    except Exception as error:
+        raise BundleError(f"the tokenizer file cannot be read: {error}") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def read(prompt: str) -> tuple[list[int], list[Token], list[int]]:
+        encoding = tokenizer.encode(prompt)
+        special = np.array(encoding.special_tokens_mask, bool)
+        starts = [start for start, _ in encoding.offsets]
+        own = np.flatnonzero(~special)
+        first, last = (own[0], own[-1] + 1) if len(own) else (len(special) // 2,) * 2
+        return encoding.ids[:first], list(zip(encoding.ids, starts, strict=True))[first:last], encoding.ids[last:]
+
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    return read, tokenizer.token_to_id(unknown) if unknown else None, []

@@ -33,12 +33,12 @@ def require_text(prompt: str) -> str:
 
 def require_seed(seed: object) -> int:
     """A whole number below 2^64, numpy's included. Raises RecipeError."""
-    return _whole("seed", seed, 0, LARGEST_SEED, "2^64 - 1")
+    return require_number("seed", seed, 0, LARGEST_SEED, "2^64 - 1")
 
 
 def require_grid(grid: object) -> int:
     """Samples of the field along an edge, a whole number, numpy's included. Raises RecipeError."""
-    return _whole("grid", grid, SMALLEST_GRID, LARGEST_GRID, str(LARGEST_GRID))
+    return require_number("grid", grid, SMALLEST_GRID, LARGEST_GRID, str(LARGEST_GRID))
 
 
 def chosen_grid(grid: object = None, quality: object = None) -> int | None:
@@ -59,7 +59,8 @@ def require_exact(exact: object) -> bool | None:
     raise RecipeError(f"exact: yes or no is expected as a boolean, not {exact!r}")
 
 
-def _whole(name: str, value: object, least: int, most: int, told: str) -> int:
+def require_number(name: str, value: object, least: int, most: int, told: str) -> int:
+    """A whole number from `least` to `most`, which `told` says in words. Raises RecipeError."""
     try:
         number = operator.index(cast(SupportsIndex, value))
     except TypeError:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from skimage.measure import marching_cubes
 
 from exporter.runtime.assets.mesh import Mesh, empty_mesh, srgb_to_linear
+from exporter.runtime.surface.marching_cubes import marching_cubes
 from exporter.runtime.surface.near_surface import certain_size, sample_near_surface
 from exporter.runtime.surface.squash import TANH, Squash
 
@@ -80,14 +80,14 @@ def extract_mesh(
     box = _box(positive)
     values = values[box]
     values = np.where(values > 0, np.maximum(values, OFF_SURFACE), np.minimum(values, -OFF_SURFACE))
-    indices, faces, _, _ = marching_cubes(np.pad(values, 1, constant_values=-1.0), 0.0, gradient_direction="ascent")
-    indices += np.array([side.start - 1 for side in box], indices.dtype)
+    indices, faces = marching_cubes(np.pad(values, 1, constant_values=-1.0))
+    indices += [side.start - 1 for side in box]
     vertices = (indices * (2.0 / (grid - 1)) - 1.0).astype(np.float32)
     if as_openai:
         vertices *= np.float32((grid - 1) / (grid + 1))
         linear = srgb_to_linear(colors_at(field.color, vertices)).astype(np.float32)
-        return Mesh(vertices, faces.astype(np.int32), linear)
-    return Mesh(vertices, faces.astype(np.int32), colors_at(field.color, vertices))
+        return Mesh(vertices, faces, linear)
+    return Mesh(vertices, faces, colors_at(field.color, vertices))
 
 
 def colors_at(color: Colors, points: np.ndarray) -> np.ndarray:

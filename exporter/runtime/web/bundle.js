@@ -1,6 +1,6 @@
 /** An opened bundle: a pipeline run by the programs of a folder, on ONNX Runtime Web. */
 
-import * as ort from "onnxruntime-web";
+import { ort } from "./packages.js";
 
 import { BundleError, namesOf } from "./errors.js";
 import { BundleFiles } from "./files.js";
@@ -43,10 +43,10 @@ export class WebBundle {
    * The mesh of one prompt or, where the model takes pictures, of one picture as `pictureOf` takes it, which every input
    * gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
    * 64, 128 or 256. `negative`: what the object is to be unlike, where the recipe has such conditions.
-   * `onStep(done, total, stage)` is called after each evaluation of a sampler. Throws RangeError for a
-   * value that values.js does not take, before any program runs.
+   * `onStep(done, total, stage)` is called after each evaluation of a sampler; an AbortSignal, `signal`, ends the work.
+   * Throws RangeError for a value that values.js does not take, before any program runs.
    */
-  async generate(prompt, { seed, grid, quality, exact, negative, onStep } = {}) {
+  async generate(prompt, { seed, grid, quality, exact, negative, onStep, signal } = {}) {
     const chosen = { grid: chosenGrid(grid, quality), exact: requireExact(exact) };
     const taken = new Set(Object.values(this.pipeline.inputs).map(({ kind }) => kind));
     if (taken.has("text")) requirePrompt(prompt);
@@ -58,7 +58,7 @@ export class WebBundle {
       return Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, given]));
     };
     const others = negative === undefined ? {} : { negative: await request(negative) };
-    return meshOf(this.make(await request(prompt), { seed, onStep, others }), chosen);
+    return meshOf(this.make(await request(prompt), { seed, onStep, others, signal }), chosen);
   }
 
   /**
@@ -66,15 +66,15 @@ export class WebBundle {
    * height}}, an ImageData. Throws BundleError for an input that is missing, is no text or picture, or that the bundle
    * does not have. `others`: the same by the name of another set of conditions, {negative: {prompt: "legs"}}.
    */
-  make(request, { seed = 0, onStep, others = {} } = {}) {
+  make(request, { seed = 0, onStep, others = {}, signal } = {}) {
     const runs = {};
     for (const [set, given] of Object.entries(others)) {
       if (!Object.values(this.pipeline.stages).some(({ conditions = {} }) => Object.hasOwn(conditions, set))) {
         throw new BundleError(`the sampler of this bundle was not exported to take '${set}'`);
       }
-      runs[set] = new Run(this, this.read(given));
+      runs[set] = new Run(this, this.read(given), { signal });
     }
-    return new Run(this, this.read(request), { seed: requireSeed(seed), onStep, others: runs });
+    return new Run(this, this.read(request), { seed: requireSeed(seed), onStep, others: runs, signal });
   }
 
   /** What is asked for to the pipeline's input tensors [1, ...]. */

@@ -6,8 +6,8 @@
  *
  * Of a model that takes pictures, `generate` gets a file of an <input>, a canvas or an ImageData in the prompt's place.
  *
- * The two packages of package.json are imported by name: Node.js finds them after `npm ci`; a page without a bundler
- * names their files in an import map. Pages need https or localhost, and more than one thread needs cross-origin
+ * A page finds the packages that it needs in packages/, beside this file, where `t3export build` put them; Node.js and
+ * bundlers find them by name after `npm ci`. Pages need https or localhost, and more than one thread needs cross-origin
  * isolation.
  */
 export { WebBundle } from "./bundle.js";
@@ -19,3 +19,4 @@ export { noise } from "./noise.js";
 export { pictureOf } from "./picture.js";
 export { pointsOf } from "./points.js";
 export { Run } from "./run.js";
+export { toStl } from "./stl.js";

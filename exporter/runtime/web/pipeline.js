@@ -87,6 +87,21 @@ export class Pipeline {
     return asset;
   }
 
+  /** Names of the stages that an asset needs, in the order in which they run. */
+  stagesOf(kind) {
+    const { stage, positions, colors, pixels } = this.asset(kind);
+    const roots = [positions, colors, pixels?.name].filter(Boolean).map((tensor) => this.maker(tensor));
+    const needed = new Set();
+    const inputs = Object.values(this.inputs).map(({ tensor }) => tensor);
+    const need = (name) => {
+      if (needed.has(name)) return;
+      needed.add(name);
+      for (const { name: tensor } of this.takes(name)) if (!inputs.includes(tensor)) need(this.maker(tensor));
+    };
+    for (const root of roots.length ? roots : [stage]) need(root);
+    return Object.keys(this.stages).filter((name) => needed.has(name));
+  }
+
   /** Half an edge of the cube that fields and renderers see the object in, in their own units. */
   get halfWidth() {
     return Object.values(this.stages).find(({ volume }) => volume)?.volume.half_width ?? 1;

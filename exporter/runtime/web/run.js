@@ -1,9 +1,10 @@
 /** A run of a pipeline: tensors by name, each made when it is first wanted, and kept; as exporter/runtime/run.py. */
 
-import * as ort from "onnxruntime-web";
+import { ort } from "./packages.js";
 
 import { BundleError, namesOf } from "./errors.js";
 import { noise } from "./noise.js";
+import { turn } from "./turn.js";
 
 // Points or rays: the memory that a program takes grows with them.
 const AT_ONCE = 4096;
@@ -11,15 +12,17 @@ const AT_ONCE = 4096;
 export class Run {
   /**
    * The tensors of one object. `programs`: a WebBundle. `given`: tensors [1, ...] by name that need not be made.
-   * `seed`: what its noise is drawn from. `others`: by name, runs of what else its samplers are conditioned on. `onStep(done, total, stage)` is called after each evaluation of a sampler.
+   * `seed`: what its noise is drawn from. `others`: by name, runs of what else its samplers are conditioned on. `onStep(done, total, stage)` is called after each evaluation of a sampler. An AbortSignal, `signal`, ends the work
+   * before the next program runs, by throwing its reason.
    */
-  constructor(programs, given, { seed = 0, onStep, others = {} } = {}) {
+  constructor(programs, given, { seed = 0, onStep, others = {}, signal } = {}) {
     this.programs = programs;
     this.pipeline = programs.pipeline;
     this.given = given;
     this.seed = seed;
     this.onStep = onStep;
     this.others = others;
+    this.signal = signal;
     this.made = new Map();
   }
 
@@ -69,6 +72,7 @@ export class Run {
     for (let start = 0; start < count; start += AT_ONCE) {
       const part = this.inOwnUnits(stage, places.subarray(start * width, (start + AT_ONCE) * width));
       const tensor = new ort.Tensor("float32", part, [1, part.length / width, ...shape.slice(2)]);
+      await this.goOn();
       const made = await this.programs.runProgram(stage, { ...context, [port]: tensor });
       for (const name of outputs) found[name].set(made[name].data, start * widths[name]);
     }
@@ -85,11 +89,23 @@ export class Run {
 
   async make(stage) {
     const taken = await this.takenBy(stage);
+    await this.goOn();
     if (this.pipeline.stage(stage).kind !== "sample") return this.programs.runProgram(stage, taken);
     const [latents] = this.pipeline.makes(stage);
     const stream = this.pipeline.stream(stage);
     const draws = (draw) => unitNoise(this.seed, latents.shape.slice(1), { draw, stream });
-    return { [latents.name]: await this.programs.sample(stage, taken, draws, this.onStep) };
+    const onStep = (...done) => {
+      this.onStep?.(...done);
+      return this.goOn();
+    };
+    return { [latents.name]: await this.programs.sample(stage, taken, draws, onStep) };
+  }
+
+  /** Hears whether the work is to end: programs run without a turn of the event loop between them. */
+  async goOn() {
+    if (!this.signal) return;
+    await turn();
+    this.signal.throwIfAborted();
   }
 }
 

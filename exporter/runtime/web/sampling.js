@@ -1,6 +1,6 @@
 /** The loop of a sampler around the program of one evaluation, as exporter/runtime/sampler_loop.py runs it. */
 
-import * as ort from "onnxruntime-web";
+import { ort } from "./packages.js";
 
 /** What the host gives to a sampler's program; its other inputs are its conditions. */
 export const FROM_HOST = ["sample", "previous_sample", "previous_prediction", "step", "noise"];
@@ -25,8 +25,8 @@ function nextState(state, made, step) {
 
 /**
  * Latents from conditions by name. `draws(k)`: unit normal noise [1, ...latents], draw 0 to begin with and, of a sampler
- * with churn, draw 1 + i for evaluation i. `run`: the stage's program. `onStep(done, total)` is called after each
- * evaluation; a program that holds the whole loop reports none.
+ * with churn, draw 1 + i for evaluation i. `run`: the stage's program. `onStep(done, total)` is called, and
+ * waited for, after each evaluation; a program that holds the whole loop reports none.
  */
 export async function sample(sampling, run, conditions, draws, onStep) {
   const { churn, evaluations, latents, unroll } = sampling;
@@ -38,7 +38,7 @@ export async function sample(sampling, run, conditions, draws, onStep) {
   for (let done = 1; done <= evaluations; done++) {
     const given = churn ? { noise: draws(done) } : {};
     state = nextState(state, await run({ ...conditions, ...given, ...state }), done);
-    onStep?.(done, evaluations);
+    await onStep?.(done, evaluations);
   }
   return state.sample;
 }

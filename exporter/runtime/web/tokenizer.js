@@ -1,6 +1,6 @@
 /** Prompts to token ids, as exporter/runtime/inputs/tokenizer.py gives them. */
 
-import { Tokenizer } from "@huggingface/tokenizers";
+import { Tokenizer } from "./packages.js";
 
 import { Cleaner } from "./cleaning.js";
 

@@ -3,7 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 
-import * as ort from "onnxruntime-web";
+import { ort } from "./packages.js";
 
 import { WebBundle } from "./bundle.js";
 import { readNpz } from "./npz.js";

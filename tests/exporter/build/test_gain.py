@@ -42,7 +42,7 @@ def test_a_recipe_for_small_downloads_is_asked_for_bytes():
 
 
 def timed(share):
-    return lambda sessions, arrays, rounds: Timing(20.0, {"quantized": share}, {"quantized": (share, share)})
+    return lambda sessions, arrays, *rounds: Timing(20.0, {"quantized": share}, {"quantized": (share, share)})
 
 
 def test_a_build_is_stopped_by_a_slower_stage_unless_that_is_allowed(tiny_folder, tmp_path, monkeypatch):

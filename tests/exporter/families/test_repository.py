@@ -80,7 +80,7 @@ def test_a_cache_is_enough_where_nobody_answers(tiny_folder, tmp_path, cache, mo
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     layouts.hub_cache(layouts.as_published(tiny_folder, tmp_path / "w"), cache, NAME, "refs/pr/8")
     assert load_model("shap-e", f"{NAME}@refs/pr/8").weights_source == f"{NAME}@{COMMIT}"
-    with pytest.raises(HubUnreachable, match=r"cannot be reached.*Ways on"):
+    with pytest.raises(HubUnreachable, match="cannot be reached"):
         open_repository("openai/another")
 
 

@@ -7,6 +7,7 @@ import torch
 from exporter.backends.onnxruntime.fusion import require_fused
 from exporter.errors import ValidationFailed
 from exporter.graphs.graph_file import save_graph
+from exporter.quantize.collect import collect
 from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.layers import TABLE_ELEMENTS
 from exporter.quantize.prepared import prepared
@@ -14,7 +15,6 @@ from exporter.quantize.qdq import QdqWriter
 from exporter.quantize.quantizer import Observer, lowest_precision, quantize, read_report, wanted
 from exporter.quantize.rounding import per_channel
 from exporter.quantize.smooth_program import smooth_program
-from exporter.quantize.statistics import collect
 from exporter.recipe.policy import Policy, Rule
 from exporter.workshop.parity import compare
 from tests.exporter.quantize.programs import WIDTH, Block, inputs, output, rewritten, traced

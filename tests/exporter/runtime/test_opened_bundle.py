@@ -25,7 +25,7 @@ from exporter.runtime.sessions.session import open_session
 from tests.little_memory import open_with_little_memory
 from tests.toy_bundle import write_toy_bundle
 
-BLOCKED = {"torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "scipy"}
+BLOCKED = {"torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "scipy", "skimage"}
 
 
 def test_a_prompt_becomes_its_ball(toy_bundle):

@@ -64,6 +64,13 @@ def test_a_short_program_runs_often_enough_to_be_read(clock):
     assert len(clock.order) == 2 + 40
 
 
+@pytest.mark.parametrize(("seconds", "runs"), [(9.0, 1 + 2), (0.5, 2 + 5)])
+def test_a_slow_program_runs_no_more_often_than_it_has_to(clock, seconds, runs):
+    timing = interleaved({"fp32": clock.program("fp32", seconds)}, {}, rounds=5, fewest=2, seconds=10.0)
+    assert len(clock.order) == runs
+    assert timing.milliseconds == pytest.approx(1e3 * seconds)
+
+
 @pytest.mark.parametrize(
     ("shape", "rank"), [((64, 48), 2), ((64, 48), 3), ((8, 32, 24), 3)], ids=["rows", "batch of rows", "matrices"]
 )

@@ -61,3 +61,9 @@ def test_the_terminal_gets_every_figure_whole():
     for figure in ("93.1", "71.9 p 0.0012", "(66.7–76.5)", "worst 7.2", "26%", "x2.35", "(2.20–2.40)", "123", "–"):
         assert figure in told
     assert max(map(len, told.splitlines())) <= 120
+
+
+def test_a_model_that_samples_nothing_has_other_words():
+    few = {key: value for key, value in results.SETTINGS.items() if key not in ("scheduler", "steps", "guidance_scale")}
+    told = markdown(results.table(settings=few | {"evaluations": 0}))
+    assert "nothing is sampled" in told and "of what the field is made of" in told and "guidance" not in told

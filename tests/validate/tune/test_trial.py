@@ -12,6 +12,7 @@ from exporter.machine.meter import Silent
 from exporter.recipe.policy import Policy, Rule
 from exporter.targets.target import load_target
 from tests.exporter.quantize.bench import tiny_recipe
+from tests.validate.toy import toy_pipeline
 from validate.judge.judge_errors import PromptsError
 from validate.judge.rprecision import compare_runs
 from validate.ladder.result import Figure
@@ -27,7 +28,7 @@ def paired(tmp_path: Path, clip_folder: Path) -> PairedTest:
     captions = tmp_path / "captions.txt"
     captions.write_text("a red ball\na blue ball\n")
     options = Options(prompts=captions, evaluator=clip_folder)
-    made = tiny_recipe(tmp_path), load_target("cpu"), 0.5, options, Cache(tmp_path / "cache"), Silent()
+    made = tiny_recipe(tmp_path), toy_pipeline(), load_target("cpu"), 0.5, options, Cache(tmp_path / "cache"), Silent()
     return PairedTest(*made, unproven=True)
 
 
@@ -60,11 +61,11 @@ def test_the_drop_that_is_allowed_is_that_of_the_goal(paired: PairedTest) -> Non
 
 
 def test_too_few_prompts_to_prove_a_drop_are_told_at_once(paired: PairedTest, tmp_path: Path) -> None:
-    given = paired.recipe, paired.target, 5.0
+    given = paired.recipe, toy_pipeline(), paired.target
     with pytest.raises(RecipeError, match=r"--max-drop 5: 2 pairs cannot prove it.*65\.8 points.*73 pairs.*--unproven"):
-        PairedTest(*given, paired.options, paired.cache, paired.progress)
+        PairedTest(*given, 5.0, paired.options, paired.cache, paired.progress)
     with pytest.raises(RecipeError, match="no number does"):
-        PairedTest(paired.recipe, paired.target, 0.0, paired.options, paired.cache, paired.progress)
+        PairedTest(*given, 0.0, paired.options, paired.cache, paired.progress)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,7 @@ def test_wrong_prompts_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(PromptsError, match=r"absent\.txt"):
         PairedTest(
             tiny_recipe(tmp_path),
+            toy_pipeline(),
             load_target("cpu"),
             0.5,
             Options(prompts=tmp_path / "absent.txt"),

@@ -69,7 +69,7 @@ def run(context: Context) -> Outcome:
         _score(_maker(side, programs, plan, _labelled(context.progress, side), memory), plan, captions)
         for side, programs, memory in _sides(context, plan)
     )
-    prompts = [plan.prompts[index].text for index in reference.objects.prompt]
+    prompts = [plan.prompts[index].given for index in reference.objects.prompt]
     comparison = compare_runs(reference.retrieval.hits, bundle.retrieval.hits, groups=prompts)
     open_ended = _compare_open_ended(reference, bundle)
     figures = [
@@ -86,9 +86,9 @@ def run(context: Context) -> Outcome:
 
 
 def not_judged(pipeline: Pipeline) -> str:
-    """Why the judge, who compares meshes with words, has nothing to say of a pipeline; empty where it has."""
-    if not pipeline.texts:
-        return "the judge compares with words, and the pipeline takes none"
+    """Why the judge, who compares meshes with captions, has nothing to say of a pipeline; empty where it has."""
+    if not (pipeline.texts or pipeline.pictures):
+        return "the judge compares with captions of texts or pictures, and the pipeline takes neither"
     return "" if pipeline.asset(MeshAsset) else "the judge looks at meshes, and the pipeline makes none"
 
 
@@ -134,14 +134,14 @@ def _maker(
     """Makes objects of prompts and seeds, or recalls them."""
 
     def make(prompts: Sequence[Prompt], seeds: int) -> Objects:
-        texts = [prompt.text for prompt in prompts]
+        given = [prompt.given for prompt in prompts]
 
         def anew() -> Objects:
             if plan.elsewhere:
-                return plan.elsewhere.objects(side, texts, seeds, plan.views, plan.batch, progress)
+                return plan.elsewhere.objects(side, given, seeds, plan.views, plan.batch, progress)
             return make_objects(
                 programs,
-                texts,
+                given,
                 plan.evaluator,
                 seeds=seeds,
                 views=plan.views,
@@ -150,7 +150,7 @@ def _maker(
                 progress=progress,
             )
 
-        return memory.recall(texts, seeds, plan.views, plan.evaluator.digest, anew) if memory else anew()
+        return memory.recall(prompts, seeds, plan.views, plan.evaluator.digest, anew) if memory else anew()
 
     return make
 
@@ -267,11 +267,11 @@ def _details(plan: QualityPlan, comparison: RunComparison, reference: JudgedSide
 
 
 def _row(plan: QualityPlan, index: int, reference: JudgedSide, bundle: JudgedSide) -> dict[str, Any]:
-    """One object: with prompt and seed, `t3export run` makes it again."""
-    row: dict[str, Any] = {
-        "prompt": plan.prompts[int(reference.objects.prompt[index])].text,
-        "seed": int(reference.objects.seed[index]),
-    }
+    """One object: with prompt, or picture, and seed, `t3export run` makes it again."""
+    prompt = plan.prompts[int(reference.objects.prompt[index])]
+    row: dict[str, Any] = {"prompt": prompt.text, "seed": int(reference.objects.seed[index])}
+    if prompt.picture:
+        row["picture"] = prompt.picture.name
     for label, side in (("reference", reference), ("bundle", bundle)):
         row[label] = {
             "rank": int(side.retrieval.ranks[index]),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import locale
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,10 +38,8 @@ def to_3mf(placed: Placed, label: Label | None, name: str) -> dict[str, bytes]:
         made_of = f"seed {label.seed}, bundle {label.bundle}"
         model.GetMetaDataGroup().AddMetaData("", "Description", made_of, "xs:string", True)
     model.AddBuildItem(body, wrapper.GetIdentityTransform()).SetUUID(ITEM)
-    with tempfile.TemporaryDirectory() as folder, locale_kept():
-        path = Path(folder) / "object.3mf"
-        model.QueryWriter("3mf").WriteToFile(str(path))
-        return {name: path.read_bytes()}
+    with locale_kept():
+        return {name: bytes(model.QueryWriter("3mf").WriteToBuffer())}
 
 
 @contextmanager

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from exporter.runtime.assets.mesh import Mesh
+from exporter.runtime.connected import connected_components
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ def edge_keys(faces: np.ndarray) -> np.ndarray:
 def component_of_vertices(mesh: Mesh) -> np.ndarray:
     """The number of its component for every vertex [V]."""
     start, end = mesh.faces.reshape(-1), np.roll(mesh.faces, -1, axis=1).reshape(-1)
-    count = len(mesh.vertices)
-    return connected_components(coo_array((np.ones(len(start), bool), (start, end)), shape=(count, count)))[1]
+    return connected_components(start, end, len(mesh.vertices))
 
 
 def volume(mesh: Mesh) -> float:

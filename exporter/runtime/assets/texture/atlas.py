@@ -36,4 +36,16 @@ def unwrap(mesh: Mesh, size: int) -> Unwrapped:
     vertices, faces, uv = atlas[0]
     # xatlas takes the resolution for a guess and packs a rectangle: the longer side is fitted to the picture.
     sides = np.array([atlas.width, atlas.height], np.float32)
-    return Unwrapped(vertices.astype(np.int32), faces.astype(np.int32), uv * (sides / sides.max()), atlas.chart_count)
+    uv = uv * (sides / sides.max())
+    _place_what_has_no_chart(vertices, faces, uv)
+    return Unwrapped(vertices.astype(np.int32), faces.astype(np.int32), uv, atlas.chart_count)
+
+
+def _place_what_has_no_chart(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> None:
+    """xatlas leaves triangles of hardly any area at (0, 0), which another chart may show: each gets the one point that
+    a neighbour's chart has for its first corner."""
+    left_out = (uv[faces] == 0).all(axis=(1, 2))
+    charted = faces[~left_out].reshape(-1)
+    place = np.zeros(int(vertices.max()) + 1, np.int64)
+    place[vertices[charted]] = charted
+    uv[faces[left_out]] = uv[place[vertices[faces[left_out][:, :1]]]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from exporter.runtime.assets.barycentric import barycentric, boxed_samples
+from exporter.runtime.assets.optional import optional
 
 # Twice the area, in pixels, below which a triangle shows no pixel.
 NO_AREA = 1e-9
@@ -30,12 +30,15 @@ class Texels(NamedTuple):
         return np.einsum("tk,tkc->tc", self.weights, corners, dtype=np.float32)
 
     def picture(self, values: np.ndarray) -> np.ndarray:
-        """Values [T, C] as a picture [size, size, C]; a pixel that shows nothing takes the nearest one that does."""
+        """Values [T, C] as a picture [size, size, C]; a pixel that shows nothing takes the nearest one that does.
+
+        Raises EnvironmentProblem without scipy.
+        """
         sheet = np.zeros((self.size * self.size, values.shape[1]), values.dtype)
         sheet[self.pixel] = values
         bare = np.ones(self.size * self.size, bool)
         bare[self.pixel] = False
-        nearest = distance_transform_edt(
+        nearest = optional("scipy.ndimage").distance_transform_edt(
             bare.reshape(self.size, self.size), return_distances=False, return_indices=True
         )
         return sheet.reshape(self.size, self.size, -1)[tuple(nearest)]

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from types import SimpleNamespace
 
 import onnx
 import pytest
 
-from exporter.backends.web.web_backend import CLIENT, compile_program, complete, require_operators, web_operators
-from exporter.errors import ValidationFailed
+from exporter.backends.web import page_packages
+from exporter.backends.web.page_packages import CLIENT, add_packages
+from exporter.backends.web.web_backend import compile_program, complete, require_operators, web_operators
+from exporter.errors import EnvironmentProblem, ValidationFailed
+from exporter.files.cache import Cache
 from exporter.runtime.sessions.session import open_session
 from exporter.targets.target import load_target
 from tests.exporter.backends.web.list_operators import find_operators
@@ -74,12 +79,60 @@ def test_the_list_is_what_onnxruntime_web_opens():
     assert find_operators() == web_operators()
 
 
-def test_the_client_goes_into_the_bundle_and_its_packages_do_not(tmp_path):
-    told = complete(SimpleNamespace(target=load_target("web")), tmp_path, [])
-    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert names == {f"client/{path.name}" for path in CLIENT.iterdir() if path.is_file()}
-    assert {"client/index.js", "client/package.json", "client/package-lock.json"} <= names
-    assert told.warnings == [load_target("web").stand_in]
+def completed(folder, cache):
+    """What is told of a bundle's client, and the names of its files."""
+    told = complete(SimpleNamespace(target=load_target("web"), cache=Cache(cache)), folder, []).warnings
+    return told, {path.relative_to(folder / "client").as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_client_goes_into_the_bundle_with_the_packages_of_its_page(tmp_path):
+    told, names = completed(tmp_path / "bundle", tmp_path / "cache")
+    assert {"index.html", "index.js", "page/page.js", "package-lock.json"} <= names
+    assert {"packages/onnxruntime-web.js", "packages/three.module.min.js", "packages/tokenizers.js"} <= names
+    assert {path.name for path in CLIENT.iterdir() if path.is_file()} <= names
+    assert not any(name.startswith("node_modules") for name in names)
+    assert told == [load_target("web").stand_in]
+
+
+def test_without_npm_the_build_says_what_the_page_lacks(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("exporter.machine.node.sys.executable", str(tmp_path / "python"))
+    (_, told), names = completed(tmp_path / "bundle", tmp_path / "cache")
+    assert "npm is not on this machine" in told and "run `npm ci` in the bundle's folder client/" in told
+    assert "index.html" in names and not any(name.startswith("packages/") for name in names)
+
+
+def test_packages_of_other_versions_are_fetched_by_npm(tmp_path, monkeypatch):
+    """The registry is not asked here: npm is a script that does what it is told."""
+    client = tmp_path / "client"
+    client.mkdir()
+    pins = {"dependencies": {"@huggingface/tokenizers": "9", "onnxruntime-web": "9", "three": "9"}}
+    (client / "package.json").write_text(json.dumps(pins))
+    (client / "package-lock.json").write_text("{}")
+    shutil.copyfile(CLIENT / "copy_packages.js", client / "copy_packages.js")
+    (client / "node_modules").symlink_to(CLIENT / "node_modules")
+    npm = tmp_path / "bin/npm"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\necho 'npm error code E404' >&2\necho 'npm error 404 Not found' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(page_packages, "CLIENT", client)
+    with pytest.raises(EnvironmentProblem, match=r"npm failed: .*404"):
+        add_packages(tmp_path, Cache(tmp_path / "cache"))
+    made = "for f in @huggingface/tokenizers onnxruntime-web three; do\n"
+    made += 'mkdir -p "$last/node_modules/$f"; cp -r "$0.packages/$f/." "$last/node_modules/$f/"; done\n'
+    for name in pins["dependencies"]:
+        folder = tmp_path / "bin/npm.packages" / name
+        for file in ("dist", "build", "examples/jsm/controls"):
+            (folder / file).mkdir(parents=True)
+        (folder / "package.json").write_text('{"version": "9"}')
+        for file in ("LICENSE", "dist/tokenizers.min.mjs", "dist/ort.wasm.bundle.min.mjs", "build/three.core.min.js",
+                     "dist/ort-wasm-simd-threaded.wasm", "build/three.module.min.js",
+                     "examples/jsm/controls/OrbitControls.js"):  # fmt: skip
+            (folder / file).write_text(f"{name} {file}")
+    npm.write_text(f"#!/bin/sh\nfor last; do :; done\n{made}")
+    add_packages(tmp_path, Cache(tmp_path / "cache"))
+    assert (tmp_path / "packages/three.LICENSE").read_text() == "three LICENSE"
 
 
 def test_python_opens_it_on_the_cpu_provider(tmp_path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exporter.errors import WeightsError
+from exporter.families.known_shapes import split_name
 from exporter.families.shap_e.model import load
-from exporter.families.shap_e.shaped import split_name
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import CLIPTokenizer
 
 from exporter.errors import BundleError
@@ -25,7 +26,8 @@ def ours(reference):
     return PromptTokenizer(reference.backend_tokenizer.to_str().encode(), reference.model_max_length, 0)
 
 
-unicode_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+# Python's tables do not know the letters of a later Unicode, which those of the library's may.
+unicode_text = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60)
 WORDS = ["a", "red", "chair", "Table!!", "mug's", "über", "椅子", "🪑", "1234", "<|endoftext|>", "!", "é", "e\u0301"]
 words = st.lists(st.sampled_from(WORDS), max_size=30)
 
@@ -37,6 +39,11 @@ words = st.lists(st.sampled_from(WORDS), max_size=30)
 @example("a red chair")
 @example("a\tred\nchair  ")
 @example("İstanbul ﬁne ½")
+@example("ΣΑΣ ΟΔΟΣ")
+@example("a\x1cred\x1fchair\x85table")
+@example("a <|STARTOFTEXT|>!! <|endoftext|>")
+@example("you'LL don't 'stop it''s")
+@example("aaaa" * 40)
 def test_ids_are_those_of_transformers(reference, ours, prompt):
     expected = reference(prompt, padding="max_length", max_length=reference.model_max_length, truncation=True).input_ids
     assert ours.encode([prompt])[0].tolist() == expected
@@ -74,3 +81,32 @@ def test_the_padding_is_id_zero(ours):
 def test_a_damaged_tokenizer_says_so():
     with pytest.raises(BundleError, match="tokenizer file cannot be read"):
         PromptTokenizer(b"{}", 16, 0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "nothing"),
+    [
+        ("a red chair", False),
+        ("RED!", False),
+        ("a dragon", True),
+        ("椅子", True),
+        ("a 1 !", True),
+        ("a dragon, green", False),
+    ],
+)
+def test_a_prompt_of_which_no_word_is_known(ours, prompt, nothing):
+    assert ours.knows_no_word(prompt) is nothing
+
+
+def test_the_words_of_a_small_model_are_few_and_whole(ours):
+    assert {"red", "chair", "staircase", "purple", "small"} <= set(ours.words) and len(ours.words) < 80
+    assert not {"ircase", "rple", "mall", "ll"} & set(ours.words)
+
+
+def test_a_tokenizer_of_another_kind_is_read_by_the_library():
+    library = Tokenizer(models.WordLevel({"?": 0, "red": 1, "ball": 2}, unk_token="?"))
+    library.pre_tokenizer = pre_tokenizers.Whitespace()
+    reader = PromptTokenizer(library.to_str().encode(), 3, 0)
+    assert reader.encode(["red ball", "a b c red"]).tolist() == [[1, 2, 0], [0, 0, 0]]
+    assert reader.cut_off("red ball red ball") == "ball" and reader.words == []
+    assert reader.knows_no_word("blue cube") and not reader.knows_no_word("blue ball")

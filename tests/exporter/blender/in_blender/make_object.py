@@ -1,0 +1,44 @@
+"""Run by Blender's Python: installs an extension as a person does, makes an object with it and tells what is there."""
+
+import json
+import sys
+
+import bpy
+
+extension, name, asked = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.extensions.package_install_files(filepath=extension, repo="user_default", enable_on_install=True)
+module = sys.modules[f"bl_ext.user_default.t3export_{name}"]
+missing = module.packages.missing()
+told = {"missing": missing, "pip": module.packages.pip_command(), "torch": "torch" in sys.modules}
+if not missing:
+    settings = getattr(bpy.context.scene, f"t3export_{name}")
+    for field, value in asked.items():
+        setattr(settings, field, value)
+    bpy.context.scene.cursor.location = (3.0, 0.0, 0.0)
+    try:
+        told["ended"] = sorted(getattr(bpy.ops.t3export, f"generate_{name}")())
+    except RuntimeError as error:
+        told["error"] = str(error)
+    told["objects"] = [
+        {
+            "name": one.name,
+            "location": list(one.matrix_world.translation),
+            "size": list(one.dimensions),
+            "triangles": len(one.data.polygons),
+            "textures": [
+                node.image.size[0]
+                for slot in one.material_slots
+                for node in slot.material.node_tree.nodes
+                if node.type == "TEX_IMAGE" and node.image
+            ],
+        }
+        for one in bpy.data.objects
+        if one.type == "MESH"
+    ]
+    told["torch"] = "torch" in sys.modules
+    from numpy import __version__
+
+    told["numpy"] = __version__
+bpy.ops.preferences.addon_disable(module=f"bl_ext.user_default.t3export_{name}")
+print("TOLD", json.dumps(told))

@@ -1,0 +1,1 @@
+"""`python -m tests.load`: a server under many clients, and what a kill leaves of it."""
