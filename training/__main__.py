@@ -129,6 +129,27 @@ def reconstructor(work: Path, threads: int) -> None:
     print(f"packaged: {package_reconstructor(model, config) / 1e6:.1f} MB")
 
 
+@main.command("point-e")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def point_e(work: Path, threads: int) -> None:
+    """Point-E's small model, conditioned on the packaged models' CLIPs, into exporter/zoo."""
+    from training.cloud_distance import train_distance
+    from training.clouds import load_clouds
+    from training.package_point_e import package_point_e
+    from training.point_diffusion import train_image_base, train_text_base, train_upsampler
+
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    clouds = load_clouds(config, work)
+    text = train_text_base(config.point_e, clouds, work)
+    upsampler = train_upsampler(config.point_e, text, clouds, work)
+    distance = train_distance(config.point_e, clouds, work)
+    image = train_image_base(config.point_e, text, clouds, work)
+    print(f"packaged: {package_point_e(config.point_e, text, image, upsampler, distance) / 1e6:.1f} MB")
+
+
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 def package(work: Path) -> None:
@@ -207,6 +228,21 @@ def score_image(work: Path, threads: int, only: str | None) -> None:
     write_card(work)
 
 
+@main.command("score-point-e")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--objects", default=160, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--only", help="Only rows whose name contains this.")
+def score_point_e(work: Path, objects: int, threads: int, only: str | None) -> None:
+    """Measures Point-E's small models beside the true objects and writes their model cards (resumes)."""
+    from training.scoring.clouds import measure
+    from training.scoring.clouds_card import write_cards
+
+    torch.set_num_threads(threads)
+    measure(work, objects, only)
+    write_cards(work, objects)
+
+
 @main.command()
 def pictures() -> None:
     """The pictures that come with the recipes, and those with captions that the quality rung makes objects of."""
@@ -237,6 +273,7 @@ def everything(work: Path) -> None:
     run("student", work, threads=2)
     run("reconstructor", work, threads=2)
     run("image", work, threads=2)
+    run("point-e", work, threads=2)
 
 
 def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:
