@@ -6,6 +6,7 @@ import { downloadButtons } from "./files.js";
 import { Form } from "./form.js";
 import { Model } from "./model.js";
 import { keepForLater, whyOneThread } from "./offline.js";
+import { placeOf, proofOf } from "./proof.js";
 import { linkOf, valuesOf } from "./share.js";
 import { Stage } from "./stage.js";
 
@@ -57,12 +58,18 @@ const heard = {
     say(`Loading the model: ${name.replaceAll("_", " ")}`);
     advance(done, total);
   },
-  loaded() {
+  loaded({ where }) {
     settle();
-    of("make").disabled = false;
+    of("make").disabled = of("check").disabled = false;
     say("Ready.");
-    of("threads").textContent = whyOneThread();
-    of("threads").hidden = !of("threads").textContent;
+    const onProcessor = where.providers[0] !== "webgpu";
+    of("place").textContent = [placeOf(where), onProcessor ? whyOneThread() : ""].filter(Boolean).join(" ");
+    of("place").hidden = !of("place").textContent;
+  },
+  checked({ found }) {
+    settle();
+    say("Ready.");
+    of("proof").textContent = proofOf(found);
   },
   step({ done, total }) {
     if (done < total) return advance(done, total);
@@ -140,6 +147,14 @@ of("form").onsubmit = (event) => {
   of("progress").removeAttribute("value");
   of("progress").hidden = false;
   model.make(form.request);
+};
+of("check").onclick = () => {
+  say("Holding its programs to what they made where they were built");
+  of("proof").textContent = "";
+  of("progress").removeAttribute("value");
+  of("progress").hidden = false;
+  of("stop").hidden = false;
+  model.check();
 };
 of("stop").onclick = () => {
   model.stop();

@@ -41,7 +41,7 @@ def expected(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_a_person_makes_an_object_turns_it_and_keeps_it_also_offline(browser, url, expected):
     with opened(browser, url, reduced_motion="reduce") as (page, heard):
-        assert "one thread" in page.inner_text("#threads")
+        assert "one thread" in page.inner_text("#place")
         assert axe(page) == []
         page.evaluate("""() => {
             window.seen = [];
@@ -71,7 +71,7 @@ def test_a_person_makes_an_object_turns_it_and_keeps_it_also_offline(browser, ur
         loaded(page)
         # The link of the page carries what was asked for; the page is isolated from its second visit on.
         assert page.get_by_label("Prompt").input_value() == PROMPT
-        assert page.evaluate("crossOriginIsolated") and page.locator("#threads").is_hidden()
+        assert page.evaluate("crossOriginIsolated") and page.locator("#place").is_hidden()
         page.get_by_role("button", name="Make it").click()
         made(page)
         assert kept(page, "GLB") == expected
