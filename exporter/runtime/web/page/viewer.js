@@ -15,7 +15,7 @@ const PICTURE = 320;
 export class Viewer {
   /** Throws Error where the browser has no WebGL. */
   constructor(canvas) {
-    this.renderer = new three.WebGLRenderer({ canvas, antialias: true, alpha: true });
+    this.webgl = new three.WebGLRenderer({ canvas, antialias: true, alpha: true });
     this.camera = new three.PerspectiveCamera(VIEW_ANGLE, 1, 0.01, 100);
     this.scene = new three.Scene();
     this.scene.add(new three.HemisphereLight(0xffffff, 0x9a9488, 2.2));
@@ -39,9 +39,9 @@ export class Viewer {
   pictureOf(asset, made) {
     const { object, camera } = this;
     const { position } = camera.clone();
-    const canvas = this.renderer.domElement;
+    const canvas = this.webgl.domElement;
     this.put(asset, made);
-    this.renderer.setPixelRatio(1);
+    this.webgl.setPixelRatio(1);
     this.setSize(PICTURE, PICTURE);
     this.render();
     const picture = canvas.toDataURL();
@@ -85,13 +85,13 @@ export class Viewer {
 
   fit(width, height) {
     if (!width || !height) return;
-    this.renderer.setPixelRatio(Math.min(2, devicePixelRatio));
+    this.webgl.setPixelRatio(Math.min(2, devicePixelRatio));
     this.setSize(width, height);
     this.render();
   }
 
   setSize(width, height) {
-    this.renderer.setSize(width, height, false);
+    this.webgl.setSize(width, height, false);
     // The object fits into the narrower side.
     this.camera.aspect = width / height;
     this.camera.zoom = Math.min(1, width / height);
@@ -110,7 +110,7 @@ export class Viewer {
   render() {
     this.camera.lookAt(0, 0, 0);
     this.lamp.position.copy(this.camera.position).add(new three.Vector3(0, this.camera.position.length() / 2, 0));
-    this.renderer.render(this.scene, this.camera);
+    this.webgl.render(this.scene, this.camera);
   }
 }
 
