@@ -48,12 +48,13 @@ demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them
 	$(BIN)/t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o $(DEMO)/chair.glb \
 		--image $(DEMO)/chair.png --turntable $(DEMO)/chair.gif
 	$(BIN)/t3export build recipes/shape_e_image_int8.yaml --target cpu --allow no-gain
-	$(BIN)/t3export validate artifacts/shape_e_image_int8/cpu
+	$(BIN)/t3export validate artifacts/shape_e_image_int8/cpu --no-quality
 	$(BIN)/t3export run artifacts/shape_e_image_int8/cpu --picture recipes/pictures/green_car.png \
 		-o $(DEMO)/car.glb --image $(DEMO)/car.png --turntable $(DEMO)/car.gif
 	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and car.glb, car.png and car.gif"
 
 test-load: $(INSTALLED)  ## many clients at a server, then a kill in the middle of a request
+	$(call takes,$@,a few minutes; 1 GB of memory)
 	$(BIN)/python -m tests.load
 
 lint: $(INSTALLED)  ## ruff and mypy

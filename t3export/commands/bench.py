@@ -102,8 +102,8 @@ def command(
     """How long BUNDLEs take, stage by stage, how much memory, and how much faster that is than PyTorch.
 
     All sides are run in turns in one process, then each alone in fresh ones for load time and peak memory. A bundle's
-    own sampling is always run in full. Baselines are of the first bundle's model: PyTorch eager in float32 (with its
-    own way to a mesh), with its network in bfloat16, by torch.compile, by a plain torch.onnx.export on ONNX Runtime
+    own sampling is always run in full. Baselines are of each model among the bundles: PyTorch eager in float32 (with
+    its own way to a mesh), with its network in bfloat16, by torch.compile, by a plain torch.onnx.export on ONNX Runtime
     and by OpenVINO's own converter; of an adopted bundle its float programs.
 
     \b
@@ -111,6 +111,7 @@ def command(
       t3export bench artifacts/shape_e_int8/cpu
       t3export bench artifacts/shape_e_int8/cpu --baseline torch --rounds 9 --chart breakdown.png
       t3export bench --compare artifacts/shape_e_fp32/cpu artifacts/shape_e_int8/cpu --markdown
+      t3export bench artifacts/shape_e_int8/cpu artifacts/shape_e_image_int8/cpu --baseline torch      (two models)
       t3export bench artifacts/shape_e_int8/cpu --roofline
       t3export bench artifacts/shape_e_int8/cpu --sweep prompts
       t3export bench artifacts/shape_e_int8/cpu --sweep weights --points shap-e-1m,shap-e-5m --json

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,45 +83,63 @@ class BenchSettings:
 
 @dataclass
 class _Entry:
-    """A side that is being measured, and what is known of it so far."""
+    """A side that is being measured, what it makes, and what is known of it so far. `model`: digest of its weights."""
 
     result: SideResult
     order: Order
     side: Side
+    work: Work
+    model: str
 
 
 def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress) -> BenchResult:
-    """Measure bundles and baselines of the first of them. A baseline that cannot be made says why.
+    """Measure bundles and baselines of their models: of each weights' first bundle, whose inputs the others of the same
+    weights get too. Sizes are those of the first bundle of all. A baseline that cannot be made says why.
 
     Raises BundleError for a bundle that cannot be opened.
     """
     machine = describe(settings.threads)
     bundles = [settings.open(folder) for folder in folders]
     first = bundles[0].manifest
-    work = settings.work(bundles[0])
-    entries = [_bundle(bundle, work, settings) for bundle in bundles]
-    results = {}
-    for name in settings.baselines:
-        scheduler, steps = settings.original or usual_sampler(first)
-        order = replace(entries[0].order, baseline=name, scheduler=scheduler, steps=steps)
-        made = _float(order, bundles[0]) if name == FLOAT else _baseline(order, bundles[0], progress)
-        if isinstance(made, SideResult):
-            results[name] = made
-        else:
-            entries.append(made)
-    latents = _warm_up(entries, work, settings, progress)
-    _take_turns(entries, work, latents, settings.rounds, progress)
-    names = [entry.result.name for entry in entries if entry.result.kind == "bundle"]
+    sizes = settings.work(bundles[0])
+    settings = replace(settings, grid=sizes.grid, picture=sizes.picture)
+    models: dict[str, Bundle] = {}
+    for bundle in bundles:
+        models.setdefault(bundle.manifest.weights.digest, bundle)
+    works = {digest: settings.work(model) for digest, model in models.items()}
+    told: dict[str, Any] = {"prompt": ", ".join(dict.fromkeys(work.prompt for work in works.values()))}
+    told |= {"grid": sizes.grid, "picture": sizes.picture, "rounds": settings.rounds}
+    told |= {"asset": next(iter(first.assets), TENSORS)} | _weights([model.manifest for model in models.values()])
+    entries = [_bundle(bundle, works[bundle.manifest.weights.digest], settings) for bundle in bundles]
+    made = [*_baselines(models, works, settings, progress), *entries]
+    entries += [one for one in made[: -len(bundles)] if isinstance(one, _Entry)]
+    results = {one.name: one for one in (side.result if isinstance(side, _Entry) else side for side in made)}
+    latents = _warm_up(entries, settings, progress)
+    _take_turns(entries, latents, settings.rounds, progress)
     measured = [(entry.result, entry.order) for entry in entries]
     # All sides together may fill the memory that one needs alone.
-    del entries, bundles
+    del entries, made, bundles, models, bundle
     gc.collect()
     for result, order in measured:
         results[result.name] = _alone(result, order, progress) if settings.fresh else result
-    told = {"prompt": work.prompt, "grid": work.grid, "picture": work.picture, "rounds": settings.rounds}
-    told |= {"asset": next(iter(first.assets), TENSORS)}
-    told |= {"weights": first.weights.source, "trained": first.weights.trained}
-    return BenchResult(machine, told, [results[name] for name in (*settings.baselines, *names)])
+    return BenchResult(machine, told, list(results.values()))
+
+
+def _weights(models: Sequence[Manifest]) -> dict[str, Any]:
+    """What is told of them."""
+    weights = [model.weights for model in models]
+    return {"weights": ", ".join(one.source for one in weights), "trained": all(one.trained for one in weights)}
+
+
+def _baselines(
+    models: dict[str, Bundle], works: dict[str, Work], settings: BenchSettings, progress: Progress
+) -> Iterator[_Entry | SideResult]:
+    """Every baseline of every model, by its name alone where there is one model."""
+    for (digest, model), baseline in product(models.items(), settings.baselines):
+        scheduler, steps = settings.original or usual_sampler(model.manifest)
+        order = replace(settings.order(model, works[digest]), baseline=baseline, scheduler=scheduler, steps=steps)
+        name = baseline if len(models) == 1 else f"{baseline} of {model.folder}"
+        yield _baseline(name, order, model, works[digest], progress)
 
 
 def usual_sampler(pipeline: Pipeline) -> tuple[str, int]:
@@ -141,16 +160,17 @@ def _bundle(bundle: Bundle, work: Work, settings: BenchSettings) -> _Entry:
         program_bytes=sum(stage.size for stage in manifest.stages.values()),
         **_sampled(manifest),
     )
-    return _Entry(result, settings.order(bundle, work), BundleSide(bundle, settings.threads))
+    side = BundleSide(bundle, settings.threads)
+    return _Entry(result, settings.order(bundle, work), side, work, manifest.weights.digest)
 
 
-def _float(order: Order, bundle: Bundle) -> _Entry:
+def _float(name: str, order: Order, bundle: Bundle, work: Work) -> _Entry:
     """The float programs that an adopted bundle is compared with."""
     side = BundleSide(float_bundle(bundle.folder, bundle.manifest), order.threads)
     size = sum(stage.size for stage in side.bundle.manifest.stages.values())
     title = "the float programs, ONNX Runtime"
-    result = SideResult(FLOAT, title, "baseline", program_bytes=size, **_sampled(bundle.manifest))
-    return _Entry(result, order, side)
+    result = SideResult(name, title, "baseline", program_bytes=size, **_sampled(bundle.manifest))
+    return _Entry(result, order, side, work, bundle.manifest.weights.digest)
 
 
 def _sampled(manifest: Manifest) -> dict[str, Any]:
@@ -162,18 +182,20 @@ def _sampled(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | SideResult:
+def _baseline(name: str, order: Order, bundle: Bundle, work: Work, progress: Progress) -> _Entry | SideResult:
     """The side, made ready; or its result where that fails."""
+    if order.baseline == FLOAT:
+        return _float(name, order, bundle, work)
     from validate.bench.torch_sides import BASELINES, torch_side
 
     result = SideResult(
-        order.baseline,
+        name,
         BASELINES[order.baseline].title,
         "baseline",
         f"{order.scheduler}, {order.steps} steps" if bundle.pipeline.of_kind("sample") else "",
     )
     try:
-        with metered(f"make {order.baseline} ready", progress, []):
+        with metered(f"make {name} ready", progress, []):
             side = torch_side(order.baseline, bundle.manifest, order.scheduler, order.steps, order.threads)
             # Compilers and exporters do their work at the first evaluation.
             side.step(order.prompt)()
@@ -182,35 +204,37 @@ def _baseline(order: Order, bundle: Bundle, progress: Progress) -> _Entry | Side
     # What a compiler or an exporter raises is not ours to list: it is that side's finding.
     except Exception as error:
         return replace(result, reason=": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]))
-    return _Entry(replace(result, evaluations=evaluations), order, side)
+    return _Entry(replace(result, evaluations=evaluations), order, side, work, bundle.manifest.weights.digest)
 
 
-def _warm_up(entries: list[_Entry], work: Work, settings: BenchSettings, progress: Progress) -> Arrays:
-    """Run every side once; the latents of the first, a bundle. Decides which sides are composed."""
+def _warm_up(entries: list[_Entry], settings: BenchSettings, progress: Progress) -> dict[str, Arrays]:
+    """Run every side once; by model the latents of its first side, a bundle. Decides which sides are composed."""
+    latents: dict[str, Arrays] = {}
     for entry in entries:
         with metered(f"warm up {entry.result.title}", progress, []):
             if not isinstance(entry.side, BundleSide):
-                steps = entry.side.steps(work.prompt).items()
+                steps = entry.side.steps(entry.work.prompt).items()
                 sampling = sum(timed(action) * entry.side.evaluations(stage) for stage, action in steps)
                 composed = sampling > settings.limit_seconds
                 entry.result = replace(entry.result, composed=composed)
                 entry.order = replace(entry.order, evaluations=1 if composed else None)
-            made = entry.side.make(work, evaluations=1)
-        if entry is entries[0]:
-            latents = made.latents
+            made = entry.side.make(entry.work, evaluations=1)
+        latents.setdefault(entry.model, made.latents)
     return latents
 
 
-def _take_turns(entries: list[_Entry], work: Work, latents: Arrays, rounds: int, progress: Progress) -> None:
+def _take_turns(entries: list[_Entry], latents: dict[str, Arrays], rounds: int, progress: Progress) -> None:
     by_name = {entry.result.name: entry for entry in entries}
     for number, order in enumerate(in_turns(list(by_name), rounds)):
         with metered(f"round {number + 1} of {rounds}", progress, []):
             for done, name in enumerate(order):
                 progress.advanced(f"round {number + 1} of {rounds}", done, len(order))
                 entry = by_name[name]
-                made = entry.side.make(work, entry.order.evaluations, latents if entry.result.composed else None)
+                given = latents[entry.model] if entry.result.composed else None
+                made = entry.side.make(entry.work, entry.order.evaluations, given)
                 # What a composed side decodes is an object that a bundle has made.
-                latents = made.latents if entry is entries[0] else latents
+                if entry.result.kind == "bundle":
+                    latents[entry.model] = made.latents
                 result = entry.result
                 for kept, found in (
                     (result.seconds, made.seconds), (result.besides, made.besides), (result.step_seconds, made.steps),

@@ -42,7 +42,7 @@ def _words(result: BenchResult) -> list[str]:
         lines.insert(
             1,
             f"{COMPOSED} Composed: a sampler's time is the number of its evaluations times one measured evaluation, "
-            "and what is decoded are latents of the first bundle. Bundles are run in full.",
+            "and what is decoded are latents of a bundle of its model. Bundles are run in full.",
         )
     return lines if told["trained"] else [*lines, RANDOM]
 

@@ -68,9 +68,9 @@ def score(
     progress: Progress | None = None,
 ) -> tuple[Objects, Retrieval]:
     """Make `seeds` objects of every fully specified prompt and retrieve their captions (CLIP-R-Precision)."""
-    texts = [prompt.text for prompt in prompts]
+    given = [prompt.given for prompt in prompts]
     objects = make_objects(
-        programs, texts, evaluator, seeds=seeds, views=views, batch=batch, workers=workers, progress=progress
+        programs, given, evaluator, seeds=seeds, views=views, batch=batch, workers=workers, progress=progress
     )
     return objects, retrieve_captions(objects, prompts, captions)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import onnx
 import pytest
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.families import registry
 from exporter.machine.meter import Silent
 from exporter.manifest import StagePart, list_files, read_manifest, write_manifest
 from exporter.pipeline.assets import ImageAsset
@@ -101,6 +103,26 @@ def test_a_baseline_that_cannot_be_made_says_why_and_the_others_go_on(toy):
     naive, torch, bundle = measure([toy], settings, Silent()).sides
     assert naive.reason == "TypeError: ToyOriginal does not say which its network is"
     assert not torch.reason and torch.evaluations == 3 and not bundle.reason
+
+
+def test_each_model_among_the_bundles_has_baselines_of_its_own(toy, tmp_path, monkeypatch):
+    other = shutil.copytree(toy, tmp_path / "other")
+    manifest = read_manifest(other)
+    weights = manifest.weights.model_copy(update={"source": "other", "digest": "1" * 64})
+    write_manifest(other, manifest.model_copy(update={"weights": weights}))
+    load = registry._loaders["toy"]
+    own = SimpleNamespace(**{**vars(load("toy")), "weights_digest": "1" * 64})
+    monkeypatch.setitem(registry._loaders, "toy", lambda source: own if source == "other" else load(source))
+    twice = shutil.copytree(toy, tmp_path / "twice")
+    settings = BenchSettings(**{**vars(SETTINGS), "baselines": ("torch",), "original": ("ddim", 3), "rounds": 1})
+    result = measure([toy, other, twice], settings, Silent())
+    assert [side.name for side in result.sides] == [
+        f"torch of {toy}",
+        f"torch of {other}",
+        *map(str, (toy, other, twice)),
+    ]
+    assert not any(side.reason for side in result.sides) and all(side.rounds(END_TO_END) for side in result.sides)
+    assert result.settings["weights"] == f"{read_manifest(toy).weights.source}, other"
 
 
 def test_every_side_has_a_fresh_process(toy_bundle):

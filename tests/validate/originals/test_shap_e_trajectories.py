@@ -18,4 +18,4 @@ CODE = os.environ.get("T3EXPORT_SHAP_E_CODE")
 def test_all_that_is_compared_agrees(name):
     rows = list(compare(Path(str(CODE)), [name]))
     assert [row.output for row in rows if not row.passed] == []
-    assert len(rows) == 4
+    assert len(rows) == (4 if NETWORKS[name].decodes else 1)

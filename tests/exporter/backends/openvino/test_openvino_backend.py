@@ -12,7 +12,6 @@ from exporter.backends.openvino.execution import executed_products, require_inte
 from exporter.backends.openvino.openvino_backend import compile_program
 from exporter.build.build import build
 from exporter.errors import BundleError, RecipeError, ValidationFailed
-from exporter.files.cache import Cache
 from exporter.graphs.program_files import EXTERNAL_DATA
 from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.integer_product import IntegerQdqWriter
@@ -127,15 +126,10 @@ def test_a_program_tells_which_input_it_misses_and_which_does_not_fit(block, tmp
         OpenVinoSession(tmp_path / "program.onnx", OPTIONS)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return Cache(tmp_path_factory.mktemp("cache"))
-
-
-def test_a_bundle_in_int8_keeps_to_its_goldens_and_makes_a_mesh(tiny_folder, cache, tmp_path):
+def test_a_bundle_in_int8_keeps_to_its_goldens_and_makes_a_mesh(tiny_folder, step_cache, tmp_path):
     int8 = INT8 | {"stage_snr_db": 3.0}
     recipe = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*", "denoiser/*", "projector/*"), int8=int8)
-    report = build(recipe, TARGET, tmp_path / "int8", cache=cache, need_gain=False)
+    report = build(recipe, TARGET, tmp_path / "int8", cache=step_cache, need_gain=False)
     stages = report.manifest.stages
     assert {name: stage.precision for name, stage in stages.items()} == {
         "text_encoder": "int8", "denoiser": "int8", "projector": "int8", "field": "fp32", "renderer": "fp32"
@@ -147,20 +141,20 @@ def test_a_bundle_in_int8_keeps_to_its_goldens_and_makes_a_mesh(tiny_folder, cac
     bundle.generate("a red chair")
 
 
-def test_in_bf16_every_stage_is_held_to_the_tolerances_of_that(tiny_folder, cache, tmp_path):
+def test_in_bf16_every_stage_is_held_to_the_tolerances_of_that(tiny_folder, step_cache, tmp_path):
     recipe = recipe_of(tiny_folder)
     tolerances = {name: values for name, values in recipe.validation.tolerances.items() if name != "bf16"}
     silent = recipe.model_copy(update={"validation": recipe.validation.model_copy(update={"tolerances": tolerances})})
     with pytest.raises(RecipeError, match=r"validation.tolerances.bf16 is refused .* has to be judged by it"):
-        build(silent, BF16, tmp_path / "bf16", cache=cache)
-    report = build(recipe, BF16, tmp_path / "bf16", cache=cache, need_gain=False)
+        build(silent, BF16, tmp_path / "bf16", cache=step_cache)
+    report = build(recipe, BF16, tmp_path / "bf16", cache=step_cache, need_gain=False)
     assert {stage.precision for stage in report.manifest.stages.values()} == {"bf16"}
     assert {p.limit_db for p in report.parities} == {INT8["stage_snr_db"]}
 
 
 @pytest.mark.parametrize("unroll", ["loop", "full"])
-def test_whole_samplers_run_too(unroll, tiny_folder, cache, tmp_path):
-    report = build(recipe_of(tiny_folder, unroll=unroll), TARGET, tmp_path / "whole", cache=cache)
+def test_whole_samplers_run_too(unroll, tiny_folder, step_cache, tmp_path):
+    report = build(recipe_of(tiny_folder, unroll=unroll), TARGET, tmp_path / "whole", cache=step_cache)
     assert min(p.parity.snr_db for p in report.parities if p.stage == "denoiser") > 80
     assert [spec.name for spec in report.manifest.stages["denoiser"].inputs] == ["sample", "embedding"]
 

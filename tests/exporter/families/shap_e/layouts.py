@@ -13,6 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from exporter.families.shap_e.image.image_model import ShapEImage
 from exporter.families.shap_e.model import ShapE
 
 Tensors = dict[str, torch.Tensor]
@@ -20,9 +21,8 @@ STEMS = {"text_encoder": "model", "prior": "diffusion_pytorch_model", "shap_e_re
 SAVED_STEMS = STEMS | {"text_encoder": "pytorch_model"}
 COMMIT = "1e72ed44" + "0" * 32
 SHARDS = 3
-
-
 IMAGE_STEMS = STEMS | {"image_encoder": "model"}
+SAVED_IMAGE_STEMS = {"image_encoder": "pytorch_model", "prior": STEMS["prior"], "shap_e_renderer": STEMS["prior"]}
 
 
 def tensors_of(plain: Path, part: str) -> Tensors:
@@ -242,4 +242,26 @@ def write_hub_layout(model: ShapE, to: Path) -> Path:
     model.renderer().save_pretrained(to / "shap_e_renderer")
     model.scheduler("denoiser").save_pretrained(to / "scheduler")
     model.tokenizer().save_pretrained(to / "tokenizer")
+    return to
+
+
+def write_image_hub_layout(model: ShapEImage, to: Path) -> Path:
+    """The same of a model that takes pictures, its tower under the names that are published."""
+    tower, folder = model.image_encoder(), to / "image_encoder"
+    tower.config.save_pretrained(folder)
+    published = {f"vision_model.{name}": tensor.contiguous() for name, tensor in tower.state_dict().items()}
+    save_file(published, folder / "model.safetensors", metadata={"format": "pt"})
+    model.processor().save_pretrained(to / "image_processor")
+    model.prior().save_pretrained(to / "prior")
+    model.renderer().save_pretrained(to / "shap_e_renderer")
+    model.scheduler("denoiser").save_pretrained(to / "scheduler")
+    return to
+
+
+def image_as_published(plain: Path, to: Path) -> Path:
+    """openai/shap-e-img2img's main branch: full precision as .bin only."""
+    _without_tensors(plain, to)
+    for part, stem in SAVED_IMAGE_STEMS.items():
+        torch.save(tensors_of(plain, part), to / part / f"{stem}.bin")
+    (to / "model_index.json").write_text(json.dumps({"_class_name": "ShapEImg2ImgPipeline"}))
     return to

@@ -7,12 +7,15 @@ import json
 import random
 import unicodedata
 from html.entities import html5
+from pathlib import Path
 
 import ftfy
 import pytest
 
+import exporter
 from exporter.pipeline.inputs import TextInput
 from exporter.runtime.inputs.cleaning import cleaned
+from exporter.runtime.inputs.tokenizer import PromptTokenizer
 from exporter.workshop.cleaning_tables import write_cleaning
 from tests.node import run_node
 
@@ -107,3 +110,23 @@ def test_every_entity_is_resolved_as_in_python(tables):
     numbers = [f"&#{number}{drawn.choice(('', ';'))}" for number in (*range(0x180), *range(0xFDC0, 0xFE00), 0x10FFFF)]
     cut = [html.escape(f"&{name[: drawn.randint(1, len(name))]}x") for name in html5]
     require_same(tables, [*whole, *numbers, *cut])
+
+
+TOKENS = """
+import { PromptTokenizer } from "./tokenizer.js";
+const tokenizer = new PromptTokenizer(JSON.parse(given.json), 16, 0, given.tables);
+tell(given.prompts.map((prompt) => [...tokenizer.encode(prompt)].map(Number)));
+"""
+
+
+def test_what_was_cleaned_is_read_as_the_same_tokens(tables):
+    given = (Path(exporter.__path__[0]) / "zoo/shap_e_mini/tokenizer/tokenizer.json").read_bytes()
+    prompts = [prompt for prompt in ODD if is_text(prompt)]
+    ours = PromptTokenizer(given, 16, 0, "openai").encode(prompts).tolist()
+    assert run_node(TOKENS, {"json": given.decode(), "tables": tables, "prompts": prompts}) == ours
+    assert ours != PromptTokenizer(given, 16, 0).encode(prompts).tolist()
+
+
+def is_text(prompt):
+    """Without halves of surrogate pairs, which Python's tokenizer refuses."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in prompt)
