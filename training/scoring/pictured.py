@@ -279,7 +279,7 @@ exports.
 
 A picture says nothing of how the object is turned about its axis, and the model makes it at any turn. It knows the
 camera of its training: one object in the middle, from 10 degrees below to 60 above, on a plain background. On
-photographs it makes one of the 25 shapes that it knows. Its loss was still falling when training ended. Sizes and
-proportions, as in tall or flat, are what it sees least well; thin parts break, and parts may take the body's colour. It
-is for testing toolchains; it says nothing about the quality of any larger model.
+photographs it makes one of the 25 shapes that it knows. What the judge takes for another object is most often wrong in
+the colour of its part, or in its shape; thin parts break. It is for testing toolchains; it says nothing about the
+quality of any larger model.
 """
