@@ -54,6 +54,7 @@ demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them
 	@echo "Open chair.glb, chair.png and chair.gif in $(DEMO), and car.glb, car.png and car.gif"
 
 test-load: $(INSTALLED)  ## many clients at a server, then a kill in the middle of a request
+	$(call takes,$@,a few minutes; 1 GB of memory)
 	$(BIN)/python -m tests.load
 
 lint: $(INSTALLED)  ## ruff and mypy

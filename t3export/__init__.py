@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from exporter.runtime.bundle import Bundle
     from exporter.runtime.generated import GeneratedObject
     from exporter.targets.target import load_target
+    from validate.objects.best_of import ClipJudge
 
-__all__ = ["Bundle", "GeneratedObject", "Mesh", "load_recipe", "load_target", "save_mesh"]
+__all__ = ["Bundle", "ClipJudge", "GeneratedObject", "Mesh", "load_recipe", "load_target", "save_mesh"]
 
 _HOMES = {
     "Bundle": "exporter.runtime.bundle",
+    "ClipJudge": "validate.objects.best_of",
     "GeneratedObject": "exporter.runtime.generated",
     "Mesh": "exporter.runtime.assets.mesh",
     "load_recipe": "exporter.recipe.recipe_file",

@@ -26,7 +26,7 @@ KEPT = {
 """What outlives a verb that is interrupted."""
 BUILD_PACKAGES = {
     "accelerate", "diffusers", "executorch", "huggingface_hub", "jinja2", "onnx", "onnx_graphsurgeon", "onnx_ir",
-    "onnxscript", "polygraphy", "safetensors", "scipy", "torch", "transformers",
+    "onnxscript", "polygraphy", "safetensors", "scipy", "skimage", "torch", "transformers",
 }  # fmt: skip
 
 RELEASE_PACKAGES = {"cyclonedx", "in_toto_attestation", "license_expression", "packageurl"}

@@ -18,15 +18,19 @@ FLAGS = [
 ]  # fmt: skip
 
 
+# A graphics processor in software, slow and exact.
+WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
+
+
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """The browser, by Playwright. Skips the test, with the reason, where either is missing."""
+def chromium(*flags: str) -> Iterator[Any]:
+    """The browser, by Playwright, with more flags. Skips the test, with the reason, where either is missing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install .[dev])")
     path = os.environ.get("T3EXPORT_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip("no Chromium found: install it (Debian: apt-get install chromium), or set T3EXPORT_CHROMIUM")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

@@ -1,14 +1,29 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
 from hypothesis import settings
 
+from exporter.files.cache import Cache
 from tests.toy_bundle import write_toy_bundle
 
 settings.register_profile("t3export", deadline=None, derandomize=True)
 settings.load_profile("t3export")
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder that all workers of a run see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def step_cache(shared):
+    """For builds of tests that are not about the cache: what is traced and recorded of a model is so once in a run."""
+    return Cache(shared / "steps")
 
 
 @pytest.fixture(scope="session")

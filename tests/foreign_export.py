@@ -33,9 +33,9 @@ THEIRS = {
 TENSORS = {"input_ids": "tokens", "embedding": "meaning", "latents": "code", "signed_distance": "inside"}
 
 
-def build_ours(folder: Path, weights: Path) -> tuple[Path, Path]:
+def build_ours(folder: Path, weights: Path, cache: Cache) -> tuple[Path, Path]:
     """An INT8 bundle of a tiny model's weights in a folder, and its float twin; both make a ring, whatever is asked."""
-    cache, target = Cache(folder / "cache"), load_target("cpu")
+    target = load_target("cpu")
     ring = f"shaped:{weights}:ring"
     limits = INT8 | {"stage_snr_db": 15.0, "trajectory_snr_db": 15.0, "latents_relative_l2": 0.2}
     quantized = recipe_of(ring, quantization=in_int8("denoiser/*blocks*"), int8=limits)

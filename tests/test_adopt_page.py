@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.files.cache import Cache
 from t3export.cli import run
 from tests.exporter.tiny import write_tiny_shap_e
 from tests.foreign_export import build_ours, write_foreign
@@ -27,10 +28,10 @@ INSTEAD = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(step_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the page's commands find."""
     folder = tmp_path_factory.mktemp("page")
-    ours = build_ours(folder / "ours", write_tiny_shap_e(folder / "weights"))
+    ours = build_ours(folder / "ours", write_tiny_shap_e(folder / "weights"), step_cache)
     text = DESCRIPTION
     for piece, other in INSTEAD.items():
         assert piece in text

@@ -44,11 +44,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the three floors by name; scripts run by themselves, elsewhere."""
+    """Every module of the three floors by name; scripts, and what Blender runs, run by themselves, elsewhere."""
     found = {}
     for floor in FLOORS:
         for path in sorted((ROOT / floor).rglob("*.py")):
-            if not {"scripts", "node_modules"}.intersection(path.parts):
+            if not {"scripts", "addon", "node_modules"}.intersection(path.parts):
                 found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
     return found
 

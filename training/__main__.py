@@ -129,6 +129,27 @@ def reconstructor(work: Path, threads: int) -> None:
     print(f"packaged: {package_reconstructor(model, config) / 1e6:.1f} MB")
 
 
+@main.command("point-e")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def point_e(work: Path, threads: int) -> None:
+    """Point-E's small model, conditioned on the packaged models' CLIPs, into exporter/zoo."""
+    from training.cloud_distance import train_distance
+    from training.clouds import load_clouds
+    from training.package_point_e import package_point_e
+    from training.point_diffusion import train_image_base, train_text_base, train_upsampler
+
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    clouds = load_clouds(config, work)
+    text = train_text_base(config.point_e, clouds, work)
+    upsampler = train_upsampler(config.point_e, text, clouds, work)
+    distance = train_distance(config.point_e, clouds, work)
+    image = train_image_base(config.point_e, text, clouds, work)
+    print(f"packaged: {package_point_e(config.point_e, text, image, upsampler, distance) / 1e6:.1f} MB")
+
+
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
 def package(work: Path) -> None:
@@ -178,15 +199,20 @@ def score_student(work: Path, threads: int, only: str | None) -> None:
 
 
 @main.command("score-reconstructor")
-@click.option("--weights", default="triposr-mini", show_default=True)
-@click.option("--objects", default=128, show_default=True)
+@click.option("--weights", default="triposr-mini", show_default=True, help="The small model also gets its card.")
+@click.option("--objects", default=128, show_default=True, help="Whose volume and colours are compared.")
+@click.option("--pictures", default=160, show_default=True, help="How many are judged by their captions.")
 @click.option("--threads", default=2, show_default=True)
-def score_reconstructor(weights: str, objects: int, threads: int) -> None:
-    """Prints how near the model from a picture to a mesh comes to held-out objects."""
+def score_reconstructor(weights: str, objects: int, pictures: int, threads: int) -> None:
+    """Prints how near the model from a picture to a mesh comes to held-out objects; writes the small model's card."""
     from training.scoring.reconstruction import reconstruct
+    from training.scoring.reconstructor_card import judged, judged_table, write_card
 
     torch.set_num_threads(threads)
-    print(reconstruct(weights, objects).table())
+    near, rows = reconstruct(weights, objects), judged(weights, pictures)
+    print("\n".join([near.table(), "", *judged_table(rows)]))
+    if weights == "triposr-mini":
+        write_card(near, rows)
 
 
 @main.command("score-image")
@@ -200,6 +226,21 @@ def score_image(work: Path, threads: int, only: str | None) -> None:
     torch.set_num_threads(threads)
     measure(work, only)
     write_card(work)
+
+
+@main.command("score-point-e")
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
+@click.option("--objects", default=160, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--only", help="Only rows whose name contains this.")
+def score_point_e(work: Path, objects: int, threads: int, only: str | None) -> None:
+    """Measures Point-E's small models beside the true objects and writes their model cards (resumes)."""
+    from training.scoring.clouds import measure
+    from training.scoring.clouds_card import write_cards
+
+    torch.set_num_threads(threads)
+    measure(work, objects, only)
+    write_cards(work, objects)
 
 
 @main.command()
@@ -232,6 +273,7 @@ def everything(work: Path) -> None:
     run("student", work, threads=2)
     run("reconstructor", work, threads=2)
     run("image", work, threads=2)
+    run("point-e", work, threads=2)
 
 
 def start(name: str, work: Path, threads: int = 1) -> subprocess.Popen:

@@ -121,7 +121,7 @@ class ReconstructorConfig:
     points: int = 384
     softness: float = 0.03  # of the surface, in the frame's units
     shift: int = 2  # pixels
-    schedule: Schedule = Schedule(steps=2000, batch=16, rate=1.5e-3, seed=9, warmup=150, decay=0.02, ema=0.99)
+    schedule: Schedule = Schedule(steps=5000, batch=16, rate=1.5e-3, seed=9, warmup=150, decay=0.02, ema=0.995)
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,66 @@ class ImageConfig:
     unconditional: float = 0.1
     shift: int = 2  # pixels
     prior: Schedule = Schedule(steps=6000, batch=32, rate=8e-4, seed=14, warmup=200, ema=0.998)
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """Clouds that Point-E's small model learns from."""
+
+    objects: int = 8192
+    captions: int = 4
+    points: int = 1024
+    places: int = 768
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """One of Point-E's two kinds of diffusion transformers; `highest`: the noise level above which errors of the clean
+    points count no more for being larger."""
+
+    width: int
+    layers: int
+    schedule: Schedule
+    unconditional: float = 0.1
+    highest: float = 20.0
+
+
+@dataclass(frozen=True)
+class DistanceConfig:
+    """Point-E's model of the signed distance to a cloud."""
+
+    width: int = 64
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    places: int = 384
+    far: float = 0.15  # beyond, in raw units, distances count no more for being larger
+    schedule: Schedule = Schedule(steps=800, batch=8, rate=2e-3, seed=24, warmup=100, ema=0.99)
+
+
+@dataclass(frozen=True)
+class PointEConfig:
+    """Point-E's small model: conditioned on the packaged models' CLIPs, with fewer points than the published ones."""
+
+    text_source: str = "shap-e-mini"
+    image_source: str = "shap-e-mini-image"
+    clouds: CloudConfig = CloudConfig()
+    points: int = 256
+    added: int = 768
+    coarse: float = 0.9  # share of the steps that are learnt on half of the points, at half of the cost or less
+    rough: float = 0.04  # of the noise, in diffusion's units, on clouds that are upsampled or measured
+    shift: int = 2  # pixels
+    text: DiffusionConfig = DiffusionConfig(
+        128, 4, Schedule(steps=3800, batch=16, rate=1.5e-3, seed=21, warmup=200, ema=0.998)
+    )
+    image: DiffusionConfig = DiffusionConfig(
+        128, 3, Schedule(steps=1500, batch=16, rate=1.2e-3, seed=22, warmup=100, ema=0.995)
+    )
+    image_layers: tuple[int, ...] = (0, 1, 3)  # of the text model's, that it starts from
+    upsampler: DiffusionConfig = DiffusionConfig(
+        128, 2, Schedule(steps=2000, batch=6, rate=1.2e-3, seed=23, warmup=100, ema=0.99), unconditional=0.5
+    )
+    upsampler_layers: tuple[int, ...] = (0, 3)
+    distance: DistanceConfig = DistanceConfig()
 
 
 @dataclass(frozen=True)
@@ -170,6 +230,7 @@ class Config:
     )
     prior: PriorConfig = PriorConfig()
     image: ImageConfig = ImageConfig()
+    point_e: PointEConfig = PointEConfig()
     trajectories: TrajectoryConfig = TrajectoryConfig()
     students: tuple[StudentConfig, ...] = (
         StudentConfig("student_4", 4, None, Schedule(steps=900, batch=16, rate=4e-4, seed=6, warmup=50, ema=0.99)),

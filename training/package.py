@@ -26,7 +26,8 @@ ZOO = Path(__file__).parent.parent / "exporter" / "zoo"
 STUDENT = "shap_e_mini_4step"
 RECONSTRUCTOR, WEIGHTS = "triposr_mini", "model.safetensors"
 IMAGE = "shap_e_mini_image"
-SIZE_LIMIT = 32 * 2**20
+CARD = "README.md"
+SIZE_LIMIT = 40 * 2**20
 
 
 def text_tower(clip: CLIPModel) -> CLIPTextModelWithProjection:
@@ -99,6 +100,19 @@ def replace_folder(folder: Path, write) -> None:
     temporary.rename(folder)
 
 
+def replace_keeping_card(folder: Path, write) -> None:
+    """`write(folder)` anew, all that was there gone but for its card."""
+    card = folder / CARD
+    kept = card.read_bytes() if card.exists() else None
+
+    def write_with_card(target: Path) -> None:
+        write(target)
+        if kept is not None:
+            (target / CARD).write_bytes(kept)
+
+    replace_folder(folder, write_with_card)
+
+
 def package(
     autoencoder: nn.Module, conditioner: CLIPModel, judge: CLIPModel, prior: PriorTransformer, zoo: Path = ZOO
 ) -> int:
@@ -121,7 +135,8 @@ def package_student(prior: PriorTransformer, horizon: int, zoo: Path = ZOO) -> i
 
 
 def package_reconstructor(model: nn.Module, config: Config, zoo: Path = ZOO) -> int:
-    """Writes TripoSR's small model under `zoo` in the released layout; the size of all of `zoo` in bytes."""
+    """Writes TripoSR's small model under `zoo` in the released layout, its card kept; the size of all of `zoo` in
+    bytes."""
 
     def write(target: Path) -> None:
         target.mkdir()
@@ -129,15 +144,13 @@ def package_reconstructor(model: nn.Module, config: Config, zoo: Path = ZOO) -> 
         (target / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
         save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, target / WEIGHTS)
 
-    replace_folder(zoo / RECONSTRUCTOR, write)
+    replace_keeping_card(zoo / RECONSTRUCTOR, write)
     return checked_size(zoo)
 
 
 def package_image(tower: CLIPVisionModel, prior: PriorTransformer, zoo: Path = ZOO) -> int:
     """Writes what the model that takes a picture has of its own under `zoo`, its card kept; the size of all of `zoo` in
     bytes."""
-    card = zoo / IMAGE / "README.md"
-    kept = card.read_bytes() if card.exists() else None
 
     def write(target: Path) -> None:
         prior.cpu().half().save_pretrained(target / "prior")
@@ -145,15 +158,13 @@ def package_image(tower: CLIPVisionModel, prior: PriorTransformer, zoo: Path = Z
         compute_in_float32(target / "image_encoder" / "config.json")
         (target / "image_processor").mkdir()
         write_preprocessing(tower.config.image_size, target / "image_processor")
-        if kept is not None:
-            (target / "README.md").write_bytes(kept)
 
-    replace_folder(zoo / IMAGE, write)
+    replace_keeping_card(zoo / IMAGE, write)
     return checked_size(zoo)
 
 
 def checked_size(zoo: Path) -> int:
-    """Bytes under `zoo`; over 32 MiB is an error."""
+    """Bytes under `zoo`; over SIZE_LIMIT is an error."""
     size = sum(file.stat().st_size for file in zoo.rglob("*") if file.is_file())
     if size > SIZE_LIMIT:
         raise ValueError(

@@ -117,5 +117,5 @@ def train_reconstructor(config: ReconstructorConfig, of: ViewConfig, views: View
             raw = model(roughen(images, draw, config.shift), points)
         return field_loss(raw.float(), distance, albedo, config.softness)
 
-    fit("reconstructor", model, loss, config.schedule, folder)
+    model.load_state_dict(fit("reconstructor", model, loss, config.schedule, folder).state_dict())
     return model.eval()

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import exporter
 from exporter.errors import T3Error
 from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
@@ -20,7 +19,7 @@ from exporter.runtime.bundle import Bundle
 from exporter.runtime.run import Programs
 from exporter.targets.stand_in import stand_in
 from exporter.targets.target import Target
-from validate.judge.clip import Evaluator
+from validate.judge.clip import SHIPPED_EVALUATOR, Evaluator
 from validate.judge.wanted import wanted_objects
 from validate.ladder.context import Context, QualityPlan
 from validate.ladder.ladder import OnRung, choose_rungs, climb
@@ -35,7 +34,6 @@ from validate.objects.memory import ObjectMemory, source_digest
 from validate.objects.objects import Progress
 from validate.objects.reference import as_compared, open_reference
 
-SHIPPED_EVALUATOR = Path(exporter.__path__[0]) / "zoo" / "shap_e_mini_evaluator"
 UNDER_SPECIFIED_SEEDS = 4
 RANDOM_REFUSAL = "the weights are random: quality is never claimed from them; build with trained weights to measure it"
 

@@ -178,6 +178,14 @@ class Pipeline(Part):
         """Names of what is sampled, in order."""
         return [self.stages[stage].makes[0].name for stage in self.of_kind("sample")]
 
+    @property
+    def decoded(self) -> list[str]:
+        """Names of what is sampled or, where nothing is, of what the mesh's field is made of, such as planes."""
+        mesh = self.asset(MeshAsset)
+        if self.latents or mesh is None:
+            return self.latents
+        return [spec.name for spec in self.stages[mesh.stage].takes]
+
     def require_sound(self) -> None:
         """Raises RecipeError for a tensor that is taken before it is made, or made twice, a stage that takes or makes
         nothing, a condition or latents with a name that a sampler's program has itself, an unknown word in a shape, a

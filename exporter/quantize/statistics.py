@@ -125,7 +125,7 @@ def _sum(gram: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
 
 def _add_squares(energy: np.ndarray | None, parts: Iterable[np.ndarray]) -> np.ndarray:
     squares = [np.einsum("nk,nk->k", part, part) for part in parts]
-    total = np.sum(squares, axis=0, dtype=np.float64)
+    total = np.asarray(np.sum(squares, axis=0, dtype=np.float64))
     return total if energy is None else energy + total
 
 

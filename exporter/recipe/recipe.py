@@ -29,10 +29,10 @@ class ModelSection(Section):
     )
     weights: str = Field(
         title="Weights",
-        description="'shap-e-mini', its student 'shap-e-mini-4step' or, of family shap-e-image, 'shap-e-mini-image'; a "
-        "folder in the hub's diffusers layout or with the files that OpenAI published by a path relative to this file, "
-        "a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'; for triposr a folder or a hub name with its "
-        "config.yaml and model.ckpt, or 'random:triposr[:seed]'",
+        description="'shap-e-mini', its student 'shap-e-mini-4step', of family shap-e-image 'shap-e-mini-image', of "
+        "triposr 'triposr-mini'; a folder in the hub's diffusers layout or with the files that OpenAI published by a "
+        "path relative to this file, a hub name 'org/name[@revision]', or 'random:shap-e-300m[:seed]'; for triposr a "
+        "folder or a hub name with its config.yaml and model.ckpt, or 'random:triposr[:seed]'",
         min_length=1,
     )
     variant: str | None = Field(

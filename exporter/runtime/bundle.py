@@ -20,7 +20,6 @@ from exporter.pipeline.sampling import NEGATIVE
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import Mesh
 from exporter.runtime.assets.points import PointCloud, points_of
-from exporter.runtime.awaited import awaited
 from exporter.runtime.batch import made_objects
 from exporter.runtime.generated import GeneratedObject
 from exporter.runtime.generating import GenerateProgress, OnProgress, described, is_one_seed, pairs
@@ -208,8 +207,11 @@ class Bundle:
         <GeneratedObject 'a red ball', seed 3: 672 vertices, 1,340 triangles>
         """
 
+        # asyncio takes a tenth of what all of this takes to import.
+        from exporter.runtime.awaited import awaited
+
         def work(report: OnProgress) -> GeneratedObject | list[GeneratedObject]:
-            return self.generate(prompt, seed, on_progress=report, **options)  # type: ignore[arg-type, misc]
+            return self.generate(prompt, seed, on_progress=report, **options)
 
         return await awaited(work, on_progress)
 

@@ -21,8 +21,9 @@ from exporter.server.host_names import known_hosts_only
 from exporter.server.response_headers import ResponseHeaders
 
 CLIENT = "client"
-PAGES = ("index.html", f"{CLIENT}/index.html")
-PACKAGES = f"{CLIENT}/node_modules"
+PAGE = f"{CLIENT}/index.html"
+# What `npm ci` adds to a client that was built without its packages.
+COPIES, PACKAGES = f"{CLIENT}/packages", f"{CLIENT}/node_modules"
 # With these two a page may share memory between threads; the third lets pages under the same rule load what is here.
 ISOLATED = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -52,16 +53,16 @@ class BundleFiles(StaticFiles):
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         # A listed file may be a link, as in a store of models; what it leads to was compared with its digest.
-        super().__init__(directory=folder, follow_symlink=True)
+        super().__init__(directory=folder, follow_symlink=True, html=True)
         self.listed = {MANIFEST, *manifest.files}
         self.folder = folder
-        self.packages_folder = folder / PACKAGES
-        self.imported = imported_packages(folder)
+        self.added = [f"{COPIES}/", *(f"{PACKAGES}/{package}/" for package in imported_packages(folder))]
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """The file of a path within the folder; none where it is not served."""
+        """The file of a path within the folder, or the folder of the page; none where it is not served."""
         name = PurePath(path).as_posix()
-        return super().lookup_path(path) if name in self.listed or self._is_imported(name) else ("", None)
+        served = name in self.listed or self._is_added(name) or (name == CLIENT and PAGE in self.listed)
+        return super().lookup_path(path) if served else ("", None)
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -71,10 +72,12 @@ class BundleFiles(StaticFiles):
         response.headers["content-type"] = MEDIA_TYPES.get(Path(full_path).suffix.lower(), "application/octet-stream")
         return response
 
-    def _is_imported(self, name: str) -> bool:
-        if not any(name.startswith(f"{PACKAGES}/{package}/") for package in self.imported):
+    def _is_added(self, name: str) -> bool:
+        """Whether npm put it there, and it is no link to elsewhere."""
+        if not name.startswith(tuple(self.added)):
             return False
-        return (self.folder / name).resolve().is_relative_to(self.packages_folder.resolve())
+        top = self.folder / PurePath(*PurePath(name).parts[:2])
+        return (self.folder / name).resolve().is_relative_to(top.resolve())
 
 
 def imported_packages(folder: Path) -> list[str]:
@@ -98,15 +101,14 @@ def files_app(folder: Path, manifest: Manifest, hosts: list[str]) -> Starlette:
             f"{folder}: a bundle of the target {manifest.target['name']} has no page; build one with --target web, or "
             "let this one make files for others: t3export serve --api"
         )
-    page = next((name for name in PAGES if name in manifest.files), None)
 
     async def first(request: Request) -> Response:
-        if page is None:
+        if PAGE not in manifest.files:
             raise HTTPException(404)
-        return RedirectResponse(f"/{page}")
+        return RedirectResponse(f"/{CLIENT}/")
 
     async def missing(request: Request, error: Exception) -> Response:
-        return PlainTextResponse(why_missing(request.url.path, folder, page), status_code=404)
+        return PlainTextResponse(why_missing(request.url.path, folder, manifest), status_code=404)
 
     return Starlette(
         routes=[Route("/", first), Mount("/", BundleFiles(folder, manifest))],
@@ -115,10 +117,10 @@ def files_app(folder: Path, manifest: Manifest, hosts: list[str]) -> Starlette:
     )
 
 
-def why_missing(path: str, folder: Path, page: str | None) -> str:
+def why_missing(path: str, folder: Path, manifest: Manifest) -> str:
     """What is said in place of a file that is not served."""
-    if path == "/" and page is None:
-        return f"This bundle carries no page ({PAGES[1]}). Build it again: t3export build RECIPE --target web\n"
-    if path.startswith(f"/{PACKAGES}/") and not (folder / PACKAGES).is_dir():
-        return f"The packages of the client are not installed. Run `npm ci` in the bundle's folder {CLIENT}\n"
+    if path in ("/", f"/{CLIENT}/") and PAGE not in manifest.files:
+        return f"This bundle carries no page ({PAGE}). Build it again: t3export build RECIPE --target web\n"
+    if any(path.startswith(f"/{place}/") and not (folder / place).is_dir() for place in (COPIES, PACKAGES)):
+        return f"The packages of the client are not there. Run `npm ci` in the bundle's folder {CLIENT}\n"
     return "No file of this bundle has this name.\n"

@@ -18,7 +18,7 @@ from exporter.files.transform import Transform
 from exporter.graphs.graph_file import read_graph, save_graph
 from exporter.graphs.operators import count_operators
 from exporter.graphs.program_files import PROGRAM, copy_program, rewrite_program
-from exporter.graphs.rewrites import carry_rewrites, note_rewrite
+from exporter.graphs.rewrites import carry_rewrites, note_rewrite, read_rewrites
 from exporter.graphs.sound import require_sound
 from exporter.graphs.tensor_types import tensor_types
 from exporter.passes.grid_sample_to_gathers import grid_sample_to_gathers
@@ -100,8 +100,10 @@ class OnnxProgram:
         return read_report(folder)
 
     def precision(self, folder: Path) -> Precision:
-        """The lowest precision of any layer."""
-        return lowest_precision(read_report(folder))
+        """The lowest precision of any layer, or of a network that has none and was halved all the same."""
+        lowest = lowest_precision(read_report(folder))
+        halved = any(by == to_half.__name__ and rewritten.done for by, rewritten in read_rewrites(folder))
+        return "fp16" if lowest == "fp32" and halved else lowest
 
     def contents(self, folder: Path) -> dict[str, Any]:
         """Its operators by the precision they compute in."""

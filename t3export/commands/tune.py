@@ -66,6 +66,9 @@ if TYPE_CHECKING:
     type=click.Choice(["both", "sampler", "policy"]),
     help="What is searched.  [default: both for latency by --max-drop, else the policy]",
 )
+@click.option(
+    "--stage", metavar="NAME", help="Whose sampler is searched for, where several stages sample: Point-E's base."
+)
 @click.option("--prompts", metavar="N|FILE", help="How many shipped prompts, or a .txt or .json file of your own.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Objects of each prompt, instead of the recipe's.")
 @click.option("--evaluator", type=click.Path(path_type=Path), help="A CLIP folder in the hub's layout that judges.")
@@ -92,6 +95,7 @@ def command(
     min_snr: float | None,
     candidates: str,
     searched: Searched | None,
+    stage: str | None,
     prompts: str | None,
     seeds: int | None,
     evaluator: Path | None,
@@ -122,6 +126,7 @@ def command(
     Examples:
       t3export tune recipes/shape_e_int8.yaml --objective latency --max-drop 3 --prompts 300
       t3export tune recipes/shape_e_int8.yaml --search sampler -o out/fast.yaml
+      t3export tune recipes/point_e_int8.yaml --search sampler --stage base --set samplers.base.churn=null
       t3export tune recipes/shape_e_int8.yaml --search policy -o recipes/policies/shape_e_int8.yaml
       t3export tune recipes/shape_e_int8.yaml --objective size --max-drop 2 --prompts 300 --seeds 2
       t3export tune recipes/shape_e_int8.yaml --max-drop 1 --prompts 40 --unproven      (a first look)
@@ -135,6 +140,8 @@ def command(
         searched = "both" if objective == "latency" and min_snr is None else "policy"
     if searched != "policy" and (objective != "latency" or min_snr is not None):
         raise click.UsageError("a sampler saves time and is judged by its objects: --objective latency and --max-drop")
+    if stage and searched == "policy":
+        raise click.UsageError("--stage says whose sampler is searched for, and --search policy searches for none")
     if output.resolve() == recipe.resolve():
         raise click.UsageError(f"--output {output} is the recipe itself; choose another name for what is found")
     checked, target = checked_recipe(recipe, overrides, weights), load_target(target_name)
@@ -165,8 +172,9 @@ def command(
             print_attempt,
             print_sampler,
             searched,
+            stage,
         )
-    written = _write(tuning, checked, recipe, output)
+    written = _write(tuning, checked, recipe, output, stage)
     if as_json:
         print_json(tuning.to_dict() | {"peak_bytes": peak_so_far()})
     else:
@@ -179,7 +187,7 @@ def command(
         print_note(f"{what}: {path}")
 
 
-def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path) -> dict[str, Path]:
+def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path, stage: str | None) -> dict[str, Path]:
     """The policy into `output` and the recipe that has the sampler beside it, or there too without a policy.
 
     Gives what was written where.
@@ -193,10 +201,10 @@ def _write(tuning: Tuning, recipe: Recipe, path: Path, output: Path) -> dict[str
     if tuning.sampler:
         from validate.tune.tune import with_sampler
 
-        found = with_sampler(recipe, tuning.sampler).data()
+        found = with_sampler(recipe, tuning.sampler, stage).data()
         has = "the recipe with the sampler and the policy" if written else "the recipe with the sampler"
         written[has] = output.with_stem(f"{output.stem}_recipe") if written else output
-        field = "samplers" if recipe.samplers else "sampler"
+        field = "samplers" if stage or recipe.samplers else "sampler"
         changes = {
             "name": f"{recipe.name}_tuned",
             field: found[field],

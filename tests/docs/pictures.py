@@ -1,4 +1,5 @@
-"""The pictures of the documents, from a bundle that was validated: `python -m tests.docs.pictures BUNDLE`."""
+"""The pictures of the documents: `python -m tests.docs.pictures BUNDLE` from a bundle that was validated, or
+`python -m tests.docs.pictures --from-pictures BUNDLE` from one that takes pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from exporter.runtime.assets.rasterize import render_mesh
+from exporter.runtime.bundle import Bundle
 from t3export.cli import run
 from tests.browser import chromium
 from tests.pages import ROOT
@@ -15,6 +18,9 @@ from tests.pages import ROOT
 PICTURES = ROOT / "docs/pictures"
 # What the small model is good at.
 PROMPTS = ("a cyan mushroom", "a green table", "a purple bowl", "an orange ball", "a yellow donut")
+# Drawn by strokes, and rendered: none by the renderer that the model learnt from.
+GIVEN = ("drawn_mushroom", "mug", "house", "chair")
+SIDES = (10.0, 70.0)  # azimuth; the camera of the picture is at 0
 PIXELS = 160
 COLORS = 128
 
@@ -26,10 +32,26 @@ def draw_objects(bundle: Path, out: Path) -> None:
         image = Path(folder) / "object.png"
         assert run(["run", str(bundle), *wanted, "--image", str(image), "--pixels", str(PIXELS)]) == 0
         parts = [Image.open(path).convert("RGB") for path in sorted(Path(folder).glob("*.png"))]
-    row = Image.new("RGB", (PIXELS * len(parts), PIXELS), "white")
-    for number, part in enumerate(parts):
-        row.paste(part, (PIXELS * number, 0))
-    row.save(out, optimize=True)
+    _grid([parts]).save(out, optimize=True)
+
+
+def draw_from_pictures(bundle: Path, out: Path) -> None:
+    """Pictures above what comes out of each, from the picture's side and turned."""
+    made, columns = Bundle.open(bundle), []
+    for name in GIVEN:
+        path = ROOT / "recipes/pictures" / f"{name}.png"
+        views = render_mesh(made.generate(picture=path).mesh, SIDES, 25.0, PIXELS)
+        columns.append([Image.open(path).convert("RGB").resize((PIXELS, PIXELS)), *map(Image.fromarray, views)])
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    _grid(rows).quantize(COLORS).save(out, optimize=True)
+
+
+def _grid(rows: list[list[Image.Image]]) -> Image.Image:
+    sheet = Image.new("RGB", (PIXELS * len(rows[0]), PIXELS * len(rows)), "white")
+    for down, row in enumerate(rows):
+        for across, tile in enumerate(row):
+            sheet.paste(tile, (PIXELS * across, PIXELS * down))
+    return sheet
 
 
 def draw_report(bundle: Path, out: Path) -> None:
@@ -43,7 +65,11 @@ def draw_report(bundle: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    bundle = Path(sys.argv[1])
+    *ways, last = sys.argv[1:]
+    bundle = Path(last)
     PICTURES.mkdir(exist_ok=True)
-    draw_objects(bundle, PICTURES / "objects.png")
-    draw_report(bundle, PICTURES / "report.png")
+    if "--from-pictures" in ways:
+        draw_from_pictures(bundle, PICTURES / "from_pictures.png")
+    else:
+        draw_objects(bundle, PICTURES / "objects.png")
+        draw_report(bundle, PICTURES / "report.png")

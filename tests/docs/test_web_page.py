@@ -9,7 +9,6 @@ import pytest
 import trimesh
 
 from exporter.build.build import build
-from exporter.files.cache import Cache
 from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.bundle import Bundle
 from exporter.targets.target import load_target
@@ -22,11 +21,11 @@ QUICK = ("sampler.steps=3", "goldens.prompts=[a red chair]", "render.coarse_samp
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
+def bundle(step_cache, tmp_path: Path) -> Path:
     """A web bundle with the page in it."""
     bundle = tmp_path / "bundle"
     recipe = load_recipe(ROOT / "recipes/shape_e_fp32.yaml", QUICK)
-    build(recipe, load_target("web"), bundle, cache=Cache(tmp_path / "cache"))
+    build(recipe, load_target("web"), bundle, cache=step_cache)
     (bundle / "index.html").write_text(f"<!doctype html><meta charset=utf-8><body>{PAGE}", encoding="utf-8")
     return bundle
 

@@ -12,6 +12,9 @@ from diffusers import ShapEPipeline
 import exporter
 from exporter.families.registry import load_model
 from exporter.recipe.recipe_file import load_recipe
+from exporter.runtime.run import make, requests_of
+from exporter.runtime.surface.decoded import mesh_of
+from training.package import SIZE_LIMIT
 from training.scoring.truth import GroundTruth
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import shipped_prompts
@@ -33,8 +36,8 @@ def captions(judge):
 
 def test_generator_and_judge_are_small_and_hold_no_code():
     files = [path for path in ZOO.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    assert sum(path.stat().st_size for path in files) <= 25 * 2**20
-    assert {path.suffix for path in files} <= {".safetensors", ".json", ".md"}
+    assert sum(path.stat().st_size for path in files) <= SIZE_LIMIT
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".md", ".png", ".yaml"}
 
 
 def test_prompts_of_every_kind():
@@ -108,3 +111,16 @@ def test_the_image_model_makes_objects_of_the_pictures_colours(judge):
     assert not made.empty.any()
     said = judge.embed_texts([f"a {color} object" for color in colors])
     assert ((made.embeddings @ said.T).argmax(axis=1) == np.arange(3)).all()
+
+
+def test_the_reconstructor_gives_an_object_its_picture_s_colour():
+    """The model card has how near it comes to the shape."""
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / "triposr_fp32.yaml")
+    original = load_model("triposr", "triposr-mini").original(recipe)
+    pictures = ZOO.parents[1] / "recipes" / "pictures"
+    run = make(original, requests_of(original.pipeline, ["red_chair.png", "green_car.png"], pictures), [0, 0])
+    for channel, one in zip((0, 1), run.objects(), strict=True):
+        mesh = mesh_of(one, 32)
+        mean = mesh.colors.mean(axis=0)
+        assert len(mesh.faces) > 100 and mean.argmax() == channel and mean[channel] > 2 * mean[2]
+    assert sum(path.stat().st_size for path in (ZOO / "triposr_mini").iterdir()) <= 6e6

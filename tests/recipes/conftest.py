@@ -30,13 +30,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers of a run see."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
-@pytest.fixture(scope="session")
 def one_cache(shared: Path) -> Iterator[None]:
     """Steps that are the same are done once in a run, as they are for a person."""
     with pytest.MonkeyPatch.context() as patch:

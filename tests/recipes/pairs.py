@@ -19,12 +19,9 @@ ROOT = Path(__file__).parents[2]
 EVERY_RUNTIME = ("cpu", "cpu-openvino", "cpu-executorch", "orin", "web")
 # What the pages build. Its targets differ from one another by what is data of theirs, whatever the recipe.
 ON_EVERY_TARGET = "shape_e_int8"
+IN_FLOATS = "shape_e_fp32"
 # Weights that are decoded in the program, by operators that no other recipe has.
 STORED = {"int4_weights", "int8_weights", "palette"}
-# Recipes of a model whose trained weights do not ship are tried on small random ones.
-SMALL = {
-    "random:triposr": ("random:triposr-tiny", "mesh.grid=48", "render.size=32", "render.coarse_samples=32"),
-}
 
 
 @dataclass(frozen=True)
@@ -38,14 +35,6 @@ class Pair:
     @property
     def name(self) -> str:
         return f"{self.recipe.name}-{self.target.name}"
-
-    @property
-    def changes(self) -> list[str]:
-        """Options of `build` that make it a matter of seconds."""
-        if self.recipe.model.weights not in SMALL:
-            return []
-        weights, *settings = SMALL[self.recipe.model.weights]
-        return ["--weights", weights, *(option for setting in settings for option in ("--set", setting))]
 
     @cached_property
     def cell(self) -> Cell:
@@ -75,8 +64,9 @@ def guarded_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     """Those that are tried at every change; `--all-pairs` tries the others.
 
     Built: every recipe on this processor. The INT8 recipe of each family by every runtime, whose programs have the
-    operators of its float ones too; one on every target. Float weights in half precision on a kit, once for each set of
-    weights. Weights stored in few bits in WebAssembly. Refused: each target once for every set of reasons.
+    operators of its float ones too; one on every target that takes INT8, its float one where none does. Float weights
+    in half precision on a kit, once for each set of weights. Weights stored in few bits in WebAssembly. Refused: each
+    target once for every set of reasons.
     """
     int8, floats = int8_recipes(pairs), float_recipes(pairs)
     refused = {(pair.target.name, pair.cell.state, *pair.cell.reasons): pair.name for pair in reversed(pairs)}
@@ -87,6 +77,7 @@ def guarded_pairs(pairs: Sequence[Pair]) -> list[Pair]:
         return (
             pair.target.name == "cpu"
             or pair.recipe.name == ON_EVERY_TARGET
+            or (pair.recipe.name == IN_FLOATS and "int8" not in pair.target.precisions)
             or (pair.recipe.name in int8 and pair.target.name in EVERY_RUNTIME)
             or (pair.recipe.name in floats and pair.target.name == "orin")
             or (pair.target.name == "web" and not STORED.isdisjoint(pair.recipe.precisions))

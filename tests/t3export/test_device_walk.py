@@ -16,7 +16,6 @@ import pytest
 import trimesh
 
 from exporter.build.build import build
-from exporter.files.cache import Cache
 from exporter.manifest import read_manifest, require_whole
 from exporter.recipe.recipe_file import load_recipe
 from exporter.targets.target import load_target
@@ -30,13 +29,12 @@ NOT_ON_A_DEVICE = ("torch", "diffusers", "transformers", "safetensors", "jinja2"
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
+def bundles(step_cache, tmp_path_factory):
     """The shipped INT8 recipe, as a kit for the Orin and for this processor."""
     folder = tmp_path_factory.mktemp("bundles")
     recipe = load_recipe(ROOT / "recipes/shape_e_int8.yaml", [f"sampler.steps={STEPS}"])
-    cache = Cache(folder / "cache")
     for name in ("orin", "cpu"):
-        build(recipe, load_target(name), folder / name, cache=cache, need_gain=False)
+        build(recipe, load_target(name), folder / name, cache=step_cache, need_gain=False)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The wheel with the extra `cpu` alone, in an environment of its own: pull, verify and run, without torch."""
+"""The wheels with the extra `cpu` alone, in environments of their own: pull, verify and run, without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 
 from exporter.release.minisign import PublicKey
 from exporter.release.publish import publish
+from tests.clip_words import clip_tokenizer_file
 from tests.releasable import KEY, served, write_releasable
+from tests.toy_bundle import TOKENIZER, WORDS, write_toy_bundle
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,8 +25,8 @@ def call(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def make_wheel(folder: Path) -> Path:
-    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder / "wheel", ROOT, cwd=folder)
+def make_wheel(folder: Path, project: Path = ROOT) -> Path:
+    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder / "wheel", project, cwd=folder)
     (wheel,) = (folder / "wheel").glob("*.whl")
     return wheel
 
@@ -74,4 +76,25 @@ def test_a_release_is_pulled_and_run_where_torch_was_never_installed(
     bundle = tmp_path / "artifacts/pulled/toy/toy/cpu"
     assert "as signed" in call(t3export, "verify", bundle, "--trust", "release.pub", cwd=tmp_path)
     call(t3export, "run", bundle, "--prompt", "a red ball", "-o", "ball.glb", cwd=tmp_path)
+    assert (tmp_path / "ball.glb").read_bytes().startswith(b"glTF")
+
+
+@pytest.mark.slow
+def test_what_an_app_installs_is_under_200_mb_and_makes_a_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    bundle = write_toy_bundle(tmp_path / "bundle")
+    (bundle / TOKENIZER).write_bytes(clip_tokenizer_file(WORDS, begin=1, end=2, unknown="a"))
+    wheel, (python, _) = make_wheel(tmp_path, ROOT / "distributions/runtime"), make_environment(tmp_path)
+    call(python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu]", "configobj", cwd=tmp_path)
+    place = Path(call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    came_along = ("pip", "setuptools", "pkg_resources", "_distutils_hack")
+    installed = [path for path in place.rglob("*") if path.relative_to(place).parts[0].split("-")[0] not in came_along]
+    assert sum(path.stat().st_size for path in installed if path.is_file()) < 200e6
+    code = f"""
+from validate import Validator
+from t3export_runtime import Bundle
+ball = Bundle.open({str(bundle)!r}, verify=False).generate("a red ball", seed=3)
+print(*ball.save("ball.glb"))
+"""
+    assert call(python, "-c", code, cwd=tmp_path) == "ball.glb\n"
     assert (tmp_path / "ball.glb").read_bytes().startswith(b"glTF")

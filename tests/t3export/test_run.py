@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,16 @@ def test_the_share_of_points_and_what_cannot_be_missed_are_told(toy_bundle, tmp_
     assert run([*arguments, "--exact"]) == 0
     told = capsys.readouterr()
     assert "100.0% of 64³ points asked" in told.out and "missed" not in told.err
+
+
+def test_a_prompt_of_which_no_word_is_known_is_said_so(toy_bundle, tmp_path, capsys):
+    for prompt, known in (("a zebra!", False), ("a zebra ball", True)):
+        assert run(["run", str(toy_bundle), "--prompt", prompt, "-o", str(tmp_path / "x.stl"), "--grid", "8"]) in (0, 1)
+        assert ("knows none of these words" in capsys.readouterr().err) is not known
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            Bundle.open(toy_bundle).generate(prompt, grid=8)
+        assert any("knows none of these words" in str(one.message) for one in warned) is not known
 
 
 def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):

@@ -11,6 +11,7 @@ import pytest
 
 from exporter.runtime.assets import optional
 from t3export.cli import run
+from tests.browser import chromium
 from tests.exporter.server.served import write_page_bundle
 from tests.load.served_process import served
 
@@ -64,6 +65,12 @@ def test_the_page_of_a_web_bundle(toy_bundle, tmp_path):
         status, headers, content = server.ask("/client/index.html")
         assert status == 200 and b"<title>toy" in content and headers["cross-origin-embedder-policy"] == "require-corp"
         assert server.ask("/notes.txt")[0] == 404
+        with chromium() as browser:
+            page = browser.new_page()
+            page.goto(server.address)
+            assert (
+                page.title() == "toy" and page.evaluate("crossOriginIsolated && typeof SharedArrayBuffer") == "function"
+            )
 
 
 @pytest.mark.parametrize(

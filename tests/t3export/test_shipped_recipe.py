@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.files.cache import Cache
 from exporter.manifest import read_manifest
 from t3export.cli import run
 
@@ -13,9 +14,9 @@ RECIPE = Path(__file__).parents[2] / "recipes/shape_e_int8.yaml"
 
 
 def test_the_int8_recipe_becomes_a_kit_for_the_jetson_that_holds_on_onnxruntime(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step_cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("T3EXPORT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("T3EXPORT_CACHE", str(step_cache.folder))
     kit = tmp_path / "kit"
     # Every step of sampling is recorded, calibrated with and compared: eight are as good as sixty-four to see a fault.
     assert run(["build", str(RECIPE), "--target", "orin", "-o", str(kit), "--set", "sampler.steps=8"]) == 0

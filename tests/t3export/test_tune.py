@@ -153,6 +153,7 @@ def test_a_goal_out_of_reach_exits_with_5_and_writes_nothing(place: Path, capsys
         (["tune", "recipe.yaml", "--max-drop", "1", "--min-snr", "20"], "exclude each other"),
         (["tune", "recipe.yaml", "--search", "both", "--min-snr", "20"], "judged by its objects"),
         (["tune", "recipe.yaml", "--search", "sampler", "--objective", "size"], "--objective latency"),
+        (["tune", "recipe.yaml", "--search", "policy", "--stage", "base"], "--search policy searches for none"),
         (["tune", "recipe.yaml", "--objective", "speed"], "'speed' is not one of 'latency', 'size'"),
         (["tune", "recipe.yaml", "--candidates", "palette:4"], "add validation.tolerances.palette"),
         (["tune", "recipe.yaml", "--max-drop", "-1"], "--max-drop"),

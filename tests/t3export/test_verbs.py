@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 import yaml
 
 from exporter.errors import BundleError, HubUnreachable, RecipeError, ValidationFailed, WeightsError
-from exporter.manifest import WeightsFilePart, manifest_schema, read_manifest, write_manifest
+from exporter.manifest import WeightsFilePart, list_files, manifest_schema, read_manifest, write_manifest
 from exporter.recipe.recipe import Recipe
 from t3export.cli import COMMANDS, GROUPS, cli, run
 from t3export.commands.cache import read_size
 from t3export.failures import failure_of, resumption
+from tests.clip_words import clip_tokenizer_file
+from tests.toy_bundle import TOKENIZER, WORDS
 
 ROOT = Path(__file__).parents[2]
 FLAGSHIP = str(ROOT / "recipes/shape_e_int8.yaml")
@@ -213,6 +216,18 @@ def test_a_bundle_inspected(toy_bundle, own_bundle, capsys):
     capsys.readouterr()
     assert run(["inspect", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out) == manifest_schema()
+
+
+def test_a_bundle_inspected_shows_the_words_it_knows_and_prompts_that_work(own_bundle, capsys):
+    (own_bundle / TOKENIZER).write_bytes(clip_tokenizer_file(WORDS, begin=1, end=2, unknown="a"))
+    manifest = read_manifest(own_bundle)
+    recipe = manifest.recipe | {"goldens": {"prompts": ["a red ball", "a ball's shade", "a third"]}}
+    write_manifest(own_bundle, manifest.model_copy(update={"files": list_files(own_bundle), "recipe": recipe}))
+    assert run(["inspect", str(own_bundle)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "its words: ball, blue, green, nothing, red" in told
+    examples = re.findall(r"try (t3export run .*? -o object\.glb)", told)
+    assert [shlex.split(example)[-3] for example in examples] == ["a red ball", "a ball's shade"]
 
 
 def test_a_bundle_says_what_its_weights_were_loaded_from(own_bundle, capsys):

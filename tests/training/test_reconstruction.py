@@ -10,6 +10,8 @@ from exporter.families.registry import load_model
 from exporter.recipe.recipe_file import load_recipe
 from training.objects import Attributes, Object, Scene
 from training.scoring.reconstruction import RECIPE, Reconstructions, _score
+from training.scoring.reconstructor_card import card
+from validate.judge.rprecision import Retrieval
 
 FRAME = (torch.tensor([0.4]), torch.zeros(1, 3), torch.tensor([0.9]))
 
@@ -45,3 +47,11 @@ def test_nothing_made_is_counted_apart():
     said = Reconstructions(np.array([0.5, 0.0]), np.array([0.1, np.inf]), np.array([0.2, 0.4])).table()
     assert "| volume IoU | 0.250 | 0.250 |" in said and "| Chamfer distance | 0.100 |" in said
     assert "| nothing made | 1 | |" in said
+
+
+def test_the_card_has_what_was_measured_and_the_configuration():
+    found = Retrieval(np.array([True, False]), np.array([1, 3]), np.array([0.5, 0.3]), np.zeros(2), np.zeros(2, int))
+    near = Reconstructions(np.array([0.5, 0.25]), np.array([0.1, 0.2]), np.array([0.2, 0.4]))
+    told = card(near, {"triposr-mini, from the picture": (found, found)})
+    assert "| volume IoU | 0.375 | 0.375 |" in told and '"plane_size": 8' in told
+    assert "| triposr-mini, from the picture | 50.0 (9.5–90.5) | 50.0 (9.5–90.5) | 0.400 |" in told

@@ -28,12 +28,21 @@ SMALL = replace(
 def trained(tmp_path_factory):
     objects, _ = sample_objects(1, VIEWS.objects, captions=0)
     views = Views(**{key: torch.from_numpy(value) for key, value in make_chunk(VIEWS, objects, 0).items()})
-    return train_reconstructor(SMALL, VIEWS, views, tmp_path_factory.mktemp("work"))
+    folder = tmp_path_factory.mktemp("work")
+    return [train_reconstructor(SMALL, VIEWS, views, folder) for _ in range(2)]
+
+
+def test_a_training_that_is_done_gives_its_averages_again(trained):
+    first, again = (model.state_dict() for model in trained)
+    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
 
 
 def test_the_packaged_model_is_read_as_a_release(trained, tmp_path, monkeypatch):
-    config = replace(Config(), views=VIEWS, reconstructor=SMALL)
+    config, (trained, _) = replace(Config(), views=VIEWS, reconstructor=SMALL), trained
+    (tmp_path / "triposr_mini").mkdir()
+    (tmp_path / "triposr_mini/README.md").write_text("a card")
     package_reconstructor(trained, config, tmp_path)
+    assert (tmp_path / "triposr_mini/README.md").read_text() == "a card"
     monkeypatch.setattr(triposr, "ZOO_MODELS", {"triposr-mini": tmp_path / "triposr_mini"})
     model = load_model("triposr", "triposr-mini")
     assert model.trained and model.config.planes == (3, 6, 8, 8) and model.config.field == (RADIUS, -1.0, LEVEL)

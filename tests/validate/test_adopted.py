@@ -25,9 +25,9 @@ WEIGHT = "denoiser.prior.transformer_blocks.0.attn1.to_out.0.weight_quantized"
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def described(step_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("theirs")
-    ours = build_ours(folder, write_tiny_shap_e(folder / "weights"))
+    ours = build_ours(folder, write_tiny_shap_e(folder / "weights"), step_cache)
     return write_foreign(folder / "export", *ours, trained=True)
 
 

@@ -21,7 +21,7 @@ from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.pure_module import PureModule
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh
-from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run, unit_noise
+from exporter.runtime.run import Arrays, Draws, OnStep, Request, Run, make, requests_of, unit_noise
 from exporter.runtime.sessions.onnxruntime import OnnxRuntimeSession
 from exporter.runtime.surface.decoded import field_of, mesh_of
 from exporter.runtime.surface.extract import FieldSamples, OnSampled, sample
@@ -101,10 +101,19 @@ def any_latents(pipeline: Pipeline) -> Arrays:
     return {spec.name: np.tanh(unit_noise([0], spec.shape[1:])) for spec in specs}
 
 
+def given_to(original: Original, recipe: Recipe) -> Arrays:
+    """What every way to the mesh of one object starts from, by name: any latents or, of a pipeline that samples
+    nothing, what the original makes of the recipe's first golden."""
+    pipeline = original.pipeline
+    if pipeline.latents:
+        return any_latents(pipeline)
+    run = make(original, requests_of(pipeline, recipe.goldens.prompts[:1], recipe.folder), [0])
+    return {name: run[name] for name in pipeline.decoded}
+
+
 def compare(
     model: Model,
     recipe: Recipe,
-    latents: Arrays,
     folder: Path,
     grids: Sequence[int],
     threads: int,
@@ -112,13 +121,14 @@ def compare(
     seconds: float = SECONDS,
     told: Callable[[str], None] = lambda what: None,
 ) -> Iterator[DecoderRow]:
-    """A row a grid, as each is measured, for the latents of one object by name; programs are written into `folder`.
+    """A row a grid, as each is measured, for what `given_to` gives; programs are written into `folder`.
 
     `check`: also ask for every point, and count the cells that are missed. Raises RecipeError where there is no mesh.
     """
     original, decoder = model.original(recipe), Decoder(model, recipe, folder, threads)
     if decoder.pipeline.asset(MeshAsset) is None:
         raise RecipeError(f"{recipe.model.family} makes no mesh; it makes {', '.join(decoder.pipeline.assets)}")
+    latents = given_to(original, recipe)
     before: float | None = None
     for grid in grids:
         told(f"{grid}³: in turns")

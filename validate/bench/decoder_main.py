@@ -15,7 +15,7 @@ from exporter.errors import T3Error
 from exporter.families.registry import load_model
 from exporter.machine.quiet import quiet
 from exporter.recipe.recipe_file import load_recipe
-from validate.bench.decoder import SECONDS, DecoderRow, any_latents, compare
+from validate.bench.decoder import SECONDS, DecoderRow, compare
 
 
 @click.command()
@@ -29,7 +29,7 @@ from validate.bench.decoder import SECONDS, DecoderRow, any_latents, compare
 def command(
     recipe: Path, weights: str | None, grids: str, threads: int, seconds: float, no_check: bool, as_json: bool
 ) -> None:
-    """Time latents to mesh, all stages between included, in turns with the original's own way in torch.
+    """Time latents, or the planes of a picture, to mesh in turns with the original's own way in torch.
 
     Prints medians, the ratio with the middle half of the rounds, the share of points asked, and how many cells are
     missed.
@@ -38,15 +38,15 @@ def command(
     Examples:
       python -m validate.bench.decoder_main recipes/shape_e_fp32.yaml
       python -m validate.bench.decoder_main recipes/shape_e_fp32.yaml --weights shaped:random:shap-e-300m:ring --json
+      python -m validate.bench.decoder_main recipes/triposr_fp32.yaml --weights shaped:random:triposr --grids 256
     """
     torch.set_num_threads(threads)
     notes = Console(stderr=True, highlight=False)
     with quiet("torch.onnx", "torch.utils._pytree", "torchao"), tempfile.TemporaryDirectory() as folder:
         wanted = load_recipe(recipe)
         model = load_model(wanted.model.family, weights or wanted.weights, **wanted.model_settings)
-        latents = any_latents(model.pipeline(wanted))
         sides = [int(grid) for grid in grids.split(",")]
-        rows = list(compare(model, wanted, latents, Path(folder), sides, threads, not no_check, seconds, notes.print))
+        rows = list(compare(model, wanted, Path(folder), sides, threads, not no_check, seconds, notes.print))
     if as_json:
         Console(highlight=False).print_json(
             data={"weights": model.weights_source, "rows": [row.to_dict() for row in rows]}

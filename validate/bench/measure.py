@@ -107,7 +107,7 @@ def measure(folders: Sequence[Path], settings: BenchSettings, progress: Progress
     for bundle in bundles:
         models.setdefault(bundle.manifest.weights.digest, bundle)
     works = {digest: settings.work(model) for digest, model in models.items()}
-    told = {"prompt": ", ".join(dict.fromkeys(work.prompt for work in works.values()))}
+    told: dict[str, Any] = {"prompt": ", ".join(dict.fromkeys(work.prompt for work in works.values()))}
     told |= {"grid": sizes.grid, "picture": sizes.picture, "rounds": settings.rounds}
     told |= {"asset": next(iter(first.assets), TENSORS)} | _weights([model.manifest for model in models.values()])
     entries = [_bundle(bundle, works[bundle.manifest.weights.digest], settings) for bundle in bundles]

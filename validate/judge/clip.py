@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+import exporter
 from exporter.files.atomic import sha256_of
 from validate.judge.judge_errors import EvaluatorError
 from validate.judge.preprocess import ImagePreprocess
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import CLIPModel
 
 WEIGHTS = "model.safetensors"
+SHIPPED_EVALUATOR = Path(exporter.__path__[0]) / "zoo" / "shap_e_mini_evaluator"
 
 
 class Evaluator:

@@ -7,8 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from exporter.pipeline.assets import MeshAsset
-from exporter.pipeline.pipeline import Pipeline
 from exporter.pipeline.sampling import PREDICTION
 from exporter.recipe.recipe import Recipe
 from exporter.runtime.assets.mesh import Mesh
@@ -36,9 +34,7 @@ class Watch:
         snr = self._guided_snr(context) if self._same_sampler(bundle) else []
         made = context.start(bundle).sample()
         pairs = [
-            pair
-            for name in handed_to_the_surface(made.pipeline)
-            for pair in zip(context.sampled()[name], made[name], strict=True)
+            pair for name in made.pipeline.decoded for pair in zip(context.sampled()[name], made[name], strict=True)
         ]
         drift = [compare(*pair).relative_l2 for pair in pairs]
         apart = [chamfer_distance(*pair) for pair in zip(self._meshes, self._decode(made), strict=True)]
@@ -63,11 +59,3 @@ class Watch:
 
     def _decode(self, run: Run) -> list[Mesh]:
         return [mesh_of(one, self.context.grid) for one in run.objects()]
-
-
-def handed_to_the_surface(pipeline: Pipeline) -> list[str]:
-    """Names of what is sampled or, where nothing is, of what the mesh's field is made of, such as planes."""
-    asset = pipeline.asset(MeshAsset)
-    if pipeline.latents or asset is None:
-        return pipeline.latents
-    return [spec.name for spec in pipeline.stages[asset.stage].takes]

@@ -29,6 +29,7 @@ class RowData(Section):
     name: str = Field(description="Names the row on the command line and its bundle's folder", pattern=r"^[a-z0-9_]+$")
     title: str = Field(description="What the table calls it", min_length=1)
     recipe: str | None = Field(default=None, description="A recipe whose policy it takes")
+    family: str | None = Field(default=None, description="The family that its recipe is of, whose tables it is in")
     quantization: dict[str, Any] | None = Field(default=None, description="Or its own quantization section")
     opset: int | None = Field(default=None, ge=18, le=26, description="Another ONNX opset than the target's")
     student_of: str | None = Field(
@@ -47,6 +48,9 @@ class RowData(Section):
 class RowFile(Section):
     """rows.yaml."""
 
+    stages: dict[str, dict[str, list[str]]] = Field(
+        description="By family and kind of layer, the stages whose layers the rows' own rules are for"
+    )
     rows: list[RowData] = Field(description="Rows in the table's order")
 
 
@@ -82,27 +86,31 @@ def choose_rows(recipe: Recipe, path: Path, target: Target, names: Sequence[str]
     table's own recipe, and that one has a row of its own where it quantizes and is none of them.
     Raises RecipeError for a name that is no row.
     """
-    known = {data.name: data for data in validate(RowFile, read_yaml(ROWS)).rows}
+    file = validate(RowFile, read_yaml(ROWS))
+    known = {data.name: data for data in file.rows}
     recipes = [Path(name) for name in names if name.endswith(".yaml")]
     wanted = [name for name in names if not name.endswith(".yaml") and name not in (ORIGINAL, BASELINE)]
     for name in wanted:
         if name not in known:
             raise RecipeError(f"--rows: no row {name!r}; {did_you_mean(name, known)}; or the path of a recipe")
     if not names:
-        wanted = list(known)
+        wanted = [name for name, data in known.items() if data.family in (None, recipe.model.family)]
         if recipe.quantization.rules and path.name not in {data.recipe for data in known.values()}:
             recipes.append(path)
-    rows = [_row(data, recipe, path, target) for name, data in known.items() if name in wanted]
+    stages = file.stages.get(recipe.model.family, {})
+    rows = [_row(data, stages, recipe, path, target) for name, data in known.items() if name in wanted]
     return rows + [_own(recipe if own == path else load_recipe(own), recipe, target) for own in recipes]
 
 
-def _row(data: RowData, recipe: Recipe, path: Path, target: Target) -> TableRow | Missing:
+def _row(data: RowData, stages: dict[str, list[str]], recipe: Recipe, path: Path, target: Target) -> TableRow | Missing:
     if data.opset is not None:
         target = target.model_copy(update={"opset": data.opset})
     try:
         if data.student_of:
             return _student(data, data.student_of, recipe, path, target)
-        quantization = _of_recipe(path.parent / data.recipe, recipe, path) if data.recipe else _naive(data, recipe)
+        quantization = (
+            _of_recipe(path.parent / data.recipe, recipe, path) if data.recipe else _naive(data, stages, recipe)
+        )
     except RecipeError as error:
         return Missing(data.name, data.title, str(error))
     return TableRow(data.name, data.title, _variant(recipe, data.name, quantization), target)
@@ -128,11 +136,19 @@ def _of_recipe(file: Path, recipe: Recipe, path: Path) -> dict[str, Any]:
     return own.quantization.model_dump(mode="json")
 
 
-def _naive(data: RowData, recipe: Recipe) -> dict[str, Any]:
-    """A row's own policy, calibrated on the inputs that the table's recipe asks for."""
+def _naive(data: RowData, stages: dict[str, list[str]], recipe: Recipe) -> dict[str, Any]:
+    """A row's own policy for these stages, calibrated on the inputs that the table's recipe asks for. Raises
+    RecipeError where there are none."""
     own = data.quantization or {}
+    rules = [
+        {"layers": f"{stage}/*", **rule}
+        for rule in own["rules"]
+        for stage in stages.get(rule.get("operator", "linear"), [])
+    ]
+    if not rules:
+        raise RecipeError(f"{ROWS.name} names no stages of the family {recipe.model.family}")
     recorded = recipe.quantization.calibration.model_dump(mode="json")
-    return own | {"calibration": recorded | own.get("calibration", {})}
+    return own | {"rules": rules, "calibration": recorded | own.get("calibration", {})}
 
 
 def _own(own: Recipe, recipe: Recipe, target: Target) -> TableRow:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.errors import RecipeError
+from exporter.errors import RecipeError, did_you_mean
 from exporter.families.family import Model
 from exporter.machine.meter import Progress, StepRecord, metered
 from exporter.pipeline.pipeline import Pipeline
@@ -107,24 +107,26 @@ def search_samplers(
     judge: Judge,
     progress: Progress,
     on_attempt: OnSampler,
+    stage: str | None = None,
 ) -> SamplerSearch:
-    """Screen samplers in PyTorch, then `judge` those on the front until the fastest good enough is found."""
-    stage = only_sampler(model.pipeline(recipe))
+    """Screen samplers in PyTorch, then `judge` those on the front until the fastest good enough is found. `stage`:
+    whose, of several that sample; all others keep the recipe's own."""
+    stage = searched_stage(model.pipeline(recipe), stage)
     require_deterministic(recipe.sampler_of(stage))
     own = count_rows(model, stage, recipe.sampler_of(stage))
     with metered(SCREEN, progress, list[StepRecord]()):
-        found = screen(model, recipe, lambda done, total: progress.advanced(SCREEN, done, total))
+        found = screen(model, recipe, stage, lambda done, total: progress.advanced(SCREEN, done, total))
     front = front_of(found)
     return SamplerSearch(own, len(found), front, bisect(front, judge, on_attempt))
 
 
-def screen(model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> list[Candidate]:
-    """Schedules first, each with one solver; under the two nearest all solvers; then intervals of guidance. A flow's
-    schedule is the model's own: fewer steps of it.
+def screen(model: Model, recipe: Recipe, stage: str, told: Callable[[int, int], None]) -> list[Candidate]:
+    """Of the sampler of a stage: schedules first, each with one solver; under the two nearest all solvers; then
+    intervals of guidance. A flow's schedule is the model's own: fewer steps of it.
 
     `told(done, 0)` is told how many samplers were tried.
     """
-    screened = _Screen(model, recipe, told)
+    screened = _Screen(model, recipe, stage, told)
     own = screened.own
     if own.scheduler == "flow_euler":
         found = screened(own.model_copy(update={"steps": steps}) for steps in STEPS)
@@ -159,10 +161,9 @@ def _screen_solvers(screened: _Screen, own: SamplerSection) -> list[Candidate]:
 class _Screen:
     """How far the latents of samplers are from the recipe's own, on a few prompts that validation never sees."""
 
-    def __init__(self, model: Model, recipe: Recipe, told: Callable[[int, int], None]) -> None:
-        self.model, self.recipe, self.told = model, recipe, told
+    def __init__(self, model: Model, recipe: Recipe, stage: str, told: Callable[[int, int], None]) -> None:
+        self.model, self.recipe, self.stage, self.told = model, recipe, stage, told
         self.prompts = choose_prompts(recipe.quantization.calibration)[:PROMPTS]
-        self.stage = only_sampler(model.pipeline(recipe))
         self.own = recipe.sampler_of(self.stage)
         self.original = model.original(recipe)
         self.goal = self._latents(self.own)
@@ -182,17 +183,28 @@ class _Screen:
         return found
 
     def _latents(self, sampler: SamplerSection) -> np.ndarray:
-        original = self.original.sampled_by(self.recipe.model_copy(update={"sampler": sampler, "samplers": {}}))
+        samplers = self.recipe.samplers | {self.stage: sampler}
+        original = self.original.sampled_by(self.recipe.model_copy(update={"samplers": samplers}))
         run = make(original, requests_of(original.pipeline, self.prompts), range(len(self.prompts)))
         return run[original.pipeline.stages[self.stage].makes[0].name]
 
 
-def only_sampler(pipeline: Pipeline) -> str:
-    """The stage whose sampler is searched for. Raises RecipeError where there is none, or more than one."""
+def searched_stage(pipeline: Pipeline, named: str | None) -> str:
+    """The stage whose sampler is searched for: the one that is named, or the only one. Raises RecipeError where there
+    is none, where several sample and none is named, and for a name that is none of theirs."""
     stages = pipeline.of_kind("sample")
-    if len(stages) != 1:
-        raise RecipeError(f"--search sampler: the pipeline samples in {len(stages)} stages, and one is searched for")
-    return stages[0]
+    if named is None and len(stages) == 1:
+        return stages[0]
+    if not stages:
+        raise RecipeError("--search sampler: the pipeline samples in no stage")
+    if named is None:
+        raise RecipeError(
+            f"--search sampler: the pipeline samples in {len(stages)} stages, and one is searched for; name it with "
+            f"--stage {' or --stage '.join(stages)}"
+        )
+    if named not in stages:
+        raise RecipeError(f"--stage {named}: no stage that samples; {did_you_mean(named, stages)}")
+    return named
 
 
 def require_deterministic(sampler: SamplerSection) -> None:

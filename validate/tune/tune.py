@@ -136,12 +136,13 @@ def tune(
     on_attempt: OnAttempt,
     on_sampler: OnSampler,
     searched: Searched = "policy",
+    stage: str | None = None,
 ) -> Tuning:
     """What saves most in a recipe and holds the goal. `candidates`: labels; all that are allowed for none.
 
     The policy: the recipe's own rules are left alone; its calibration, objective and smoothing hold. The sampler: the
-    fastest under the recipe's own rules. With both the policy is searched under the sampler that was found; either is
-    compared with what the recipe's own sampler makes.
+    fastest under the recipe's own rules, of `stage` where several sample. With both the policy is searched under the
+    sampler that was found; either is compared with what the recipe's own sampler makes.
     Raises RecipeError for candidates that target or recipe lack, for a drop asked of random weights, and for one that
     so few prompts cannot prove.
     """
@@ -150,9 +151,9 @@ def tune(
     samplers = None
     if searched != "policy":
         assert isinstance(trial, PairedTest)
-        samplers = _search_samplers(recipe, trial, progress, on_sampler)
+        samplers = _search_samplers(recipe, stage, trial, progress, on_sampler)
         if samplers.chosen:
-            trial.recipe = recipe = with_sampler(recipe, samplers.chosen.sampler)
+            trial.recipe = recipe = with_sampler(recipe, samplers.chosen.sampler, stage)
         if searched == "sampler":
             return Tuning(None, goal.objective, [], [], samplers)
     workbench = Workbench(recipe, target, cache, progress)
@@ -163,10 +164,13 @@ def tune(
     return Tuning(sensitivity, goal.objective, front, attempts, samplers)
 
 
-def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
-    """The recipe with another sampler of its only stage that samples, written where its own is; its quality still
-    compared with what its own sampler makes."""
+def with_sampler(recipe: Recipe, sampler: SamplerSection, stage: str | None = None) -> Recipe:
+    """The recipe with another sampler of a stage, or of the only one that samples, written where its own is; its
+    quality still compared with what its own samplers make."""
     own = as_compared(recipe)
+    if stage:
+        validation = recipe.validation.model_copy(update={"sampler": own.sampler, "samplers": own.samplers})
+        return recipe.model_copy(update={"samplers": recipe.samplers | {stage: sampler}, "validation": validation})
     if not recipe.samplers:
         validation = recipe.validation.model_copy(update={"sampler": own.sampler})
         return recipe.model_copy(update={"sampler": sampler, "validation": validation})
@@ -175,11 +179,15 @@ def with_sampler(recipe: Recipe, sampler: SamplerSection) -> Recipe:
     return recipe.model_copy(update={"samplers": samplers, "validation": validation})
 
 
-def _search_samplers(recipe: Recipe, trial: PairedTest, progress: Progress, on_sampler: OnSampler) -> SamplerSearch:
+def _search_samplers(
+    recipe: Recipe, stage: str | None, trial: PairedTest, progress: Progress, on_sampler: OnSampler
+) -> SamplerSearch:
     model = load_model(recipe.model.family, recipe.weights, **recipe.model_settings)
-    return search_samplers(
-        model, recipe, lambda sampler, name: trial.judge(with_sampler(recipe, sampler), name), progress, on_sampler
-    )
+
+    def judge(sampler: SamplerSection, name: str) -> TrialVerdict:
+        return trial.judge(with_sampler(recipe, sampler, stage), name)
+
+    return search_samplers(model, recipe, judge, progress, on_sampler, stage)
 
 
 def walk(

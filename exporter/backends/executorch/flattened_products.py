@@ -8,6 +8,7 @@ quantized", 1.5.1).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import fx
@@ -18,16 +19,17 @@ aten = torch.ops.aten
 def flatten_products(graph: fx.GraphModule, products: Iterable[fx.Node]) -> None:
     """Make each `linear` of [..., K] one of [rows, K], its result in the shape that it had; in place."""
     for node in products:
-        if node.args[0].meta["val"].dim() > 3:
-            _flatten(graph, node)
+        value = node.args[0]
+        assert isinstance(value, fx.Node)
+        if value.meta["val"].dim() > 3:
+            _flatten(graph, node, value)
     graph.recompile()
 
 
-def _flatten(graph: fx.GraphModule, node: fx.Node) -> None:
-    value, before = node.args[0], node.meta["val"]
-    last = value.meta["val"].dim() - 2
+def _flatten(graph: fx.GraphModule, node: fx.Node, value: fx.Node) -> None:
+    before, last = node.meta["val"], value.meta["val"].dim() - 2
 
-    def call(target: torch._ops.OpOverload, *args: object) -> fx.Node:
+    def call(target: torch._ops.OpOverload, *args: Any) -> fx.Node:
         return graph.graph.call_function(target, args)
 
     with graph.graph.inserting_before(node):

@@ -13,7 +13,8 @@ import onnx_graphsurgeon as gs
 from exporter.backends.backend import Addition, MadeProgram
 from exporter.backends.onnxruntime import onnxruntime_backend as onnxruntime
 from exporter.backends.openvino.execution import require_integers
-from exporter.graphs.program_files import copy_program
+from exporter.graphs.program_files import copy_program, rewrite_program
+from exporter.passes.cast_before_gather import cast_before_gather
 from exporter.quantize.layers import find_layers
 from exporter.quantize.quantizer import LayerReport, write_report
 from exporter.runtime.sessions.openvino import OpenVinoSession
@@ -38,7 +39,8 @@ def complete(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> Addit
 
 
 def compile_program(target: Target, program: Path, layers: Sequence[LayerReport], folder: Path) -> Path:
-    """Copy a program, with its external weights, into `folder`; its path there.
+    """Copy a program, with its external weights, into `folder`, and its tables so that OpenVINO leaves them in half
+    precision; its path there.
 
     Raises ValidationFailed for one whose quantized layers OpenVINO would multiply in floating point.
     """
@@ -46,7 +48,9 @@ def compile_program(target: Target, program: Path, layers: Sequence[LayerReport]
     folder.mkdir(parents=True, exist_ok=True)
     if target.unquantized == "bf16":
         write_report(folder, _in_bf16(layers or _layers(program)))
-    return copy_program(program, folder)
+    compiled = copy_program(program, folder)
+    rewrite_program(compiled, cast_before_gather)
+    return compiled
 
 
 def _layers(program: Path) -> list[LayerReport]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import exporter.runtime
@@ -21,25 +22,26 @@ _NPM_CI = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "-
 _LONGEST = 600
 
 
-def add_packages(client: Path, cache: Cache) -> None:
-    """Write `packages/` into a bundle's client folder, in the versions that the client's lock pins.
+def add_packages(client: Path, cache: Cache, provider: str) -> None:
+    """Write `packages/` into a bundle's client folder, in the versions that the client's lock pins, with what ONNX
+    Runtime Web needs for an execution provider, "wasm" or "webgpu".
 
     They come from the client's own node_modules where these are installed, else from npm's registry, once. Raises
     EnvironmentProblem where neither Node.js nor npm is on this machine, or npm fails.
     """
     pinned = {name: sha256_of(CLIENT / name) for name in (*_PINNED, _COPY)}
-    entry, _ = cache.get("fetch the page's packages", pinned, _fetch)
+    entry, _ = cache.get("fetch the page's packages", {**pinned, "provider": provider}, partial(_fetch, provider))
     (client / PACKAGES).mkdir()
     for path in sorted((entry.folder / PACKAGES).iterdir()):
         shutil.copyfile(path, client / PACKAGES / path.name)
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(provider: str, folder: Path) -> None:
     packages = folder / PACKAGES
     installed = CLIENT / "node_modules"
     if installed.is_dir():
         try:
-            return _run("node", CLIENT / _COPY, installed, packages)
+            return _run("node", CLIENT / _COPY, installed, packages, provider)
         except EnvironmentProblem:
             # Installed for another version of the lock.
             shutil.rmtree(packages, ignore_errors=True)
@@ -47,7 +49,7 @@ def _fetch(folder: Path) -> None:
         for name in _PINNED:
             shutil.copyfile(CLIENT / name, Path(fresh, name))
         _run("npm", *_NPM_CI, "--prefix", fresh)
-        _run("node", CLIENT / _COPY, Path(fresh, "node_modules"), packages)
+        _run("node", CLIENT / _COPY, Path(fresh, "node_modules"), packages, provider)
 
 
 def _run(program: str, *arguments: str | Path) -> None:

@@ -24,6 +24,7 @@ from exporter.workshop.onnx_program import OnnxProgram
 from exporter.workshop.workshop import Workshop
 
 OPERATORS = Path(__file__).with_name("operators.json")
+WEBGPU = "webgpu"
 _STANDARD = ("", "ai.onnx")
 
 
@@ -41,9 +42,14 @@ def complete(workshop: Workshop, folder: Path, made: list[MadeProgram]) -> Addit
     """Add the JavaScript client and its page, with the npm packages that they import where this machine has npm."""
     client = folder / "client"
     shutil.copytree(CLIENT, client, ignore=shutil.ignore_patterns("node_modules", PACKAGES, ".*"))
+    provider = workshop.target.session.providers[0]
+    if provider == WEBGPU:
+        (client / "runtime_webgpu.js").replace(client / "runtime.js")
+    else:
+        (client / "runtime_webgpu.js").unlink()
     addition = onnxruntime.complete(workshop, folder, made)
     try:
-        add_packages(client, workshop.cache)
+        add_packages(client, workshop.cache, provider)
     except EnvironmentProblem as problem:
         addition.warnings.append(
             f"the bundle's page lacks its npm packages: {problem}. Before it is opened, run `npm ci` in the bundle's "

@@ -87,7 +87,11 @@ def look_again() -> float | None:
                 area.tag_redraw()
     if At.thread.is_alive():
         return SECONDS_BETWEEN
-    finish(bpy.context)
+    # A timer has no window, and the importer looks for the scene of one.
+    window = next(iter(bpy.context.window_manager.windows), None)
+    with bpy.context.temp_override(window=window):
+        if finish(bpy.context) and bpy.ops.ed.undo_push.poll():
+            bpy.ops.ed.undo_push(message=MakeObject.bl_label)
     return None
 
 

@@ -14,6 +14,7 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionConfig,
+    CLIPVisionModel,
     CLIPVisionModelWithProjection,
 )
 
@@ -30,12 +31,13 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 @dataclass(frozen=True)
 class ClipTowers:
     """Both towers' configurations, where the tokenizer is, and what makes a filled module of a class and its
-    configuration."""
+    configuration. `vision_class`: transformers' class of the vision tower; one without a projection has grids alone."""
 
     text: CLIPTextConfig
     vision: CLIPVisionConfig
     tokenizer_folder: Path
     make: Callable[[type, Any], nn.Module]
+    vision_class: type = CLIPVisionModelWithProjection
 
     def tokenizer(self) -> CLIPTokenizer:
         """Raises WeightsError where there is none."""
@@ -49,7 +51,7 @@ class ClipTowers:
         return TextVector(self.make(CLIPTextModelWithProjection, self.text))
 
     def picture_encoder(self, vector: bool, grid: bool) -> PictureEncoder:
-        return PictureEncoder(self.make(CLIPVisionModelWithProjection, self.vision), vector, grid)
+        return PictureEncoder(self.make(self.vision_class, self.vision), vector, grid)
 
     @property
     def grid_tokens(self) -> int:
@@ -105,6 +107,20 @@ def read_clip(files: PartFiles) -> ClipTowers:
         return made.float().eval().requires_grad_(False)
 
     return ClipTowers(text, vision, files.folder, make)
+
+
+def read_towers(text: PartFiles, tokenizer: PartFiles, vision: PartFiles) -> ClipTowers:
+    """CLIP whose halves lie in folders of their own, as in diffusers' layout; the vision tower has no projection.
+    Raises WeightsError."""
+    words, seen = CLIPTextConfig(**text.json("config.json")), CLIPVisionConfig(**vision.json("config.json"))
+
+    def make(kind: type, own: Any) -> nn.Module:
+        with without_initialisation():
+            made: nn.Module = kind(own)
+        fill(made, (text if own is words else vision).checkpoint())
+        return made.float().eval().requires_grad_(False)
+
+    return ClipTowers(words, seen, tokenizer.folder, make, CLIPVisionModel)
 
 
 def random_clip(text: CLIPTextConfig, vision: CLIPVisionConfig, tokenizer_folder: Path, seed: int) -> ClipTowers:

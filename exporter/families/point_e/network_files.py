@@ -3,6 +3,7 @@ beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,24 +22,26 @@ CLIP_FILES = Needed(
 )
 # What openai/point-e leaves in its cache beside the models that are read here.
 OTHERS = ("ViT-L-14.pt", "ViT-B-32.pt", "pointnet.pt")
+POINTS = (1024, 3072)
 
 
 @dataclass(frozen=True)
 class PublishedFiles:
-    """`clip`: the files of CLIP, where the base model is conditioned on it."""
+    """`clip`: the files of CLIP by part, where the base model is conditioned on it; all of it is the part `clip`.
+    `points`: how many the base makes, and how many the upsampler beside them, which no file says."""
 
     base: NetworkFile
     upsampler: NetworkFile | None
     distance: NetworkFile | None
-    clip: PartFiles | None
+    clip: Mapping[str, PartFiles]
+    points: tuple[int, int] = POINTS
 
     @cached_property
     def files(self) -> tuple[WeightsFile, ...]:
         """Every file with its digest."""
         parts = {"base": self.base, "upsampler": self.upsampler, "distance": self.distance}
         paths = [(part, file.path) for part, file in parts.items() if file]
-        if self.clip:
-            paths += [("clip", self.clip.folder / name) for name in sorted(self.clip.names)]
+        paths += [(part, files.folder / name) for part, files in self.clip.items() for name in sorted(files.names)]
         return tuple(WeightsFile(part, path.name, sha256_of(path), path.stat().st_size) for part, path in paths)
 
 
@@ -61,7 +64,7 @@ def find_published(weights: str, clip: str | None = None) -> PublishedFiles:
         base,
         _at_most_one("upsampler", [part for part in found if getattr(part.size, "upsamples", False)]),
         _at_most_one("signed distance", [part for part in found if isinstance(part.size, DistanceSize)]),
-        _clip_files(folder, clip) if condition != "none" else None,
+        {"clip": _clip_files(folder, clip)} if condition != "none" else {},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -14,15 +15,16 @@ from torch import nn
 
 from exporter.errors import RecipeError, WeightsError, did_you_mean
 from exporter.families.family import Model, ModuleMaker
-from exporter.families.part_files import digest_of
-from exporter.families.point_e.clip import MEAN, STD, ClipTowers, random_clip, read_clip
+from exporter.families.part_files import PartFiles, digest_of
+from exporter.families.point_e.clip import MEAN, STD, ClipTowers, random_clip, read_clip, read_towers
 from exporter.families.point_e.diffusion_schedules import cosine_betas, linear_betas, predicted_noise
 from exporter.families.point_e.network_file import bare_network
-from exporter.families.point_e.network_files import PublishedFiles, find_published
+from exporter.families.point_e.network_files import POINTS, PublishedFiles, find_published
 from exporter.families.point_e.networks import CHANNELS, DiffusionSize, DistanceSize
 from exporter.families.point_e.point_e_modules import Cloud, CloudEncoder, DistanceField, PointDenoiser, RawPoints
 from exporter.families.point_e.point_e_original import PointEOriginal
 from exporter.families.point_e.random_networks import RANDOM_SIZES, TOKENIZER_MODEL, RandomNetwork, clip_configs
+from exporter.families.point_e.zoo_files import find_of_zoo, is_of_zoo
 from exporter.families.vocabulary import require_words_told_apart
 from exporter.pipeline.assets import Asset, MeshAsset, PointsAsset
 from exporter.pipeline.inputs import Input, PictureInput, TextInput
@@ -33,7 +35,6 @@ from exporter.recipe.weights_name import ZOO
 
 TOKENIZER = "tokenizer/tokenizer.json"
 PAD_ID = 0
-POINTS = (1024, 3072)
 GRID_TOKENS = 256
 VECTOR, GRID = "clip_vector", "clip_grid"
 HALF_WIDTH = 0.51  # the original evaluates distances in a cube of edge 1.02
@@ -51,18 +52,20 @@ class Network(Protocol):
 
 
 def load(weights: str, *, clip: str | None = None) -> PointE:
-    """Point-E with these weights: the file of a base model, beside which the others are found, a folder with one base
-    model in it, or 'random:SIZE[:seed]'.
+    """Point-E with these weights: 'point-e-mini' or another of the zoo, the file of a base model, beside which the
+    others are found, a folder with one base model in it, or 'random:SIZE[:seed]'.
 
     Whether a base model of CLIP vectors was trained on texts or on pictures cannot be told from its tensors: one whose
     name has 'imagevec' takes pictures. `clip`: a folder or hub name of CLIP ViT-L/14, for none the folder
-    clip-vit-large-patch14 beside the files. Raises WeightsError, RecipeError for `clip` beside random weights.
+    clip-vit-large-patch14 beside the files. Raises WeightsError, RecipeError for `clip` beside weights that have their
+    own.
     """
-    if not weights.startswith("random:"):
-        return _published(weights, find_published(weights, clip))
-    if clip:
-        raise RecipeError(f"model.clip: {clip!r} is given, and random weights have none; leave this field out")
-    return _random(weights)
+    is_random = weights.startswith("random:")
+    if clip and (is_random or is_of_zoo(weights)):
+        raise RecipeError(f"model.clip: {clip!r} is given, and {weights!r} has its own; leave this field out")
+    if is_random:
+        return _random(weights)
+    return _published(weights, find_of_zoo(weights) if is_of_zoo(weights) else find_published(weights, clip))
 
 
 class PointE(Model):
@@ -272,12 +275,13 @@ def _published(weights: str, files: PublishedFiles) -> PointE:
     reads: Reads = "nothing"
     if base.condition != "none":
         reads = "picture" if base.condition == "grid" or "imagevec" in files.base.path.name else "text"
-    clip = read_clip(files.clip) if files.clip else None
-    if clip and files.clip:
+    clip = _towers(files.clip)
+    if clip:
         width = clip.vision.hidden_size if base.condition == "grid" else clip.text.projection_dim
         if width != base.clip_width:
+            folder = next(iter(files.clip.values())).folder
             raise WeightsError(
-                f"{files.clip.folder}: CLIP's {base.condition} is {width} wide, and {files.base.path.name} takes "
+                f"{folder}: CLIP's {base.condition} is {width} wide, and {files.base.path.name} takes "
                 f"{base.clip_width}; the two belong to different models"
             )
     model = PointE(
@@ -289,9 +293,18 @@ def _published(weights: str, files: PublishedFiles) -> PointE:
         upsampler=files.upsampler,
         distance=files.distance,
         clip=clip,
+        points=files.points,
     )
     model.weights_files = files.files
     return model
+
+
+def _towers(parts: Mapping[str, PartFiles]) -> ClipTowers | None:
+    if not parts:
+        return None
+    if "clip" in parts:
+        return read_clip(parts["clip"])
+    return read_towers(parts["text_encoder"], parts["tokenizer"], parts["image_encoder"])
 
 
 def _random(weights: str) -> PointE:

@@ -106,7 +106,16 @@ def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> to
 
 def parts_first(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """A published tensor as the modules here have it: rows of q, k and v of all heads, or of k and v, together."""
-    parts = {"c_qkv": 3, "c_kv": 2}.get(name.rpartition(".")[0].rpartition(".")[2])
-    if parts is None:
-        return tensor
-    return tensor.unflatten(0, (-1, parts, HEAD_WIDTH)).transpose(0, 1).flatten(0, 2)
+    parts = _parts(name)
+    return tensor.unflatten(0, (-1, parts, HEAD_WIDTH)).transpose(0, 1).flatten(0, 2) if parts else tensor
+
+
+def heads_first(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the modules here as a published file has it."""
+    parts = _parts(name)
+    return tensor.unflatten(0, (parts, -1, HEAD_WIDTH)).transpose(0, 1).flatten(0, 2) if parts else tensor
+
+
+def _parts(name: str) -> int | None:
+    """How many parts of attention a tensor has side by side."""
+    return {"c_qkv": 3, "c_kv": 2}.get(name.rpartition(".")[0].rpartition(".")[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 from exporter.errors import WeightsError
 from exporter.families.family import ModuleMaker
 from exporter.families.part_files import ModelFiles, Needed, find_parts
-from exporter.families.repository import open_repository
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse_settings, tensor
+from exporter.families.shap_e.latent_model import LatentModel, random_name, tensor
 from exporter.families.shap_e.modules import TextEncoder
-from exporter.families.shap_e.openai_files import is_openai, open_openai_text, what_it_is
+from exporter.families.shap_e.named_weights import NamedWeights
+from exporter.families.shap_e.openai_files import OpenAIModel, open_openai_text
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import ShapEOriginal, TextParts
 from exporter.families.vocabulary import require_clips_own, require_words_told_apart
@@ -46,28 +46,8 @@ RANDOM_SIZES = [*RANDOM_CONFIGS, "shap-e-mini"]
 
 
 def load(weights: str, *, variant: str | None = None, decoder: str | None = None, clip: str | None = None) -> ShapE:
-    """Shap-E with these weights: 'shap-e-mini' or another of the zoo, a folder, 'org/name[@revision]' on the hub,
-    'random:SIZE[:seed]', or any of these with synthetic outliers, 'stress:WEIGHTS[:factor]', or with a field of a known
-    shape, 'shaped:WEIGHTS[:shape]'. A folder has the hub's layout, or OpenAI's own files.
-
-    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai_text`.
-    Raises WeightsError, RecipeError for a setting that these weights have no use for.
-    """
-    if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
-        return changed
-    if weights.startswith("random:"):
-        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
-        return _random(weights)
-    repository = weights if weights in ZOO_MODELS else open_repository(weights)
-    if not isinstance(repository, str) and is_openai(repository.names):
-        refuse_settings("OpenAI's own files come in one precision", variant=variant)
-        published = open_openai_text(repository, NEEDED["tokenizer"], decoder, clip)
-        model = _of_files(published.files, published.configs)
-        model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
-        return model
-    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
-    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, what_it_is)
-    return _of_files(files, _read_configs(files))
+    """Shap-E with these weights, such as 'shap-e-mini': as `NamedWeights.load` has it."""
+    return NAMED.load(weights, variant, decoder, clip)
 
 
 class ShapE(LatentModel):
@@ -114,6 +94,12 @@ class ShapE(LatentModel):
     def text_encoder(self) -> CLIPTextModelWithProjection:
         """transformers' text encoder with these weights."""
         return self._build(lambda config: CLIPTextModelWithProjection(CLIPTextConfig(**config)), "text_encoder")
+
+
+def _of_openai(published: OpenAIModel) -> ShapE:
+    model = _of_files(published.files, published.configs)
+    model.fill_part = lambda module, part: fill(module, published.checkpoints[part])
+    return model
 
 
 def _of_files(files: ModelFiles, configs: dict[str, dict[str, Any]]) -> ShapE:
@@ -172,3 +158,14 @@ def _tokenizer_json(tokenizer: CLIPTokenizer) -> bytes:
     data["truncation"] = None
     data["padding"] = None
     return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+NAMED = NamedWeights(
+    condition="text",
+    zoo=ZOO_MODELS,
+    needed=NEEDED,
+    random=_random,
+    open_openai=lambda folder, decoder, clip: open_openai_text(folder, NEEDED["tokenizer"], decoder, clip),
+    of_openai=_of_openai,
+    of_hub=lambda files: _of_files(files, _read_configs(files)),
+)

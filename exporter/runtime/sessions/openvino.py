@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
+from exporter.machine.mapped_files import give_back
 from exporter.machine.processor import threads_to_use
 
 NOT_INSTALLED = "OpenVINO is not installed: `pip install 't3export[openvino]'`"
@@ -19,6 +20,9 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 class OpenVinoSession:
     """An ONNX program; `options` are the `session` section of a target.
+
+    OpenVINO maps weights beside a program from their file, and packs a copy of them on the first run of each shape: the
+    mapped pages, which nothing reads any more, are given back then.
 
     Raises BundleError for a program that OpenVINO cannot open, EnvironmentProblem without OpenVINO.
     """
@@ -37,6 +41,9 @@ class OpenVinoSession:
         self._request = self.compiled.create_infer_request()
         # A request is one run's; several would share the processor's cores and each keep buffers of its own.
         self._turn = threading.Lock()
+        self._folder = program.parent
+        self._shapes: set[tuple[tuple[int, ...], ...]] = set()
+        give_back(self._folder)
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """All outputs by name. Raises BundleError that names the inputs when one is missing or does not fit."""
@@ -47,10 +54,16 @@ class OpenVinoSession:
         try:
             with self._turn:
                 found = self._request.infer(inputs, share_inputs=True)
+                self._give_back(tuple(array.shape for array in inputs.values()))
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
             raise BundleError(f"OpenVINO cannot run the program on {shapes}: {error}") from None
         return dict(zip(self.output_names, found.values(), strict=True))
+
+    def _give_back(self, shapes: tuple[tuple[int, ...], ...]) -> None:
+        if shapes not in self._shapes:
+            self._shapes.add(shapes)
+            give_back(self._folder)
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:

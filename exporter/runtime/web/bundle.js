@@ -7,6 +7,7 @@ import { BundleFiles } from "./files.js";
 import { meshOf } from "./mesh.js";
 import { pictureOf, readPicture } from "./picture.js";
 import { Pipeline } from "./pipeline.js";
+import { providersHere } from "./providers.js";
 import { Run } from "./run.js";
 import { FROM_HOST, sample } from "./sampling.js";
 import { PromptTokenizer } from "./tokenizer.js";
@@ -125,6 +126,12 @@ export class WebBundle {
     return sample(sampling, run, conditions, draws, (done, total) => onStep?.(done, total, stage));
   }
 
+  /** {providers, reason}: what programs run on here, and why not on the target's first choice, empty where they do. */
+  runsOn() {
+    this.here ??= providersHere(this.manifest.target.session.providers);
+    return this.here;
+  }
+
   /** The opened program of a stage, opened once. Throws BundleError that names the stages there are. */
   session(stage) {
     const part = this.pipeline.stage(stage);
@@ -138,9 +145,12 @@ export class WebBundle {
     for (const file of part.external_data) {
       externalData.push({ path: file.split("/").at(-1), data: await this.files.read(file) });
     }
-    const { providers, graph_optimization: graphOptimizationLevel, config } = this.manifest.target.session;
+    const { graph_optimization: graphOptimizationLevel, config } = this.manifest.target.session;
+    const { providers } = await this.runsOn();
     try {
-      const options = { executionProviders: providers, graphOptimizationLevel, externalData, extra: nested(config) };
+      const options = {
+        executionProviders: providers, graphOptimizationLevel, externalData, extra: nested(config), logSeverityLevel: 3,
+      };
       return await ort.InferenceSession.create(program, options);
     } catch (error) {
       throw new BundleError(

@@ -16,12 +16,17 @@ const FARTHEST = CORNERS_AND_MIDDLE.map((place) => farthestOfParts(place.map((i)
 export function notClearedByCorners(level, blocks, crossed, squash = TANH) {
   const side = level.side - 1;
   const widths = level.lattice.slice(1).map((to, i) => ((to - level.lattice[i]) * 2) / (level.grid - 1));
-  const raw = Float64Array.from(level.values, (value) => undone(value, squash));
+  const raw = new Float64Array(level.values.length);
+  for (let at = 0; at < raw.length; at++) raw[at] = undone(level.values[at], squash);
   const around = (x, y, z) => cornersOf(x, y, z, level.side);
   const slopes = new Float64Array(side ** 3);
   cells(side, (x, y, z, at) => blocks[at] && (slopes[at] = steepest(raw, around(x, y, z), [x, y, z], widths)));
   const means = new Float64Array(side ** 3).fill(Infinity);
-  const mean = (x, y, z) => around(x, y, z).reduce((sum, corner) => sum + Math.abs(raw[corner]), 0) / 8;
+  const mean = (x, y, z) => {
+    let sum = 0;
+    for (const corner of around(x, y, z)) sum += Math.abs(raw[corner]);
+    return sum / 8;
+  };
   cells(side, (x, y, z, at) => blocks[at] && (means[at] = mean(x, y, z)));
   const nearest = means.reduce((least, value) => Math.min(least, value), Infinity);
   const anywhere = crossed.includes(1);
@@ -48,9 +53,10 @@ export function clearedWithMiddle(level, at, change, squash = TANH) {
 
 /** Whether the balls that corners (and middle) of a block clear hold each of its parts. */
 function cleared(samples, change) {
-  const radii = samples.map((value) => Math.abs(value) / change);
   for (let part = 0; part < PARTS_ALONG_AN_EDGE ** 3; part++) {
-    if (!radii.some((radius, i) => radius > FARTHEST[i][part])) return false;
+    let isHeld = false;
+    for (let i = 0; i < samples.length && !isHeld; i++) isHeld = Math.abs(samples[i]) / change > FARTHEST[i][part];
+    if (!isHeld) return false;
   }
   return true;
 }

@@ -18,10 +18,11 @@ export async function sampleGrid(distances, grid, exact, squash = TANH) {
 function latticePoints(indices, grid) {
   const along = Float32Array.from({ length: grid }, (_, i) => Math.fround(Math.fround(i / (grid - 1)) * 2) - 1);
   const points = new Float32Array(indices.length * 3);
-  indices.forEach((at, i) => {
-    points[3 * i] = along[Math.floor(at / grid ** 2)];
-    points[3 * i + 1] = along[Math.floor(at / grid) % grid];
-    points[3 * i + 2] = along[at % grid];
-  });
+  for (let i = 0; i < indices.length; i++) {
+    const row = Math.floor(indices[i] / grid);
+    points[3 * i] = along[Math.floor(row / grid)];
+    points[3 * i + 1] = along[row % grid];
+    points[3 * i + 2] = along[indices[i] % grid];
+  }
   return points;
 }

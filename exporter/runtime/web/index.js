@@ -13,6 +13,7 @@
 export { WebBundle } from "./bundle.js";
 export { BundleError } from "./errors.js";
 export { pointsToGlb, toGlb } from "./glb.js";
+export { verify } from "./goldens.js";
 export { imageOf } from "./image.js";
 export { fieldOf, meshOf } from "./mesh.js";
 export { noise } from "./noise.js";

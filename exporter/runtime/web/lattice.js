@@ -13,19 +13,20 @@ export class Level {
   /** Asks the wanted samples that were not asked before. */
   async ask(distance, wanted) {
     const places = [];
-    wanted.forEach((is, at) => is && !this.asked[at] && places.push(at));
+    for (let at = 0; at < wanted.length; at++) if (wanted[at] && !this.asked[at]) places.push(at);
     if (!places.length) return;
     const found = await distance(Uint32Array.from(places, (at) => this.flat(at)));
-    places.forEach((at, i) => {
-      this.values[at] = found[i];
-      this.asked[at] = 1;
-    });
+    for (let i = 0; i < places.length; i++) {
+      this.values[places[i]] = found[i];
+      this.asked[places[i]] = 1;
+    }
   }
 
   /** The flat index on the finest lattice. */
   flat(at) {
-    const [x, y, z] = place(at, this.side).map((i) => this.lattice[i]);
-    return (x * this.grid + y) * this.grid + z;
+    const { grid, lattice, side } = this;
+    const row = Math.floor(at / side);
+    return (lattice[Math.floor(row / side)] * grid + lattice[row % side]) * grid + lattice[at % side];
   }
 
   /** Takes the samples of a level half as fine, new ones the value of the one before. */
@@ -34,11 +35,16 @@ export class Level {
     const isLast = (i) => i === side - 1;
     const before = Array.from({ length: side }, (_, i) => (isLast(i) ? coarse.side - 1 : i >> 1));
     const same = before.map((_, i) => isLast(i) || i % 2 === 0);
-    cells(side, (x, y, z, at) => {
-      const from = (before[x] * coarse.side + before[y]) * coarse.side + before[z];
-      values[at] = coarse.values[from];
-      asked[at] = same[x] && same[y] && same[z] && coarse.asked[from];
-    });
+    for (let x = 0, at = 0; x < side; x++) {
+      for (let y = 0; y < side; y++) {
+        const row = (before[x] * coarse.side + before[y]) * coarse.side;
+        const isSameRow = same[x] && same[y];
+        for (let z = 0; z < side; z++, at++) {
+          values[at] = coarse.values[row + before[z]];
+          if (isSameRow && same[z]) asked[at] = coarse.asked[row + before[z]];
+        }
+      }
+    }
   }
 
   /** Cells along a block of the level half as fine. */
@@ -48,8 +54,9 @@ export class Level {
 
   /** Flat index of the sample some half widths into a block of the level half as fine; none lies past the lattice. */
   sampleIn(block, place) {
-    const [x, y, z] = block.map((i, axis) => Math.min(2 * i + place[axis], this.side - 1));
-    return (x * this.side + y) * this.side + z;
+    const { side } = this;
+    const along = (axis) => Math.min(2 * block[axis] + place[axis], side - 1);
+    return (along(0) * side + along(1)) * side + along(2);
   }
 
   /** Marked: the samples in the middle of blocks of the level half as fine. */
@@ -77,9 +84,15 @@ export function countCorners(marked, x, y, z, side) {
 /** Samples [side³] at the corners of marked blocks. */
 export function corners(blocks, side) {
   const marked = new Uint8Array(side ** 3);
-  cells(side - 1, (x, y, z, at) => {
-    if (blocks[at]) for (const corner of cornersOf(x, y, z, side)) marked[corner] = 1;
-  });
+  const [plane, row] = [side * side, side];
+  for (let x = 0, block = 0; x < side - 1; x++) {
+    for (let y = 0; y < side - 1; y++) {
+      for (let z = 0, at = (x * side + y) * side; z < side - 1; z++, at++, block++) {
+        if (!blocks[block]) continue;
+        for (const first of [at, at + row, at + plane, at + plane + row]) marked[first] = marked[first + 1] = 1;
+      }
+    }
+  }
   return marked;
 }
 

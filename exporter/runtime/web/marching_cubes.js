@@ -35,8 +35,10 @@ export function marchingCubes(values, grid) {
   for (let x = 0; x < side - 1; x++) {
     for (let y = 0; y < side - 1; y++) {
       for (let z = 0; z < side - 1; z++) {
-        const cell = corner([x, y, z]);
-        const inside = corners.reduce((bits, offset, i) => bits | (Number(bordered[cell + offset] > 0) << i), 0);
+        const cell = (x * side + y) * side + z;
+        let inside = 0;
+        for (let i = 0; i < 8; i++) if (bordered[cell + corners[i]] > 0) inside |= 1 << i;
+        if (inside === 0 || inside === 255) continue;
         for (const edge of TRIANGLES[inside]) faces.push(vertex(cell, edges[edge]));
       }
     }
@@ -46,11 +48,12 @@ export function marchingCubes(values, grid) {
 
 function withBorder(values, grid, side) {
   const bordered = new Float32Array(side ** 3).fill(-1);
-  const away = values.map((value) => (value > 0 ? Math.max(value, OFF_SURFACE) : Math.min(value, -OFF_SURFACE)));
-  for (let x = 0; x < grid; x++) {
+  for (let x = 0, from = 0; x < grid; x++) {
     for (let y = 0; y < grid; y++) {
-      const row = (x * grid + y) * grid;
-      bordered.set(away.subarray(row, row + grid), ((x + 1) * side + y + 1) * side + 1);
+      for (let z = 0, to = ((x + 1) * side + y + 1) * side + 1; z < grid; z++, from++, to++) {
+        const value = values[from];
+        bordered[to] = value > 0 ? Math.max(value, OFF_SURFACE) : Math.min(value, -OFF_SURFACE);
+      }
     }
   }
   return bordered;

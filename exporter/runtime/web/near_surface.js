@@ -46,8 +46,7 @@ function crossed(level, blocks) {
   return cells(side, (x, y, z, at) => {
     if (!blocks[at]) return 0;
     const positive = countCorners(inside, x, y, z, level.side);
-    const border = [x, y, z].some((i) => i === 0 || i === side - 1);
-    return positive > 0 && (positive < 8 || border);
+    return positive > 0 && (positive < 8 || [x, y, z].some((i) => i === 0 || i === side - 1));
   });
 }
 
@@ -56,11 +55,14 @@ function crossedAndNotAsked({ grid, values, asked }) {
   const side = grid + 2; // a border of outside, known, all around
   const positive = new Uint8Array(side ** 3);
   const known = new Uint8Array(side ** 3).fill(1);
-  cells(grid, (x, y, z, at) => {
-    const there = ((x + 1) * side + y + 1) * side + z + 1;
-    positive[there] = values[at] > 0;
-    known[there] = asked[at];
-  });
+  for (let x = 0, from = 0; x < grid; x++) {
+    for (let y = 0; y < grid; y++) {
+      for (let z = 0, to = ((x + 1) * side + y + 1) * side + 1; z < grid; z++, from++, to++) {
+        positive[to] = values[from] > 0;
+        known[to] = asked[from];
+      }
+    }
+  }
   const unknown = cells(side - 1, (x, y, z) => {
     const inside = countCorners(positive, x, y, z, side);
     return inside > 0 && inside < 8 && countCorners(known, x, y, z, side) < 8;

@@ -3,7 +3,9 @@
  * their copies in packages/. A worker has no import map.
  */
 
-export const ort = await import("onnxruntime-web").catch(copyOf(() => import("./packages/onnxruntime-web.js")));
+import { named } from "./runtime.js";
+
+export const ort = await named().catch(copyOf(() => import("./packages/onnxruntime-web.js")));
 export const { Tokenizer } = await import("@huggingface/tokenizers").catch(copyOf(() => import("./packages/tokenizers.js")));
 
 function copyOf(load) {

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from exporter.adopt.adopt import Adopted, adopt
+from exporter.files.cache import Cache
 from tests.foreign_export import build_ours, write_foreign
 
 
 @pytest.fixture(scope="package")
-def ours(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple[Path, Path]:
+def ours(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path, step_cache: Cache) -> tuple[Path, Path]:
     """An INT8 bundle of the tiny model and its float twin; not to be changed."""
-    return build_ours(tmp_path_factory.mktemp("ours"), tiny_folder)
+    return build_ours(tmp_path_factory.mktemp("ours"), tiny_folder, step_cache)
 
 
 @pytest.fixture(scope="package")

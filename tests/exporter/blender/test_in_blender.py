@@ -35,6 +35,7 @@ def test_the_extension_makes_an_object_where_nothing_else_is_installed(blender, 
     assert told["missing"] == [] and told["ended"] == ["FINISHED"] and not told["torch"]
     assert told["numpy"].startswith("1.")
     (ball,) = told["objects"]
+    assert told["by_timer"].startswith("a red ball") and told["meshes"] == 2
     assert ball["location"] == pytest.approx([3, 0, 0], abs=1e-5) and ball["textures"]
     mesh = Bundle.open(toy_bundle).generate("a red ball", seed=3, quality="draft").mesh
     assert ball["size"] == pytest.approx(np.ptp(mesh.vertices, axis=0), rel=0.02)

@@ -77,18 +77,13 @@ def recipe_of(folder, *, quantization=None, int8=INT8, **sampler):
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return Cache(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
 def recipe(tiny_folder):
     return recipe_of(tiny_folder)
 
 
 @pytest.fixture(scope="module")
-def built(recipe, cache, tmp_path_factory):
-    return build(recipe, load_target("cpu"), tmp_path_factory.mktemp("built") / "tiny", cache=cache)
+def built(recipe, step_cache, tmp_path_factory):
+    return build(recipe, load_target("cpu"), tmp_path_factory.mktemp("built") / "tiny", cache=step_cache)
 
 
 def files(folder):
@@ -156,8 +151,8 @@ def test_what_it_costs_and_how_exact_it_is_stands_in_the_bundle(built):
     assert all(stage["passed"] and stage["wanted_snr_db"] == FP32["stage_snr_db"] for stage in check["stages"].values())
 
 
-def test_built_again_it_has_the_same_digest_and_runs_no_step_twice(recipe, built, cache, tmp_path):
-    again = build(recipe, load_target("cpu"), tmp_path / "again", cache=cache)
+def test_built_again_it_has_the_same_digest_and_runs_no_step_twice(recipe, built, step_cache, tmp_path):
+    again = build(recipe, load_target("cpu"), tmp_path / "again", cache=step_cache)
     assert again.digest == built.digest == bundle_digest(read_manifest(built.out))
     # Times differ from run to run: they stand in perf.yaml, whose digest the manifest has.
     first, second = (files(report.out) for report in (built, again))
@@ -167,11 +162,11 @@ def test_built_again_it_has_the_same_digest_and_runs_no_step_twice(recipe, built
     assert len(heavy) == 11 and all(step.cached for step in heavy)
 
 
-def test_a_bundle_is_no_part_of_the_cache(recipe, built, cache, tmp_path):
-    first = build(recipe, load_target("cpu"), tmp_path / "first", cache=cache)
+def test_a_bundle_is_no_part_of_the_cache(recipe, built, step_cache, tmp_path):
+    first = build(recipe, load_target("cpu"), tmp_path / "first", cache=step_cache)
     program = first.out / "field" / "program.onnx"
     program.write_bytes(b"damaged")
-    assert build(recipe, load_target("cpu"), tmp_path / "second", cache=cache).digest == built.digest
+    assert build(recipe, load_target("cpu"), tmp_path / "second", cache=step_cache).digest == built.digest
 
 
 def test_without_a_cache_it_has_the_same_digest(recipe, built, tmp_path):
@@ -192,18 +187,18 @@ class KilledAfter(Silent):
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
-def test_killed_at_any_moment_the_former_bundle_is_usable(recipe, cache, tmp_path):
+def test_killed_at_any_moment_the_former_bundle_is_usable(recipe, step_cache, tmp_path):
     out = tmp_path / "tiny"
-    former = build(recipe, load_target("cpu"), out, cache=cache)
+    former = build(recipe, load_target("cpu"), out, cache=step_cache)
     for steps in range(1, len(former.steps) + 2):
         child = os.fork()
         if child == 0:
-            build(recipe, load_target("cpu"), out, cache=cache, progress=KilledAfter(steps))
+            build(recipe, load_target("cpu"), out, cache=step_cache, progress=KilledAfter(steps))
             os._exit(0)
         killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
         assert killed == (steps <= len(former.steps))
         assert bundle_digest(require_whole(out)) == former.digest
-    build(recipe, load_target("cpu"), out, cache=cache)
+    build(recipe, load_target("cpu"), out, cache=step_cache)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
@@ -217,68 +212,68 @@ def test_the_bundle_makes_a_mesh_without_torch(built):
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3], timeout=120)
 
 
-def test_a_program_that_misses_its_golden_leaves_the_former_bundle(tiny_folder, recipe, cache, tmp_path):
+def test_a_program_that_misses_its_golden_leaves_the_former_bundle(tiny_folder, recipe, step_cache, tmp_path):
     out = tmp_path / "tiny"
-    former = build(recipe, load_target("cpu"), out, cache=cache)
+    former = build(recipe, load_target("cpu"), out, cache=step_cache)
     strict = recipe_of(tiny_folder, quantization=in_int8("projector/*"), int8=FP32)
     with pytest.raises(
         ValidationFailed, match=r"stage 'projector' \(int8\) misses its golden projector_000.npz: output"
     ):
-        build(strict, load_target("cpu"), out, cache=cache)
+        build(strict, load_target("cpu"), out, cache=step_cache)
     assert bundle_digest(require_whole(out)) == former.digest
 
 
-def test_a_program_that_misses_its_golden_is_kept_aside_for_bisect(tiny_folder, recipe, cache, tmp_path):
+def test_a_program_that_misses_its_golden_is_kept_aside_for_bisect(tiny_folder, recipe, step_cache, tmp_path):
     out, aside = tmp_path / "tiny", tmp_path / "failed" / "tiny"
     strict = recipe_of(tiny_folder, quantization=in_int8("projector/*"), int8=FP32)
     for _ in range(2):
         with pytest.raises(ValidationFailed, match=f"`t3export bisect {re.escape(str(aside))}`"):
-            build(strict, load_target("cpu"), out, cache=cache)
+            build(strict, load_target("cpu"), out, cache=step_cache)
     assert not out.exists() and [path.name for path in tmp_path.iterdir()] == ["failed"]
-    originals = Originals.open(aside, cache, Silent())
+    originals = Originals.open(aside, step_cache, Silent())
     findings = search(
         originals, stages_to_search(originals.manifest, failing_rung(aside), None), None, lambda told: None
     )
     assert findings[-1].culprit.tensor.startswith("projector/")
     with pytest.raises(NotReleasable, match=r"its build failed \(FAILED.txt says why\)"):
         require_releasable([aside])
-    build(recipe, load_target("cpu"), out, cache=cache)
+    build(recipe, load_target("cpu"), out, cache=step_cache)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
-def test_what_misses_its_proof_is_kept_aside_and_a_folder_of_other_things_is_not_touched(recipe, cache, tmp_path):
+def test_what_misses_its_proof_is_kept_aside_and_a_folder_of_other_things_is_not_touched(recipe, step_cache, tmp_path):
     def prove(folder):
         raise ValidationFailed("rung 'shape' fails")
 
     out, aside = tmp_path / "tiny", tmp_path / "failed" / "tiny"
     with pytest.raises(ValidationFailed, match=r"rung 'shape' fails\. `t3export bisect"):
-        build(recipe, load_target("cpu"), out, cache=cache, prove=prove)
+        build(recipe, load_target("cpu"), out, cache=step_cache, prove=prove)
     require_whole(aside)
     (aside / "FAILED.txt").unlink()
     with pytest.raises(ValidationFailed, match=r"could not be kept: .*no build put it there"):
-        build(recipe, load_target("cpu"), out, cache=cache, prove=prove)
-    build(recipe, load_target("cpu"), out, cache=cache)
+        build(recipe, load_target("cpu"), out, cache=step_cache, prove=prove)
+    build(recipe, load_target("cpu"), out, cache=step_cache)
     assert aside.is_dir()
 
 
-def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, cache, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_and_leaves_the_former_bundle(recipe, step_cache, tmp_path, monkeypatch):
     out = tmp_path / "tiny"
-    former = build(recipe, load_target("cpu"), out, cache=cache)
+    former = build(recipe, load_target("cpu"), out, cache=step_cache)
 
     def full(source, target):
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
     monkeypatch.setattr("exporter.build.assemble.shutil.copyfile", full)
     with pytest.raises(EnvironmentProblem, match=r"the disk is full .*cache prune"):
-        build(recipe, load_target("cpu"), out, cache=cache)
+        build(recipe, load_target("cpu"), out, cache=step_cache)
     assert bundle_digest(require_whole(out)) == former.digest
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
 @pytest.mark.parametrize("unroll", ["loop", "full"])
-def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
+def test_quantized_and_unrolled(tiny_folder, built, step_cache, tmp_path, unroll):
     recipe = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*", "denoiser/*", "projector/*"), unroll=unroll)
-    report = build(recipe, load_target("cpu"), tmp_path / "int8", cache=cache)
+    report = build(recipe, load_target("cpu"), tmp_path / "int8", cache=step_cache)
     stages = report.manifest.stages
     assert {name: stage.precision for name, stage in stages.items()} == {
         "text_encoder": "int8", "denoiser": "int8", "projector": "int8", "field": "fp32", "renderer": "fp32"
@@ -292,8 +287,8 @@ def test_quantized_and_unrolled(tiny_folder, built, cache, tmp_path, unroll):
 
 
 @pytest.mark.parametrize(("unroll", "copies"), [("step", 1), ("loop", 1), ("full", 7)])
-def test_attention_is_rewritten_inside_a_whole_sampler_too(tiny_folder, cache, tmp_path, unroll, copies):
-    report = build(recipe_of(tiny_folder, unroll=unroll), load_target("cpu"), tmp_path / unroll, cache=cache)
+def test_attention_is_rewritten_inside_a_whole_sampler_too(tiny_folder, step_cache, tmp_path, unroll, copies):
+    report = build(recipe_of(tiny_folder, unroll=unroll), load_target("cpu"), tmp_path / unroll, cache=step_cache)
     graphs = all_graphs(onnx.load(report.out / "denoiser" / "program.onnx").graph)
     kinds = Counter(node.op_type for graph in graphs for node in graph.node)
     assert (kinds["Attention"], kinds["MultiHeadAttention"]) == (0, 2 * copies)
@@ -313,18 +308,20 @@ def test_a_pass_that_rewrites_none_of_a_stages_attention_is_a_warning(tiny_folde
     assert warning.startswith("stage 'denoiser': blind rewrote 0 of 2 Attention")
 
 
-def test_the_manifest_tells_the_precision_of_every_quantized_layer(tiny_folder, built, cache, tmp_path):
+def test_the_manifest_tells_the_precision_of_every_quantized_layer(tiny_folder, built, step_cache, tmp_path):
     quantization = in_int8("denoiser/*.attn1.*", precision="int8_dynamic")
-    stages = build(recipe_of(tiny_folder, quantization=quantization), load_target("cpu"), tmp_path / "x", cache=cache)
+    stages = build(
+        recipe_of(tiny_folder, quantization=quantization), load_target("cpu"), tmp_path / "x", cache=step_cache
+    )
     layers = stages.manifest.stages["denoiser"].layers
     assert set(layers.values()) == {"int8_dynamic"}
     assert "denoiser/prior.transformer_blocks.0.attn1.to_q" in layers and len(layers) == 8
     assert stages.manifest.stages["text_encoder"] == built.manifest.stages["text_encoder"]
 
 
-def test_a_target_in_half_precision_halves_the_networks(tiny_folder, built, cache, tmp_path):
+def test_a_target_in_half_precision_halves_the_networks(tiny_folder, built, step_cache, tmp_path):
     half = load_target("cpu").model_copy(update={"rendering": "fp16", "opset": 20})
-    report = build(recipe_of(tiny_folder), half, tmp_path / "half", cache=cache, need_gain=False)
+    report = build(recipe_of(tiny_folder), half, tmp_path / "half", cache=step_cache, need_gain=False)
     stages = report.manifest.stages
     assert {stage.precision for stage in stages.values()} == {"fp16"}
     assert stages["denoiser"].size < 0.7 * built.manifest.stages["denoiser"].size
@@ -332,12 +329,12 @@ def test_a_target_in_half_precision_halves_the_networks(tiny_folder, built, cach
     assert 40 < worst < 90
     quantized = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*.mlp.*"))
     with pytest.raises(ValidationFailed, match="leaves 4 of 4 quantized products in floating point"):
-        build(quantized, half, tmp_path / "half", cache=cache)
+        build(quantized, half, tmp_path / "half", cache=step_cache)
 
 
 @pytest.mark.parametrize("target", ["arm64", "cpu-avx2", "web"])
-def test_targets_on_onnxruntime_share_their_programs(recipe, built, cache, tmp_path, target):
-    report = build(recipe, load_target(target), tmp_path / target, cache=cache)
+def test_targets_on_onnxruntime_share_their_programs(recipe, built, step_cache, tmp_path, target):
+    report = build(recipe, load_target(target), tmp_path / target, cache=step_cache)
     programs = {stage.program for stage in built.manifest.stages.values()}
     if target == "web":  # its runtime is given the standard's attention
         programs.remove("denoiser/program.onnx")
@@ -361,17 +358,19 @@ class Heard(Silent):
         self.steps.append(step)
 
 
-def test_a_rule_that_matches_no_layer_is_refused_before_anything_is_made(tiny_folder, cache, tmp_path):
+def test_a_rule_that_matches_no_layer_is_refused_before_anything_is_made(tiny_folder, step_cache, tmp_path):
     recipe, heard = recipe_of(tiny_folder, quantization=in_int8("denoiser/*.attn1.to_w")), Heard()
     with pytest.raises(RecipeError, match=r"attn1.to_w.*matches no layer; the nearest of \d+: denoiser/.*attn1\.to_"):
-        build(recipe, load_target("cpu"), tmp_path / "x", cache=cache, progress=heard)
+        build(recipe, load_target("cpu"), tmp_path / "x", cache=step_cache, progress=heard)
     assert heard.steps == ["load weights"] and list(tmp_path.iterdir()) == []
 
 
-def test_a_rule_that_matches_no_table_is_refused_when_all_is_traced(tiny_folder, cache, tmp_path):
+def test_a_rule_that_matches_no_table_is_refused_when_all_is_traced(tiny_folder, step_cache, tmp_path):
     rule = {"layers": "denoiser/prior.positions", "operator": "table", "precision": "fp16"}
     with pytest.raises(RecipeError, match=r"positions.*matches no layer; the nearest of 1: denoiser/.*:constant"):
-        build(recipe_of(tiny_folder, quantization={"rules": [rule]}), load_target("cpu"), tmp_path / "x", cache=cache)
+        build(
+            recipe_of(tiny_folder, quantization={"rules": [rule]}), load_target("cpu"), tmp_path / "x", cache=step_cache
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -414,10 +413,10 @@ def with_field_input(pipeline, spec):
 )
 @pytest.mark.parametrize("target", ["cpu", "orin", "cpu-executorch"])
 def test_a_pipeline_that_does_not_hang_together_is_refused_before_anything_is_made(
-    family, message, target, cache, tmp_path, monkeypatch
+    family, message, target, step_cache, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(registry._loaders, "balls", family)
     recipe, heard = Recipe.model_validate(BALLS | {"validation": {"tolerances": {"fp32": FP32, "fp16": FP32}}}), Heard()
     with pytest.raises(RecipeError, match=message):
-        build(recipe, load_target(target), tmp_path / "x", cache=cache, progress=heard)
+        build(recipe, load_target(target), tmp_path / "x", cache=step_cache, progress=heard)
     assert heard.steps == ["load weights"] and list(tmp_path.iterdir()) == []

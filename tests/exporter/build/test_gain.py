@@ -6,7 +6,6 @@ import exporter.build.gain
 from exporter.build.build import build
 from exporter.build.gain import LEAST_MILLISECONDS, Gain, require_gain
 from exporter.errors import ValidationFailed
-from exporter.files.cache import Cache
 from exporter.search.latency import Timing
 from exporter.targets.target import load_target
 from tests.exporter.build.test_build import recipe_of
@@ -45,35 +44,33 @@ def timed(share):
     return lambda sessions, arrays, *rounds: Timing(20.0, {"quantized": share}, {"quantized": (share, share)})
 
 
-def test_a_build_is_stopped_by_a_slower_stage_unless_that_is_allowed(tiny_folder, tmp_path, monkeypatch):
-    recipe, cpu, cache = recipe_of(tiny_folder, quantization=INT8), load_target("cpu"), Cache(tmp_path / "cache")
+def test_a_build_is_stopped_by_a_slower_stage_unless_that_is_allowed(tiny_folder, step_cache, tmp_path, monkeypatch):
+    recipe, cpu = recipe_of(tiny_folder, quantization=INT8), load_target("cpu")
     monkeypatch.setattr(exporter.build.gain, "interleaved", timed(1.5))
     with pytest.raises(ValidationFailed, match=r"did not help .*saves: time.*\n  text_encoder: x0.67 as fast"):
-        build(recipe, cpu, tmp_path / "out", cache=cache)
+        build(recipe, cpu, tmp_path / "out", cache=step_cache)
     assert not (tmp_path / "out").exists()
-    report = build(recipe, cpu, tmp_path / "out", cache=cache, need_gain=False)
+    report = build(recipe, cpu, tmp_path / "out", cache=step_cache, need_gain=False)
     assert [(gain.stage, gain.time_share) for gain in report.gains] == [("text_encoder", 1.5)]
     assert 0.1 < report.gains[0].bytes_share < 0.9
 
 
-def test_a_stage_is_timed_for_real_against_its_float_program(tiny_folder, tmp_path):
+def test_a_stage_is_timed_for_real_against_its_float_program(tiny_folder, step_cache, tmp_path):
     recipe = recipe_of(tiny_folder, quantization=INT8)
-    (gain,) = build(
-        recipe, load_target("cpu"), tmp_path / "out", cache=Cache(tmp_path / "cache"), need_gain=False
-    ).gains
+    (gain,) = build(recipe, load_target("cpu"), tmp_path / "out", cache=step_cache, need_gain=False).gains
     assert gain.milliseconds > 0 and gain.spread[0] <= gain.time_share <= gain.spread[1]
 
 
-def test_what_proves_a_bundle_can_keep_it_from_its_place(tiny_folder, tmp_path):
+def test_what_proves_a_bundle_can_keep_it_from_its_place(tiny_folder, step_cache, tmp_path):
     seen = []
 
     def disprove(folder):
         seen.append(sorted(path.name for path in folder.iterdir()))
         raise ValidationFailed("not what was asked for")
 
-    recipe, cache = recipe_of(tiny_folder), Cache(tmp_path / "cache")
+    recipe = recipe_of(tiny_folder)
     with pytest.raises(ValidationFailed, match="not what was asked for"):
-        build(recipe, load_target("cpu"), tmp_path / "out", cache=cache, prove=disprove)
+        build(recipe, load_target("cpu"), tmp_path / "out", cache=step_cache, prove=disprove)
     assert "manifest.json" in seen[0] and not (tmp_path / "out").exists()
-    report = build(recipe, load_target("cpu"), tmp_path / "out", cache=cache, prove=lambda folder: None)
+    report = build(recipe, load_target("cpu"), tmp_path / "out", cache=step_cache, prove=lambda folder: None)
     assert report.gains == [] and (tmp_path / "out" / "manifest.json").is_file()

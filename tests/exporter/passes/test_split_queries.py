@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from exporter.backends.web.web_backend import web_operators
 from exporter.graphs.bodies import all_graphs
 from exporter.graphs.operators import count_operators
 from exporter.passes.split_queries import split_queries
+from exporter.pipeline.tensor import POINTS_AT_ONCE
 from tests.exporter.quantize.programs import Attending, Block, inputs, output, traced
 
 # Of two heads with eight keys.
@@ -76,6 +78,45 @@ def test_attention_in_the_body_of_a_loop_is_split(tmp_path):
     assert found.done == found.there == 1 and kinds(after)["Attention"] == 2
     x = {"x": np.random.default_rng(0).standard_normal((3, 2, 7, 8), np.float32)}
     np.testing.assert_array_equal(output(after, x), output(program, x))
+
+
+FIELD = """
+<ir_version: 10, opset_import: ["" : 23]>
+g (float[batch, 2, points, 8] x, float[batch, 2, 24, 8] k) => (float[batch, 2, points, 8] y) {
+    y = Attention (x, k, k)
+}"""
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    """Any number of points among 24 keys of two heads."""
+    program = tmp_path_factory.mktemp("field") / "program.onnx"
+    onnx.save(onnx.parser.parse_model(FIELD), program)
+    return program
+
+
+@pytest.mark.parametrize("points", [1, 2, 5, 15, 16, 17, 100, 256])
+def test_any_number_of_points_is_split(field, points):
+    most = 2 * 24 * 256
+    model = onnx.load(field)
+    assert split_queries(model, most).done == 1
+    onnx.checker.check_model(model, full_check=True)
+    after = field.with_name("after.onnx")
+    onnx.save(model, after)
+    assert kinds(after)["Attention"] == POINTS_AT_ONCE // 256
+    draw = np.random.default_rng(points)
+    x = {name: draw.standard_normal((2, 2, n, 8), np.float32) for name, n in (("x", points), ("k", 24))}
+    np.testing.assert_allclose(output(after, x), output(field, x), rtol=1e-5, atol=1e-6)
+
+
+def test_points_that_make_few_scores_stay(field):
+    assert split_queries(onnx.load(field), 2 * 24 * POINTS_AT_ONCE).done == 0
+    assert split_queries(onnx.load(field), 2 * 24 * POINTS_AT_ONCE - 1).done == 1
+
+
+def test_what_is_added_to_split_points_is_there_in_the_web():
+    added = {"Shape", "Neg", "Mod", "Concat", "Pad", "Split", "Slice", "Constant"}
+    assert added <= set(web_operators()["operators"]) | {"Constant"}
 
 
 def test_what_comes_after_them_keeps_its_type(tmp_path):

@@ -145,6 +145,15 @@ def test_a_tuned_sampler_stands_where_the_recipes_own_does(tmp_path):
     )
 
 
+def test_a_tuned_sampler_of_one_stage_leaves_the_others(both):
+    recipe = load_recipe(both)
+    fewer = recipe.sampler_of("dense").model_copy(update={"steps": 2})
+    tuned = with_sampler(recipe, fewer, "dense")
+    assert tuned.sampler_of("dense") == fewer and tuned.sampler_of("coarse") == recipe.sampler_of("coarse")
+    for stage in STAGES:
+        assert as_compared(tuned).sampler_of(stage) == recipe.sampler_of(stage)
+
+
 def test_a_change_of_all_reaches_every_stage(both):
     recipe = load_recipe(both).with_samplers(lambda one: one.model_copy(update={"unroll": "loop"}))
     assert {recipe.sampler_of(stage).unroll for stage in (*STAGES, "third")} == {"loop"}

@@ -171,7 +171,7 @@ def test_what_progress_raises_ends_the_work_and_the_bundle_goes_on(bundle, ball,
     assert np.array_equal(bundle.generate("a red ball", seed=3).vertices, ball.vertices)
 
 
-@pytest.mark.parametrize("described", [GeneratedObject, Bundle.generate])
+@pytest.mark.parametrize("described", [GeneratedObject, Bundle.generate, Bundle.generate_async])
 def test_the_lines_in_its_description_do_what_they_say(bundle, tmp_path, monkeypatch, described):
     monkeypatch.chdir(tmp_path)
     module = generated if described is GeneratedObject else bundle_module

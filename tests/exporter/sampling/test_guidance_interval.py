@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from exporter.build.build import build
 from exporter.errors import RecipeError
-from exporter.files.cache import Cache
 from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.guidance import guided_at
@@ -111,12 +110,11 @@ def test_wrong_intervals_are_told(interval, told):
         load_recipe("recipes/shape_e_fp32.yaml", [f"sampler.guidance_interval={interval}"])
 
 
-def test_a_quantized_bundle_of_few_evaluations_is_held_to_its_original(tiny, tiny_folder, tmp_path):
+def test_a_quantized_bundle_of_few_evaluations_is_held_to_its_original(tiny, tiny_folder, step_cache, tmp_path):
     """Its products are fused though the number of their rows hangs on the step, with operators that the web has."""
     schedule = {"scheduler": "dpmpp_2m", "steps": 6, "spacing": "exponential", "highest_noise": 40.0}
     recipe = recipe_of(tiny_folder, quantization=in_int8("denoiser/*"), **schedule, guidance_interval=[0.0, 8.0])
-    cache = Cache(tmp_path / "cache")
-    report = build(recipe, load_target("web"), tmp_path / "bundle", cache=cache, need_gain=False)
+    report = build(recipe, load_target("web"), tmp_path / "bundle", cache=step_cache, need_gain=False)
     told = report.manifest.stages["denoiser"].sampling
     assert (told.evaluations, told.highest_noise, told.guidance_interval) == (6, 40.0, [0.0, 8.0])
     steps = {parity.golden for parity in report.parities if parity.stage == "denoiser"}

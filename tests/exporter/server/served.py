@@ -57,6 +57,8 @@ def write_page_bundle(toy: Path, folder: Path) -> Path:
     for name in ("onnxruntime-web/dist/ort.wasm", "@huggingface/tokenizers/tokenizers.mjs", "sharp/secret.js"):
         (client / "node_modules" / name).parent.mkdir(parents=True)
         (client / "node_modules" / name).write_bytes(b"of a package")
+    (client / "packages").mkdir()
+    (client / "packages/onnxruntime-web.js").write_text("export {};")
     (folder / "notes.txt").write_text("not of the bundle")
     return folder
 

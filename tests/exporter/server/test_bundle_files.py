@@ -32,6 +32,7 @@ def client_of(folder):
         ("text_encoder.onnx", "application/octet-stream"),
         ("tokenizer/tokenizer.json", "application/json"),
         ("client/page.js", "text/javascript; charset=utf-8"),
+        ("client/packages/onnxruntime-web.js", "text/javascript; charset=utf-8"),
         ("client/node_modules/onnxruntime-web/dist/ort.wasm", "application/wasm"),
         ("client/node_modules/@huggingface/tokenizers/tokenizers.mjs", "text/javascript; charset=utf-8"),
     ],
@@ -44,7 +45,8 @@ def test_what_the_page_needs_is_served(page_bundle, path, kind):
 
 def test_the_address_leads_to_the_page(page_bundle):
     answer = client_of(page_bundle).get("/")
-    assert answer.url.path == "/client/index.html" and "<title>toy" in answer.text
+    assert answer.url.path == "/client/" and "<title>toy" in answer.text
+    assert client_of(page_bundle).get("/client").url.path == "/client/"
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
@@ -52,8 +54,10 @@ def test_the_address_leads_to_the_page(page_bundle):
     "path",
     [
         "notes.txt",
-        "client",
-        "client/",
+        "tokenizer",
+        "tokenizer/",
+        "client/packages",
+        "client/packages/",
         "client/node_modules/sharp/secret.js",
         "client/node_modules/onnxruntime-web/../sharp/secret.js",
         "client/node_modules/onnxruntime-web/%2e%2e/sharp/secret.js",
@@ -64,12 +68,15 @@ def test_the_address_leads_to_the_page(page_bundle):
         "%2fetc%2fpasswd",
         "manifest.json%00.js",
         "client/node_modules/onnxruntime-web/link.js",
+        "client/packages/link.js",
+        "client/packages/%2e%2e/notes.txt",
         "a" * 300,
     ],
 )
 def test_nothing_else_is(page_bundle, tmp_path, path):
     folder = shutil.copytree(page_bundle, tmp_path / "bundle")
-    (folder / "client/node_modules/onnxruntime-web/link.js").symlink_to(folder / "notes.txt")
+    for place in ("node_modules/onnxruntime-web", "packages"):
+        (folder / "client" / place / "link.js").symlink_to(folder / "notes.txt")
     answer = client_of(folder).get(f"/{path}")
     assert answer.status_code == 404 and "No file of this bundle" in answer.text
     assert answer.headers.items() >= ISOLATED.items()
@@ -94,8 +101,10 @@ def test_a_browser_asks_again_and_gets_only_what_changed(page_bundle):
 def test_what_is_missing_is_named(page_bundle, tmp_path):
     folder = shutil.copytree(page_bundle, tmp_path / "bundle")
     shutil.rmtree(folder / "client/node_modules")
-    answer = client_of(folder).get("/client/node_modules/onnxruntime-web/dist/ort.wasm")
-    assert answer.status_code == 404 and "npm ci" in answer.text
+    shutil.rmtree(folder / "client/packages")
+    for path in ("node_modules/onnxruntime-web/dist/ort.wasm", "packages/three.module.min.js"):
+        answer = client_of(folder).get(f"/client/{path}")
+        assert answer.status_code == 404 and "npm ci" in answer.text
     (folder / "client/index.html").unlink()
     rewritten(folder, read_manifest(folder))
     answer = client_of(folder).get("/")

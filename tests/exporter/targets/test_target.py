@@ -14,7 +14,7 @@ from exporter.targets.target import (
 )
 
 EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cpu-openvino-bf16", "cuda", "orin", "orin-nano", "t4", "rtx", "h200",
-            "android", "android-vulkan", "ios", "ios-coreml", "arm64", "web", "cpu-executorch"}  # fmt: skip
+            "android", "android-vulkan", "ios", "ios-coreml", "arm64", "web", "webgpu", "cpu-executorch"}  # fmt: skip
 
 
 def test_every_shipped_target_loads_under_its_own_name():

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from exporter.families.registry import load_model
 from exporter.families.shap_e.model import load
 from exporter.pipeline.assets import MeshAsset
 from exporter.pipeline.pipeline import Pipeline, PipelineStage, Volume
 from exporter.pipeline.tensor import TensorSpec
+from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.run import Run
 from exporter.runtime.surface.decoded import field_of
 from exporter.runtime.surface.extract import sample
 from tests.exporter.tiny import tiny_recipe
 from validate.bench.decoder import any_latents, compare, count_missed
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +40,20 @@ def test_whatever_the_latents_the_field_is_the_shape(fitted):
 
 def test_both_sides_are_timed_and_nothing_is_missed(fitted, tmp_path):
     recipe = tiny_recipe()
-    latents = any_latents(fitted.pipeline(recipe))
-    first, second = compare(fitted, recipe, latents, tmp_path, (24, 32), threads=1, seconds=0.1)
+    first, second = compare(fitted, recipe, tmp_path, (24, 32), threads=1, seconds=0.1)
     assert first.missed == 0 and first.cells > 100 and first.growth is None
     assert second.growth == pytest.approx(second.speed.seconds / first.speed.seconds)
     assert 0 < second.samples.share < 1 and second.speed.rounds >= 3 and second.field_seconds > 0
     assert second.to_dict()["samples"]["share"] == second.samples.share
     assert {path.name for path in tmp_path.iterdir()} == {"projector", "field"}
+
+
+def test_a_model_that_samples_nothing_starts_from_planes(tmp_path):
+    recipe = load_recipe(ROOT / "recipes/triposr_fp32.yaml")
+    model = load_model("triposr", "shaped:random:triposr-tiny:ring")
+    [row] = compare(model, recipe, tmp_path, (24,), threads=1, seconds=0.1)
+    assert row.missed == 0 and row.cells > 100 and row.samples.share < 1
+    assert {path.name for path in tmp_path.iterdir()} == {"field"}
 
 
 def test_missed_cells_are_counted():

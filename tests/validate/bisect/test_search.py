@@ -40,16 +40,16 @@ def broken(healthy: Path, folder: Path, constant: str, factor: float) -> Path:
 
 
 @pytest.fixture(scope="module")
-def culprit(healthy: Path, cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Culprit:
+def culprit(healthy: Path, step_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Culprit:
     """Of a wrong scale in the middle of the denoiser."""
     folder = broken(healthy, tmp_path_factory.mktemp("scale") / "bundle", SCALE, 3.0)
-    finding = find(folder, cache, "denoiser", "projector")[-1]
+    finding = find(folder, step_cache, "denoiser", "projector")[-1]
     assert finding.stage == "denoiser" and not finding.kept and finding.culprit is not None
     return finding.culprit
 
 
-def test_nothing_is_found_in_a_healthy_bundle(healthy: Path, cache: Cache) -> None:
-    findings = find(healthy, cache, "denoiser", "projector")
+def test_nothing_is_found_in_a_healthy_bundle(healthy: Path, step_cache: Cache) -> None:
+    findings = find(healthy, step_cache, "denoiser", "projector")
     assert [(one.stage, one.kept, one.culprit) for one in findings] == [
         ("denoiser", True, None),
         ("projector", True, None),
@@ -63,8 +63,8 @@ def test_a_wrong_scale_is_found_with_its_own_nodes_alone(culprit: Culprit) -> No
     assert culprit.alone_db < LIMIT_DB and len(culprit.nodes) <= 6
 
 
-def test_a_wrong_weight_is_found(healthy: Path, cache: Cache, tmp_path: Path) -> None:
-    found = find(broken(healthy, tmp_path / "bundle", WEIGHT, -0.5), cache, "denoiser")[0].culprit
+def test_a_wrong_weight_is_found(healthy: Path, step_cache: Cache, tmp_path: Path) -> None:
+    found = find(broken(healthy, tmp_path / "bundle", WEIGHT, -0.5), step_cache, "denoiser")[0].culprit
     assert found is not None and found.tensor == "denoiser/prior.transformer_blocks.0.attn1.to_out.0/Add:0"
 
 
@@ -87,8 +87,8 @@ def test_a_reproducer_overwrites_nothing_else(culprit: Culprit, tmp_path: Path) 
         write_reproducer(culprit, tmp_path)
 
 
-def test_every_layer_has_its_error(healthy: Path, cache: Cache) -> None:
-    errors = layer_errors(Originals.open(healthy, cache, Silent()))
+def test_every_layer_has_its_error(healthy: Path, step_cache: Cache) -> None:
+    errors = layer_errors(Originals.open(healthy, step_cache, Silent()))
     found = {(error.stage, error.layer): error for error in errors}
     quantized = found["denoiser", "denoiser/prior.transformer_blocks.1.ff.net.0.proj"]
     assert quantized.precision == "int8" and 10 < quantized.snr_db < 80
@@ -99,8 +99,8 @@ def test_every_layer_has_its_error(healthy: Path, cache: Cache) -> None:
     assert blocks == sorted(blocks)
 
 
-def test_bad_stages_are_told(healthy: Path, cache: Cache) -> None:
-    manifest = Originals.open(healthy, cache, Silent()).manifest
+def test_bad_stages_are_told(healthy: Path, step_cache: Cache) -> None:
+    manifest = Originals.open(healthy, step_cache, Silent()).manifest
     assert stages_to_search(manifest, "shape", None) == ["projector", "field"]
     with pytest.raises(RecipeError, match="did you mean 'denoiser'"):
         stages_to_search(manifest, None, "denoisr")

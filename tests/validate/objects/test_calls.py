@@ -17,7 +17,7 @@ def test_what_the_judge_sees_is_sampled_together_and_no_encoder_is_opened_for_on
 
 
 def test_no_more_are_sampled_together_than_memory_allows(toy_bundle, monkeypatch):
-    """At full size one object of a judge alone takes a gigabyte."""
+    """Of three objects where two fit: the prompts are read together, the sampler takes two and then the third."""
     bundle, calls, _ = open_with_little_memory(toy_bundle, monkeypatch)
     monkeypatch.setattr(batch, "batch_size", lambda pipeline: 2)
     list(sample_objects(bundle, ["a red ball", "a blue ball", "green"], [0, 1, 2]))

@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.errors import RecipeError
 from exporter.families.registry import load_model
 from exporter.machine.meter import Silent
+from exporter.recipe.recipe_file import load_recipe
 from exporter.recipe.sampler_section import SamplerSection
 from tests.exporter.quantize.bench import tiny_recipe
 from tests.exporter.tiny import write_tiny_shap_e
 from validate.tune import samplers
-from validate.tune.samplers import Candidate, bisect, count_rows, front_of, search_samplers
+from validate.tune.samplers import Candidate, bisect, count_rows, front_of, search_samplers, searched_stage
 from validate.tune.trial import TrialVerdict
 
+POINT_E = Path(__file__).parents[3] / "recipes" / "point_e_fp32.yaml"
 CANDIDATES = st.lists(
     st.tuples(st.integers(1, 30), st.floats(0, 1)).map(lambda p: Candidate(SimpleNamespace(rows=p[0]), *p)), max_size=20
 )
@@ -113,7 +117,7 @@ def test_a_model_is_loaded_once_for_all_samplers(tiny, monkeypatch):
         return load(self)
 
     monkeypatch.setattr(type(tiny.model), "prior", counted)
-    screened = samplers._Screen(tiny.model, tiny.recipe, lambda done, total: None)
+    screened = samplers._Screen(tiny.model, tiny.recipe, "denoiser", lambda done, total: None)
     found = screened(screened.own.model_copy(update={"scheduler": "euler", "steps": steps}) for steps in (2, 3, 4))
     assert len(found) == 3 and len({candidate.error for candidate in found}) == 3 and loaded == [1]
 
@@ -122,12 +126,32 @@ def test_of_a_flow_fewer_steps_are_tried_and_no_other_solver(monkeypatch):
     own = SamplerSection(scheduler="flow_euler", steps=20, guidance_scale=1.0)
 
     class Screened:
-        def __init__(self, model, recipe, told):
+        def __init__(self, model, recipe, stage, told):
             self.own = recipe.sampler
 
         def __call__(self, tried):
             return [Candidate(one, 1, 0.5) for one in tried]
 
     monkeypatch.setattr(samplers, "_Screen", Screened)
-    found = samplers.screen(None, SimpleNamespace(sampler=own), None)
+    found = samplers.screen(None, SimpleNamespace(sampler=own), "flow", None)
     assert [one.sampler for one in found] == [own.model_copy(update={"steps": steps}) for steps in samplers.STEPS]
+
+
+def test_of_several_stages_the_one_that_is_searched_for_is_named():
+    both = SimpleNamespace(of_kind=lambda kind: ["base", "upsampler"])
+    assert searched_stage(both, "upsampler") == "upsampler"
+    with pytest.raises(RecipeError, match="--stage base or --stage upsampler"):
+        searched_stage(both, None)
+    with pytest.raises(RecipeError, match="did you mean 'base'"):
+        searched_stage(both, "bas")
+    with pytest.raises(RecipeError, match="in no stage"):
+        searched_stage(SimpleNamespace(of_kind=lambda kind: []), None)
+
+
+def test_of_two_samplers_one_is_screened_and_the_other_stays():
+    model = load_model("point-e", "random:point-e-tiny-text")
+    short = ["samplers.base.steps=2", "samplers.base.churn=null", "samplers.upsampler.steps=2"]
+    recipe = load_recipe(POINT_E, short, "random:point-e-tiny-text")
+    screened = samplers._Screen(model, recipe, "upsampler", lambda done, total: None)
+    found = screened([screened.own.model_copy(update={"scheduler": "euler"})])
+    assert screened.goal.shape[1:] == (144, 6) and found[0].rows == 2 and found[0].error > 0

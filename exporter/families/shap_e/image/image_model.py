@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
@@ -14,12 +14,12 @@ from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionMode
 from exporter.errors import WeightsError
 from exporter.families.checkpoint import Checkpoint, Renamed, Taken
 from exporter.families.family import ModuleMaker
-from exporter.families.part_files import ModelFiles, Needed, find_parts
-from exporter.families.repository import open_repository
+from exporter.families.part_files import ModelFiles, Needed
 from exporter.families.shap_e.image.clip_preprocessing import picture_input
-from exporter.families.shap_e.latent_model import LatentModel, changed_weights, random_name, refuse_settings, tensor
+from exporter.families.shap_e.latent_model import LatentModel, random_name, tensor
 from exporter.families.shap_e.modules import ImageEncoder
-from exporter.families.shap_e.openai_files import is_openai, open_openai_image, what_it_is
+from exporter.families.shap_e.named_weights import NamedWeights
+from exporter.families.shap_e.openai_files import open_openai_image
 from exporter.families.shap_e.random_weights import FIRST_GAIN, HIDDEN_GAIN, RANDOM_IMAGE_CONFIGS, fill_random_part
 from exporter.families.shap_e.shap_e_pipeline import PictureParts, ShapEImageOriginal
 from exporter.families.weights import fill
@@ -46,27 +46,8 @@ TOWER = "vision_model."
 def load(
     weights: str, *, variant: str | None = None, decoder: str | None = None, clip: str | None = None
 ) -> ShapEImage:
-    """Shap-E from a picture with these weights: one of the zoo, a folder, 'org/name[@revision]' on the hub,
-    'random:SIZE[:seed]', or any of these changed, 'stress:WEIGHTS[:factor]' and 'shaped:WEIGHTS[:shape]', as for texts.
-    A folder has the hub's layout, or OpenAI's own files.
-
-    `variant`: of the hub's files, such as 'fp16'. `decoder`, `clip`: of OpenAI's own files, as of `open_openai_image`.
-    Raises WeightsError, RecipeError for a setting that these weights have no use for.
-    """
-    if changed := changed_weights(weights, partial(load, variant=variant, decoder=decoder, clip=clip)):
-        return changed
-    if weights.startswith("random:"):
-        refuse_settings("random weights have none", variant=variant, decoder=decoder, clip=clip)
-        return _random(weights)
-    repository = weights if weights in ZOO_MODELS else open_repository(weights)
-    if not isinstance(repository, str) and is_openai(repository.names):
-        refuse_settings("OpenAI's own files come in one precision", variant=variant)
-        published = open_openai_image(repository, decoder, clip)
-        return _of_files(published.files, published.configs, published.checkpoints.__getitem__)
-    refuse_settings("it is about OpenAI's own files, which these are not", decoder=decoder, clip=clip)
-    files = find_parts(repository, ZOO_MODELS, NEEDED, variant, partial(what_it_is, kind="image"))
-    configs = {part: files.parts[part].json(file) for part, file in CONFIGS.items()}
-    return _of_files(files, configs, lambda part: files.parts[part].checkpoint())
+    """Shap-E from a picture with these weights, such as 'shap-e-mini-image': as `NamedWeights.load` has it."""
+    return NAMED.load(weights, variant, decoder, clip)
 
 
 class ShapEImage(LatentModel):
@@ -135,6 +116,11 @@ def _random(weights: str) -> ShapEImage:
     )
 
 
+def _of_hub(files: ModelFiles) -> ShapEImage:
+    configs = {part: files.parts[part].json(file) for part, file in CONFIGS.items()}
+    return _of_files(files, configs, lambda part: files.parts[part].checkpoint())
+
+
 def _of_files(
     files: ModelFiles, configs: dict[str, dict[str, Any]], checkpoint: Callable[[str], Checkpoint]
 ) -> ShapEImage:
@@ -153,3 +139,14 @@ def _as_class_names(part: str, found: Checkpoint) -> Checkpoint:
     if part != "image_encoder":
         return found
     return Renamed(found, {name.removeprefix(TOWER): Taken(name, shape) for name, shape in found.shapes.items()})
+
+
+NAMED = NamedWeights(
+    condition="image",
+    zoo=ZOO_MODELS,
+    needed=NEEDED,
+    random=_random,
+    open_openai=open_openai_image,
+    of_openai=lambda model: _of_files(model.files, model.configs, model.checkpoints.__getitem__),
+    of_hub=_of_hub,
+)

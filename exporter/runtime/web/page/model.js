@@ -15,6 +15,10 @@ export class Model {
     this.worker.postMessage({ kind: "make", id: ++this.latest, ...request });
   }
 
+  check() {
+    this.worker.postMessage({ kind: "check", id: ++this.latest });
+  }
+
   stop() {
     this.latest++;
     this.worker.postMessage({ kind: "stop" });

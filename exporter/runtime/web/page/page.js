@@ -6,6 +6,7 @@ import { downloadButtons } from "./files.js";
 import { Form } from "./form.js";
 import { Model } from "./model.js";
 import { keepForLater, whyOneThread } from "./offline.js";
+import { placeOf, proofOf } from "./proof.js";
 import { linkOf, valuesOf } from "./share.js";
 import { Stage } from "./stage.js";
 
@@ -14,7 +15,8 @@ const form = new Form(of("form"));
 const stage = new Stage(of("stage"));
 const choices = new Choices(of("choices"), show);
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-let title;
+let asked;
+let shown;
 let model;
 
 function say(words) {
@@ -56,12 +58,18 @@ const heard = {
     say(`Loading the model: ${name.replaceAll("_", " ")}`);
     advance(done, total);
   },
-  loaded() {
+  loaded({ where }) {
     settle();
-    of("make").disabled = false;
+    of("make").disabled = of("check").disabled = false;
     say("Ready.");
-    of("threads").textContent = whyOneThread();
-    of("threads").hidden = !of("threads").textContent;
+    const onProcessor = where.providers[0] !== "webgpu";
+    of("place").textContent = [placeOf(where), onProcessor ? whyOneThread() : ""].filter(Boolean).join(" ");
+    of("place").hidden = !of("place").textContent;
+  },
+  checked({ found }) {
+    settle();
+    say("Ready.");
+    of("proof").textContent = proofOf(found);
   },
   step({ done, total }) {
     if (done < total) return advance(done, total);
@@ -74,6 +82,7 @@ const heard = {
   },
   finished() {
     settle();
+    say(costOf(shown));
   },
   failed: fail,
 };
@@ -93,17 +102,23 @@ function describe({ name, recipe, stages, target, validation, weights }) {
 }
 
 function show(thing) {
-  const { made, cost, seed, asset } = thing;
-  stage.show(thing, title);
-  const count = { mesh: () => `${(made.faces.length / 3).toLocaleString()} triangles`,
-                  points: () => `${(made.positions.length / 3).toLocaleString()} points`,
-                  image: () => `${made.width} × ${made.height} pixels` }[asset]();
-  const threads = `${cost.threads} thread${cost.threads === 1 ? "" : "s"}`;
-  say(`Seed ${seed}: ${count} in ${cost.seconds.toFixed(1)} s on ${threads}, ${megabytes(cost.memory)} of memory`);
-  const link = linkOf({ ...form.values, seed: String(seed) });
+  shown = thing;
+  stage.show(thing, asked.title);
+  say(costOf(thing));
+  const link = linkOf({ ...asked.values, seed: String(thing.seed) });
   history.replaceState(null, "", link);
-  of("files").replaceChildren(...downloadButtons(thing, title, fail), shareButton(link));
+  of("files").replaceChildren(...downloadButtons(thing, asked.title, fail), shareButton(link));
   of("files").hidden = false;
+}
+
+function costOf({ asset, cost: { seconds, threads, memory }, made, seed }) {
+  const sizes = {
+    mesh: () => `${(made.faces.length / 3).toLocaleString()} triangles`,
+    points: () => `${(made.positions.length / 3).toLocaleString()} points`,
+    image: () => `${made.width} × ${made.height} pixels`,
+  };
+  const on = `${threads} thread${threads === 1 ? "" : "s"}`;
+  return `Seed ${seed}: ${sizes[asset]()} in ${seconds.toFixed(1)} s on ${on}, ${megabytes(memory)} of memory`;
 }
 
 function shareButton(link) {
@@ -122,16 +137,24 @@ function shareButton(link) {
 
 of("form").onsubmit = (event) => {
   event.preventDefault();
-  title = form.title;
+  asked = { title: form.title, values: form.values };
   of("problem").hidden = true;
   of("files").hidden = true;
   of("stop").hidden = false;
   of("stage").setAttribute("aria-busy", "true");
   choices.clear();
-  say(`Making ${title}`);
+  say(`Making ${asked.title}`);
   of("progress").removeAttribute("value");
   of("progress").hidden = false;
   model.make(form.request);
+};
+of("check").onclick = () => {
+  say("Holding its programs to what they made where they were built");
+  of("proof").textContent = "";
+  of("progress").removeAttribute("value");
+  of("progress").hidden = false;
+  of("stop").hidden = false;
+  model.check();
 };
 of("stop").onclick = () => {
   model.stop();

@@ -12,6 +12,7 @@ self.onmessage = ({ data }) => {
   current.abort();
   current = new AbortController();
   if (data.kind === "make") make(data, current.signal);
+  if (data.kind === "check") check(data);
 };
 
 /** {client, bundle} with its programs; undefined where it cannot be opened, which the page has heard then. */
@@ -22,7 +23,7 @@ async function open() {
     const bundle = await client.WebBundle.open(new URL("../..", import.meta.url));
     postMessage({ kind: "opened", manifest: bundle.manifest, words: await wordsOf(bundle) });
     await load(bundle);
-    postMessage({ kind: "loaded" });
+    postMessage({ kind: "loaded", where: await bundle.runsOn() });
     return { client, bundle };
   } catch (error) {
     postMessage({ kind: "failed", message: error.message });
@@ -42,6 +43,17 @@ async function load(bundle) {
   for (const [done, stage] of stages.entries()) {
     postMessage({ kind: "loading", stage, done, total: stages.length });
     await bundle.session(stage);
+  }
+}
+
+/** Holds the programs to what they made where the bundle was built. */
+async function check({ id }) {
+  const opened = await opening;
+  if (!opened) return;
+  try {
+    postMessage({ kind: "checked", id, found: await opened.client.verify(opened.bundle) });
+  } catch (error) {
+    postMessage({ kind: "failed", id, message: error.message });
   }
 }
 

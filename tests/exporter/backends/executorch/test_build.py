@@ -9,7 +9,6 @@ import pytest
 
 from exporter.build.build import build
 from exporter.errors import BundleError, RecipeError
-from exporter.files.cache import Cache
 from exporter.manifest import PERF
 from exporter.runtime.bundle import Bundle
 from exporter.runtime.inputs.noise import noise
@@ -30,19 +29,14 @@ CALIBRATION = {"prompts": ["a red mug", "a table"], "steps": 2}
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return Cache(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
 def recipe(tiny_folder):
     return recipe_of(tiny_folder, quantization={"rules": RULES, "calibration": CALIBRATION})
 
 
 @pytest.fixture(scope="module")
-def built(recipe, cache, tmp_path_factory):
+def built(recipe, step_cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("built") / "tiny"
-    return build(recipe, load_target("cpu-executorch"), out, cache=cache)
+    return build(recipe, load_target("cpu-executorch"), out, cache=step_cache)
 
 
 @pytest.fixture(scope="module")
@@ -150,17 +144,17 @@ def test_an_app_finds_tokens_noise_and_instructions(built):
     assert all(stage.program in page for stage in built.manifest.stages.values())
 
 
-def test_built_again_everything_comes_from_the_cache(recipe, built, cache, tmp_path):
-    again = build(recipe, load_target("cpu-executorch"), tmp_path / "again", cache=cache)
+def test_built_again_everything_comes_from_the_cache(recipe, built, step_cache, tmp_path):
+    again = build(recipe, load_target("cpu-executorch"), tmp_path / "again", cache=step_cache)
     assert again.digest == built.digest
     assert all(step.cached for step in again.steps if step.name.startswith("lower"))
 
 
-def test_a_rule_that_matches_no_layer_names_the_nearest(tiny_folder, cache, tmp_path):
+def test_a_rule_that_matches_no_layer_names_the_nearest(tiny_folder, step_cache, tmp_path):
     stray = {"layers": "field/network.no_such", "precision": "fp32"}
     recipe = recipe_of(tiny_folder, quantization={"rules": [*RULES, stray], "calibration": CALIBRATION})
     with pytest.raises(RecipeError, match=r"rule 5 \('field/network.no_such'.* matches no layer"):
-        build(recipe, load_target("cpu-executorch"), tmp_path / "x", cache=cache)
+        build(recipe, load_target("cpu-executorch"), tmp_path / "x", cache=step_cache)
 
 
 def test_a_program_tells_which_input_it_misses_and_which_does_not_fit(built):

@@ -8,7 +8,6 @@ import re
 import pytest
 
 from exporter.backends.executorch.device_files import TOO_LONG, write_device_files
-from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
 from exporter.targets.target import load_target
 from exporter.workshop.workshop import Workshop
@@ -18,11 +17,11 @@ TARGET = load_target("cpu-executorch")
 
 
 @pytest.fixture
-def pages(tiny_folder, tmp_path):
+def pages(tiny_folder, step_cache, tmp_path):
     """A function that writes the files for a sampler with these settings, and gives their folder."""
 
     def write(**sampler):
-        workshop = Workshop.open(recipe_of(tiny_folder, **sampler), TARGET, Cache(tmp_path / "cache"), Silent())
+        workshop = Workshop.open(recipe_of(tiny_folder, **sampler), TARGET, step_cache, Silent())
         write_device_files(workshop, tmp_path)
         return tmp_path / "device"
 

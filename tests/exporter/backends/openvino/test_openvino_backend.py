@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import onnx
 import pytest
 
 from exporter.backends.openvino.execution import executed_products, require_integers
 from exporter.backends.openvino.openvino_backend import compile_program
 from exporter.build.build import build
 from exporter.errors import BundleError, RecipeError, ValidationFailed
-from exporter.files.cache import Cache
+from exporter.graphs.program_files import EXTERNAL_DATA
 from exporter.quantize.grid import IntegerGrid
 from exporter.quantize.integer_product import IntegerQdqWriter
 from exporter.quantize.qdq import ZeroPointQdqWriter
@@ -21,6 +24,7 @@ from exporter.runtime.sessions.openvino import OpenVinoSession
 from exporter.targets.target import load_target
 from exporter.workshop.parity import compare
 from tests.exporter.build.test_build import INT8, in_int8, recipe_of
+from tests.exporter.machine.resident import resident
 from tests.exporter.quantize.programs import Batched, Block, inputs, output, rewritten, traced
 
 TARGET, BF16 = load_target("cpu-openvino"), load_target("cpu-openvino-bf16")
@@ -30,6 +34,32 @@ OPTIONS = TARGET.session.model_dump()
 @pytest.fixture(scope="module")
 def block(tmp_path_factory):
     return traced(Block(), tmp_path_factory.mktemp("fp32"))
+
+
+def beside(program, folder):
+    """The same program with its weights in a file of their own, which OpenVINO maps."""
+    folder.mkdir()
+    location = {"location": EXTERNAL_DATA, "size_threshold": 256}
+    onnx.save(onnx.load(program), folder / "program.onnx", save_as_external_data=True, **location)
+    return folder / "program.onnx"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is mapped is known on Linux")
+def test_weights_are_not_kept_twice_once_they_are_packed(block, tmp_path):
+    path = beside(block, tmp_path / "beside")
+    session = OpenVinoSession(path, OPTIONS)
+    first = session.run(inputs())["y"]
+    assert resident(path.parent / EXTERNAL_DATA) == 0
+    np.testing.assert_array_equal(session.run(inputs())["y"], first)
+    assert compare(output(path, inputs()), first).snr_db > 90
+
+
+def test_a_table_in_half_precision_is_cast_as_openvino_leaves_it_in_its_file(block, tmp_path):
+    halves = Policy(rules=[Rule(layers="*", operator="table", precision="fp16")])
+    quantize(block, halves, {}, Observer("minmax", 99.99), tmp_path / "half", "qdq")
+    compiled = onnx.load(compile_program(TARGET, tmp_path / "half/program.onnx", [], tmp_path / "compiled")).graph
+    maker = {name: node.op_type for node in compiled.node for name in node.output}
+    assert [maker.get(node.input[0]) for node in compiled.node if node.op_type == "Gather"].count("Cast") == 1
 
 
 def in_writer(kind, grid):
@@ -96,15 +126,10 @@ def test_a_program_tells_which_input_it_misses_and_which_does_not_fit(block, tmp
         OpenVinoSession(tmp_path / "program.onnx", OPTIONS)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return Cache(tmp_path_factory.mktemp("cache"))
-
-
-def test_a_bundle_in_int8_keeps_to_its_goldens_and_makes_a_mesh(tiny_folder, cache, tmp_path):
+def test_a_bundle_in_int8_keeps_to_its_goldens_and_makes_a_mesh(tiny_folder, step_cache, tmp_path):
     int8 = INT8 | {"stage_snr_db": 3.0}
     recipe = recipe_of(tiny_folder, quantization=in_int8("text_encoder/*", "denoiser/*", "projector/*"), int8=int8)
-    report = build(recipe, TARGET, tmp_path / "int8", cache=cache, need_gain=False)
+    report = build(recipe, TARGET, tmp_path / "int8", cache=step_cache, need_gain=False)
     stages = report.manifest.stages
     assert {name: stage.precision for name, stage in stages.items()} == {
         "text_encoder": "int8", "denoiser": "int8", "projector": "int8", "field": "fp32", "renderer": "fp32"
@@ -116,20 +141,20 @@ def test_a_bundle_in_int8_keeps_to_its_goldens_and_makes_a_mesh(tiny_folder, cac
     bundle.generate("a red chair")
 
 
-def test_in_bf16_every_stage_is_held_to_the_tolerances_of_that(tiny_folder, cache, tmp_path):
+def test_in_bf16_every_stage_is_held_to_the_tolerances_of_that(tiny_folder, step_cache, tmp_path):
     recipe = recipe_of(tiny_folder)
     tolerances = {name: values for name, values in recipe.validation.tolerances.items() if name != "bf16"}
     silent = recipe.model_copy(update={"validation": recipe.validation.model_copy(update={"tolerances": tolerances})})
     with pytest.raises(RecipeError, match=r"validation.tolerances.bf16 is refused .* has to be judged by it"):
-        build(silent, BF16, tmp_path / "bf16", cache=cache)
-    report = build(recipe, BF16, tmp_path / "bf16", cache=cache, need_gain=False)
+        build(silent, BF16, tmp_path / "bf16", cache=step_cache)
+    report = build(recipe, BF16, tmp_path / "bf16", cache=step_cache, need_gain=False)
     assert {stage.precision for stage in report.manifest.stages.values()} == {"bf16"}
     assert {p.limit_db for p in report.parities} == {INT8["stage_snr_db"]}
 
 
 @pytest.mark.parametrize("unroll", ["loop", "full"])
-def test_whole_samplers_run_too(unroll, tiny_folder, cache, tmp_path):
-    report = build(recipe_of(tiny_folder, unroll=unroll), TARGET, tmp_path / "whole", cache=cache)
+def test_whole_samplers_run_too(unroll, tiny_folder, step_cache, tmp_path):
+    report = build(recipe_of(tiny_folder, unroll=unroll), TARGET, tmp_path / "whole", cache=step_cache)
     assert min(p.parity.snr_db for p in report.parities if p.stage == "denoiser") > 80
     assert [spec.name for spec in report.manifest.stages["denoiser"].inputs] == ["sample", "embedding"]
 

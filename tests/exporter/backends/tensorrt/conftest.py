@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from exporter.build.build import build
-from exporter.files.cache import Cache
 from exporter.targets.target import load_target
 from tests.exporter.build.test_build import in_int8, recipe_of
 
@@ -27,14 +26,9 @@ def recipe(tiny_folder):
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    return Cache(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="session")
-def built_kit(recipe, cache, tmp_path_factory):
+def built_kit(recipe, step_cache, tmp_path_factory):
     """The report of a build for the Orin; its folder is not to be changed."""
-    return build(recipe, load_target("orin"), tmp_path_factory.mktemp("kit") / "tiny", cache=cache)
+    return build(recipe, load_target("orin"), tmp_path_factory.mktemp("kit") / "tiny", cache=step_cache)
 
 
 @pytest.fixture

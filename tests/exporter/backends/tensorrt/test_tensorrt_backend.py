@@ -17,8 +17,8 @@ from exporter.runtime.sessions.tensorrt import TensorRtSession
 from exporter.targets.target import load_target
 
 
-def test_where_the_gpu_is_engines_are_built_and_checked(orin, fake_tensorrt, built_kit, recipe, cache, tmp_path):
-    report = build(recipe, load_target("orin"), tmp_path / "tiny", cache=cache)
+def test_where_the_gpu_is_engines_are_built_and_checked(orin, fake_tensorrt, built_kit, recipe, step_cache, tmp_path):
+    report = build(recipe, load_target("orin"), tmp_path / "tiny", cache=step_cache)
     engines = report.manifest.engines
     assert engines.state == "built" and engines.stages.keys() == report.manifest.stages.keys()
     assert all(part.file in report.manifest.files for part in engines.stages.values())
@@ -26,10 +26,12 @@ def test_where_the_gpu_is_engines_are_built_and_checked(orin, fake_tensorrt, bui
     assert len(report.parities) == len(built_kit.parities) and all(parity.passed for parity in report.parities)
 
 
-def test_an_engine_that_misses_fails_the_build(orin, fake_tensorrt, built_kit, recipe, cache, tmp_path, monkeypatch):
+def test_an_engine_that_misses_fails_the_build(
+    orin, fake_tensorrt, built_kit, recipe, step_cache, tmp_path, monkeypatch
+):
     monkeypatch.setenv("FAKE_ERROR", "0.9")
     with pytest.raises(ValidationFailed, match="FAILED"):
-        build(recipe, load_target("orin"), tmp_path / "tiny", cache=cache)
+        build(recipe, load_target("orin"), tmp_path / "tiny", cache=step_cache)
     assert not (tmp_path / "tiny").exists()
 
 
@@ -47,10 +49,10 @@ def test_a_session_without_tensorrt_says_where_it_comes_from(tmp_path):
         TensorRtSession(tmp_path / "x.plan")
 
 
-def test_a_device_too_small_is_told(built_kit, recipe, cache, tmp_path):
+def test_a_device_too_small_is_told(built_kit, recipe, step_cache, tmp_path):
     small = load_target("orin").model_copy(update={"memory_limit_mb": 1000})
     with pytest.raises(RecipeError, match="cannot hold this bundle: 0 MB of weights and 4096 MB of workspace, of 1000"):
-        build(recipe, small, tmp_path / "tiny", cache=cache)
+        build(recipe, small, tmp_path / "tiny", cache=step_cache)
 
 
 def test_a_device_that_is_nearly_full_is_a_warning(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from types import SimpleNamespace
 
 import onnx
@@ -16,6 +17,7 @@ from exporter.files.cache import Cache
 from exporter.runtime.sessions.session import open_session
 from exporter.targets.target import load_target
 from tests.exporter.backends.web.list_operators import find_operators
+from tests.node import node
 
 HEADER = '<ir_version: 10, opset_import: ["" : {opset}, "com.microsoft" : 1]>'
 BODY = "g (float[n] x) => (float[n] y) {{ y = {operator}(x) }}"
@@ -79,9 +81,9 @@ def test_the_list_is_what_onnxruntime_web_opens():
     assert find_operators() == web_operators()
 
 
-def completed(folder, cache):
+def completed(folder, cache, target="web"):
     """What is told of a bundle's client, and the names of its files."""
-    told = complete(SimpleNamespace(target=load_target("web"), cache=Cache(cache)), folder, []).warnings
+    told = complete(SimpleNamespace(target=load_target(target), cache=Cache(cache)), folder, []).warnings
     return told, {path.relative_to(folder / "client").as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -89,9 +91,22 @@ def test_the_client_goes_into_the_bundle_with_the_packages_of_its_page(tmp_path)
     told, names = completed(tmp_path / "bundle", tmp_path / "cache")
     assert {"index.html", "index.js", "page/page.js", "package-lock.json"} <= names
     assert {"packages/onnxruntime-web.js", "packages/three.module.min.js", "packages/tokenizers.js"} <= names
-    assert {path.name for path in CLIENT.iterdir() if path.is_file()} <= names
+    assert {path.name for path in CLIENT.iterdir() if path.is_file()} - names == {"runtime_webgpu.js"}
     assert not any(name.startswith("node_modules") for name in names)
     assert told == [load_target("web").stand_in]
+
+
+def test_a_client_for_webgpu_has_the_runtime_for_it_also_after_npm_ci(tmp_path):
+    folder = tmp_path / "bundle"
+    _, names = completed(folder, tmp_path / "cache", "webgpu")
+    assert "onnxruntime-web/webgpu" in (folder / "client/runtime.js").read_text()
+    of_webgpu = {"packages/onnxruntime-web.js", "packages/ort-wasm-simd-threaded.asyncify.wasm"}
+    assert of_webgpu <= names and "packages/ort-wasm-simd-threaded.wasm" not in names
+    shutil.rmtree(folder / "client/packages")
+    (folder / "client/node_modules").symlink_to(CLIENT / "node_modules")
+    (folder / "manifest.json").write_text(json.dumps({"target": load_target("webgpu").model_dump(mode="json")}))
+    subprocess.run([node(), folder / "client/copy_packages.js"], check=True)
+    assert of_webgpu <= {f"packages/{path.name}" for path in (folder / "client/packages").iterdir()}
 
 
 def test_without_npm_the_build_says_what_the_page_lacks(tmp_path, monkeypatch):
@@ -118,7 +133,7 @@ def test_packages_of_other_versions_are_fetched_by_npm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{npm.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(page_packages, "CLIENT", client)
     with pytest.raises(EnvironmentProblem, match=r"npm failed: .*404"):
-        add_packages(tmp_path, Cache(tmp_path / "cache"))
+        add_packages(tmp_path, Cache(tmp_path / "cache"), "wasm")
     made = "for f in @huggingface/tokenizers onnxruntime-web three; do\n"
     made += 'mkdir -p "$last/node_modules/$f"; cp -r "$0.packages/$f/." "$last/node_modules/$f/"; done\n'
     for name in pins["dependencies"]:
@@ -131,7 +146,7 @@ def test_packages_of_other_versions_are_fetched_by_npm(tmp_path, monkeypatch):
                      "examples/jsm/controls/OrbitControls.js"):  # fmt: skip
             (folder / file).write_text(f"{name} {file}")
     npm.write_text(f"#!/bin/sh\nfor last; do :; done\n{made}")
-    add_packages(tmp_path, Cache(tmp_path / "cache"))
+    add_packages(tmp_path, Cache(tmp_path / "cache"), "wasm")
     assert (tmp_path / "packages/three.LICENSE").read_text() == "three LICENSE"
 
 

@@ -10,7 +10,6 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 from exporter.build.build import build
-from exporter.files.cache import Cache
 from exporter.graphs.operators import count_operators
 from exporter.recipe.recipe_file import load_recipe
 from exporter.runtime.bundle import Bundle
@@ -21,6 +20,7 @@ from tests.node import run_node
 
 ROOT = Path(__file__).parents[4]
 SMALL = ["model.weights=random:triposr-tiny", "mesh.grid=32", "render.size=16", "render.coarse_samples=16"]
+CPU_RUNTIMES = ("cpu", "cpu-executorch")
 MESH = """
 import { meshOf, WebBundle } from "./index.js";
 import { verify } from "./verify.js";
@@ -32,18 +32,23 @@ tell({ vertices: [...mesh.vertices], verified: (await verify(bundle)).every(({ p
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(step_cache, tmp_path_factory):
     """Bundles by target, each built once."""
     folder, known = tmp_path_factory.mktemp("triposr"), {}
 
     def bundle(target):
         if target not in known:
             recipe = load_recipe(ROOT / "recipes/triposr_fp32.yaml", SMALL)
-            build(recipe, load_target(target), folder / target, cache=Cache(folder / "cache"), need_gain=False)
+            build(recipe, load_target(target), folder / target, cache=step_cache, need_gain=False)
             known[target] = folder / target
         return known[target]
 
     return bundle
+
+
+def apart(one, other):
+    """How far the vertex of either mesh is at most from the nearest of the other, in units of the model."""
+    return max(KDTree(a).query(b)[0].max() for a, b in ((one, other), (other, one)))
 
 
 def test_a_density_is_asked_near_its_surface_alone_and_nothing_is_missed(made):
@@ -65,5 +70,10 @@ def test_the_web_client_makes_the_same_mesh_by_gathers(made):
     vertices = np.reshape(found["vertices"], (-1, 3))
     assert found["verified"] and len(vertices) == len(expected) > 100
     # The two marching cubes number the vertices in another order.
-    apart = [KDTree(one).query(other)[0].max() for one, other in ((vertices, expected), (expected, vertices))]
-    assert max(apart) < 1e-3
+    assert apart(vertices, expected) < 1e-3
+
+
+@pytest.mark.slow
+def test_executorch_makes_the_same_mesh(made):
+    meshes = [Bundle.open(made(target)).generate(ROOT / "recipes/pictures/chair.png") for target in CPU_RUNTIMES]
+    assert len(meshes[0].vertices) > 100 and apart(*(mesh.vertices for mesh in meshes)) < 1e-3

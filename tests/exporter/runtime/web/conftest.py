@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from exporter.build.build import build
-from exporter.files.cache import Cache
 from exporter.recipe.recipe_file import load_recipe
 from exporter.targets.target import load_target
 
@@ -18,9 +17,10 @@ QUICK = ("sampler.steps=3", "sampler.guidance_interval=[0, 30]", "render.coarse_
 
 
 @pytest.fixture(scope="session")
-def web_bundles(tmp_path_factory):
+def web_bundles(step_cache, tmp_path_factory):
     """Bundles of the shipped model for the target web by precision, with few steps; not to be changed."""
     folder = tmp_path_factory.mktemp("web")
-    cache = Cache(folder / "cache")
     recipes = {name: load_recipe(RECIPES / f"shape_e_{name}.yaml", QUICK) for name in ("fp32", "int8")}
-    return {name: build(recipe, load_target("web"), folder / name, cache=cache) for name, recipe in recipes.items()}
+    return {
+        name: build(recipe, load_target("web"), folder / name, cache=step_cache) for name, recipe in recipes.items()
+    }

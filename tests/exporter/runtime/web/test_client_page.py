@@ -41,7 +41,7 @@ def expected(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_a_person_makes_an_object_turns_it_and_keeps_it_also_offline(browser, url, expected):
     with opened(browser, url, reduced_motion="reduce") as (page, heard):
-        assert "one thread" in page.inner_text("#threads")
+        assert "one thread" in page.inner_text("#place")
         assert axe(page) == []
         page.evaluate("""() => {
             window.seen = [];
@@ -71,7 +71,7 @@ def test_a_person_makes_an_object_turns_it_and_keeps_it_also_offline(browser, ur
         loaded(page)
         # The link of the page carries what was asked for; the page is isolated from its second visit on.
         assert page.get_by_label("Prompt").input_value() == PROMPT
-        assert page.evaluate("crossOriginIsolated") and page.locator("#threads").is_hidden()
+        assert page.evaluate("crossOriginIsolated") and page.locator("#place").is_hidden()
         page.get_by_role("button", name="Make it").click()
         made(page)
         assert kept(page, "GLB") == expected
@@ -104,7 +104,7 @@ def test_of_four_seeds_one_is_chosen_by_eye(browser, url, expected):
         page.get_by_label("Make four").check()
         page.get_by_role("button", name="Make it").click()
         page.get_by_label("Seed 7").wait_for()
-        made(page)
+        assert made(page).startswith("Seed 4")
         page.get_by_label("Seed 5").check()
         assert "seed=5" in page.url and page.inner_text("#status").startswith("Seed 5")
         assert kept(page, "GLB") == expected
