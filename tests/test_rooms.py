@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": {"errors"},
     "pipeline": {"errors"},
     "graphs": {"errors"},
-    "passes": {"graphs"},
+    "passes": {"graphs", "pipeline"},
     "recipe": {"pipeline"},
     "targets": {"recipe", "pipeline"},
     "manifest": {"pipeline", "recipe"},

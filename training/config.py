@@ -176,7 +176,7 @@ class DistanceConfig:
     decoder_layers: int = 2
     places: int = 384
     far: float = 0.15  # beyond, in raw units, distances count no more for being larger
-    schedule: Schedule = Schedule(steps=800, batch=8, rate=2e-3, seed=24, warmup=100, ema=0.99)
+    schedule: Schedule = Schedule(steps=3000, batch=8, rate=2e-3, seed=24, warmup=100, ema=0.99)
 
 
 @dataclass(frozen=True)
@@ -192,14 +192,14 @@ class PointEConfig:
     rough: float = 0.04  # of the noise, in diffusion's units, on clouds that are upsampled or measured
     shift: int = 2  # pixels
     text: DiffusionConfig = DiffusionConfig(
-        128, 4, Schedule(steps=3800, batch=16, rate=1.5e-3, seed=21, warmup=200, ema=0.998)
+        128, 4, Schedule(steps=20_000, batch=16, rate=1.5e-3, seed=21, warmup=200, ema=0.998)
     )
     image: DiffusionConfig = DiffusionConfig(
-        128, 3, Schedule(steps=1500, batch=16, rate=1.2e-3, seed=22, warmup=100, ema=0.995)
+        128, 3, Schedule(steps=5000, batch=16, rate=1.2e-3, seed=22, warmup=100, ema=0.995)
     )
     image_layers: tuple[int, ...] = (0, 1, 3)  # of the text model's, that it starts from
     upsampler: DiffusionConfig = DiffusionConfig(
-        128, 2, Schedule(steps=2000, batch=6, rate=1.2e-3, seed=23, warmup=100, ema=0.99), unconditional=0.5
+        128, 2, Schedule(steps=6000, batch=6, rate=1.2e-3, seed=23, warmup=100, ema=0.99), unconditional=0.5
     )
     upsampler_layers: tuple[int, ...] = (0, 3)
     distance: DistanceConfig = DistanceConfig()

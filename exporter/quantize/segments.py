@@ -48,7 +48,7 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """Part of a program. `wanted`: the tensors that are to be seen; `handed_on`: those that later parts read; `past`:
     those that it is the last to read."""
 
@@ -58,7 +58,7 @@ class Part:
     past: list[str]
 
 
-def cut(model: onnx.ModelProto, groups: Sequence[list[str]]) -> Iterator[Part]:
+def cut(model: onnx.ModelProto, groups: Sequence[list[str]]) -> Iterator[Segment]:
     """The part that makes each group of tensors, from the program's inputs and from what earlier parts hand on."""
     graph = model.graph
     inferred = onnx.shape_inference.infer_shapes(model).graph
@@ -81,7 +81,7 @@ def cut(model: onnx.ModelProto, groups: Sequence[list[str]]) -> Iterator[Part]:
         part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys([*group, *handed_on]))
         # Shapes decide what ONNX Runtime fuses, and with that the last bit.
         part.graph.value_info.extend(value for value in graph.value_info if value.name in made)
-        yield Part(part, group, handed_on, [name for name in inputs if last[name] == i])
+        yield Segment(part, group, handed_on, [name for name in inputs if last[name] == i])
 
 
 def _divided(graph: onnx.GraphProto, groups: Sequence[list[str]]) -> list[list[onnx.NodeProto]]:

@@ -117,9 +117,8 @@ and shares the rest. A trained instrument for judging exports.
 
 ## Limits
 
-It was trained for minutes where the published models had days, and its losses were still falling: see the figures. The
-first 590 steps of the text model ran under a cosine of 4000 steps. It is for testing toolchains; it says nothing about
-the quality of any larger model.
+It was trained for minutes where the published models had days: see the figures. It is for testing toolchains; it says
+nothing about the quality of any larger model.
 """
 IMAGE_TEXT = """---
 license: apache-2.0

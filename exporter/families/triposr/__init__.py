@@ -7,5 +7,6 @@ UNCALIBRATED = ("field", "renderer")
 PARTS = ("inputs", "encode", "map", "field", "render", "mesh", "image")
 # The weights that it takes, for the end of a message about others.
 WEIGHTS = (
-    "give a folder with TripoSR's config.yaml and model.ckpt or model.safetensors, or random weights 'random:triposr'"
+    "give a folder with TripoSR's config.yaml and model.ckpt or model.safetensors, the small trained model "
+    "'triposr-mini', or random weights 'random:triposr'"
 )
