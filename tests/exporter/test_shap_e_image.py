@@ -37,7 +37,7 @@ from validate.prove import Options, validate_bundle
 INT8 = [{"layers": f"{stage}/*", "precision": "int8"} for stage in ("image_encoder", "denoiser")]
 MESH = """
 import { meshOf, WebBundle } from "./index.js";
-import { verify } from "./verify.js";
+import { verify } from "./goldens.js";
 const bundle = await WebBundle.open(given.bundle);
 const picture = { data: Uint8ClampedArray.from(given.data), width: given.width, height: given.height };
 const run = bundle.make({ picture }, { seed: 5 });

@@ -37,7 +37,7 @@ INT8 = ['quantization.rules=[{layers: "sprinkle/mix", precision: int8}, {layers:
 UNROLLED = {"loop": ["sampler.unroll=loop"], "full": ["sampler.unroll=full"], "step": []}
 POINTS = """
 import { pointsOf, WebBundle } from "./index.js";
-import { verify } from "./verify.js";
+import { verify } from "./goldens.js";
 const bundle = await WebBundle.open(given.bundle);
 const { positions, colors } = await pointsOf(bundle.make({ verse: given.verse }, { seed: given.seed }));
 tell({ positions: [...positions], colors: [...colors],

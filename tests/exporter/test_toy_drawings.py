@@ -34,7 +34,7 @@ from validate.prove import Options, validate_bundle
 INT8 = 'quantization.rules=[{layers: "sketcher/*", precision: int8}, {layers: "inker/*", precision: int8}]'
 DRAW = """
 import { imageOf, WebBundle } from "./index.js";
-import { verify } from "./verify.js";
+import { verify } from "./goldens.js";
 const bundle = await WebBundle.open(given.bundle);
 const { data, width, height } = await imageOf(bundle.make({ caption: "dark green" }, { seed: 3 }));
 const refused = await bundle.generate("dark green").catch(({ message }) => message);

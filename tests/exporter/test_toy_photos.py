@@ -34,7 +34,7 @@ from validate.prove import Options, validate_bundle
 INT8 = 'quantization.rules=[{layers: "lifter/*", precision: int8}]'
 MESH = """
 import { meshOf, WebBundle } from "./index.js";
-import { verify } from "./verify.js";
+import { verify } from "./goldens.js";
 const bundle = await WebBundle.open(given.bundle);
 const photo = { data: Uint8ClampedArray.from(given.data), width: given.width, height: given.height };
 const mesh = await meshOf(bundle.make({ photo }));

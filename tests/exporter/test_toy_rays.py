@@ -30,7 +30,7 @@ from validate.prove import Options, validate_bundle
 INT8 = {"rules": [{"layers": "light_field/*", "precision": "int8"}]}
 RENDER = """
 import { WebBundle } from "./index.js";
-import { verify } from "./verify.js";
+import { verify } from "./goldens.js";
 const bundle = await WebBundle.open(given.bundle);
 const { radiance } = await bundle.make({}).at("light_field", Float32Array.from(given.rays), "radiance");
 tell({ radiance: [...radiance], verified: (await verify(bundle)).every(({ passed }) => passed) });

@@ -23,7 +23,7 @@ SMALL = ["model.weights=random:triposr-tiny", "mesh.grid=32", "render.size=16", 
 CPU_RUNTIMES = ("cpu", "cpu-executorch")
 MESH = """
 import { meshOf, WebBundle } from "./index.js";
-import { verify } from "./verify.js";
+import { verify } from "./goldens.js";
 const bundle = await WebBundle.open(given.bundle);
 const picture = { data: Uint8ClampedArray.from(given.data), width: given.width, height: given.height };
 const mesh = await meshOf(bundle.make({ picture }));

@@ -17,7 +17,7 @@ TOLERANCES = {"stage_snr_db": 90.0, "latents_relative_l2": 0.01}
 WRONG_BY = 0.001
 VERIFY = """
 import { WebBundle } from "./index.js";
-import { verify } from "./verify.js";
+import { verify } from "./goldens.js";
 tell(await verify(await WebBundle.open(given)));
 """
 
