@@ -73,7 +73,7 @@ pictures: $(INSTALLED)  ## the pictures of the documents, with Chromium
 
 test: lint docs $(WEB_INSTALLED)  ## lint, the site, then all tests but the slow ones and those of recipes
 	$(call takes,$@,about half an hour; $(WORKERS) GB of memory)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Pairs whose programs begin with the same traces go to one worker; what both need is in the cache that they share.
 test-recipes: $(INSTALLED) $(WEB_INSTALLED)  ## recipes as they ship, built and proved; ALL=1: on every target
