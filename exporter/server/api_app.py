@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from exporter.errors import EmptyMesh, RecipeError, T3Error
 from exporter.manifest import bundle_digest
@@ -27,12 +28,13 @@ from exporter.server.formats import MadeFile
 from exporter.server.host_names import known_hosts_only
 from exporter.server.job_queue import Job, JobQueue, QueueFull
 from exporter.server.openapi import EVENTS, GENERATE, HEALTH, OPENAPI, openapi
-from exporter.server.request_body import BodyTooLarge, UnknownBody, read_body
+from exporter.server.request_body import BodyTooLarge, BodyTooSlow, UnknownBody, read_body
 from exporter.server.request_fields import request_fields
 from exporter.server.response_headers import ResponseHeaders
 
 STATUSES: dict[type[T3Error], int] = {
     RecipeError: 400,
+    BodyTooSlow: 408,
     BodyTooLarge: 413,
     UnknownBody: 415,
     EmptyMesh: 422,
@@ -43,6 +45,21 @@ SECONDS_BETWEEN = 0.1
 LONGEST_MESSAGE = 1000
 """It may repeat what was sent."""
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class JobEvents(StreamingResponse):
+    """Events of a job. Whoever hangs up before the first one leaves a generator that never began, and nothing else that
+    would cancel the job."""
+
+    def __init__(self, job: Job[MadeFile], events: AsyncIterator[str]) -> None:
+        super().__init__(events, media_type=EVENTS, headers={"X-Accel-Buffering": "no"})
+        self.job = job
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.job.cancel()
 
 
 class Api:
@@ -74,10 +91,12 @@ class Api:
 
     async def generate(self, request: Request) -> Response:
         """The file of one object, or events of how far it is with the file in the last one."""
+        # Before a picture of many MiB is read for nothing; `submit` decides.
+        self.queue.require_room()
         asked = await run_in_threadpool(read_request, await read_body(request, self.fields), self.fields)
         job = self.queue.submit(partial(asked.make, self.bundle))
         if EVENTS in request.headers.get("accept", ""):
-            return StreamingResponse(self._events(job, request), media_type=EVENTS, headers={"X-Accel-Buffering": "no"})
+            return JobEvents(job, self._events(job, request))
         async for _ in self._progress(job, request):
             pass
         made = job.future.result()
@@ -156,7 +175,8 @@ def described_error(error: Exception) -> dict[str, dict[str, str]]:
     """What is said of an error; of one that is none of the client's making no more than that."""
     if not isinstance(error, T3Error):
         return {"error": {"kind": "InternalError", "message": "the server failed; its error output says more"}}
-    message = str(error)
+    # JSON can name half a surrogate pair, which no answer can carry.
+    message = str(error).encode(errors="backslashreplace").decode()
     message = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
     return {"error": {"kind": type(error).__name__, "message": message}}
 
@@ -164,7 +184,11 @@ def described_error(error: Exception) -> dict[str, dict[str, str]]:
 async def refused(request: Request, error: Exception) -> Response:
     """An error in words, under the status that clients expect."""
     status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 500)
-    headers = {"Retry-After": str(error.seconds)} if isinstance(error, QueueFull) else None
+    headers = {}
+    if isinstance(error, QueueFull):
+        headers = {"Retry-After": str(error.seconds)}
+    elif isinstance(error, BodyTooSlow):
+        headers = {"Connection": "close"}
     return JSONResponse(described_error(error), status, headers)
 
 
@@ -181,5 +205,5 @@ async def gone(request: Request, error: Exception) -> Response:
 
 
 async def broken(request: Request, error: Exception) -> Response:
-    """A mistake of ours."""
-    return JSONResponse(described_error(error), 500)
+    """A mistake of ours, answered outside all middleware."""
+    return JSONResponse(described_error(error), 500, HEADERS)

@@ -30,10 +30,18 @@ class JobCancelled(T3Error):
 class Job(Generic[Made]):
     """Work that is waiting, under way or done. `progress`: what is at work, how much is done, how much there is."""
 
-    def __init__(self) -> None:
+    future: Future[Made]
+
+    def __init__(self, work: Callable[[OnProgress], Made]) -> None:
         self.progress: tuple[str, int, int] | None = None
-        self.future: Future[Made] = Future()
+        self._work: Callable[[OnProgress], Made] | None = work
         self._cancelled = threading.Event()
+
+    def run(self) -> Made:
+        """Does the work, once."""
+        work, self._work = self._work, None
+        assert work is not None
+        return work(self.report)
 
     def report(self, what: str, done: int, total: int) -> None:
         """Keeps how far it is. Raises JobCancelled where it was cancelled, which ends the work."""
@@ -44,7 +52,9 @@ class Job(Generic[Made]):
     def cancel(self) -> None:
         """Takes it out of the queue, or ends it at its next report."""
         self._cancelled.set()
-        self.future.cancel()
+        if self.future.cancel():
+            # The executor keeps the job until its turn, and the work may hold a picture of many MiB.
+            self._work = None
 
 
 class JobQueue(Generic[Made]):
@@ -73,14 +83,18 @@ class JobQueue(Generic[Made]):
         with self._lock:
             return self._jobs.index(job) if job in self._jobs else 0
 
+    def require_room(self) -> None:
+        """Raises QueueFull where as many wait as may."""
+        if len(self._jobs) > self.most_waiting:
+            raise QueueFull(self.most_waiting, math.ceil(self._seconds))
+
     def submit(self, work: Callable[[OnProgress], Made]) -> Job[Made]:
         """A job that is run in its turn. Raises QueueFull."""
-        job: Job[Made] = Job()
+        job = Job(work)
         with self._lock:
-            if len(self._jobs) > self.most_waiting:
-                raise QueueFull(self.most_waiting, math.ceil(self._seconds))
+            self.require_room()
+            job.future = self._worker.submit(self._run, job)
             self._jobs.append(job)
-        job.future = self._worker.submit(self._run, job, work)
         job.future.add_done_callback(lambda _: self._forget(job))
         return job
 
@@ -92,9 +106,9 @@ class JobQueue(Generic[Made]):
             job.cancel()
         self._worker.shutdown(wait=True)
 
-    def _run(self, job: Job[Made], work: Callable[[OnProgress], Made]) -> Made:
+    def _run(self, job: Job[Made]) -> Made:
         started = time.monotonic()
-        made = work(job.report)
+        made = job.run()
         self._seconds = 0.8 * self._seconds + 0.2 * (time.monotonic() - started)
         self.done += 1
         return made

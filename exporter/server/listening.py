@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import ipaddress
 import socket
 from typing import Any
 
@@ -22,16 +23,20 @@ def listening_socket(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no host name"
         raise EnvironmentProblem(
-            f"{host}, port {port}: cannot listen there ({error.strerror}); give another --port, 0 for any that is "
-            "free, or another --host"
+            f"{host}, port {port}: cannot listen there ({why}); give another --port, 0 for any that is free, or "
+            "another --host"
         ) from None
 
 
 def address_of(listening: socket.socket) -> str:
-    """The address of a page on it, http://127.0.0.1:8000/."""
+    """The address of a page on it, http://127.0.0.1:8000/; where it listens on any, the one that browsers of this
+    machine trust without encryption."""
     host, port = listening.getsockname()[:2]
+    if (ip := ipaddress.ip_address(host)).is_unspecified:
+        host = "127.0.0.1" if ip.version == 4 else "::1"
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 

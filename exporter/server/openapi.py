@@ -14,6 +14,8 @@ EVENTS = "text/event-stream"
 PROGRESS = ("queued", "sampling", "mesh", "file")
 REFUSALS = {
     400: "A field or a value that is not taken, in words",
+    403: "Sent by a page of another host, where the server is for this machine alone",
+    408: "A body that did not come in time",
     413: "A request that is too large",
     415: "A body that is neither JSON nor a form",
     422: "The field is empty: there is no surface to write; another seed or another wording may have one",

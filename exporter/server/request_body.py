@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,10 +13,16 @@ from starlette.types import Message, Receive
 
 from exporter.errors import RecipeError, T3Error
 from exporter.server.api_request import Given, typed_fields
-from exporter.server.request_fields import Fields
+from exporter.server.request_fields import LONGEST_TEXT, Fields
 
 MOST_BYTES = 32 * 2**20
-"""Of a whole request."""
+"""Of a whole request with a picture."""
+MOST_BYTES_OF_TEXT = 128 * 2**10
+"""Of a whole request without one: two texts of the longest kind in JSON, each character as two escapes."""
+MOST_MARKS = 3 * LONGEST_TEXT
+"""Commas and opening brackets in JSON: more than two texts of the longest kind have, and a bound on its values."""
+SECONDS_TO_SEND = 60
+"""How long a client may take over its body."""
 JSON = "application/json"
 FORM = "multipart/form-data"
 
@@ -23,8 +30,18 @@ FORM = "multipart/form-data"
 class BodyTooLarge(T3Error):
     """A request of more bytes than are taken."""
 
+    def __init__(self, most: int) -> None:
+        with_picture = most == MOST_BYTES
+        size = f"{most // 2**20} MiB" if with_picture else f"{most // 2**10} KiB"
+        advice = "make the picture smaller" if with_picture else "this bundle takes no picture"
+        super().__init__(f"at most {size} are taken in one request; {advice}")
+
+
+class BodyTooSlow(T3Error):
+    """A request whose body did not come in time."""
+
     def __init__(self) -> None:
-        super().__init__(f"at most {MOST_BYTES // 2**20} MiB are taken in one request; make the picture smaller")
+        super().__init__(f"the body of the request did not come within {SECONDS_TO_SEND} s; send it again")
 
 
 class UnknownBody(T3Error):
@@ -38,12 +55,19 @@ class FormInMemory(MultiPartParser):
 
 
 async def read_body(request: Request, fields: Fields) -> Given:
-    """The fields of a request. Raises RecipeError, BodyTooLarge or UnknownBody."""
-    if request.headers.get("content-length", "0").isdecimal() and int(request.headers.get("content-length", 0)) > (
-        MOST_BYTES
-    ):
-        raise BodyTooLarge()
-    counted = Request(request.scope, up_to(MOST_BYTES, request.receive))
+    """The fields of a request. Raises RecipeError, BodyTooLarge, BodyTooSlow or UnknownBody."""
+    try:
+        return await asyncio.wait_for(_fields(request, fields), SECONDS_TO_SEND)
+    except asyncio.TimeoutError:
+        raise BodyTooSlow() from None
+
+
+async def _fields(request: Request, fields: Fields) -> Given:
+    most = MOST_BYTES if "picture" in fields else MOST_BYTES_OF_TEXT
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise BodyTooLarge(most)
+    counted = Request(request.scope, up_to(most, request.receive))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
         return _object(await counted.body())
@@ -61,13 +85,16 @@ def up_to(most: int, receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > most:
-            raise BodyTooLarge()
+            raise BodyTooLarge(most)
         return message
 
     return counted
 
 
 def _object(body: bytes) -> dict[str, Any]:
+    # Many small values take seconds and a multiple of their bytes to parse, while no other request is answered.
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_MARKS:
+        raise RecipeError("the body: far more values than there are fields; see /openapi.json for what is taken")
     try:
         given = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -55,7 +55,10 @@ def _of_a_mesh() -> Fields:
             "maximum": LARGEST_SERVED_GRID,
             "description": "Samples of the field along an edge, instead of the recipe's",
         },
-        "exact": _flag("Sample every point of the grid, not only those near the surface"),
+        "exact": {
+            "type": "boolean",
+            "description": "Sample every point of the grid, or only those near the surface, instead of the recipe's",
+        },
         "texture": {
             "anyOf": [
                 {"type": "boolean"},

@@ -81,6 +81,7 @@ def test_the_page_of_a_web_bundle(toy_bundle, tmp_path):
         (["--waiting", "3"], 2, "--waiting is for --api"),
         (["--api", "--port", "70000"], 2, "--port"),
         (["--api", "--host", "203.0.113.1"], 6, "cannot listen there"),
+        (["--api", "--host", "a..b"], 6, "it is no host name"),
     ],
 )
 def test_what_cannot_be_served_is_said(toy_bundle, capsys, options, code, told):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import CancelledError
 
 import pytest
@@ -55,8 +56,9 @@ def test_jobs_are_run_in_the_order_they_came(queue):
 def test_more_than_may_wait_are_refused_and_room_is_made_again(queue):
     work, _ = begun(queue)
     waiting = [queue.submit(lambda report: "made") for _ in range(2)]
-    with pytest.raises(QueueFull, match="2 requests wait already; try again in 1 s"):
-        queue.submit(lambda report: "made")
+    for ask in (queue.require_room, lambda: queue.submit(lambda report: "made")):
+        with pytest.raises(QueueFull, match="2 requests wait already; try again in 1 s"):
+            ask()
     waiting[0].cancel()
     queue.submit(lambda report: "made")
     work.may_end.set()
@@ -79,6 +81,17 @@ def test_a_job_that_is_cancelled_while_it_waits_is_never_begun(queue):
     work.may_end.set()
     queue.submit(lambda report: None).future.result(SOON)
     assert ran == []
+
+
+def test_a_job_that_is_cancelled_while_it_waits_lets_go_of_its_work(queue):
+    begun(queue)
+    work = Work()
+    held = weakref.ref(work)
+    job = queue.submit(work)
+    del work
+    assert held() is not None
+    job.cancel()
+    assert held() is None
 
 
 def test_a_failure_ends_one_job_alone(queue):

@@ -6,8 +6,9 @@ import jsonschema
 import pytest
 
 from exporter.pipeline.assets import ImageAsset, PointsAsset
+from exporter.server.api_app import STATUSES
 from exporter.server.formats import formats_of
-from exporter.server.openapi import openapi
+from exporter.server.openapi import REFUSALS, openapi
 from exporter.server.request_fields import request_fields
 
 
@@ -76,6 +77,16 @@ def test_the_schema_takes_what_the_server_takes(client_of, bundle, described, gi
     schema = resolved(described, body["schema"])
     valid = jsonschema.Draft202012Validator(schema).is_valid(given)
     assert client_of(bundle).post("/v1/generate", json=given).status_code == (200 if valid else 400)
+
+
+def test_a_default_is_what_an_absent_field_means(described):
+    asked = described["components"]["schemas"]["GenerateRequest"]["properties"]
+    of_the_recipe = {name for name, schema in asked.items() if "default" not in schema}
+    assert of_the_recipe == {"prompt", "quality", "grid", "exact", "triangles"}
+
+
+def test_every_refusal_is_listed():
+    assert {*STATUSES.values(), 403, 500} == {*REFUSALS}
 
 
 def test_a_bundle_of_pictures_is_described_as_such(picture_bundle):
