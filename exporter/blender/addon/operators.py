@@ -42,7 +42,7 @@ class MakeObject(bpy.types.Operator):
         At.thread = ObjectThread(BUNDLE, settings_of(context).asked(), path)
         At.thread.start()
         if not bpy.app.background:
-            # It outlives the opening of another file: the object comes into the scene that is open then.
+            # Another file may be opened meanwhile: the object comes into its scene.
             bpy.app.timers.register(look_again, first_interval=SECONDS_BETWEEN, persistent=True)
             return {"FINISHED"}
         At.thread.join()

@@ -24,14 +24,13 @@ def addon(toy_bundle, tmp_path, monkeypatch):
     extension.write_extension(toy_bundle, read_manifest(toy_bundle), tmp_path / "toy.zip", VERSION)
     with zipfile.ZipFile(tmp_path / "toy.zip") as archive:
         archive.extractall(tmp_path / "made_up_addon")
-    (tmp_path / "temporary").mkdir()
-    bpy = fake_bpy(tmp_path / "temporary")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    bpy = fake_bpy(temporary)
     monkeypatch.setitem(sys.modules, "bpy", bpy)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = importlib.import_module("made_up_addon")
-    yield SimpleNamespace(
-        operators=module.operators, packages=module.packages, bpy=bpy, temporary=tmp_path / "temporary"
-    )
+    yield SimpleNamespace(operators=module.operators, packages=module.packages, bpy=bpy, temporary=temporary)
     for name in [name for name in sys.modules if name.partition(".")[0] == "made_up_addon"]:
         del sys.modules[name]
 
