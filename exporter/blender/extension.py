@@ -19,6 +19,8 @@ from exporter.runtime.inputs.values import QUALITIES
 
 ADDON = Path(__file__).parent / "addon"
 OLDEST_BLENDER = "4.2.0"
+OLDEST_NUMPY = "1.24.3"
+"""Of the oldest Blender; wheels that go with it go with the numpy 1.26 of later ones too."""
 # By backend, the extra of t3export that runs it and the module by which that is known to be installed.
 RUNTIMES = {"onnxruntime": ("cpu", "onnxruntime"), "openvino": ("openvino", "openvino")}
 # The same bundle gives the same bytes.

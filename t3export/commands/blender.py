@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from exporter.blender.extension import OLDEST_BLENDER, extension_id, requirement, write_extension
+from exporter.blender.extension import OLDEST_BLENDER, OLDEST_NUMPY, extension_id, requirement, write_extension
 from exporter.blender.wheels import wheels_in
 from exporter.errors import RecipeError
 from exporter.manifest import require_whole
@@ -48,9 +48,9 @@ def command(bundle: Path, output: Path | None, wheels: Path | None, as_json: boo
         return
     results().print(f"{output}  ({megabytes(size)}, Blender {OLDEST_BLENDER} or newer)", markup=False, soft_wrap=True)
     if not packed:
-        # Python of Blender 4.2 to 5.0, and a numpy as old as theirs.
         words = ["pip", "download", "-d", "wheels", "--only-binary=:all:", "--python-version", "3.11"]
-        fill = shlex.join([*words, requirement(manifest, own_version()), "numpy<2"])
+        fill = shlex.join([*words, requirement(manifest, own_version()), f"numpy=={OLDEST_NUMPY}"])
         print_note(
-            f"no wheels are in it: its panel will say what to install. To take them along: {fill}\nthen --wheels"
+            f"no wheels are in it: its panel will say what to install. To take them along, for Blender 4.2 to 5.0: "
+            f"{fill}\nthen --wheels"
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+from exporter.blender.extension import OLDEST_NUMPY
 from t3export.cli import run
 
 
@@ -10,6 +11,7 @@ def test_a_bundle_is_packed_and_what_it_needs_is_said(toy_bundle, tmp_path, monk
     assert run(["blender", str(toy_bundle)]) == 0
     said = capsys.readouterr()
     assert (tmp_path / "t3export-toy_cpu.zip").is_file() and "pip download -d wheels" in said.err
+    assert f"numpy=={OLDEST_NUMPY}" in said.err
     assert run(["blender", str(toy_bundle), "-o", "ball.zip", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["file"] == "ball.zip" and told["size"] == (tmp_path / "ball.zip").stat().st_size

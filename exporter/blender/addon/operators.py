@@ -1,5 +1,6 @@
 """What the buttons of the panel do."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ class MakeObject(bpy.types.Operator):
         At.thread = ObjectThread(BUNDLE, settings_of(context).asked(), path)
         At.thread.start()
         if not bpy.app.background:
-            bpy.app.timers.register(look_again, first_interval=SECONDS_BETWEEN)
+            # Another file may be opened meanwhile: the object comes into its scene.
+            bpy.app.timers.register(look_again, first_interval=SECONDS_BETWEEN, persistent=True)
             return {"FINISHED"}
         At.thread.join()
         if finish(context):
@@ -99,11 +101,13 @@ def finish(context: bpy.types.Context) -> bool:
     """Puts the object of a thread that has ended into the scene; whether there is one."""
     thread, At.thread = At.thread, None
     assert thread is not None
-    if thread.error is None:
-        made = insert(thread.path, context)
-        thread.path.unlink()
-        At.said = ", ".join(one.name for one in made)
-    else:
-        At.said = thread.error
-    thread.path.parent.rmdir()
-    return thread.error is None
+    error = thread.error
+    if error is None:
+        try:
+            At.said = ", ".join(one.name for one in insert(thread.path, context))
+        except Exception as problem:
+            # Blender's importer may be switched off, for one.
+            error = str(problem) or type(problem).__name__
+    At.said = error or At.said
+    shutil.rmtree(thread.path.parent, ignore_errors=True)
+    return error is None

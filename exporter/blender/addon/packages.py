@@ -1,6 +1,7 @@
 """The packages that a bundle runs with: in the extension, or else in a folder of its own that pip fills."""
 
 import shlex
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,4 +31,14 @@ def look_in_own_folder() -> None:
 def pip_command() -> str:
     """What installs them, with this Blender's Python, beside its numpy."""
     words = [sys.executable, "-m", "pip", "install", "--target", str(own_folder())]
-    return shlex.join([*words, ABOUT["requirement"], f"numpy=={numpy.__version__}"])
+    words += [ABOUT["requirement"], f"numpy=={numpy.__version__}"]
+    return subprocess.list2cmdline(words) if _on_windows() else shlex.join(words)
+
+
+def terminal() -> str:
+    """Where that command is typed."""
+    return "the Command Prompt" if _on_windows() else "a terminal"
+
+
+def _on_windows() -> bool:
+    return sys.platform == "win32"

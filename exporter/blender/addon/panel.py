@@ -26,7 +26,9 @@ class ObjectPanel(bpy.types.Panel):
         """Called by Blender whenever it is to be seen."""
         column = self.layout.column()
         if missing := packages.missing():
-            self._lines(f"Not installed: {', '.join(missing)}. Run this in a terminal, then start Blender again.")
+            self._lines(
+                f"Not installed: {', '.join(missing)}. Run this in {packages.terminal()}, then start Blender again."
+            )
             column.operator(COPY)
             return
         settings = settings_of(context)

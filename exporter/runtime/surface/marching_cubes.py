@@ -25,6 +25,7 @@ def marching_cubes(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     in the order of their edges' lower ends, faces in that of their cubes. The surface is closed where all samples at
     the border are negative.
     """
+    samples = np.ascontiguousarray(samples)
     cubes, case = _cubes_on_the_surface(samples > 0)
     length = LENGTH[case]
     # Of every corner of a triangle, its number among those of its cube.

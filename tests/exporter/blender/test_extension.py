@@ -6,8 +6,10 @@ import importlib.util
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from exporter.blender import extension
 from exporter.errors import BundleError
@@ -17,6 +19,7 @@ from tests.toy_bundle import write_toy_bundle
 
 tomllib = pytest.importorskip("tomllib")
 VERSION = "1.2.3"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,13 @@ def test_programs_that_do_not_run_in_blender_are_refused(toy_bundle):
     pictures = manifest.model_copy(update={"assets": {"image": manifest.assets["image"]}})
     with pytest.raises(BundleError, match="it makes no mesh; it makes image"):
         extension.require_runs_in_blender(toy_bundle, pictures)
+
+
+@pytest.mark.parametrize("project", ["pyproject.toml", "distributions/runtime/pyproject.toml"])
+def test_what_is_installed_goes_with_the_numpy_of_the_oldest_blender(project):
+    needed = tomllib.loads((ROOT / project).read_text())["project"]["dependencies"]
+    (numpy,) = [one for one in map(Requirement, needed) if one.name == "numpy"]
+    assert numpy.specifier.contains(extension.OLDEST_NUMPY)
 
 
 @pytest.mark.parametrize("name, found", [("Shape-E int8/cpu", "shape_e_int8_cpu"), ("3d/cpu", "bundle_3d_cpu")])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exporter.blender.extension import OLDEST_NUMPY
 from exporter.runtime.bundle import Bundle
 from t3export.cli import run
 from tests.t3export.test_fresh_environment import make_wheel
@@ -20,11 +21,11 @@ ASKED = {"prompt": "a red ball", "seed": 3, "quality": "draft"}
 
 @pytest.fixture(scope="session")
 def wheels(blender, tmp_path_factory) -> Path:
-    """Of t3export and all that it needs, beside the numpy that Blender has."""
+    """Of t3export and all that it needs, beside the numpy of the oldest Blender."""
     folder = tmp_path_factory.mktemp("wheels")
     wheel = make_wheel(folder)
     command = [blender.python, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "-d", folder / "wheel"]
-    subprocess.run([*map(str, command), f"{wheel}[cpu,mesh]", "numpy<2"], check=True)
+    subprocess.run([*map(str, command), f"{wheel}[cpu,mesh]", f"numpy=={OLDEST_NUMPY}"], check=True)
     return folder / "wheel"
 
 
@@ -36,6 +37,7 @@ def test_the_extension_makes_an_object_where_nothing_else_is_installed(blender, 
     assert told["numpy"].startswith("1.")
     (ball,) = told["objects"]
     assert told["by_timer"].startswith("a red ball") and told["meshes"] == 2
+    assert "import_scene.gltf" in told["without_importer"] and told["idle"]
     assert ball["location"] == pytest.approx([3, 0, 0], abs=1e-5) and ball["textures"]
     mesh = Bundle.open(toy_bundle).generate("a red ball", seed=3, quality="draft").mesh
     assert ball["size"] == pytest.approx(np.ptp(mesh.vertices, axis=0), rel=0.02)

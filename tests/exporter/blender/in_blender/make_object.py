@@ -53,6 +53,9 @@ if not missing:
     told["torch"] = "torch" in sys.modules
     told["by_timer"] = by_timer(module.operators, settings.asked())
     told["meshes"] = sum(one.type == "MESH" for one in bpy.data.objects)
+    bpy.ops.preferences.addon_disable(module="io_scene_gltf2")
+    told["without_importer"] = by_timer(module.operators, settings.asked())
+    told["idle"] = module.operators.At.thread is None
     from numpy import __version__
 
     told["numpy"] = __version__

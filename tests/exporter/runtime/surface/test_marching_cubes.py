@@ -67,6 +67,12 @@ def test_samples_of_other_sides_than_a_cube():
     assert (vertices.max(axis=0) < samples.shape).all() and vertices[:, 2].max() > samples.shape[1]
 
 
+def test_the_order_of_samples_in_memory_changes_nothing():
+    samples = smooth_noise()
+    for found, expected in zip(marching_cubes(np.asfortranarray(samples)), marching_cubes(samples), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_the_table_is_that_of_the_client_in_javascript():
     script = 'import { EDGES, TRIANGLES } from "./cube_table.js"; tell([EDGES, TRIANGLES]);'
     edges, triangles = run_node(script)
