@@ -7,7 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Any
 
 # What CLIP's files say, and this module does.
@@ -36,9 +37,6 @@ SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 SPACE_RUN = re.compile(f"[{SPACES}]+")
 ABBREVIATED = re.compile("'(?:s|t|re|ve|m|ll|d)")
 SPECIAL = re.compile(r"(<\|)((?:start|end)oftext)(\|>)")
-
-Token = tuple[int, int]
-"""A token's id, and the character of the prompt that it begins in."""
 
 
 def is_clips(file: dict[str, Any]) -> bool:
@@ -70,17 +68,14 @@ class BytePairs:
         self.begin, self.end = int(around["cls"][1]), int(around["sep"][1])
         self._symbols_of = lru_cache(4096)(self._merged)
 
-    def tokens(self, prompt: str) -> list[Token]:
-        """Those of a whole prompt, without the ones around it."""
-        found: list[Token] = []
-        place = 0
-        for part in self._at_added.split(prompt) if self._at_added else [prompt]:
-            if part in self._added:
-                found.append((self._added[part], place))
-            else:
-                found += self._of_text(part, place)
-            place += len(part)
-        return found
+    def tokens(self, prompt: str) -> list[int]:
+        """The ids of a whole prompt, without the ones around it."""
+        return [token for token, *_ in self._placed(prompt)]
+
+    def start(self, prompt: str, index: int) -> int:
+        """The character of a prompt that a token of it begins in."""
+        _, part, place, at = next(islice(self._placed(prompt), index, None))
+        return place + _origin(part, at)
 
     def words(self) -> list[str]:
         """Those that are one token, without ends of others, which pairs were joined to on the way to them."""
@@ -88,27 +83,56 @@ class BytePairs:
         ends = {word[at:] for word in whole for at in range(1, len(word))}
         return sorted(word for word in whole - ends if len(word) > 1 and word.isascii() and word.isalpha())
 
-    def _of_text(self, text: str, place: int) -> Iterator[Token]:
-        read = normalized(text)
-        for start, word in _words(read):
+    def _placed(self, prompt: str) -> Iterator[tuple[int, str, int, int]]:
+        """Tokens, each with the part of the prompt it is in, where that begins, and where it begins in the part as
+        normalized."""
+        place = 0
+        for part in self._at_added.split(prompt) if self._at_added else [prompt]:
+            if part in self._added:
+                yield self._added[part], part, place, 0
+            else:
+                yield from ((token, part, place, at) for token, at in self._of_text(normalized(part)))
+            place += len(part)
+
+    def _of_text(self, text: str) -> Iterator[tuple[int, int]]:
+        for start, word in _words(text):
             # Where in the word every byte of it begins, and with it every token.
             of_byte = [i for i, letter in enumerate(word) for _ in letter.encode()]
             byte = 0
             for symbol in self._symbols_of(word):
-                at = start + of_byte[byte]
-                yield self._ids.get(symbol, self.unknown), place + (_origin(text, at) if read != text else at)
+                yield self._ids.get(symbol, self.unknown), start + of_byte[byte]
                 byte += len(symbol.removesuffix(END_OF_WORD)) if symbol in self._ids else 1
 
-    def _merged(self, word: str) -> tuple[str, ...]:
-        """A word's bytes joined pair by pair, those of the lowest rank first (Sennrich et al., 2016)."""
+    def _merged(self, word: str) -> list[str]:
+        """A word's bytes joined pair by pair, those of the lowest rank first and of these the leftmost (Sennrich et
+        al., 2016)."""
         symbols = [BYTES[byte] for byte in word.encode()]
         symbols[-1] += END_OF_WORD
-        while len(symbols) > 1:
-            pair = min(pairwise(symbols), key=lambda pair: self._ranks.get(pair, len(self._ranks)))
-            if pair not in self._ranks:
-                break
-            symbols = list(_joined(symbols, pair))
-        return tuple(symbols)
+        after, before = list(range(1, len(symbols) + 1)), list(range(-1, len(symbols) - 1))
+        waiting: list[tuple[int, int]] = []
+
+        def rank(left: int) -> int | None:
+            right = after[left]
+            return self._ranks.get((symbols[left], symbols[right])) if right < len(symbols) else None
+
+        def consider(left: int) -> None:
+            if left >= 0 and (found := rank(left)) is not None:
+                heappush(waiting, (found, left))
+
+        for left in range(len(symbols)):
+            consider(left)
+        while waiting:
+            found, left = heappop(waiting)
+            if rank(left) != found:
+                continue  # one of the two was joined to another since
+            right = after[left]
+            symbols[left], symbols[right] = symbols[left] + symbols[right], ""
+            after[left] = after[right]
+            if after[left] < len(symbols):
+                before[after[left]] = left
+            consider(before[left])
+            consider(left)
+        return [symbol for symbol in symbols if symbol]
 
 
 def normalized(text: str) -> str:
@@ -145,16 +169,10 @@ def _kind(letter: str) -> str:
     return kind if kind in "LN" else "O"
 
 
-def _joined(symbols: list[str], pair: tuple[str, ...]) -> Iterator[str]:
-    at = 0
-    while at < len(symbols):
-        length = 2 if tuple(symbols[at : at + 2]) == pair else 1
-        yield "".join(symbols[at : at + length])
-        at += length
-
-
 def _origin(text: str, at: int) -> int:
     """The character of a text that character `at` of the normalized text was made of."""
+    if normalized(text) == text:
+        return at
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2

@@ -5,14 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from exporter.errors import BundleError
 from exporter.runtime.assets.optional import optional
-from exporter.runtime.inputs.byte_pairs import BytePairs, Token, is_clips
+from exporter.runtime.inputs.byte_pairs import BytePairs, is_clips
 from exporter.runtime.inputs.cleaning import cleaned
 from exporter.runtime.inputs.values import require_text
+
+LETTERS = re.compile(r"[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True)
+class Read:
+    """A prompt's tokens, what stands before and after them, and the character of the prompt that one begins in."""
+
+    begin: list[int]
+    ids: list[int]
+    end: list[int]
+    start: Callable[[int], int]
+
+
+Reader = Callable[[str], Read]
 
 
 class PromptTokenizer:
@@ -33,9 +50,8 @@ class PromptTokenizer:
         EnvironmentProblem where cleaning needs a package that is not installed."""
         ids = np.full((len(prompts), self.context_length), self.pad_id, np.int64)
         for row, prompt in zip(ids, prompts, strict=True):
-            begin, tokens, end = self._read(cleaned(require_text(prompt), self.clean))
-            room = self.context_length - len(begin) - len(end)
-            kept = [*begin, *(token for token, _ in tokens[:room]), *end]
+            read = self._read(cleaned(require_text(prompt), self.clean))
+            kept = [*read.begin, *read.ids[: self._room(read)], *read.end]
             row[: len(kept)] = kept
         return ids
 
@@ -45,9 +61,9 @@ class PromptTokenizer:
         Raises RecipeError for a prompt that is no Unicode text.
         """
         prompt = cleaned(require_text(prompt), self.clean)
-        begin, tokens, end = self._read(prompt)
-        room = self.context_length - len(begin) - len(end)
-        return prompt[tokens[room][1] :].strip() if len(tokens) > room else ""
+        read = self._read(prompt)
+        room = self._room(read)
+        return prompt[read.start(room) :].strip() if len(read.ids) > room else ""
 
     def knows_no_word(self, prompt: str) -> bool:
         """Whether no word of two letters or more is one token: the model has hardly seen any of them.
@@ -55,12 +71,10 @@ class PromptTokenizer:
         Raises RecipeError for a prompt that is no Unicode text.
         """
         words = LETTERS.findall(cleaned(require_text(prompt), self.clean))
-        return not any(len(ids) == 1 and ids[0][0] != self._unknown for _, ids, _ in map(self._read, words))
+        return not any(len(read.ids) == 1 and read.ids[0] != self._unknown for read in map(self._read, words))
 
-
-LETTERS = re.compile(r"[^\W\d_]{2,}")
-# A prompt to the ids before its tokens, its tokens, and the ids after them.
-Reader = Callable[[str], tuple[list[int], list[Token], list[int]]]
+    def _room(self, read: Read) -> int:
+        return self.context_length - len(read.begin) - len(read.end)
 
 
 def _reader(file: bytes) -> tuple[Reader, int | None, list[str]]:
@@ -69,7 +83,7 @@ def _reader(file: bytes) -> tuple[Reader, int | None, list[str]]:
         data = json.loads(file)
         if is_clips(data):
             pairs = BytePairs(data)
-            return lambda prompt: ([pairs.begin], pairs.tokens(prompt), [pairs.end]), pairs.unknown, pairs.words()
+            return partial(_read_by, pairs), pairs.unknown, pairs.words()
     except Exception as error:
         raise BundleError(f"the tokenizer file cannot be read: {error!r}") from None
     library = optional("tokenizers")
@@ -80,13 +94,17 @@ def _reader(file: bytes) -> tuple[Reader, int | None, list[str]]:
     tokenizer.no_truncation()
     tokenizer.no_padding()
 
-    def read(prompt: str) -> tuple[list[int], list[Token], list[int]]:
+    def read(prompt: str) -> Read:
         encoding = tokenizer.encode(prompt)
         special = np.array(encoding.special_tokens_mask, bool)
         starts = [start for start, _ in encoding.offsets]
         own = np.flatnonzero(~special)
         first, last = (own[0], own[-1] + 1) if len(own) else (len(special) // 2,) * 2
-        return encoding.ids[:first], list(zip(encoding.ids, starts, strict=True))[first:last], encoding.ids[last:]
+        return Read(encoding.ids[:first], encoding.ids[first:last], encoding.ids[last:], starts[first:].__getitem__)
 
     unknown = getattr(tokenizer.model, "unk_token", None)
     return read, tokenizer.token_to_id(unknown) if unknown else None, []
+
+
+def _read_by(pairs: BytePairs, prompt: str) -> Read:
+    return Read([pairs.begin], pairs.tokens(prompt), [pairs.end], partial(pairs.start, prompt))
