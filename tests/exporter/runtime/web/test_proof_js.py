@@ -18,7 +18,10 @@ tell(proofOf(given.map((snr) => numbers[snr] ?? snr).map((snr) => ({ stage: "map
     [
         (["equal", 71.26], "what it should: 2 of 2 recorded outputs hold (map: 71.3 dB, wanted 60.0)."),
         (["equal", "equal"], "what it should: 2 of 2 recorded outputs hold (map: exactly equal, wanted 60.0)."),
-        ([12.0, "lost"], "It does NOT compute here what it should: 0 of 2 recorded outputs hold (map: not finite, or noise"),
+        (
+            [12.0, "lost"],
+            "It does NOT compute here what it should: 0 of 2 recorded outputs hold (map: not finite, or noise",
+        ),
         ([], "no goldens"),
     ],
 )

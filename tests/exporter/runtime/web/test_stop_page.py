@@ -18,7 +18,10 @@ from tests.web_page import opened, served
 ENDLESS = 10_000_000
 # Of one file, for days.
 GOLDENS = 100_000
-RECIPE = {"name": "foreign", "validation": {"tolerances": {"fp32": {"stage_snr_db": 90.0, "latents_relative_l2": 0.01}}}}
+RECIPE = {
+    "name": "foreign",
+    "validation": {"tolerances": {"fp32": {"stage_snr_db": 90.0, "latents_relative_l2": 0.01}}},
+}
 SOON = 30_000
 
 
