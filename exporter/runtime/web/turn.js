@@ -1,4 +1,4 @@
-/** Hears whether work is to end, by throwing a signal's reason: programs run without a turn of the event loop between them. */
+/** Throws a signal's reason where work is to end: programs run without a turn of the event loop between them. */
 export async function goOn(signal) {
   if (!signal) return;
   await turn();

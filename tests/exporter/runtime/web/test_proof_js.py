@@ -9,7 +9,8 @@ from tests.node import run_node
 PROOF = """
 import { proofOf } from "./page/proof.js";
 const numbers = { equal: Infinity, lost: -Infinity };
-tell(proofOf(given.map((snr) => numbers[snr] ?? snr).map((snr) => ({ stage: "map", snr, limit: 60, passed: snr >= 60 }))));
+const snrs = given.map((snr) => numbers[snr] ?? snr);
+tell(proofOf(snrs.map((snr) => ({ stage: "map", snr, limit: 60, passed: snr >= 60 }))));
 """
 
 

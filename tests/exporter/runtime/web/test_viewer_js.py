@@ -30,9 +30,9 @@ SHOW = """async () => {
 
 
 def test_only_what_is_shown_takes_memory(tmp_path: Path):
-    with served(write_foreign_page(tmp_path / "bundle")) as url, chromium() as browser:
-        with opened(browser, url) as (page, heard):
-            first, second, points, more_points, third = page.evaluate(SHOW)
-            # A body and its shadow, whose texture is not the only one: three.js has one for all meshes, points have theirs.
-            assert first == second == third == [2, 2, True]
-            assert points == more_points == [2, 3, True] and heard == []
+    folder = write_foreign_page(tmp_path / "bundle")
+    with served(folder) as url, chromium() as browser, opened(browser, url) as (page, heard):
+        first, second, points, more_points, third = page.evaluate(SHOW)
+        # A body and its shadow, whose texture is not the only one: three.js has one for meshes, points have theirs.
+        assert first == second == third == [2, 2, True]
+        assert points == more_points == [2, 3, True] and heard == []
