@@ -2,14 +2,19 @@
 
 import { readNpz } from "./npz.js";
 import { ort } from "./packages.js";
+import { goOn } from "./turn.js";
 
-/** [{stage, golden, tensor, snr, limit, passed}], in dB, for each recorded output of each stage. */
-export async function verify(bundle) {
+/**
+ * [{stage, golden, tensor, snr, limit, passed}], in dB, for each recorded output of each stage. An AbortSignal, `signal`,
+ * ends the work before the next program runs, by throwing its reason.
+ */
+export async function verify(bundle, { signal } = {}) {
   const { stages, goldens, recipe } = bundle.manifest;
   const found = [];
   for (const [stage, { precision }] of Object.entries(stages)) {
     const limit = limitOf(bundle.pipeline.isWholeSampler(stage), recipe.validation.tolerances[precision]);
     for (const golden of goldens[stage] ?? []) {
+      await goOn(signal);
       const recorded = readNpz(await bundle.files.read(golden));
       const tensors = Object.entries(recorded).map(([name, { type, data, dims }]) => [
         name,

@@ -4,7 +4,7 @@ import { ort } from "./packages.js";
 
 import { BundleError, namesOf } from "./errors.js";
 import { noise } from "./noise.js";
-import { turn } from "./turn.js";
+import { goOn } from "./turn.js";
 
 // Points or rays: the memory that a program takes grows with them.
 const AT_ONCE = 4096;
@@ -72,7 +72,7 @@ export class Run {
     for (let start = 0; start < count; start += AT_ONCE) {
       const part = this.inOwnUnits(stage, places.subarray(start * width, (start + AT_ONCE) * width));
       const tensor = new ort.Tensor("float32", part, [1, part.length / width, ...shape.slice(2)]);
-      await this.goOn();
+      await goOn(this.signal);
       const made = await this.programs.runProgram(stage, { ...context, [port]: tensor });
       for (const name of outputs) found[name].set(made[name].data, start * widths[name]);
     }
@@ -89,23 +89,16 @@ export class Run {
 
   async make(stage) {
     const taken = await this.takenBy(stage);
-    await this.goOn();
+    await goOn(this.signal);
     if (this.pipeline.stage(stage).kind !== "sample") return this.programs.runProgram(stage, taken);
     const [latents] = this.pipeline.makes(stage);
     const stream = this.pipeline.stream(stage);
     const draws = (draw) => unitNoise(this.seed, latents.shape.slice(1), { draw, stream });
     const onStep = (...done) => {
       this.onStep?.(...done);
-      return this.goOn();
+      return goOn(this.signal);
     };
     return { [latents.name]: await this.programs.sample(stage, taken, draws, onStep) };
-  }
-
-  /** Hears whether the work is to end: programs run without a turn of the event loop between them. */
-  async goOn() {
-    if (!this.signal) return;
-    await turn();
-    this.signal.throwIfAborted();
   }
 }
 

@@ -22,7 +22,7 @@ async function keepPage() {
   const manifest = await fetch(MANIFEST, { cache: "no-cache" });
   const { files } = await manifest.clone().json();
   const cache = await caches.open(NAME);
-  await replaceManifest(cache, manifest);
+  await keep(cache, MANIFEST, manifest);
   const names = Object.keys(files).filter((name) => name.startsWith("client/"));
   await cache.addAll(names.map((name) => new Request(BUNDLE + name, { cache: "no-cache" })));
 }
@@ -32,17 +32,26 @@ async function answer(request) {
   const cache = await caches.open(NAME);
   const isProgram = !url.startsWith(CLIENT) && url !== MANIFEST;
   const kept = await cache.match(url);
-  if (isProgram && kept) return kept;
+  // A program that is not the manifest's, as after a visit during an upload, is asked for once more.
+  if (isProgram && kept && request.cache !== "reload") return kept;
+  let fresh;
   try {
-    const fresh = await fetch(url, { cache: isProgram ? "no-store" : "no-cache" });
-    if (!fresh.ok) return fresh;
-    if (url === MANIFEST) await replaceManifest(cache, fresh.clone());
-    else await cache.put(url, fresh.clone());
-    return fresh;
+    fresh = await fetch(url, { cache: isProgram ? "no-store" : "no-cache" });
   } catch (error) {
     const page = request.mode === "navigate" ? await cache.match(`${CLIENT}index.html`) : undefined;
     if (kept ?? page) return kept ?? page;
     throw error;
+  }
+  if (fresh.ok) await keep(cache, url, fresh.clone());
+  return fresh;
+}
+
+async function keep(cache, url, fresh) {
+  try {
+    if (url === MANIFEST) await replaceManifest(cache, fresh);
+    else await cache.put(url, fresh);
+  } catch {
+    // The storage is full: the page works, while there is a network.
   }
 }
 

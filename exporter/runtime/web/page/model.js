@@ -20,7 +20,6 @@ export class Model {
   }
 
   stop() {
-    this.latest++;
-    this.worker.postMessage({ kind: "stop" });
+    this.worker.postMessage({ kind: "stop", id: ++this.latest });
   }
 }

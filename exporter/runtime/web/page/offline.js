@@ -6,13 +6,23 @@ const LONGEST_WAIT = 10_000;
 export async function keepForLater() {
   const workers = navigator.serviceWorker;
   if (!workers) return;
-  const seen = workers.controller || new Promise((resolve) => workers.addEventListener("controllerchange", resolve, { once: true }));
   try {
-    await workers.register(new URL("../service_worker.js", import.meta.url));
-    await Promise.race([seen, new Promise((resolve) => setTimeout(resolve, LONGEST_WAIT))]);
+    const registration = await workers.register(new URL("../service_worker.js", import.meta.url));
+    if (!workers.controller) await controlled(workers, registration);
   } catch {
     // Private windows have none: the page works, while there is a network.
   }
+}
+
+/** Waits for a worker that is on its way; one that is active already leaves a page alone that was loaded past it. */
+function controlled(workers, { installing, waiting, active }) {
+  const coming = installing ?? waiting ?? active;
+  return new Promise((resolve) => {
+    if (!coming || coming.state === "activated") return resolve();
+    workers.addEventListener("controllerchange", resolve, { once: true });
+    coming.addEventListener("statechange", () => coming.state === "redundant" && resolve());
+    setTimeout(resolve, LONGEST_WAIT);
+  });
 }
 
 /** Why there is one thread; empty where there may be more. */

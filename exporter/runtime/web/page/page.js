@@ -30,6 +30,16 @@ function fail({ message }) {
   of("problem").hidden = false;
 }
 
+/** A request is running. */
+function begin(words) {
+  say(words);
+  of("problem").hidden = true;
+  of("stop").hidden = false;
+  of("stage").setAttribute("aria-busy", "true");
+  of("progress").removeAttribute("value");
+  of("progress").hidden = false;
+}
+
 /** No request is running. */
 function settle() {
   of("progress").hidden = true;
@@ -68,7 +78,7 @@ const heard = {
   },
   checked({ found }) {
     settle();
-    say("Ready.");
+    say(shown ? costOf(shown) : "Ready.");
     of("proof").textContent = proofOf(found);
   },
   step({ done, total }) {
@@ -83,6 +93,10 @@ const heard = {
   finished() {
     settle();
     say(costOf(shown));
+  },
+  stopped() {
+    settle();
+    say("Stopped.");
   },
   failed: fail,
 };
@@ -138,28 +152,20 @@ function shareButton(link) {
 of("form").onsubmit = (event) => {
   event.preventDefault();
   asked = { title: form.title, values: form.values };
-  of("problem").hidden = true;
   of("files").hidden = true;
-  of("stop").hidden = false;
-  of("stage").setAttribute("aria-busy", "true");
   choices.clear();
-  say(`Making ${asked.title}`);
-  of("progress").removeAttribute("value");
-  of("progress").hidden = false;
+  begin(`Making ${asked.title}`);
   model.make(form.request);
 };
 of("check").onclick = () => {
-  say("Holding its programs to what they made where they were built");
   of("proof").textContent = "";
-  of("progress").removeAttribute("value");
-  of("progress").hidden = false;
-  of("stop").hidden = false;
+  begin("Holding its programs to what they made where they were built");
   model.check();
 };
 of("stop").onclick = () => {
+  of("stop").hidden = true;
+  say("Stopping");
   model.stop();
-  settle();
-  say("Stopped.");
 };
 addEventListener("hashchange", () => (form.values = valuesOf(location.hash)));
 

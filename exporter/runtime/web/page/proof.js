@@ -5,10 +5,14 @@ export function proofOf(found) {
   if (!found.length) return "The bundle has no goldens to hold its programs to.";
   const missed = found.filter(({ passed }) => !passed);
   const worst = found.reduce((least, one) => (one.snr - one.limit < least.snr - least.limit ? one : least));
-  const decibels = Number.isFinite(worst.snr) ? `${worst.snr.toFixed(1)} dB` : "exactly equal";
-  const nearest = `${worst.stage}: ${decibels}, wanted ${worst.limit.toFixed(1)}`;
+  const nearest = `${worst.stage}: ${decibelsOf(worst.snr)}, wanted ${worst.limit.toFixed(1)}`;
   const verdict = missed.length ? "It does NOT compute here what it should" : "It computes here what it should";
   return `${verdict}: ${found.length - missed.length} of ${found.length} recorded outputs hold (${nearest}).`;
+}
+
+function decibelsOf(snr) {
+  if (Number.isFinite(snr)) return `${snr.toFixed(1)} dB`;
+  return snr > 0 ? "exactly equal" : "not finite, or noise alone";
 }
 
 /** Where programs run: `providers` and `reason` as a bundle's runsOn gives them. */

@@ -30,7 +30,9 @@ export class Viewer {
   }
 
   show(asset, made) {
+    const former = this.object;
     this.put(asset, made);
+    dispose(former);
     this.controls.autoRotate = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.draw();
   }
@@ -45,6 +47,7 @@ export class Viewer {
     this.setSize(PICTURE, PICTURE);
     this.render();
     const picture = canvas.toDataURL();
+    dispose(this.object);
     this.replace(object);
     camera.position.copy(position);
     this.fit(canvas.clientWidth, canvas.clientHeight);
@@ -112,6 +115,15 @@ export class Viewer {
     this.lamp.position.copy(this.camera.position).add(new three.Vector3(0, this.camera.position.length() / 2, 0));
     this.webgl.render(this.scene, this.camera);
   }
+}
+
+/** Frees what an object takes of the graphics processor. */
+function dispose(object) {
+  object?.traverse(({ geometry, material }) => {
+    geometry?.dispose();
+    material?.map?.dispose();
+    material?.dispose();
+  });
 }
 
 function geometryOf(positions, colors) {

@@ -6,14 +6,29 @@ import { isShown } from "./shown.js";
 import { knownWords } from "./words.js";
 
 const opening = open();
+const WORK = { make, check, stop: (opened, request, { tell }) => tell("stopped") };
 let current = new AbortController();
+let working = Promise.resolve();
 
+// A request ends the one before it, and begins when that has ended.
 self.onmessage = ({ data }) => {
   current.abort();
   current = new AbortController();
-  if (data.kind === "make") make(data, current.signal);
-  if (data.kind === "check") check(data);
+  const { signal } = current;
+  working = working.then(() => perform(data, signal));
 };
+
+async function perform({ kind: asked, id, ...request }, signal) {
+  const opened = await opening;
+  if (!opened) return;
+  const tell = (kind, more, transfer) => signal.aborted || postMessage({ kind, id, ...more }, transfer);
+  try {
+    signal.throwIfAborted();
+    await WORK[asked](opened, request, { signal, tell });
+  } catch (error) {
+    tell("failed", { message: error.message });
+  }
+}
 
 /** {client, bundle} with its programs; undefined where it cannot be opened, which the page has heard then. */
 async function open() {
@@ -47,40 +62,26 @@ async function load(bundle) {
 }
 
 /** Holds the programs to what they made where the bundle was built. */
-async function check({ id }) {
-  const opened = await opening;
-  if (!opened) return;
-  try {
-    postMessage({ kind: "checked", id, found: await opened.client.verify(opened.bundle) });
-  } catch (error) {
-    postMessage({ kind: "failed", id, message: error.message });
-  }
+async function check({ client, bundle }, request, { signal, tell }) {
+  tell("checked", { found: await client.verify(bundle, { signal }) });
 }
 
 /** One thing for each of `seeds`. `request`: a text or a file by the name of an input; `others`: the same by set. */
-async function make({ id, asset, request, others, seeds, quality }, signal) {
-  const opened = await opening;
-  if (!opened) return;
-  const { client, bundle } = opened;
-  const tell = (kind, more, transfer) => signal.aborted || postMessage({ kind, id, ...more }, transfer);
-  try {
-    const given = await read(request, client);
-    for (const seed of seeds) {
-      const begun = performance.now();
-      const run = bundle.make(given, { seed, others, signal, onStep: counted(bundle.pipeline, asset, tell) });
-      const made = await taken(client, asset, run, quality);
-      const cost = {
-        seconds: (performance.now() - begun) / 1000,
-        threads: client.ort.env.wasm.numThreads,
-        memory: takenMemory(),
-      };
-      const arrays = Object.values(made).filter(ArrayBuffer.isView);
-      tell("made", { seed, asset, made, cost }, arrays.map(({ buffer }) => buffer));
-    }
-    tell("finished");
-  } catch (error) {
-    tell("failed", { message: error.message });
+async function make({ client, bundle }, { asset, request, others, seeds, quality }, { signal, tell }) {
+  const given = await read(request, client);
+  for (const seed of seeds) {
+    const begun = performance.now();
+    const run = bundle.make(given, { seed, others, signal, onStep: counted(bundle.pipeline, asset, tell) });
+    const made = await taken(client, asset, run, quality);
+    const cost = {
+      seconds: (performance.now() - begun) / 1000,
+      threads: client.ort.env.wasm.numThreads,
+      memory: takenMemory(),
+    };
+    const arrays = Object.values(made).filter(ArrayBuffer.isView);
+    tell("made", { seed, asset, made, cost }, arrays.map(({ buffer }) => buffer));
   }
+  tell("finished");
 }
 
 /** Texts that say something, and pictures as they are decoded. */

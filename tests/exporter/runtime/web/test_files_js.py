@@ -18,6 +18,19 @@ const read = async () => {
 };
 tell(await outcome(read));
 """
+KEPT = """
+import { BundleFiles } from "./files.js";
+const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode("new"));
+const sha256 = Buffer.from(digest).toString("hex");
+const asked = [];
+globalThis.fetch = async (url, { cache }) => {
+  asked.push(cache);
+  return new Response(cache === "reload" ? given : "old");
+};
+const files = new BundleFiles("https://somewhere/", { files: { "field.onnx": { size: 3, sha256 } } });
+const read = await files.read("field.onnx").then((bytes) => new TextDecoder().decode(bytes), ({ message }) => message);
+tell([asked, read]);
+"""
 
 
 def test_a_whole_bundle_is_read(toy_bundle):
@@ -39,6 +52,12 @@ def test_a_changed_file_is_refused(own_bundle):
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     told = run_node(OPEN, str(own_bundle))
     assert told.startswith("BundleError") and "field.onnx: changed (its sha256 is not the manifest's)" in told
+
+
+def test_a_file_that_a_cache_kept_from_before_is_fetched_once_more():
+    assert run_node(KEPT, "new") == [["default", "reload"], "new"]
+    asked, told = run_node(KEPT, "odd")
+    assert asked == ["default", "reload"] and "field.onnx: changed" in told
 
 
 def test_the_checksum_is_pythons_whatever_the_numbers_and_words():

@@ -20,6 +20,18 @@ import { WebBundle } from "./index.js";
 import { verify } from "./goldens.js";
 tell(await verify(await WebBundle.open(given)));
 """
+STOP = """
+import { WebBundle } from "./index.js";
+import { verify } from "./goldens.js";
+const bundle = await WebBundle.open(given);
+const [stop, ran] = [new AbortController(), []];
+bundle.runProgram = function (stage, tensors) {
+  ran.push(stage);
+  setTimeout(() => stop.abort(new Error("stopped")));
+  return WebBundle.prototype.runProgram.call(this, stage, tensors);
+};
+tell([await verify(bundle, { signal: stop.signal }).catch(({ message }) => message), ran.length]);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +61,10 @@ def test_a_whole_sampler_strays_as_far_as_latents_may_and_other_stages_do_not(re
     for tensor in ("centre", "tint"):
         one = found["bend", tensor]
         assert one["limit"] == 90 and not one["passed"] and one["snr"] == pytest.approx(60, abs=0.1)
+
+
+def test_a_signal_ends_it_before_the_next_golden(recorded):
+    assert run_node(STOP, str(recorded)) == ["stopped", 1]
 
 
 def test_the_command_names_what_missed_and_ends_with_code_5(recorded):
