@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import onnx
 
-from exporter.errors import RecipeError
 from exporter.families import registry
 from exporter.manifest import Manifest, list_files, read_manifest, write_manifest
 from exporter.pipeline.pipeline import Pipeline
@@ -67,7 +66,7 @@ def toy_family(pristine: Path, digest: str = "0" * 64) -> Iterator[None]:
             return Bundle.open(pristine)
 
         def pipeline(self, recipe: Any) -> Pipeline:
-            raise RecipeError("the toy has no modules to export again")
+            return Bundle.open(pristine).pipeline
 
     before = dict(registry._loaders)
     registry.register("toy", lambda weights: Loaded())

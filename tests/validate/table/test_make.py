@@ -19,7 +19,7 @@ from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import RECIPE, break_program, prove, toy_family
 from validate.bench.fresh import Fresh
 from validate.judge.judge_errors import PromptsError
-from validate.table import bench, make
+from validate.table import bench, make, rows
 from validate.table.make import TableSettings, make_table
 from validate.table.table_result import Fidelity
 
@@ -32,7 +32,7 @@ def proved(tmp_path_factory):
 
 
 @pytest.fixture
-def runs(proved, monkeypatch):
+def runs(proved, monkeypatch, tmp_path):
     """Builds and measurements faked; gives the names of what was built and measured."""
     seen = SimpleNamespace(bundle=proved, built=[], peaks=0)
 
@@ -50,6 +50,9 @@ def runs(proved, monkeypatch):
         seen.peaks += 1
         return Fresh(load_seconds=1.0, seconds=1.0, loaded_bytes=500_000, peak_bytes=1_000_000)
 
+    own = tmp_path / "rows.yaml"  # of a family with the toy's stages
+    own.write_text(rows.ROWS.read_text(encoding="utf-8").replace("  shap-e:\n", "  toy:\n"), encoding="utf-8")
+    monkeypatch.setattr(rows, "ROWS", own)
     monkeypatch.setattr(make, "build", build)
     monkeypatch.setattr(bench, "fresh", fresh)
     monkeypatch.setattr(bench, "STEP_SECONDS", 0.0)
