@@ -132,7 +132,7 @@ def test_the_recipe_with_the_sampler_gives_way_to_a_policy_alone(
     own = load_recipe(place / "recipe.yaml")
     sampler = own.sampler.model_copy(update={"steps": 3})
     tuning = cast("Tuning", SimpleNamespace(policy=policy, sampler=sampler))
-    found = _write(tuning, own, place / "recipe.yaml", tmp_path / "fast.yaml")
+    found = _write(tuning, own, place / "recipe.yaml", tmp_path / "fast.yaml", None)
     assert {what: path.name for what, path in found.items()} == written
     recipe = load_recipe(list(found.values())[-1])
     assert recipe.sampler.steps == 3 and recipe.validation.sampler == own.sampler

@@ -14,6 +14,7 @@ from exporter.files.cache import Cache
 from exporter.machine.meter import Silent
 from exporter.manifest import read_manifest
 from exporter.recipe.recipe import Recipe
+from exporter.runtime.bundle import Bundle
 from exporter.targets.target import load_target
 from tests.toy_bundle import write_toy_bundle
 from tests.validate.proved_bundle import RECIPE, break_program, prove, toy_family
@@ -57,7 +58,7 @@ def runs(proved, monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "fresh", fresh)
     monkeypatch.setattr(bench, "STEP_SECONDS", 0.0)
     monkeypatch.setattr(bench, "OBJECT_SECONDS", 0.0)
-    with toy_family(proved):
+    with toy_family(proved, pipeline=Bundle.open(proved).pipeline):
         yield seen
 
 
