@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from exporter.files.cache import Cache
+from tests.browser import chromium
 from tests.toy_bundle import write_toy_bundle
 
 settings.register_profile("t3export", deadline=None, derandomize=True)
@@ -35,6 +36,13 @@ def step_cache(shared):
 def toy_bundle(tmp_path_factory):
     """The folder of a small valid bundle; not to be changed."""
     return write_toy_bundle(tmp_path_factory.mktemp("toy") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; whoever asks is skipped where there is none."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Makes the small model: `python -m training all` (hours on two CPU cores; goes on where it stopped)."""
 
 import subprocess
+from functools import wraps
 from pathlib import Path
 
 import click
@@ -13,15 +14,11 @@ WORK = Path(__file__).parent / "work"
 SHIPPED = "student_4"
 
 
-def prepare(work: Path, threads: int):
-    """The config and the dataset."""
-    from training.data import load_dataset
-
+def prepare(work: Path, threads: int) -> Config:
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high")
     work.mkdir(parents=True, exist_ok=True)
-    config = Config()
-    return config, load_dataset(config.data, work)
+    return Config()
 
 
 @click.group(help=__doc__)
@@ -31,15 +28,27 @@ def main() -> None: ...
 def stage(function):
     """A command that trains one part: `function(config, data, work)`."""
 
+    @own_stage
+    @wraps(function)
+    def command(config: Config, work: Path) -> None:
+        from training.data import load_dataset
+
+        function(config, load_dataset(config.data, work), work)
+
+    return command
+
+
+def own_stage(function):
+    """A command that trains a part which needs no common dataset: `function(config, work)`."""
+
     @click.option(
         "--work", type=click.Path(path_type=Path), default=WORK, show_default=True, help="Folder of checkpoints."
     )
     @click.option("--threads", default=1, show_default=True)
     def command(work: Path, threads: int) -> None:
-        config, data = prepare(work, threads)
-        function(config, data, work)
+        function(prepare(work, threads), work)
 
-    return main.command(function.__name__, help=function.__doc__)(command)
+    return main.command(function.__name__.replace("_", "-"), help=function.__doc__)(command)
 
 
 @stage
@@ -83,17 +92,12 @@ def prior(config, data, work):
     train_prior(config.prior, config.latents, encoder, clip, work)
 
 
-@main.command()
-@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
-@click.option("--threads", default=1, show_default=True)
-def student(work: Path, threads: int) -> None:
+@own_stage
+def student(config: Config, work: Path) -> None:
     """The few-step students, from the packaged model alone, and the one that ships into exporter/zoo."""
     from training.package import package_student
     from training.student import train_students
 
-    torch.set_num_threads(threads)
-    work.mkdir(parents=True, exist_ok=True)
-    config = Config()
     students = train_students(config, work)
     print(f"packaged: {package_student(students[SHIPPED], config.trajectories.horizon) / 1e6:.1f} MB")
 
@@ -112,36 +116,25 @@ def image(config, data, work):
     print(f"packaged: {package_image(seer.tower, seer.prior) / 1e6:.1f} MB")
 
 
-@main.command()
-@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
-@click.option("--threads", default=1, show_default=True)
-def reconstructor(work: Path, threads: int) -> None:
+@own_stage
+def reconstructor(config: Config, work: Path) -> None:
     """The model from a picture to a mesh, and its packaged form in exporter/zoo."""
     from training.package import package_reconstructor
     from training.reconstructor import train_reconstructor
     from training.views import load_views
 
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("high")
-    work.mkdir(parents=True, exist_ok=True)
-    config = Config()
     model = train_reconstructor(config.reconstructor, config.views, load_views(config.views, work), work)
     print(f"packaged: {package_reconstructor(model, config) / 1e6:.1f} MB")
 
 
-@main.command("point-e")
-@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
-@click.option("--threads", default=1, show_default=True)
-def point_e(work: Path, threads: int) -> None:
+@own_stage
+def point_e(config: Config, work: Path) -> None:
     """Point-E's small model, conditioned on the packaged models' CLIPs, into exporter/zoo."""
     from training.cloud_distance import train_distance
     from training.clouds import load_clouds
     from training.package_point_e import package_point_e
     from training.point_diffusion import train_image_base, train_text_base, train_upsampler
 
-    torch.set_num_threads(threads)
-    work.mkdir(parents=True, exist_ok=True)
-    config = Config()
     clouds = load_clouds(config, work)
     text = train_text_base(config.point_e, clouds, work)
     upsampler = train_upsampler(config.point_e, text, clouds, work)
@@ -150,16 +143,14 @@ def point_e(work: Path, threads: int) -> None:
     print(f"packaged: {package_point_e(config.point_e, text, image, upsampler, distance) / 1e6:.1f} MB")
 
 
-@main.command()
-@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True)
-def package(work: Path) -> None:
+@stage
+def package(config, data, work):
     """Writes the trained parts into exporter/zoo."""
     from training.clip import train_clip
     from training.latents import train_latents
     from training.package import package as write
     from training.prior import train_prior
 
-    config, data = prepare(work, threads=1)
     autoencoder = train_latents(config.latents, data, work)
     clip = train_clip(config.conditioner, data, work, vocabulary())
     judge = train_clip(config.judge, data, work, vocabulary())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from exporter.blender.requirement import RUNTIMES, modules, requirement
 from exporter.blender.wheels import platforms_of
 from exporter.errors import BundleError
 from exporter.files.temporary import delete_abandoned, temporary
@@ -21,8 +22,6 @@ ADDON = Path(__file__).parent / "addon"
 OLDEST_BLENDER = "4.2.0"
 OLDEST_NUMPY = "1.24.3"
 """Of the oldest Blender; wheels that go with it go with the numpy 1.26 of later ones too."""
-# By backend, the extra of t3export that runs it and the module by which that is known to be installed.
-RUNTIMES = {"onnxruntime": ("cpu", "onnxruntime"), "openvino": ("openvino", "openvino")}
 # The same bundle gives the same bytes.
 WRITTEN = (1980, 1, 1, 0, 0, 0)
 
@@ -44,12 +43,6 @@ def require_runs_in_blender(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def requirement(manifest: Manifest, version: str) -> str:
-    """What pip is to install for it; of a source tree that is not installed the newest."""
-    pinned = f"=={version}" if version[:1].isdigit() else ""
-    return f"t3export[{RUNTIMES[manifest.target['backend']][0]},mesh]{pinned}"
-
-
 def write_extension(folder: Path, manifest: Manifest, path: Path, version: str, wheels: Sequence[Path] = ()) -> None:
     """Writes the zip, whole or not at all.
 
@@ -61,7 +54,7 @@ def write_extension(folder: Path, manifest: Manifest, path: Path, version: str, 
     with temporary(path.parent, path.name, "zip") as place:
         with zipfile.ZipFile(place / path.name, "w", zipfile.ZIP_STORED) as archive:
             _add(archive, "blender_manifest.toml", _manifest(manifest, version, wheels, platforms).encode())
-            _add(archive, "about.json", json.dumps(_about(manifest, version), indent=2).encode())
+            _add(archive, "about.json", json.dumps(_about(folder, manifest, version), indent=2).encode())
             for source in sorted(ADDON.glob("*.py")):
                 _add(archive, source.name, source.read_bytes())
             for name in sorted([MANIFEST, *manifest.files]):
@@ -71,7 +64,7 @@ def write_extension(folder: Path, manifest: Manifest, path: Path, version: str, 
         (place / path.name).replace(path)
 
 
-def _about(manifest: Manifest, version: str) -> dict[str, Any]:
+def _about(folder: Path, manifest: Manifest, version: str) -> dict[str, Any]:
     """What the add-on has to know before it can import anything of ours."""
     return {
         "id": extension_id(manifest),
@@ -79,8 +72,8 @@ def _about(manifest: Manifest, version: str) -> dict[str, Any]:
         "takes": sorted({source.kind for source in manifest.inputs.values()}),
         "negative": NEGATIVE in manifest.condition_sets,
         "qualities": QUALITIES,
-        "requirement": requirement(manifest, version),
-        "modules": ["t3export", RUNTIMES[manifest.target["backend"]][1], "xatlas"],
+        "requirement": requirement(folder, manifest, version),
+        "modules": modules(folder, manifest),
     }
 
 

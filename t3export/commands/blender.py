@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from exporter.blender.extension import OLDEST_BLENDER, OLDEST_NUMPY, extension_id, requirement, write_extension
+from exporter.blender.extension import OLDEST_BLENDER, OLDEST_NUMPY, extension_id, write_extension
+from exporter.blender.requirement import PACKAGE, requirement
 from exporter.blender.wheels import wheels_in
 from exporter.errors import RecipeError
 from exporter.manifest import require_whole
@@ -21,7 +22,7 @@ from t3export.output import megabytes, print_json, print_note, results
 @click.option(
     "--wheels",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A folder of wheels of t3export and all that it needs, to go along.",
+    help="A folder of wheels of t3export-runtime and all that it needs, to go along.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(bundle: Path, output: Path | None, wheels: Path | None, as_json: bool) -> None:
@@ -40,7 +41,7 @@ def command(bundle: Path, output: Path | None, wheels: Path | None, as_json: boo
     output = output or Path(f"t3export-{name}.zip")
     if output.suffix.lower() != ".zip":
         raise RecipeError(f"-o {output}: Blender installs a .zip")
-    packed = wheels_in(wheels, "t3export") if wheels else []
+    packed = wheels_in(wheels, PACKAGE) if wheels else []
     write_extension(bundle, manifest, output, own_version(), packed)
     size = output.stat().st_size
     if as_json:
@@ -49,7 +50,7 @@ def command(bundle: Path, output: Path | None, wheels: Path | None, as_json: boo
     results().print(f"{output}  ({megabytes(size)}, Blender {OLDEST_BLENDER} or newer)", markup=False, soft_wrap=True)
     if not packed:
         words = ["pip", "download", "-d", "wheels", "--only-binary=:all:", "--python-version", "3.11"]
-        fill = shlex.join([*words, requirement(manifest, own_version()), f"numpy=={OLDEST_NUMPY}"])
+        fill = shlex.join([*words, requirement(bundle, manifest, own_version()), f"numpy=={OLDEST_NUMPY}"])
         print_note(
             f"no wheels are in it: its panel will say what to install. To take them along, for Blender 4.2 to 5.0: "
             f"{fill}\nthen --wheels"

@@ -48,6 +48,6 @@ class ObjectThread(threading.Thread):
 @cache
 def opened(bundle: Path) -> Any:
     """The bundle, opened once."""
-    from t3export import Bundle
+    from t3export_runtime import Bundle
 
     return Bundle.open(bundle)

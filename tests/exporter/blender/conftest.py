@@ -3,14 +3,24 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import t3export
 from tests.t3export.test_fresh_environment import make_environment
 
 BLENDER = "bpy==5.0.1"
 SCRIPTS = Path(__file__).parent / "in_blender"
+
+
+@pytest.fixture(scope="module")
+def blenders_runtime():
+    """The distribution for apps, which a checkout has under other names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "t3export_runtime", t3export)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ VERSION = "1.2.3"
 
 
 @pytest.fixture
-def addon(toy_bundle, tmp_path, monkeypatch):
+def addon(toy_bundle, tmp_path, monkeypatch, blenders_runtime):
     """The package as Blender imports it, and its bpy."""
     extension.write_extension(toy_bundle, read_manifest(toy_bundle), tmp_path / "toy.zip", VERSION)
     with zipfile.ZipFile(tmp_path / "toy.zip") as archive:
@@ -61,7 +61,7 @@ def test_without_an_importer_it_says_so_and_leaves_no_file(addon):
 
 
 def test_the_command_for_pip_is_quoted_as_the_system_quotes(addon, monkeypatch):
-    requirement = ["t3export[cpu,mesh]==1.2.3", f"numpy=={np.__version__}"]
+    requirement = ["t3export-runtime[cpu,mesh,tokenizers]==1.2.3", f"numpy=={np.__version__}"]
     monkeypatch.setattr(sys, "platform", "linux")
     assert shlex.split(addon.packages.pip_command())[-2:] == requirement
     python = r"C:\Program Files\Blender 4.5\python.exe"

@@ -27,7 +27,7 @@ def packed(toy_bundle, tmp_path_factory):
     """The toy with two wheels that are none."""
     folder = tmp_path_factory.mktemp("packed")
     wheels = [
-        folder / "t3export-1.2.3-py3-none-any.whl",
+        folder / "t3export_runtime-1.2.3-py3-none-any.whl",
         folder / "onnxruntime-1-cp311-cp311-manylinux_2_28_x86_64.whl",
     ]
     for wheel in wheels:
@@ -52,7 +52,7 @@ def test_the_bundle_goes_along_whole(packed, tmp_path):
     packed.extractall(tmp_path)
     assert Bundle.open(tmp_path / "bundle").manifest.name == "toy/cpu"
     about = json.loads((tmp_path / "about.json").read_text())
-    assert about["takes"] == ["text"] and about["requirement"] == "t3export[cpu,mesh]==1.2.3"
+    assert about["takes"] == ["text"] and about["requirement"] == "t3export-runtime[cpu,mesh,tokenizers]==1.2.3"
     assert about["negative"] is False and about["id"] == "toy_cpu"
 
 
@@ -95,7 +95,7 @@ def test_a_name_becomes_one_that_blender_takes(toy_bundle, name, found):
 
 
 @pytest.fixture(scope="module")
-def object_thread():
+def object_thread(blenders_runtime):
     """The module of the add-on that knows nothing of Blender."""
     found = importlib.util.spec_from_file_location("object_thread", extension.ADDON / "object_thread.py")
     module = importlib.util.module_from_spec(found)
@@ -128,4 +128,4 @@ def test_the_thread_says_why_there_is_nothing(object_thread, toy_bundle, tmp_pat
 def test_a_bundle_that_takes_nothing_has_no_field_for_it(tmp_path):
     folder = write_toy_bundle(tmp_path / "bundle")
     manifest = read_manifest(folder).model_copy(update={"inputs": {}})
-    assert extension._about(manifest, VERSION)["takes"] == []
+    assert extension._about(folder, manifest, VERSION)["takes"] == []

@@ -12,7 +12,7 @@ import pytest
 from exporter.blender.extension import OLDEST_NUMPY
 from exporter.runtime.bundle import Bundle
 from t3export.cli import run
-from tests.t3export.test_fresh_environment import make_wheel
+from tests.t3export.test_fresh_environment import ROOT, make_wheel
 
 pytestmark = pytest.mark.slow
 NAME = "toy_cpu"
@@ -21,11 +21,11 @@ ASKED = {"prompt": "a red ball", "seed": 3, "quality": "draft"}
 
 @pytest.fixture(scope="session")
 def wheels(blender, tmp_path_factory) -> Path:
-    """Of t3export and all that it needs, beside the numpy of the oldest Blender."""
+    """Of t3export-runtime and all that it needs, beside the numpy of the oldest Blender."""
     folder = tmp_path_factory.mktemp("wheels")
-    wheel = make_wheel(folder)
+    wheel = make_wheel(folder, ROOT / "distributions/runtime")
     command = [blender.python, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "-d", folder / "wheel"]
-    subprocess.run([*map(str, command), f"{wheel}[cpu,mesh]", f"numpy=={OLDEST_NUMPY}"], check=True)
+    subprocess.run([*map(str, command), f"{wheel}[cpu,mesh,tokenizers]", f"numpy=={OLDEST_NUMPY}"], check=True)
     return folder / "wheel"
 
 
@@ -54,8 +54,9 @@ def test_without_wheels_it_says_what_pip_is_to_install(blender, toy_bundle, tmp_
     path = tmp_path / "toy.zip"
     run(["blender", str(toy_bundle), "-o", str(path)])
     told = blender("make_object.py", path, NAME, json.dumps(ASKED), user="without")
-    assert told["missing"] == ["t3export", "onnxruntime", "xatlas"]
-    assert str(blender.python) in told["pip"] and "t3export[cpu,mesh]" in told["pip"] and "--target" in told["pip"]
+    assert told["missing"] == ["t3export_runtime", "onnxruntime", "xatlas", "tokenizers"]
+    for word in (str(blender.python), "t3export-runtime[cpu,mesh,tokenizers]", "--target"):
+        assert word in told["pip"]
 
 
 def test_files_come_up_right_in_size_and_in_colour(blender, toy_bundle, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from exporter.blender.wheels import platforms_of, wheels_in
 from exporter.errors import RecipeError
 
-ANY = "t3export-0.1.0-py3-none-any.whl"
+ANY = "t3export_runtime-0.1.0-py3-none-any.whl"
 LINUX = "scipy-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
 
 
@@ -39,9 +39,9 @@ def test_wheels_of_two_systems_are_for_none():
 def test_blenders_own_numpy_stays(tmp_path):
     for name in (ANY, LINUX, "numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl"):
         (tmp_path / name).touch()
-    assert [path.name for path in wheels_in(tmp_path, "t3export")] == [LINUX, ANY]
+    assert [path.name for path in wheels_in(tmp_path, "t3export_runtime")] == [LINUX, ANY]
 
 
 def test_a_folder_without_our_wheel_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match="no wheel of t3export"):
-        wheels_in(tmp_path, "t3export")
+    with pytest.raises(RecipeError, match="no wheel of t3export_runtime"):
+        wheels_in(tmp_path, "t3export_runtime")

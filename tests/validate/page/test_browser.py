@@ -12,7 +12,6 @@ from PIL import Image
 
 from exporter.manifest import read_manifest
 from exporter.runtime.assets.pictures import mesh_picture
-from tests.browser import chromium
 from tests.validate.page.pages import octahedron, report_of
 from validate.page.report_page import report_page
 
@@ -24,12 +23,6 @@ LEVELS = """(canvas) => {
     context.drawImage(canvas, 0, 0, 48, 48);
     return [...context.getImageData(0, 0, 48, 48).data];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

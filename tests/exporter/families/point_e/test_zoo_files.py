@@ -81,8 +81,7 @@ def test_a_file_of_another_model_is_told(zoo):
         load("point-e-mini")
 
 
-def test_where_it_does_not_ship_the_name_is_sought_as_a_file():
-    if (ZOO / "point_e_mini").is_dir():
-        pytest.skip("it ships")
+def test_where_it_does_not_ship_the_name_is_sought_as_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo_files, "ZOO", tmp_path)
     with pytest.raises(WeightsError, match="no such file or folder"):
         load("point-e-mini")

@@ -10,17 +10,10 @@ from typing import Any
 import pytest
 import trimesh
 
-from tests.browser import chromium
 from tests.web_page import axe, by_node, kept, loaded, made, opened, pixels, served, without_packages
 
 PROMPT = "a tall green table"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.browser import chromium
 from tests.exporter.runtime.web.foreign_page import rewrite, write_foreign_page
 from tests.web_page import loaded, opened, served
 
@@ -22,12 +19,6 @@ KEPT = """async () => {
     const [name] = await caches.keys();
     return (await (await caches.open(name)).keys()).map(({ url }) => url).filter((url) => url.endsWith(".onnx")).length;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
