@@ -32,7 +32,7 @@ def sdist(tmp_path_factory):
 def unpacked(sdist, tmp_path_factory):
     """The folder that pip builds from."""
     with tarfile.open(sdist) as packed:
-        packed.extractall(folder := tmp_path_factory.mktemp("unpacked"), filter="data")
+        packed.extractall(folder := tmp_path_factory.mktemp("unpacked"))
     (source,) = folder.iterdir()
     return source
 

@@ -50,7 +50,7 @@ def test_any_tar_opens_it(folder, tmp_path):
     plain = zstandard.ZstdDecompressor().stream_reader(stream.getvalue(), read_across_frames=True).read()
     with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
         assert archive.getnames() == sorted(names(folder))
-        archive.extractall(tmp_path / "out", filter="data")
+        archive.extractall(tmp_path / "out")
     subprocess.run(["diff", "-r", folder, tmp_path / "out"], check=True)
     assert (tmp_path / "out/deep/run.sh").stat().st_mode & 0o100
 
