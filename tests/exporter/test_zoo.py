@@ -12,6 +12,7 @@ from diffusers import ShapEPipeline
 import exporter
 from exporter.families.registry import load_model
 from exporter.recipe.recipe_file import load_recipe
+from exporter.runtime.assets.points import points_of
 from exporter.runtime.run import make, requests_of
 from exporter.runtime.surface.decoded import mesh_of
 from training.package import SIZE_LIMIT
@@ -111,6 +112,30 @@ def test_the_image_model_makes_objects_of_the_pictures_colours(judge):
     assert not made.empty.any()
     said = judge.embed_texts([f"a {color} object" for color in colors])
     assert ((made.embeddings @ said.T).argmax(axis=1) == np.arange(3)).all()
+
+
+@pytest.mark.parametrize(
+    ("weights", "recipe", "asked"),
+    [
+        ("point-e-mini", "point_e_fp32.yaml", ["a red chair", "a green car"]),
+        ("point-e-mini-image", "point_e_image_fp32.yaml", ["red_chair.png", "green_car.png"]),
+    ],
+)
+def test_points_have_the_colour_that_is_asked_for(weights, recipe, asked):
+    """A smoke test on eight steps; the model card has the figures."""
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / recipe, ["sampler.steps=8"])
+    original = load_model("point-e", weights).original(recipe)
+    run = make(original, requests_of(original.pipeline, asked, ZOO.parents[1] / "recipes" / "pictures"), [0, 0])
+    for channel, one in enumerate(run.objects()):
+        cloud = points_of(one)
+        mean = cloud.colors.mean(axis=0)
+        assert mean.argmax() == channel and mean[channel] > 1.5 * mean[2]
+        assert np.ptp(cloud.positions, axis=0).min() > 0.1
+
+
+def test_point_e_is_small():
+    files = [path for name in ("point_e_mini", "point_e_mini_image") for path in (ZOO / name).rglob("*")]
+    assert sum(path.stat().st_size for path in files) <= 6e6
 
 
 def test_the_reconstructor_gives_an_object_its_picture_s_colour():

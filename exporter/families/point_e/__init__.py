@@ -18,6 +18,6 @@ UNCALIBRATED = ("field",)
 # The weights that it takes, for the end of a message about others.
 WEIGHTS = (
     "give one of OpenAI's files, such as base_40m_textvec.pt, with upsample_40m.pt, sdf.pt and CLIP (the folder "
-    "clip-vit-large-patch14, as openai/clip-vit-large-patch14 is on the hub) beside it, or random weights "
-    "'random:point-e-40m-text'"
+    "clip-vit-large-patch14, as openai/clip-vit-large-patch14 is on the hub) beside it, the small trained models "
+    "'point-e-mini' and 'point-e-mini-image', or random weights 'random:point-e-40m-text'"
 )
