@@ -3,6 +3,7 @@ Salimans 2022).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,14 +106,21 @@ def train_prior(
     data = fresh_examples(config.objects, captions=1, seed=config.schedule.seed)
     embeddings = text_embeddings(clip, data.tokens)
     model = make_prior(config, latent_config, embeddings.shape[-1]).to(DEVICE)
+    loss = denoising_loss(model, encoder, data, embeddings, config.schedule.batch, config.unconditional)
+    return fit("prior", model, loss, config.schedule, folder)
+
+
+def denoising_loss(
+    model: PriorTransformer, encoder: nn.Module, data: Examples, embeddings: Tensor, n: int, unconditional: float
+) -> Callable[[int, Draw], Tensor]:
+    """The loss of a step: how far from `encoder`'s latents the model's answers are, at `n` noise levels."""
     model.set_attn_processor(AttnProcessor())  # on CPUs, the fused kernel's gradient is far slower in bfloat16
     sigmas = noise_levels()
-    n = config.schedule.batch
 
     def loss(step: int, draw: Draw) -> Tensor:
         objects = draw.integers(len(data.parameters), n)
         text = embeddings[data.caption[objects, draw.integers(data.caption.shape[1], n)]]
-        text = text * (draw.uniform(n, 1) >= config.unconditional)
+        text = text * (draw.uniform(n, 1) >= unconditional)
         timestep = draw_timesteps(n, draw)
         with torch.no_grad():
             clean = encoder(data.parameters[objects])
@@ -121,4 +129,4 @@ def train_prior(
             predicted = model(noisy, timestep=timestep, proj_embedding=text).predicted_image_embedding
         return F.mse_loss(predicted[..., : clean.shape[-1]].float(), clean)
 
-    return fit("prior", model, loss, config.schedule, folder)
+    return loss
