@@ -153,7 +153,7 @@ class RefinedConfig:
     objects: int = 200_000
     seed: int = 16
     unconditional: float = 0.1
-    schedule: Schedule = Schedule(steps=8000, batch=32, rate=6e-4, seed=16, warmup=300, ema=0.998)
+    schedule: Schedule = Schedule(steps=5000, batch=32, rate=8e-4, seed=16, warmup=100, ema=0.998)
 
 
 @dataclass(frozen=True)
