@@ -27,8 +27,8 @@ PAGE, BENCH = "objects.html", "bench.json"
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=f"Folder that {PAGE} goes to.")
 @click.option("--objects", type=click.IntRange(1), default=4, show_default=True, help="Of each bundle.")
 def command(bundles: tuple[Path, ...], output: Path, objects: int) -> None:
-    """Write objects.html, one file of at most 3 MB that needs no network and no server: what validated bundles of trained
-    weights make of the first prompts, or pictures, of their validation, with its verdict and their size.
+    """Write objects.html, one file of at most 3 MB that needs no network and no server: what validated bundles of
+    trained weights make of the first prompts, or pictures, of their validation, with its verdict and their size.
 
     A time is shown of a bundle with reports/bench.json, which `t3export bench BUNDLE --json` prints.
 

@@ -57,20 +57,17 @@ def gallery_of(folder: Path, count: int, on_object: Callable[[], None] = lambda:
     manifest, report = bundle.manifest, read_report(folder)
     if not manifest.weights.trained:
         raise RecipeError(
-            f"{folder}: the weights ({manifest.weights.source}) are random; a gallery shows trained models"
+            f"{folder}: its weights are random ({manifest.weights.source}), and a gallery shows trained ones"
         )
     if bundle.pipeline.asset(MeshAsset) is None:
-        raise RecipeError(
-            f"{folder}: a gallery shows meshes, and this bundle makes {', '.join(bundle.pipeline.assets)}"
-        )
+        made_instead = ", ".join(bundle.pipeline.assets)
+        raise RecipeError(f"{folder}: a gallery shows meshes, and this bundle makes {made_instead}")
     if report["bundle_digest"] != bundle_digest(manifest):
         raise BundleError(f"{folder}: built again since it was validated; run `t3export validate {folder}`")
     objects = []
     for index, prompt in enumerate(wanted_objects(bundle.pipeline, count).prompts):
         seed = object_seed(index, 0)
-        made = (
-            bundle.generate(picture=prompt.picture, seed=seed) if prompt.picture else bundle.generate(prompt.text, seed)
-        )
+        made = bundle.generate(prompt.picture or prompt.text, seed)
         objects.append(_shown(prompt, made, _rank(report, prompt, seed)))
         on_object()
     return Gallery(manifest, report, tuple(objects))
@@ -92,9 +89,8 @@ def _rank(report: dict[str, Any], prompt: Prompt, seed: int) -> int | None:
 def _shown(prompt: Prompt, made: GeneratedObject, rank: int | None) -> GalleryObject:
     mesh = made.mesh if made.is_empty else simplify(made.mesh, TRIANGLES, field_of(made.run).color)
     told = f"seed {made.seed}, " + ("no surface" if made.is_empty else f"{len(made.faces):,} triangles")
-    told += (
-        "" if rank is None else ", recognised" if rank == 1 else f", its caption is the judge's choice number {rank}"
-    )
+    if rank is not None:
+        told += ", recognised" if rank == 1 else f", its caption is the judge's choice number {rank}"
     return GalleryObject(prompt.text, prompt.picture and _thumbnail(prompt.picture), model_shown(mesh), told)
 
 

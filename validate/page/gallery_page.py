@@ -26,7 +26,8 @@ def gallery_page(galleries: Sequence[Gallery], benches: Sequence[dict[str, Any] 
     page = render("gallery.html", script="viewer.js", title="t3export: the gallery", parts=parts).encode()
     if len(page) > MOST_BYTES:
         raise RecipeError(
-            f"the gallery would take {size(len(page))}, and it may take {size(MOST_BYTES)}; give fewer bundles or --objects"
+            f"the gallery would take {size(len(page))}, more than the {size(MOST_BYTES)} it may; give fewer bundles or "
+            "a smaller --objects"
         )
     return page
 
