@@ -34,13 +34,15 @@ def gallery_page(galleries: Sequence[Gallery], benches: Sequence[dict[str, Any] 
 
 def _part(gallery: Gallery, bench: dict[str, Any] | None) -> dict[str, Any]:
     manifest, report = gallery.manifest, gallery.report
+    timed = latency(manifest, bench)
     rungs = {rung["name"]: rung for rung in report["rungs"]}
     return {
         "name": manifest.name,
         "description": manifest.recipe.get("description", ""),
         "weights": f"{manifest.weights.source}, bundle {bundle_digest(manifest)[:12]}",
         "verdict": verdict(report, manifest),
-        "tiles": [*_recognised(report), *tiles(manifest, rungs, latency(manifest, bench)["tile"])],
+        "tiles": [*_recognised(report), *tiles(manifest, rungs, timed["tile"])],
+        "machine": timed["told"] if timed["tile"] else "",
         "objects": gallery.objects,
     }
 
