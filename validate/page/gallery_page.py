@@ -9,7 +9,7 @@ from exporter.errors import RecipeError
 from exporter.manifest import bundle_digest
 from validate.bench.latency import latency
 from validate.ladder.words import size
-from validate.page.gallery_objects import Gallery, judged
+from validate.page.gallery_objects import TRIANGLES, Gallery, judged
 from validate.page.report_page import tiles, verdict
 from validate.page.templating import render
 
@@ -23,7 +23,9 @@ def gallery_page(galleries: Sequence[Gallery], benches: Sequence[dict[str, Any] 
     Raises RecipeError where it would be larger than MOST_BYTES.
     """
     parts = [_part(gallery, bench) for gallery, bench in zip(galleries, benches, strict=True)]
-    page = render("gallery.html", script="viewer.js", title="t3export: the gallery", parts=parts).encode()
+    page = render(
+        "gallery.html", script="viewer.js", title="t3export: the gallery", parts=parts, triangles=f"{TRIANGLES:,}"
+    ).encode()
     if len(page) > MOST_BYTES:
         raise RecipeError(
             f"the gallery would take {size(len(page))}, more than the {size(MOST_BYTES)} it may; give fewer bundles or "
