@@ -13,9 +13,8 @@ from click.testing import CliRunner
 
 from exporter.errors import BundleError, RecipeError
 from exporter.manifest import REPORTS, read_manifest, write_manifest
-from exporter.runtime.assets.mesh import empty_mesh
 from tests.toy_bundle import write_toy_bundle
-from tests.validate.page.pages import report_of
+from tests.validate.page.pages import octahedron, report_of
 from tests.validate.page.test_browser import pixels
 from tests.web_page import axe
 from validate.ladder.report import REPORT_FILE, write_report
@@ -25,14 +24,14 @@ from validate.page.gallery_objects import Gallery, gallery_of
 from validate.page.gallery_page import MOST_BYTES, gallery_page
 from validate.page.models import model_shown, picture_address
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*no word of it is known")
+pytestmark = pytest.mark.filterwarnings("ignore:.*knows none of these words")
 
 
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy bundle with a report, whose judge found the second of its first two prompts at place 2."""
+    """A toy bundle with a report; it knows neither of the first two prompts, and makes nothing and a ball of them."""
     folder = write_toy_bundle(tmp_path_factory.mktemp("gallery") / "bundle")
-    report = report_of(folder, hits=(1, 2))
+    report = report_of(folder, hits=(2, 1))
     details = dict(report.rungs[-1].details)
     for row, prompt in zip(details["objects"], ("a cyan mushroom", "an orange ball"), strict=True):
         row["prompt"] = prompt
@@ -47,9 +46,10 @@ def gallery(validated: Path) -> Gallery:
 
 def test_it_shows_the_first_objects_of_the_validation_with_the_judges_choice(gallery: Gallery) -> None:
     assert [one.caption for one in gallery.objects] == ["a cyan mushroom", "an orange ball"]
-    assert gallery.objects[0].told.endswith("triangles, recognised")
-    assert gallery.objects[1].told.endswith("its caption is the judge's choice number 2")
-    assert all(0 < one.model.faces <= 3000 and one.given is None for one in gallery.objects)
+    nothing, ball = gallery.objects
+    assert nothing.told == "seed 0, no surface, its caption is the judge's choice number 2"
+    assert ball.told == f"seed 1, {ball.model.faces:,} triangles, recognised"
+    assert nothing.model.faces == 0 < ball.model.faces and ball.given is None
 
 
 def test_the_page_says_verdict_size_and_time(gallery: Gallery) -> None:
@@ -87,9 +87,10 @@ def test_the_command_writes_one_file(validated: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_in_a_browser_every_object_turns_by_keys(gallery: Gallery, browser: Any, tmp_path: Path, width: int) -> None:
-    given = picture_address(np.full((9, 9, 3), 90, np.uint8))
-    nothing = replace(gallery.objects[0], caption="nothing", model=model_shown(empty_mesh()), given=given)
-    gallery = replace(gallery, objects=(*gallery.objects, nothing))
+    nothing, ball = gallery.objects
+    green = replace(ball, caption="green", model=model_shown(octahedron((0.1, 0.6, 0.1))))
+    green = replace(green, given=picture_address(np.full((9, 9, 3), 90, np.uint8)))
+    gallery = replace(gallery, objects=(ball, green, nothing))
     (tmp_path / "objects.html").write_bytes(gallery_page([gallery], [None]))
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme="dark", offline=True)
     page, heard = context.new_page(), []
@@ -105,7 +106,7 @@ def test_in_a_browser_every_object_turns_by_keys(gallery: Gallery, browser: Any,
         page.keyboard.press("ArrowLeft")
         page.wait_for_selector(f".pair:nth-child({index + 1}) .turned")
         drawn.append(pixels(page, index))
-    assert all(picture.min() < 200 for picture in drawn)
+    assert all(picture.min() < 200 for picture in drawn) and not np.array_equal(*drawn)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert axe(page) == [] and heard == []
     context.close()
