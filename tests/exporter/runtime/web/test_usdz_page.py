@@ -19,7 +19,8 @@ from tests.web_page import opened, served
 
 WRITE = """async ({ vertices, faces, colors }) => {
     const { toUsdz } = await import("/client/page/usdz.js");
-    const mesh = { vertices: Float32Array.from(vertices), faces: Uint32Array.from(faces), colors: Float32Array.from(colors) };
+    const mesh = { faces: Uint32Array.from(faces) };
+    Object.assign(mesh, { vertices: Float32Array.from(vertices), colors: Float32Array.from(colors) });
     const refused = await toUsdz({ ...mesh, faces: new Uint32Array() }).catch(String);
     const bytes = new Uint8Array(await toUsdz(mesh));
     return [refused, btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))];
