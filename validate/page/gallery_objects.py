@@ -91,7 +91,8 @@ def _shown(prompt: Prompt, made: GeneratedObject, rank: int | None) -> GalleryOb
     told = f"seed {made.seed}, " + ("no surface" if made.is_empty else f"{len(made.faces):,} triangles")
     if rank is not None:
         told += ", recognised" if rank == 1 else f", its caption is the judge's choice number {rank}"
-    return GalleryObject(prompt.text, prompt.picture and _thumbnail(prompt.picture), model_shown(mesh), told)
+    given = _thumbnail(prompt.picture) if prompt.picture else None
+    return GalleryObject(prompt.text, given, model_shown(mesh), told)
 
 
 def _thumbnail(path: Path) -> str:
