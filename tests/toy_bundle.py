@@ -85,7 +85,7 @@ PROGRAMS = {
 KINDS = {"text_encoder": "encode", "denoiser": "sample", "projector": "map", "field": "field", "renderer": "render"}
 
 
-def write_toy_bundle(folder: Path, unroll: str = "step", steps: int = 3) -> Path:
+def write_toy_bundle(folder: Path, unroll: str = "step", steps: int = 3, target: str = "cpu") -> Path:
     """Writes the bundle and gives its folder; the `full` one has no renderer."""
     (folder / "tokenizer").mkdir(parents=True)
     (folder / TOKENIZER).write_text(_tokenizer().to_str())
@@ -98,11 +98,11 @@ def write_toy_bundle(folder: Path, unroll: str = "step", steps: int = 3) -> Path
         assets["image"] = ImageAsset(stage="renderer", size=16)
     recipe = {"name": "toy"}
     manifest = Manifest(
-        name="toy/cpu",
+        name=f"toy/{target}",
         recipe=recipe,
         recipe_digest=hashlib.sha256(str(recipe).encode()).hexdigest(),
         weights=WeightsPart(source="toy", digest="0" * 64, trained=True),
-        target=load_target("cpu").model_dump(mode="json"),
+        target=load_target(target).model_dump(mode="json"),
         toolchain={"onnx": "1"},
         files=list_files(folder),
         stages=stages,

@@ -116,6 +116,18 @@ def image(config, data, work):
     print(f"packaged: {package_image(seer.tower, seer.prior) / 1e6:.1f} MB")
 
 
+@stage
+def refine(config, data, work):
+    """The packaged prior, trained on and packaged again."""
+    from training.matched_encoder import train_matched_encoder
+    from training.package import package_prior
+    from training.refined_prior import train_refined_prior
+
+    encoder = train_matched_encoder(config.image, config.latents, data, work)
+    prior = train_refined_prior(config.refined, config.image.source, encoder, work)
+    print(f"packaged: {package_prior(prior) / 1e6:.1f} MB")
+
+
 @own_stage
 def reconstructor(config: Config, work: Path) -> None:
     """The model from a picture to a mesh, and its packaged form in exporter/zoo."""
@@ -261,6 +273,7 @@ def everything(work: Path) -> None:
         raise SystemExit(side.returncode)
     run("prior", work, threads=2)
     run("package", work)
+    run("refine", work, threads=2)
     run("student", work, threads=2)
     run("reconstructor", work, threads=2)
     run("image", work, threads=2)

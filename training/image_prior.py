@@ -12,7 +12,6 @@ from diffusers import PriorTransformer
 from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import CLIPModel, CLIPVisionModel
 
 from exporter.families.shap_e.model import load
@@ -20,8 +19,9 @@ from training.clip import normalise, on_plain_backgrounds, smudge, train_clip
 from training.config import Config, DataConfig, ImageConfig
 from training.data import CHUNK, Dataset, pictures, sample_objects
 from training.loop import DEVICE, Draw, TrainingReport, fit, mixed_precision
+from training.noise_draws import even_levels
 from training.objects import Scene
-from training.prior import draw_timesteps, noise_levels, noised
+from training.prior import noise_levels, noised
 
 
 @dataclass
@@ -100,18 +100,19 @@ def train_image_prior(config: ImageConfig, views: Views, encoder: nn.Module, cli
     model = Seer(tower, make_image_prior(config, tower.config.hidden_size)).to(DEVICE)
     model.prior.set_attn_processor(AttnProcessor())
     sigmas = noise_levels()
+    draw_levels = even_levels(sigmas)
     n = config.prior.batch
 
     def loss(step: int, draw: Draw) -> Tensor:
         objects = draw.integers(len(views.parameters), n)
         images = normalise(on_plain_backgrounds(views.images[objects], draw))
         seen = (draw.uniform(n) >= config.unconditional).float()
-        timestep = draw_timesteps(n, draw)
+        timestep, weight = draw_levels(n, draw)
         with torch.no_grad():
             clean = encoder(views.parameters[objects])
         noisy = noised(clean, sigmas[timestep], draw)
         with mixed_precision():
             predicted = model(smudge(images, draw, config.shift), seen, noisy, timestep)
-        return F.mse_loss(predicted, clean)
+        return (weight * (predicted - clean).square().mean((1, 2))).mean()
 
     return fit("image_prior", model, loss, config.prior, folder)

@@ -123,6 +123,12 @@ def package(
     return checked_size(zoo)
 
 
+def package_prior(prior: PriorTransformer, zoo: Path = ZOO) -> int:
+    """Writes another prior into the packaged text model; the size of all of `zoo` in bytes."""
+    replace_folder(zoo / "shap_e_mini" / "prior", prior.cpu().half().save_pretrained)
+    return checked_size(zoo)
+
+
 def package_student(prior: PriorTransformer, horizon: int, zoo: Path = ZOO) -> int:
     """Writes what a student has of its own, prior and scheduler, under `zoo`; the size of all of `zoo` in bytes."""
 

@@ -3,6 +3,7 @@ Salimans 2022).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,13 @@ import torch
 from diffusers import HeunDiscreteScheduler, PriorTransformer
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import CLIPModel
 
 from training.config import LatentConfig, PriorConfig
 from training.data import sample_objects, tokenized
 from training.latents import Encoder
 from training.loop import DEVICE, Draw, fit, mixed_precision
-
-DECISIVE = 0.65  # of the schedule, where noise (sigma up to about 50) still leaves something to decide
+from training.noise_draws import DrawLevels, decisive_levels
 
 
 def make_scheduler() -> HeunDiscreteScheduler:
@@ -66,13 +65,6 @@ def noise_levels() -> Tensor:
     return ((1 - kept) / kept).sqrt().float().to(DEVICE)
 
 
-def draw_timesteps(n: int, draw: Draw) -> Tensor:
-    """i64 [n], stratified over the batch: most where the noise level still decides something."""
-    place = (torch.arange(n, device=DEVICE) + draw.uniform(n)) / n
-    timestep = torch.where(place < 0.85, place / 0.85 * DECISIVE, DECISIVE + (place - 0.85) / 0.15 * (1 - DECISIVE))
-    return (timestep * 1023).round().long()
-
-
 def noised(clean: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
     """Latents [B, N, D] at noise levels [B], in variance-preserving units."""
     sigma = sigma[:, None, None]
@@ -105,20 +97,36 @@ def train_prior(
     data = fresh_examples(config.objects, captions=1, seed=config.schedule.seed)
     embeddings = text_embeddings(clip, data.tokens)
     model = make_prior(config, latent_config, embeddings.shape[-1]).to(DEVICE)
+    loss = denoising_loss(
+        model, encoder, data, embeddings, config.schedule.batch, config.unconditional, decisive_levels
+    )
+    return fit("prior", model, loss, config.schedule, folder)
+
+
+def denoising_loss(
+    model: PriorTransformer,
+    encoder: nn.Module,
+    data: Examples,
+    embeddings: Tensor,
+    n: int,
+    unconditional: float,
+    draw_levels: DrawLevels,
+) -> Callable[[int, Draw], Tensor]:
+    """The loss of a step: how far from `encoder`'s latents the model's answers are, at `n` noise levels."""
     model.set_attn_processor(AttnProcessor())  # on CPUs, the fused kernel's gradient is far slower in bfloat16
     sigmas = noise_levels()
-    n = config.schedule.batch
 
     def loss(step: int, draw: Draw) -> Tensor:
         objects = draw.integers(len(data.parameters), n)
         text = embeddings[data.caption[objects, draw.integers(data.caption.shape[1], n)]]
-        text = text * (draw.uniform(n, 1) >= config.unconditional)
-        timestep = draw_timesteps(n, draw)
+        text = text * (draw.uniform(n, 1) >= unconditional)
+        timestep, weight = draw_levels(n, draw)
         with torch.no_grad():
             clean = encoder(data.parameters[objects])
         noisy = noised(clean, sigmas[timestep], draw)
         with mixed_precision():
             predicted = model(noisy, timestep=timestep, proj_embedding=text).predicted_image_embedding
-        return F.mse_loss(predicted[..., : clean.shape[-1]].float(), clean)
+        squares = (predicted[..., : clean.shape[-1]].float() - clean).square()
+        return (weight * squares.mean((1, 2))).mean()
 
-    return fit("prior", model, loss, config.schedule, folder)
+    return loss

@@ -20,6 +20,7 @@ from exporter.manifest import read_manifest, require_whole
 from exporter.recipe.recipe_file import load_recipe
 from exporter.targets.target import load_target
 from tests.exporter.backends.tensorrt.conftest import FAKES
+from tests.pythons import find_python
 from validate.ladder.meshes import chamfer_distance
 
 ROOT = Path(__file__).parents[2]
@@ -107,11 +108,7 @@ def test_from_the_recipe_to_a_mesh_on_the_device_with_this_python(bundles, tmp_p
 
 def python_of_jetpack() -> str:
     """Python 3.10 where this machine has one, else the running one."""
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for found in (shutil.which("python3.10"), *map(str, root.glob("versions/3.10.*/bin/python3.10"))):
-        if found and subprocess.run([found, "--version"], capture_output=True).returncode == 0:
-            return found
-    return sys.executable
+    return find_python("3.10") or sys.executable
 
 
 @pytest.mark.slow

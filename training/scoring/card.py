@@ -229,7 +229,9 @@ exports. `ShapEPipeline.from_pretrained` loads this folder.
   or shape open. 160 combinations of attributes are held out of all training.
 - **Parts**: latents of 64 x 32 from an encoder of the objects' parameters (not shipped) trained together with the
   renderer; a CLIP whose text tower conditions the prior; the prior, with 10 % dropout of the prompt for
-  classifier-free guidance.
+  classifier-free guidance. When the prior was done, an encoder was matched to it and to the renderer, and the prior
+  learnt on from that one's latents (`python -m training refine`): those that it had learnt from before left open how an
+  object is turned, and chairs came out without a back.
 - **Judge**: `shap_e_mini_evaluator`, another CLIP of another width and seed.
 - **Made by** `make train-mini`: seeded, resumable, on two CPU cores.
 

@@ -32,7 +32,7 @@ from training.originals import RECIPE
 from training.package import IMAGE, ZOO
 from training.scoring.card import percent
 from training.scoring.measure import GUIDANCE
-from training.scoring.truth import DecodedTruth, GroundTruth
+from training.scoring.truth import DecodedTruth, GroundTruth, load_encoder
 from validate.judge.clip import Evaluator
 from validate.judge.prompts import Prompt, shipped_prompts
 from validate.judge.rprecision import Retrieval, compare_runs, retrieve
@@ -111,9 +111,7 @@ def rows(work: Path) -> dict[str, tuple[Callable[[], Programs], list[str]]]:
         return lambda: original(load_image("shap-e-mini-image"), steps)
 
     def decoded() -> Programs:
-        encoder = Encoder(Config().latents)
-        encoder.load_state_dict(torch.load(work / "matched_encoder.pt", weights_only=True, map_location="cpu"))
-        return PicturedLatents(prompts(), drawn, encoder.eval(), original(load("shap-e-mini"), 1))
+        return PicturedLatents(prompts(), drawn, load_encoder(work), original(load("shap-e-mini"), 1))
 
     return {
         "truth": (lambda: Pictured(prompts(), drawn), captions),

@@ -110,10 +110,9 @@ class DecodedTruth(GroundTruth):
 
 
 def load_encoder(work: Path) -> Encoder:
-    """The trained encoder, which is not shipped."""
+    """The encoder whose latents the packaged priors learnt, which is not shipped."""
     from training.config import Config
 
     encoder = Encoder(Config().latents)
-    state = torch.load(work / "latents.pt", weights_only=True, map_location="cpu")
-    encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in state.items() if k.startswith("encoder.")})
+    encoder.load_state_dict(torch.load(work / "matched_encoder.pt", weights_only=True, map_location="cpu"))
     return encoder.eval()
