@@ -14,8 +14,14 @@ from exporter.runtime.assets.placing import Placed
 
 QUANTIZED, COMPRESSED = "KHR_mesh_quantization", "EXT_meshopt_compression"
 # Directions in 8 bits are off by a third of a degree; the others have as many as their kind allows.
-TYPES: dict[str, type[np.integer[Any]]] = {"POSITION": np.uint16, "NORMAL": np.int8, "TANGENT": np.int8, "TEXCOORD_0": np.uint16,
-         "COLOR_0": np.uint16, "_COLOR_0": np.uint16}  # fmt: skip
+TYPES: dict[str, type[np.integer[Any]]] = {
+    "POSITION": np.uint16,
+    "NORMAL": np.int8,
+    "TANGENT": np.int8,
+    "TEXCOORD_0": np.uint16,
+    "COLOR_0": np.uint16,
+    "_COLOR_0": np.uint16,
+}
 COMPONENTS = {np.dtype(np.int8): 5120, np.dtype(np.uint16): 5123, np.dtype(np.uint32): 5125}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 READ = {5125: "<u4", 5126: "<f4"}
