@@ -228,6 +228,8 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "some"], "as in 1% or 0.01"),
         (["--prompt", "a ball", "--image", "x.png", "--triangles", "9"], "--triangles is for a mesh file: give -o"),
         (["--prompt", "a ball", "-o", "x.glb", "--up", "z"], "y is up, by its specification"),
+        (["--prompt", "a ball", "-o", "x.obj", "--compress"], "a '.obj' file is not written compressed; .glb is"),
+        (["--prompt", "a ball", "--image", "x.png", "--compress"], "--compress is for a mesh file: give -o"),
         (["--promt", "a ball"], "--prompt"),
     ],
 )
