@@ -27,9 +27,9 @@ help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml
-	$(call takes,$(VENV),3 GB of disk and some minutes for what pip fetches; gigabytes more where pip brings CUDA along)
+	$(call takes,$(VENV),3 GB of disk and minutes for what pip fetches, 10 where a disk is slow; gigabytes more where pip brings CUDA along)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,serve,usd,docs,dev]"
+	$(BIN)/pip install --editable ".[cpu,openvino,build,clean,mesh,release,serve,usd,docs,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)
