@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := artifacts/demo
 PICTURED := artifacts/pictured/cpu
+GALLERY := $(addprefix shape_e_,fp32 int8 int4 tiny few fast image_int8) triposr_int8
+GALLERY_PROMPTS ?= 24
 # Test files that run side by side, each worker with a gigabyte or so.
 WORKERS ?= 2
 # The client of web bundles is tested under Node.js 20 or newer: the machine's own, or one from a Python package.
@@ -16,7 +18,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test test-recipes test-slow test-faults test-load lint docs pictures web web-operators train-mini score-mini clean
+.PHONY: help demo test test-recipes test-slow test-faults test-load lint docs pictures gallery web web-operators train-mini score-mini clean
 
 # Said before anything is taken: roughly, on a machine with two cores that does nothing else.
 takes = @echo "make $(1): $(2)"
@@ -25,9 +27,9 @@ help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml
-	$(call takes,$(VENV),3 GB of disk and some minutes for what pip fetches; gigabytes more where pip brings CUDA along)
+	$(call takes,$(VENV),3 GB of disk and minutes for what pip fetches, 10 where a disk is slow; gigabytes more where pip brings CUDA along)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[cpu,openvino,build,clean,mesh,release,serve,usd,docs,dev]"
+	$(BIN)/pip install --editable ".[cpu,openvino,build,clean,mesh,release,serve,usd,docs,dev]"
 	touch $(INSTALLED)
 
 $(BIN)/npm: $(INSTALLED)
@@ -70,6 +72,16 @@ pictures: $(INSTALLED)  ## the pictures of the documents, with Chromium
 	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu --set sampler.steps=16 --allow no-gain -o $(PICTURED)
 	$(BIN)/t3export validate $(PICTURED) --prompts 24 --objects 6
 	$(BIN)/python -m tests.docs.pictures $(PICTURED)
+
+# A validation that fails (exit code 5) is shown as it is.
+gallery: $(INSTALLED)  ## the gallery of the documents: build, validate and time shipped recipes, then write docs/gallery
+	$(call takes,$@,an hour or two; 2 GB of memory; 1 GB of disk)
+	set -e; for recipe in $(GALLERY); do bundle=artifacts/gallery/$$recipe; \
+		$(BIN)/t3export build recipes/$$recipe.yaml --target cpu --allow no-gain -o $$bundle; \
+		$(BIN)/t3export validate $$bundle --prompts $(GALLERY_PROMPTS) || [ $$? = 5 ]; \
+		$(BIN)/t3export bench $$bundle --baseline none --no-fresh --json > $$bundle/reports/bench.json; \
+	done
+	$(BIN)/python -m validate.page.gallery_main $(addprefix artifacts/gallery/,$(GALLERY)) -o docs/gallery
 
 test: lint docs $(WEB_INSTALLED)  ## lint, the site, then all tests but the slow ones and those of recipes
 	$(call takes,$@,about half an hour; $(WORKERS) GB of memory)

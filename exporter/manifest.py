@@ -201,10 +201,12 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = path.read_bytes()
         data = json.loads(content.decode("utf-8"))
+        if not isinstance(data, dict):
+            raise TypeError("it is no JSON object")
         data.pop("checksum")
         # The bytes, not the checksum alone: that does not see 1e-05 become 1E-05, nor a field that is there twice.
         whole = content == _rendered(data)
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); build the bundle again") from None
     if data.get("schema_version") != SCHEMA_VERSION:
         raise BundleError(

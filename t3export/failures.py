@@ -63,6 +63,9 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(kind, f"{error.filename}: no permission to write or read it", EnvironmentProblem.exit_code)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return Failure(kind, f"{str(error.filename)[:60]}…: no file can have so long a name", WRONG_INPUT)
+    # Python before 3.13 has no OSError for it.
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+        return Failure(kind, f"{error}: a link that leads to itself leads nowhere", WRONG_INPUT)
     if isinstance(error, OSError) and error.filename:
         return Failure(kind, f"{error.filename}: {error.strerror}", EnvironmentProblem.exit_code)
     if isinstance(error, MemoryError):

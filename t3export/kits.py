@@ -18,6 +18,7 @@ def to_do(folder: Path, manifest: Manifest) -> list[str]:
     return [
         f"engines: {manifest.engines.state} ({', '.join(devices)})",
         f"  copy it there      rsync -a {here}/ DEVICE:{there}/",
+        "  it needs there     TensorRT for Python, and t3export as a wheel: README.md in the folder has the commands",
         f"  there              cd {there} && {with_us}",
         f"  without t3export   cd {there} && {without_us}   (TensorRT 10.3 or newer, Python and numpy)",
         f"  meanwhile, here    t3export validate {here} --on onnxruntime   (the same programs on ONNX Runtime)",

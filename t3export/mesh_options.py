@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from exporter.runtime.assets.meshfile import carries_texture, chosen_up
+from exporter.runtime.assets.meshfile import carries_texture, chosen_up, chosen_writer
 from exporter.runtime.assets.placing import Up
 from exporter.runtime.assets.postprocess import Cleaning, Dressing, chosen_dressing, require_packages
 from exporter.runtime.inputs.mesh_values import FEWEST_TRIANGLES, LARGEST_TEXTURE, SMALLEST_TEXTURE
@@ -31,6 +31,7 @@ class MeshOptions:
     drop_parts: float
     size: float | None
     up: Up | None
+    compress: bool
 
     @property
     def of_a_mesh(self) -> list[str]:
@@ -40,6 +41,7 @@ class MeshOptions:
             "--triangles": self.triangles is not None,
             "--watertight": self.watertight,
             "--drop-parts": self.drop_parts > 0,
+            "--compress": self.compress,
         }
         return [name for name, is_given in given.items() if is_given]
 
@@ -49,16 +51,18 @@ class MeshOptions:
         Raises RecipeError for what a format does not have, EnvironmentProblem where a package is missing, UsageError
         where there is no such file.
         """
-        of_the_mesh = {"texture": self.texture, "triangles": self.triangles}
+        of_the_mesh = {"texture": self.texture, "triangles": self.triangles, "compress": self.compress or None}
         of_any_file = {} if points else {"size": self.size, "up": self.up}
         given = [f"--{name}" for name, value in (of_the_mesh | of_any_file).items() if value is not None]
         if given and not output:
             raise click.UsageError(f"{', '.join(given)} is for a mesh file: give -o mesh.glb")
         for path in filter(None, (output, points)):
             chosen_up(path, self.up)
+        if output and self.compress:
+            chosen_writer(output, compress=True)
         cleaning, dressing = Cleaning(self.drop_parts, self.watertight), self._dressing(output)
         require_packages(cleaning, dressing)
-        return MeshFileWanted(cleaning, dressing, self.size, self.up)
+        return MeshFileWanted(cleaning, dressing, self.size, self.up, self.compress)
 
     def _dressing(self, output: Path | None) -> Dressing:
         """A texture only where the format has one and, unless it was asked for, where it can be baked here."""
@@ -148,6 +152,11 @@ def mesh_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=Length(),
         metavar="LENGTH",
         help="Longest side of the object, as in 80mm.  [default: 100mm in .stl and .3mf, else 1m a unit of the model]",
+    )
+    @click.option(
+        "--compress",
+        is_flag=True,
+        help="A .glb in a fraction of the bytes, for readers of EXT_meshopt_compression, as browsers' are.",
     )
     @click.option("--up", type=click.Choice(["y", "z"]), help="The axis that points up, instead of the format's.")
     @wraps(function)

@@ -36,7 +36,8 @@ class StepLines:
         self._bar.update(self._task, completed=done, total=total)
 
     def finished(self, record: StepRecord) -> None:
-        """Leaves a line behind."""
+        """Leaves a line behind. What comes before the next step, such as to hash and to keep files, has no name."""
         cached = "  [dim]cached[/]" if record.cached else ""
         peak = f"peak {record.peak_bytes / 1e9:5.2f} GB"
         self._bar.console.print(f"{escape(record.name):32} {record.seconds:7.1f} s  {peak}{cached}")
+        self._bar.restart(self._task, f"after {escape(record.name)}")

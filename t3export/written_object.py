@@ -31,13 +31,14 @@ PICTURE_PIXELS = 128
 class MeshFileWanted:
     """What becomes of a mesh on its way to its file.
 
-    size: the longest side of the object in metres; up: the axis that points up in the file.
+    size: the longest side of the object in metres; up: the axis that points up in the file; compress: in few bytes.
     """
 
     cleaning: Cleaning
     dressing: Dressing
     size: float | None
     up: Up | None
+    compress: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,6 @@ def _write_mesh(
     run: Run, mesh: Mesh, path: Path, wanted: MeshFileWanted, label: Label
 ) -> tuple[list[Path], dict[str, Any]]:
     dressed = dress(mesh, field_of(run).color, wanted.dressing)
-    files = save_mesh(dressed.mesh, path, dressed.texture, label, wanted.size, wanted.up)
+    files = save_mesh(dressed.mesh, path, dressed.texture, label, wanted.size, wanted.up, wanted.compress)
     scale = metres_per_unit(path, dressed.mesh, wanted.size)
     return files, dressed.to_dict() | dimensions(dressed.mesh, scale)

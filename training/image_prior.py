@@ -5,6 +5,7 @@ both learn on together.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from training.clip import normalise, on_plain_backgrounds, smudge, train_clip
 from training.config import Config, DataConfig, ImageConfig
 from training.data import CHUNK, Dataset, pictures, sample_objects
 from training.loop import DEVICE, Draw, TrainingReport, fit, mixed_precision
-from training.noise_draws import even_levels
+from training.noise_draws import DrawLevels, decisive_levels, even_levels
 from training.objects import Scene
 from training.prior import noise_levels, noised
 
@@ -100,10 +101,9 @@ def train_image_prior(config: ImageConfig, views: Views, encoder: nn.Module, cli
     model = Seer(tower, make_image_prior(config, tower.config.hidden_size)).to(DEVICE)
     model.prior.set_attn_processor(AttnProcessor())
     sigmas = noise_levels()
-    draw_levels = even_levels(sigmas)
     n = config.prior.batch
 
-    def loss(step: int, draw: Draw) -> Tensor:
+    def loss(model: Seer, draw_levels: DrawLevels, step: int, draw: Draw) -> Tensor:
         objects = draw.integers(len(views.parameters), n)
         images = normalise(on_plain_backgrounds(views.images[objects], draw))
         seen = (draw.uniform(n) >= config.unconditional).float()
@@ -115,4 +115,7 @@ def train_image_prior(config: ImageConfig, views: Views, encoder: nn.Module, cli
             predicted = model(smudge(images, draw, config.shift), seen, noisy, timestep)
         return (weight * (predicted - clean).square().mean((1, 2))).mean()
 
-    return fit("image_prior", model, loss, config.prior, folder)
+    # What a picture says is learnt where noise hides all else, how the object is turned where it hides little.
+    learnt = fit("image_prior", model, partial(loss, model, decisive_levels), config.prior, folder)
+    again = partial(loss, learnt, even_levels(sigmas))
+    return fit("refined_image_prior", learnt, again, config.refined, folder)

@@ -136,7 +136,7 @@ def package_student(prior: PriorTransformer, horizon: int, zoo: Path = ZOO) -> i
         prior.cpu().half().save_pretrained(target / "prior")
         student_scheduler(horizon).save_pretrained(target / "scheduler")
 
-    replace_folder(zoo / STUDENT, write)
+    replace_keeping_card(zoo / STUDENT, write)
     return checked_size(zoo)
 
 

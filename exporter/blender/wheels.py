@@ -25,7 +25,10 @@ def wheels_in(folder: Path, needed: str) -> list[Path]:
     """
     wheels = [path for path in sorted(folder.glob("*.whl")) if package_of(path) not in OF_BLENDER]
     if needed not in map(package_of, wheels):
-        raise RecipeError(f"--wheels {folder}: there is no wheel of {needed}; fill it with the command that is named")
+        raise RecipeError(
+            f"--wheels {folder}: there is no wheel of {needed}; t3export blender without --wheels prints the commands "
+            "that fill it"
+        )
     return wheels
 
 

@@ -29,6 +29,8 @@ def sha256_of(path: Path) -> str:
 def require_writable(path: Path) -> None:
     """Makes the folder of a file that long work will fill. Raises EnvironmentProblem where it could not be written."""
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:

@@ -70,6 +70,10 @@ def read_yaml(path: Path) -> Document:
         siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         hint = f"; {did_you_mean(path.name, siblings)}" if siblings else ""
         raise RecipeError(f"{path}: no such file{hint}") from None
+    except IsADirectoryError:
+        inside = ", ".join(sorted(p.name for p in path.glob("*.yaml"))[:5])
+        hint = f"; there are in it: {inside}" if inside else ""
+        raise RecipeError(f"{path}: a folder, where a .yaml file is expected{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as UTF-8 text ({error})") from None
     return parse_yaml(text, str(path))

@@ -110,6 +110,7 @@ class GeneratedObject:
         drop_parts: float = 0.0,
         size: float | None = None,
         up: Up | None = None,
+        compress: bool = False,
     ) -> list[Path]:
         """Writes it as the suffix says, each file whole or not at all, and gives the files.
 
@@ -117,7 +118,8 @@ class GeneratedObject:
         .glb; .png is its picture, .gif a turntable. `texture`: in formats that carry one, where t3export[mesh] is
         installed; a number of pixels demands it, False leaves vertex colours. `triangles`: at most so many.
         `watertight` closes every hole, `drop_parts` leaves out parts with less than this share of the volume. `size`:
-        the longest side in metres; `up`: another axis than the format's.
+        the longest side in metres; `up`: another axis than the format's; `compress`: a .glb in fewer bytes, for readers
+        that know EXT_meshopt_compression.
 
         Raises EmptyMesh where there is no surface, RecipeError for what the format or the model does not have,
         EnvironmentProblem where a package is missing or the disk is full.
@@ -130,6 +132,7 @@ class GeneratedObject:
             drop_parts=drop_parts,
             size=size,
             up=up,
+            compress=compress,
         )
         for file, content in reversed(files.items()):
             write_atomically(file, content)
@@ -145,12 +148,14 @@ class GeneratedObject:
         drop_parts: float = 0.0,
         size: float | None = None,
         up: Up | None = None,
+        compress: bool = False,
     ) -> dict[Path, bytes]:
         """What `save` writes, by path, that of the suffix first; nothing is written. Raises as `save`."""
         path = Path(path)
         if self._mesh is None:
             pixels = texture if not isinstance(texture, bool) else None
             of_a_mesh = {"texture": pixels, "triangles": triangles, "watertight": watertight, "drop_parts": drop_parts}
+            of_a_mesh |= {"compress": compress}
             if given := [name for name, value in of_a_mesh.items() if value]:
                 made = ", ".join(self.run.pipeline.assets)
                 raise RecipeError(f"{', '.join(given)}: for a mesh, and this model makes none; it makes {made}")
@@ -165,16 +170,16 @@ class GeneratedObject:
             from exporter.runtime.assets.pointfile import points_file
 
             return {path: points_file(self.points, path, self.label, size, up)}
-        from exporter.runtime.assets.meshfile import mesh_files, require_mesh_suffix
+        from exporter.runtime.assets.meshfile import chosen_writer, mesh_files
         from exporter.runtime.assets.postprocess import Cleaning, chosen_dressing, clean, dress, require_packages
         from exporter.runtime.surface.decoded import field_of
 
-        require_mesh_suffix(path)
+        chosen_writer(path, compress)
         cleaning, dressing = Cleaning(drop_parts, watertight), chosen_dressing(path, texture, triangles)
         require_packages(cleaning, dressing)
         cleaned, _ = clean(self._mesh, cleaning)
         dressed = dress(cleaned, field_of(self.run).color, dressing)
-        return mesh_files(dressed.mesh, path, dressed.texture, self.label, size, up)
+        return mesh_files(dressed.mesh, path, dressed.texture, self.label, size, up, compress)
 
     def show(self) -> None:
         """Shows it in a notebook; elsewhere its picture, by the system's viewer."""

@@ -49,9 +49,11 @@ def command(bundle: Path, output: Path | None, wheels: Path | None, as_json: boo
         return
     results().print(f"{output}  ({megabytes(size)}, Blender {OLDEST_BLENDER} or newer)", markup=False, soft_wrap=True)
     if not packed:
-        words = ["pip", "download", "-d", "wheels", "--only-binary=:all:", "--python-version", "3.11"]
+        words = ["pip", "download", "-d", "wheels", "--find-links", "wheels", "--only-binary=:all:"]
+        words += ["--python-version", "3.11"]
         fill = shlex.join([*words, requirement(bundle, manifest, own_version()), f"numpy=={OLDEST_NUMPY}"])
         print_note(
-            f"no wheels are in it: its panel will say what to install. To take them along, for Blender 4.2 to 5.0: "
-            f"{fill}\nthen --wheels"
+            "no wheels are in it: its panel will say what to install. To take them along, for Blender 4.2 to 5.0, in "
+            "t3export's checkout:\n  pip wheel --no-deps -w wheels ./distributions/runtime\n"
+            f"  {fill}\nthen --wheels wheels"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from exporter.errors import EmptyMesh, RecipeError, did_you_mean
+from exporter.files.atomic import require_writable
 from exporter.manifest import bundle_digest
 from exporter.pipeline.assets import ImageAsset, MeshAsset, PointsAsset
 from exporter.pipeline.pipeline import Pipeline
@@ -42,6 +44,8 @@ from t3export.written_object import ObjectPaths, Wanted, print_record, write_obj
 
 VOLUME = 2
 """Width of the volume that a field fills."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 200
 
 
 @click.command()
@@ -127,6 +131,7 @@ def command(
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a blue mug" --turntable mug.gif --image mug.png
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --quality fine --texture 2048 -o chair.glb
+      t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --compress -o chair.glb
       t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" --size 80mm --watertight -o chair.3mf
       t3export run artifacts/shape_e_int8/cpu --prompts prompts.txt --seed 7 -o out/object.glb --json
       t3export run artifacts/shape_e_image_int8/cpu --picture mug.png --remove-background -o mug.glb
@@ -160,16 +165,19 @@ def command(
     for text in texts:
         for cut_off in opened.cut_off(text):
             print_note(
-                f"{text!r} is longer than the context of the model; left out, as the reference does: {cut_off!r}"
+                f"{_SHORT.repr(text)} is longer than the context of the model; left out, as the reference does: "
+                f"{_SHORT.repr(cut_off)}"
             )
         if opened.pipeline.texts and opened.knows_no_word(text):
-            print_note(f"{text!r}: {NO_WORD_KNOWN}. `t3export inspect {bundle}` shows prompts that work")
+            print_note(f"{_SHORT.repr(text)}: {NO_WORD_KNOWN}. `t3export inspect {bundle}` shows prompts that work")
     own_picture = opened.pipeline.asset(ImageAsset)
     if image and own_picture:
         picture_size(opened.pipeline, own_picture, pixels)
     if image and not own_picture and opened.pipeline.asset(MeshAsset):
         print_note("this bundle has no renderer: --image is a picture of the mesh")
 
+    for path in filter(None, (output, points, turntable, image)):
+        require_writable(path)
     digest = bundle_digest(opened.manifest)
     records = []
     with Bar(quiet=as_json) as progress:
@@ -196,7 +204,7 @@ def command(
             started = time.perf_counter()
             progress.advance(writing)
             if record["empty"] and several:
-                print_error(f"{texts[index]!r}, seed {seed}: the field is empty, there is no mesh to write")
+                print_error(f"{_SHORT.repr(texts[index])}, seed {seed}: the field is empty, there is no mesh to write")
             elif not as_json and not record["empty"]:
                 print_record(records[-1])
     if as_json:

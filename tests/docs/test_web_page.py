@@ -22,16 +22,16 @@ QUICK = ("sampler.steps=3", "goldens.prompts=[a red chair]", "render.coarse_samp
 
 @pytest.fixture
 def bundle(step_cache, tmp_path: Path) -> Path:
-    """A web bundle with the page in it."""
-    bundle = tmp_path / "bundle"
+    """A web bundle in the site that has the page."""
+    bundle = tmp_path / "site/model"
     recipe = load_recipe(ROOT / "recipes/shape_e_fp32.yaml", QUICK)
     build(recipe, load_target("web"), bundle, cache=step_cache)
-    (bundle / "index.html").write_text(f"<!doctype html><meta charset=utf-8><body>{PAGE}", encoding="utf-8")
+    (bundle.parent / "index.html").write_text(f"<!doctype html><meta charset=utf-8><body>{PAGE}", encoding="utf-8")
     return bundle
 
 
 def test_the_page_makes_the_mesh_that_python_makes(bundle, tmp_path):
-    with served(bundle) as url, chromium() as browser:
+    with served(bundle.parent) as url, chromium() as browser:
         page = browser.new_page(accept_downloads=True)
         heard: list[str] = []
         page.on("pageerror", lambda error: heard.append(str(error)))

@@ -137,8 +137,9 @@ def test_a_flipped_bit_of_the_manifest_is_found_or_changes_nothing(toy_bundle, t
 )
 def test_what_is_no_manifest(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(BundleError, match=r"manifest\.json"):
+    with pytest.raises(BundleError, match=r"manifest\.json") as caught:
         read_manifest(tmp_path)
+    assert ("no JSON object" in str(caught.value)) is (text in ("[]", "null"))
 
 
 @pytest.mark.parametrize("version", [1, 7])

@@ -10,7 +10,8 @@ def test_a_bundle_is_packed_and_what_it_needs_is_said(toy_bundle, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert run(["blender", str(toy_bundle)]) == 0
     said = capsys.readouterr()
-    assert (tmp_path / "t3export-toy_cpu.zip").is_file() and "pip download -d wheels" in said.err
+    assert (tmp_path / "t3export-toy_cpu.zip").is_file() and "pip download -d wheels --find-links wheels" in said.err
+    assert "pip wheel --no-deps -w wheels ./distributions/runtime" in said.err
     assert f"numpy=={OLDEST_NUMPY}" in said.err
     assert run(["blender", str(toy_bundle), "-o", "ball.zip", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

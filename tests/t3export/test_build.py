@@ -112,6 +112,7 @@ def test_a_folder_of_something_else_is_never_replaced(asked, tmp_path, capsys):
             "model.family: found 'shape'; allowed: point-e, shap-e, shap-e-image, triposr",
         ),
         (["nowhere.yaml"], "nowhere.yaml: no such file"),
+        ([str(Path(FP32).parent)], "recipes: a folder, where a .yaml file is expected; there are in it: "),
     ],
 )
 def test_wrong_input_is_told_before_anything_is_loaded(asked, capsys, arguments, told):

@@ -27,9 +27,10 @@ def test_what_is_left_to_do_can_be_copied(kit):
     lines = to_do(kit, read_manifest(kit))
     assert lines[0] == "engines: to be built on the device (Jetson AGX Orin with JetPack 6.1 or newer)"
     assert f"rsync -a {kit}/ DEVICE:toy_cpu/" in lines[1]
-    assert "cd toy_cpu && t3export finish ." in lines[2]
-    assert "cd toy_cpu && bash build_engines.sh && python3 verify.py" in lines[3]
-    assert f"t3export validate {kit} --on onnxruntime" in lines[4]
+    assert "t3export as a wheel: README.md in the folder" in lines[2]
+    assert "cd toy_cpu && t3export finish ." in lines[3]
+    assert "cd toy_cpu && bash build_engines.sh && python3 verify.py" in lines[4]
+    assert f"t3export validate {kit} --on onnxruntime" in lines[5]
 
 
 def test_a_mesh_needs_engines_or_a_stand_in(kit, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.machine.meter import StepRecord
 from t3export.progress import Bar, span
 from t3export.steps import StepLines
 
@@ -68,6 +69,14 @@ def test_the_steps_of_a_build_are_said_too(capsys):
     steps.advanced("sensitivity", 2, 78)
     steps._bar.say()
     assert capsys.readouterr().err.startswith("  sensitivity: 2 of 78, ")
+
+
+def test_a_step_that_is_over_is_not_said_to_be_under_way(capsys):
+    steps = StepLines()
+    steps.started("trace [x]")
+    steps.finished(StepRecord("trace [x]", 2.0, 10**8))
+    steps._bar.say()
+    assert capsys.readouterr().err.splitlines()[-1] == "  after trace [x]: under way, 0 s"
 
 
 @pytest.mark.parametrize(

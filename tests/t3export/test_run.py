@@ -193,6 +193,26 @@ def test_a_prompt_of_which_no_word_is_known_is_said_so(toy_bundle, tmp_path, cap
         assert any("knows none of these words" in str(one.message) for one in warned) is not known
 
 
+def test_a_prompt_as_long_as_a_book_is_not_printed_whole(toy_bundle, tmp_path, capsys):
+    assert run(["run", str(toy_bundle), "--prompt", "zebra " * 9999, "-o", str(tmp_path / "x.stl"), "--grid", "8"]) in (
+        0,
+        1,
+    )
+    told = capsys.readouterr().err
+    assert "longer than the context" in told and "knows none of these words" in told and len(told) < 2000
+
+
+@pytest.mark.parametrize("place", ["folder.glb", "file/x.glb"])
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_made(
+    toy_bundle, tmp_path, monkeypatch, capsys, place
+):
+    (tmp_path / "folder.glb").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("t3export.commands.run.made_objects", lambda *_: pytest.fail("made"))
+    assert run(["run", str(toy_bundle), "--prompt", "a red ball", "-o", str(tmp_path / place)]) == 6
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
     prompt = "a red ball a blue green"
     assert run(["run", str(toy_bundle), "--prompt", prompt, "-o", str(tmp_path / "x.glb"), "--json"]) == 0
@@ -228,6 +248,8 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "-o", "x.glb", "--drop-parts", "some"], "as in 1% or 0.01"),
         (["--prompt", "a ball", "--image", "x.png", "--triangles", "9"], "--triangles is for a mesh file: give -o"),
         (["--prompt", "a ball", "-o", "x.glb", "--up", "z"], "y is up, by its specification"),
+        (["--prompt", "a ball", "-o", "x.obj", "--compress"], "a '.obj' file is not written compressed; .glb is"),
+        (["--prompt", "a ball", "--image", "x.png", "--compress"], "--compress is for a mesh file: give -o"),
         (["--promt", "a ball"], "--prompt"),
     ],
 )

@@ -82,7 +82,7 @@ def test_markdown_is_only_the_table(asked, capsys):
         (["--prompts", "0"], 2, "at least 1 prompt"),
         (["--prompts", "absent.txt"], 2, "absent.txt"),
         (["--prompts", "99999"], 2, "fully specified captions"),
-        (["--evaluator", "absent"], 3, "config.json is missing"),
+        (["--evaluator", "absent"], 3, "evaluator absent: no such folder"),
         (["--seeds", "0"], 2, "--seeds"),
         (["--target", "orin"], 2, "runs on its own device"),
         (["--weights", "stress:shap-e-mini:0"], 3, "stress:shap-e-mini:64"),

@@ -178,7 +178,7 @@ def test_quality_with_own_captions_and_judge(proved: Path, tmp_path: Path, capsy
         (["--prompts", "0"], 2, "at least 1"),
         (["--prompts", "absent.txt"], 2, "absent.txt"),
         (["--prompts", "99999"], 2, "fully specified captions"),
-        (["--evaluator", "absent"], 3, "config.json is missing"),
+        (["--evaluator", "absent"], 3, "evaluator absent: no such folder"),
         (["--seeds", "0"], 2, "--seeds"),
     ],
 )

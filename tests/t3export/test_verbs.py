@@ -330,6 +330,7 @@ def test_what_is_no_size(text):
         (OSError(errno.ENOSPC, "full", "/a/b"), 6, "/a/b: the disk is full"),
         (PermissionError(errno.EACCES, "no", "/a"), 6, "/a: no permission"),
         (OSError(errno.ENAMETOOLONG, "long", "x" * 300), 2, "so long a name"),
+        (RuntimeError("Symlink loop from '/a'"), 2, "'/a': a link that leads to itself"),
         (MemoryError(), 6, "not enough memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

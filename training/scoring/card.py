@@ -230,8 +230,8 @@ exports. `ShapEPipeline.from_pretrained` loads this folder.
 - **Parts**: latents of 64 x 32 from an encoder of the objects' parameters (not shipped) trained together with the
   renderer; a CLIP whose text tower conditions the prior; the prior, with 10 % dropout of the prompt for
   classifier-free guidance. When the prior was done, an encoder was matched to it and to the renderer, and the prior
-  learnt on from that one's latents (`python -m training refine`): those that it had learnt from before left open how an
-  object is turned, and chairs came out without a back.
+  learnt on from that one's latents, at noise levels at which it is decided how an object is turned (`python -m training
+  refine`): before, chairs came out without a back.
 - **Judge**: `shap_e_mini_evaluator`, another CLIP of another width and seed.
 - **Made by** `make train-mini`: seeded, resumable, on two CPU cores.
 
@@ -240,11 +240,12 @@ exports. `ShapEPipeline.from_pretrained` loads this folder.
 ## Limits
 
 It knows 25 shapes and 8 colours and nothing else; words outside its grammar are tokenised but mean nothing to it. Thin
-parts (umbrella handles, a rocket's fins, legs of small chairs) can break, small parts can take the body's colour, and a
-caption that leaves the colour open sometimes gets a mixture. It is for testing toolchains; it says nothing about the
-quality of any larger model.
+parts (legs of small tables, the rim of an umbrella) can break, a rocket's three fins come out as a ring, small parts
+can take the body's colour, and a caption that leaves the colour open sometimes gets a mixture. It is for testing
+toolchains; it says nothing about the quality of any larger model.
 
-The first 5150 steps of the prior ran under a longer cosine (of 20 000 steps) than the configuration below says;
-everything else is as written there. It was trained in bfloat16 where a processor with AMX multiplies faster in it, and
+The first 5150 steps of the prior ran under a longer cosine (of 20 000 steps) than the configuration below says, and
+before the 5000 steps of its refinement came 8000 at the noise levels of the first training; everything else is as
+written there. It was trained in bfloat16 where a processor with AMX multiplies faster in it, and
 shared two cores with other work, so the times are longer than on a quiet machine.
 """

@@ -37,9 +37,15 @@ class Evaluator:
     def load(cls, folder: Path | str) -> Evaluator:
         """Load `config.json`, `model.safetensors`, the tokenizer and `preprocessor_config.json` of a folder.
 
-        Raises EvaluatorError naming the missing or unreadable file. Only safetensors are read, never pickles.
+        Raises EvaluatorError naming the missing folder, or the missing or unreadable file. Only safetensors are read,
+        never pickles.
         """
         folder = Path(folder)
+        if not folder.is_dir():
+            raise EvaluatorError(
+                f"evaluator {folder}: no such folder. A CLIP of the hub is downloaded first, as in "
+                "`hf download openai/clip-vit-base-patch32 --local-dir clip-vit-base-patch32`"
+            )
         for required in ("config.json", WEIGHTS, "preprocessor_config.json"):
             if not (folder / required).is_file():
                 raise EvaluatorError(

@@ -106,6 +106,8 @@ def load_prompts(path: Path | str, *, clean: bool = False) -> PromptSet:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise PromptsError(f"prompts {path}: no such file, and no whole number of shipped prompts") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PromptsError(f"prompts {path}: cannot be read as UTF-8 text: {error}") from error
     sections = _json_sections(path, text) if path.suffix.lower() == ".json" else {"full": _lines(text)}

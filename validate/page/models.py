@@ -18,20 +18,32 @@ HALF_RANGE = 32767.0
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One side of an exhibit: pictures as data addresses, the model packed; `faces` is 0 where there is no surface."""
+class ModelShown:
+    """A mesh for the page's viewer, packed, and its picture as an address; `faces` is 0 where there is no surface."""
 
-    label: str
     vertices: int
     faces: int
     model: str
     poster: str
+
+
+@dataclass(frozen=True)
+class Shown(ModelShown):
+    """One side of an exhibit."""
+
+    label: str
     render: str | None
 
 
 def shown(exhibit: Exhibit) -> list[Shown]:
     """Reference and bundle, in this order."""
     return [_shown("reference", exhibit.reference), _shown("bundle", exhibit.bundle)]
+
+
+def model_shown(mesh: Mesh) -> ModelShown:
+    """A mesh, which may be empty, for the page's viewer."""
+    poster = picture_address(mesh_picture(mesh, POSTER))
+    return ModelShown(len(mesh.vertices), len(mesh.faces), pack(mesh), poster)
 
 
 def pack(mesh: Mesh) -> str:
@@ -49,7 +61,5 @@ def picture_address(picture: NDArray[np.uint8]) -> str:
 
 
 def _shown(label: str, made: MadeExhibit) -> Shown:
-    mesh = made.mesh
     render = None if made.render is None else picture_address(made.render)
-    poster = picture_address(mesh_picture(mesh, POSTER))
-    return Shown(label, len(mesh.vertices), len(mesh.faces), pack(mesh), poster, render)
+    return Shown(**vars(model_shown(made.mesh)), label=label, render=render)

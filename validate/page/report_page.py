@@ -44,10 +44,10 @@ def report_page(
         script="viewer.js" if exhibits else "",
         title=f"{manifest.name}: {'passed' if report['passed'] else 'failed'}",
         report=report,
-        verdict=_verdict(report, manifest),
+        verdict=verdict(report, manifest),
         compared_with=manifest.compared_with,
         remarks=_remarks(report, manifest, rungs),
-        tiles=_tiles(manifest, rungs, timed["tile"]),
+        tiles=tiles(manifest, rungs, timed["tile"]),
         ladder=[_rung(rung) for rung in report["rungs"]],
         measured=[row for rung in report["rungs"] for row in _measured(rung)],
         quality=quality,
@@ -65,7 +65,8 @@ def report_page(
     )
 
 
-def _verdict(report: dict[str, Any], manifest: Manifest) -> dict[str, str]:
+def verdict(report: dict[str, Any], manifest: Manifest) -> dict[str, str]:
+    """The outcome in words, with its mark and the class of its colour."""
     failed = [rung for rung in report["rungs"] if rung["status"] == "failed"]
     climbed = sum(rung["status"] in ("passed", "failed") for rung in report["rungs"])
     if report["passed"]:
@@ -88,22 +89,23 @@ def _remarks(report: dict[str, Any], manifest: Manifest, rungs: dict[str, Any]) 
     return told
 
 
-def _tiles(manifest: Manifest, rungs: dict[str, Any], timed: dict[str, str] | None) -> list[dict[str, str]]:
-    tiles = []
+def tiles(manifest: Manifest, rungs: dict[str, Any], timed: dict[str, str] | None) -> list[dict[str, str]]:
+    """The figures that count, each with its name and what it is; `timed`: a figure from elsewhere, the last."""
+    made = []
     details = rungs.get("quality", {}).get("details", {})
     if "difference_points" in details:
         mean = signed(details["difference_points"]["mean"])
         differing = details["only_reference_hits"] + details["only_bundle_hits"]
         told = f"{differing} of {len(details['objects'])} objects judged differently; {loss_told(details)}"
-        tiles.append({"name": "R-Precision against the reference", "value": f"{mean} points", "told": told})
+        made.append({"name": "R-Precision against the reference", "value": f"{mean} points", "told": told})
     for name, what in (("steps", "Sampler, worst timestep"), ("shape", "Shape, worst object")):
         if worst := rungs.get(name, {}).get("worst"):
             value = show(worst["value"], worst["unit"])
             told = f"{worst['measure']}, {_limit(worst)}"
-            tiles.append({"name": what, "value": value, "told": told})
+            made.append({"name": what, "value": value, "told": told})
     programs = sum(stage.size for stage in manifest.stages.values())
-    tiles.append({"name": "Programs on disk", "value": size(programs), "told": f"{len(manifest.stages)} programs"})
-    return [*tiles, timed] if timed else tiles
+    made.append({"name": "Programs on disk", "value": size(programs), "told": f"{len(manifest.stages)} programs"})
+    return [*made, timed] if timed else made
 
 
 def _rung(rung: dict[str, Any]) -> dict[str, str]:

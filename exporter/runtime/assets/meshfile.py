@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.errors import RecipeError, did_you_mean
 from exporter.files.atomic import write_atomically
+from exporter.runtime.assets.formats.compressed_glb import to_compressed_glb
 from exporter.runtime.assets.formats.glb import to_glb
 from exporter.runtime.assets.formats.gltf import to_gltf
 from exporter.runtime.assets.formats.obj import to_obj
@@ -21,6 +22,7 @@ from exporter.runtime.assets.optional import require
 from exporter.runtime.assets.placing import Placed, Up, extent, place
 from exporter.runtime.assets.texture.texture import Texture
 
+Write = Callable[[Placed, Label | None, str], dict[str, bytes]]
 METRE, MILLIMETRE = 1.0, 0.001
 # The longest side of what is printed; the model has no scale of its own.
 PRINTED = 0.1
@@ -31,20 +33,22 @@ class Format:
     """How a suffix is written: placed, labelled and named, as files by name, the one of the suffix last.
 
     up: the axis that points up by habit or, `up_is_fixed`, by the format's specification; unit in metres; size: the
-    longest side in metres where nothing else is wanted, None for a metre a unit of the model; package: what it needs.
+    longest side in metres where nothing else is wanted, None for a metre a unit of the model; package: what it needs;
+    compressed: how it is written in fewer bytes, None where the format has no such way.
     """
 
-    write: Callable[[Placed, Label | None, str], dict[str, bytes]]
+    write: Write
     up: Up
     up_is_fixed: bool = False
     textured: bool = False
     unit: float = METRE
     size: float | None = None
     package: str | None = None
+    compressed: Write | None = None
 
 
 FORMATS = {
-    ".glb": Format(to_glb, up="y", up_is_fixed=True, textured=True),
+    ".glb": Format(to_glb, up="y", up_is_fixed=True, textured=True, compressed=to_compressed_glb),
     ".gltf": Format(to_gltf, up="y", up_is_fixed=True, textured=True),
     ".obj": Format(to_obj, up="y", textured=True),
     ".ply": Format(to_ply, up="z"),
@@ -62,13 +66,14 @@ def save_mesh(
     label: Label | None = None,
     size: float | None = None,
     up: Up | None = None,
+    compress: bool = False,
 ) -> list[Path]:
     """Writes the files of `mesh_files`, each whole or not at all; gives their paths, the one of the suffix first; it is
     written last, when what it names is there.
 
     Raises as `mesh_files`, and EnvironmentProblem when the disk is full.
     """
-    files = mesh_files(mesh, path, texture, label, size, up)
+    files = mesh_files(mesh, path, texture, label, size, up, compress)
     for file, content in reversed(files.items()):
         write_atomically(file, content)
     return list(files)
@@ -81,21 +86,23 @@ def mesh_files(
     label: Label | None = None,
     size: float | None = None,
     up: Up | None = None,
+    compress: bool = False,
 ) -> dict[Path, bytes]:
     """A mesh that is not empty in the format of the suffix: contents by path, that of the suffix first.
 
     Axes and colours are what readers of the format expect: STL and 3MF are in millimetres, the others in metres;
     vertex colours are linear in glTF and USD, sRGB elsewhere. `texture`: what was baked for this mesh. `size`: the
     longest side in metres; without it 100 mm in STL and 3MF, and a metre a unit of the model elsewhere. `up`: another
-    axis than the format's. Raises RecipeError for another suffix, a texture or an axis that the format does not have;
-    EnvironmentProblem when the format's package is missing.
+    axis than the format's; `compress`: quantized, and in as few bytes as readers of the format take. Raises RecipeError
+    for another suffix, a texture, an axis or a compression that the format does not have; EnvironmentProblem when a
+    package is missing.
     """
-    require_mesh_suffix(path)
+    write = chosen_writer(path, compress)
     form = FORMATS[path.suffix.lower()]
     if texture and not form.textured:
         raise RecipeError(f"{path}: a '{path.suffix}' file carries no texture; {', '.join(textured_suffixes())} do")
     placed = place(mesh, texture, chosen_up(path, up), metres_per_unit(path, mesh, size) / form.unit)
-    files = {path.with_name(name): content for name, content in form.write(placed, label, path.name).items()}
+    files = {path.with_name(name): content for name, content in write(placed, label, path.name).items()}
     return {path: files.pop(path), **files}
 
 
@@ -132,3 +139,17 @@ def require_mesh_suffix(path: Path) -> None:
         raise RecipeError(f"{path}: no mesh format ends in '{path.suffix}'; {did_you_mean(suffix, FORMATS)}")
     if package := FORMATS[suffix].package:
         require(package)
+
+
+def chosen_writer(path: Path, compress: bool = False) -> Write:
+    """How a mesh becomes the file of a suffix. Raises as `require_mesh_suffix`, RecipeError where the format is not
+    compressed, and EnvironmentProblem that names the extra where the package for that is missing."""
+    require_mesh_suffix(path)
+    form = FORMATS[path.suffix.lower()]
+    if not compress:
+        return form.write
+    if form.compressed is None:
+        ways = ", ".join(suffix for suffix, other in FORMATS.items() if other.compressed)
+        raise RecipeError(f"{path}: a '{path.suffix}' file is not written compressed; {ways} is")
+    require("meshopt")
+    return form.compressed

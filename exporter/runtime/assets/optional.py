@@ -14,6 +14,7 @@ PACKAGES = {
     "ftfy": ("prompts cleaned as OpenAI's are (tokenizer.clean)", "clean"),
     "lib3mf": ("a .3mf file", "mesh"),
     "manifold3d": ("a closed mesh", "mesh"),
+    "meshopt": ("a compressed .glb file (on Python 3.11 or newer)", "mesh"),
     "pxr": ("a .usda or .usdz file", "usd"),
     "python_multipart": ("a server", "serve"),
     "scipy": ("a texture", "mesh"),

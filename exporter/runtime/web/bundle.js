@@ -11,7 +11,9 @@ import { providersHere } from "./providers.js";
 import { Run } from "./run.js";
 import { FROM_HOST, sample } from "./sampling.js";
 import { PromptTokenizer } from "./tokenizer.js";
-import { chosenGrid, requireExact, requirePrompt, requireSeed } from "./values.js";
+import { chosenGrid, requireExact, requireNoOthers, requirePrompt, requireSeed } from "./values.js";
+
+const OPTIONS = ["seed", "grid", "quality", "exact", "negative", "onStep", "signal"];
 
 export class WebBundle {
   constructor(files, tokenizers) {
@@ -45,9 +47,10 @@ export class WebBundle {
    * gets: {vertices [V * 3], faces [F * 3], colors [V * 3]}, empty where the field is. A seed gives the same noise as everywhere. `quality`, "draft", "normal" or "fine", stands for a grid of
    * 64, 128 or 256. `negative`: what the object is to be unlike, where the recipe has such conditions.
    * `onStep(done, total, stage)` is called after each evaluation of a sampler; an AbortSignal, `signal`, ends the work.
-   * Throws RangeError for a value that values.js does not take, before any program runs.
+   * Throws RangeError for a value that values.js does not take or another option, before any program runs.
    */
-  async generate(prompt, { seed, grid, quality, exact, negative, onStep, signal } = {}) {
+  async generate(prompt, { seed, grid, quality, exact, negative, onStep, signal, ...others } = {}) {
+    requireNoOthers(others, OPTIONS);
     const chosen = { grid: chosenGrid(grid, quality), exact: requireExact(exact) };
     const taken = new Set(Object.values(this.pipeline.inputs).map(({ kind }) => kind));
     if (taken.has("text")) requirePrompt(prompt);
@@ -58,8 +61,8 @@ export class WebBundle {
       const given = taken.has("picture") ? await pictureOf(one) : one;
       return Object.fromEntries(Object.keys(this.pipeline.inputs).map((name) => [name, given]));
     };
-    const others = negative === undefined ? {} : { negative: await request(negative) };
-    return meshOf(this.make(await request(prompt), { seed, onStep, others, signal }), chosen);
+    const unlike = negative === undefined ? {} : { negative: await request(negative) };
+    return meshOf(this.make(await request(prompt), { seed, onStep, others: unlike, signal }), chosen);
   }
 
   /**

@@ -28,6 +28,8 @@ const FILES = {
     "build/three.module.min.js": "three.module.min.js",
     "build/three.core.min.js": "three.core.min.js",
     "examples/jsm/controls/OrbitControls.js": "OrbitControls.js",
+    "examples/jsm/exporters/USDZExporter.js": "USDZExporter.js",
+    "examples/jsm/libs/fflate.module.js": "fflate.module.js",
     LICENSE: "three.LICENSE",
   },
 };

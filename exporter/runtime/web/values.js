@@ -53,6 +53,12 @@ export function requireExact(exact) {
   throw new RangeError(`exact: yes or no is expected as a boolean, not ${told(exact)}`);
 }
 
+/** Nothing is left of what was given by name. Throws RangeError that says what may be given. */
+export function requireNoOthers(others, allowed) {
+  const [name] = Object.keys(others);
+  if (name !== undefined) throw new RangeError(`no option ${told(name)}; allowed: ${allowed.join(", ")}`);
+}
+
 function told(value) {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }

@@ -43,5 +43,5 @@ def test_blenders_own_numpy_stays(tmp_path):
 
 
 def test_a_folder_without_our_wheel_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match="no wheel of t3export_runtime"):
+    with pytest.raises(RecipeError, match="no wheel of t3export_runtime; t3export blender without --wheels prints"):
         wheels_in(tmp_path, "t3export_runtime")

@@ -72,6 +72,7 @@ def test_without_the_packages_of_a_texture_it_is_saved_with_vertex_colors(ball, 
         ("ball.doc", {}, "no mesh format ends in '.doc'"),
         ("ball.ply", {"texture": 512}, "a '.ply' file carries no texture; allowed: .glb"),
         ("ball.glb", {"up": "z"}, "in a '.glb' file y is up"),
+        ("ball.stl", {"compress": True}, "a '.stl' file is not written compressed; .glb is"),
     ],
 )
 def test_what_a_format_has_not_is_refused(ball, tmp_path, path, given, told):

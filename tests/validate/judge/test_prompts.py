@@ -81,7 +81,7 @@ def test_malformed_json_names_the_entry(tmp_path: Path, content: str, message: s
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(PromptsError, match=r"absent\.txt"):
+    with pytest.raises(PromptsError, match=r"absent\.txt: no such file, and no whole number"):
         load_prompts(tmp_path / "absent.txt")
     (tmp_path / "latin.txt").write_bytes(b"gr\xfcn")
     with pytest.raises(PromptsError, match="UTF-8"):

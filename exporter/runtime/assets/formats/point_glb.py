@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from typing import TYPE_CHECKING
 
+from exporter.runtime.assets.formats.glb_container import pack_glb
 from exporter.runtime.assets.label import Label
 from exporter.runtime.assets.mesh import srgb_to_linear
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from exporter.runtime.assets.points import PointCloud
 
 POINTS, FLOAT, ARRAY_BUFFER = 0, 5126, 34962
-MAGIC, VERSION, JSON_CHUNK, BINARY_CHUNK = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 
 
 def to_point_glb(cloud: PointCloud, label: Label | None) -> bytes:
@@ -37,13 +35,4 @@ def to_point_glb(cloud: PointCloud, label: Label | None) -> bytes:
         "bufferViews": [view | {"byteOffset": 0}, view | {"byteOffset": length}],
         "buffers": [{"byteLength": 2 * length}],
     }
-    header = json.dumps(tree).encode()
-    header += b" " * (-len(header) % 4)
-    binary = positions.tobytes() + colors.tobytes()
-    return (
-        struct.pack("<III", MAGIC, VERSION, 28 + len(header) + len(binary))
-        + struct.pack("<II", len(header), JSON_CHUNK)
-        + header
-        + struct.pack("<II", len(binary), BINARY_CHUNK)
-        + binary
-    )
+    return pack_glb(tree, positions.tobytes() + colors.tobytes())

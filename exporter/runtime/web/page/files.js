@@ -5,11 +5,15 @@ import { toStl } from "../stl.js";
 import { element } from "./element.js";
 
 const WRITERS = {
-  mesh: { glb: async ({ made }) => toGlb(made), stl: async ({ made }) => toStl(made) },
+  mesh: {
+    glb: async ({ made }) => toGlb(made),
+    stl: async ({ made }) => toStl(made),
+    usdz: async ({ made }) => (await import("./usdz.js")).toUsdz(made),
+  },
   points: { glb: async ({ made }) => pointsToGlb(made) },
   image: { png: async ({ made }) => pngOf(made) },
 };
-const TYPES = { glb: "model/gltf-binary", stl: "model/stl", png: "image/png" };
+const TYPES = { glb: "model/gltf-binary", stl: "model/stl", usdz: "model/vnd.usdz+zip", png: "image/png" };
 const LONGEST_NAME = 60;
 
 /** A button for each format of a thing {asset, made, seed}; `title` names the files. */

@@ -138,12 +138,13 @@ def test_packages_of_other_versions_are_fetched_by_npm(tmp_path, monkeypatch):
     made += 'mkdir -p "$last/node_modules/$f"; cp -r "$0.packages/$f/." "$last/node_modules/$f/"; done\n'
     for name in pins["dependencies"]:
         folder = tmp_path / "bin/npm.packages" / name
-        for file in ("dist", "build", "examples/jsm/controls"):
+        for file in ("dist", "build", "examples/jsm/controls", "examples/jsm/exporters", "examples/jsm/libs"):
             (folder / file).mkdir(parents=True)
         (folder / "package.json").write_text('{"version": "9"}')
         for file in ("LICENSE", "dist/tokenizers.min.mjs", "dist/ort.wasm.bundle.min.mjs", "build/three.core.min.js",
                      "dist/ort-wasm-simd-threaded.wasm", "build/three.module.min.js",
-                     "examples/jsm/controls/OrbitControls.js"):  # fmt: skip
+                     "examples/jsm/controls/OrbitControls.js", "examples/jsm/exporters/USDZExporter.js",
+                     "examples/jsm/libs/fflate.module.js"):  # fmt: skip
             (folder / file).write_text(f"{name} {file}")
     npm.write_text(f"#!/bin/sh\nfor last; do :; done\n{made}")
     add_packages(tmp_path, Cache(tmp_path / "cache"), "wasm")

@@ -57,6 +57,7 @@ def test_a_person_makes_an_object_turns_it_and_keeps_it_also_offline(browser, ur
         assert kept(page, "GLB") == expected
         solid = trimesh.load(io.BytesIO(kept(page, "STL")), file_type="stl")
         assert solid.is_watertight and max(solid.extents) == pytest.approx(100)
+        assert kept(page, "USDZ").startswith(b"PK")
         assert axe(page) == []
 
         page.context.set_offline(True)

@@ -153,6 +153,8 @@ def test_a_pipeline_of_a_renderer_alone_needs_neither_input_nor_sampler(tmp_path
         ("new Run(bundle, {}).at('shape', new Float32Array(3), 'shadow')",
          "stage 'shape' has no output 'shadow'; it has shade, inside, thickness"),
         ("bundle.runProgram('mood', {})", "stage 'mood' takes mood_ids: not given"),
+        ("bundle.generate('flat', { sed: 3 })",
+         'no option "sed"; allowed: seed, grid, quality, exact, negative, onStep, signal'),
     ],
 )  # fmt: skip
 def test_what_there_is_none_of_is_said_in_words(foreign, script, message):
