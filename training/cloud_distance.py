@@ -17,7 +17,7 @@ RAW = 0.5  # raw units per unit of an object
 NEAR = 0.04  # raw units: places that are nearer to the surface count most
 
 
-def train_distance(config: PointEConfig, clouds: Clouds, folder: Path) -> SignedDistance:
+def train_distance(config: PointEConfig, clouds: Clouds, folder: Path) -> nn.Module:
     """Distances in raw units, positive inside."""
     own = config.distance
     torch.manual_seed(own.schedule.seed)
@@ -37,8 +37,7 @@ def train_distance(config: PointEConfig, clouds: Clouds, folder: Path) -> Signed
         return distance_loss(distance, wanted, own.far)
 
     with sdpa_kernel(SDPBackend.MATH):
-        fit("point_e_distance", network, loss, own.schedule, folder)
-    return network.eval()
+        return fit("point_e_distance", network, loss, own.schedule, folder)
 
 
 def distance_loss(distance: Tensor, wanted: Tensor, far: float) -> Tensor:

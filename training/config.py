@@ -143,7 +143,6 @@ class ImageConfig:
     unconditional: float = 0.1
     shift: int = 2  # pixels
     prior: Schedule = Schedule(steps=6000, batch=32, rate=8e-4, seed=14, warmup=200, ema=0.998)
-    refined: Schedule = Schedule(steps=2500, batch=32, rate=5e-4, seed=18, warmup=50, ema=0.996)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ both learn on together.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +19,7 @@ from training.clip import normalise, on_plain_backgrounds, smudge, train_clip
 from training.config import Config, DataConfig, ImageConfig
 from training.data import CHUNK, Dataset, pictures, sample_objects
 from training.loop import DEVICE, Draw, TrainingReport, fit, mixed_precision
-from training.noise_draws import DrawLevels, decisive_levels, even_levels
+from training.noise_draws import decisive_levels
 from training.objects import Scene
 from training.prior import noise_levels, noised
 
@@ -103,11 +102,11 @@ def train_image_prior(config: ImageConfig, views: Views, encoder: nn.Module, cli
     sigmas = noise_levels()
     n = config.prior.batch
 
-    def loss(model: Seer, draw_levels: DrawLevels, step: int, draw: Draw) -> Tensor:
+    def loss(step: int, draw: Draw) -> Tensor:
         objects = draw.integers(len(views.parameters), n)
         images = normalise(on_plain_backgrounds(views.images[objects], draw))
         seen = (draw.uniform(n) >= config.unconditional).float()
-        timestep, weight = draw_levels(n, draw)
+        timestep, weight = decisive_levels(n, draw)
         with torch.no_grad():
             clean = encoder(views.parameters[objects])
         noisy = noised(clean, sigmas[timestep], draw)
@@ -115,7 +114,4 @@ def train_image_prior(config: ImageConfig, views: Views, encoder: nn.Module, cli
             predicted = model(smudge(images, draw, config.shift), seen, noisy, timestep)
         return (weight * (predicted - clean).square().mean((1, 2))).mean()
 
-    # What a picture says is learnt where noise hides all else, how the object is turned where it hides little.
-    learnt = fit("image_prior", model, partial(loss, model, decisive_levels), config.prior, folder)
-    again = partial(loss, learnt, even_levels(sigmas))
-    return fit("refined_image_prior", learnt, again, config.refined, folder)
+    return fit("image_prior", model, loss, config.prior, folder)

@@ -27,7 +27,7 @@ Condition = Callable[[Tensor, Draw], Tensor]
 """Of objects [B] and the step's random numbers: what CLIP says of each."""
 
 
-def train_text_base(config: PointEConfig, clouds: Clouds, folder: Path) -> PointDiffusion:
+def train_text_base(config: PointEConfig, clouds: Clouds, folder: Path) -> nn.Module:
     vectors = text_vectors(config.text_source, clouds.tokens)
     base = make_network(config.text, "vector", vectors.shape[-1])
 
@@ -37,7 +37,7 @@ def train_text_base(config: PointEConfig, clouds: Clouds, folder: Path) -> Point
     return train_base("point_e_text", base, config, config.text, said, clouds, folder)
 
 
-def train_image_base(config: PointEConfig, text: PointDiffusion, clouds: Clouds, folder: Path) -> PointDiffusion:
+def train_image_base(config: PointEConfig, text: nn.Module, clouds: Clouds, folder: Path) -> nn.Module:
     """Starts from what the base model of texts has, but what it sees of CLIP."""
     base = make_network(config.image, "grid", picture_tower(config).model.config.hidden_size)
     start_from(base, text, config.image_layers)
@@ -53,7 +53,7 @@ def train_base(
     condition: Condition,
     clouds: Clouds,
     folder: Path,
-) -> PointDiffusion:
+) -> nn.Module:
     sigmas = noise_levels(cosine_betas())
 
     def loss(step: int, draw: Draw) -> Tensor:
@@ -64,11 +64,10 @@ def train_base(
 
     torch.manual_seed(own.schedule.seed)
     with sdpa_kernel(SDPBackend.MATH):  # on CPUs, the fused kernel's gradient is far slower in bfloat16
-        fit(name, base, loss, own.schedule, folder)
-    return base.eval()
+        return fit(name, base, loss, own.schedule, folder)
 
 
-def train_upsampler(config: PointEConfig, text: PointDiffusion, clouds: Clouds, folder: Path) -> PointDiffusion:
+def train_upsampler(config: PointEConfig, text: nn.Module, clouds: Clouds, folder: Path) -> nn.Module:
     """Of both kinds: the picture is missing half of the time, and now and then the points too, for guidance.
 
     Starts from what the base model of texts has, to which the points that it is given are points like any other.
@@ -94,8 +93,7 @@ def train_upsampler(config: PointEConfig, text: PointDiffusion, clouds: Clouds, 
 
     torch.manual_seed(own.schedule.seed)
     with sdpa_kernel(SDPBackend.MATH):
-        fit("point_e_upsampler", upsampler, loss, own.schedule, folder)
-    return upsampler.eval()
+        return fit("point_e_upsampler", upsampler, loss, own.schedule, folder)
 
 
 def make_network(config: DiffusionConfig, condition: str, clip_width: int, upsamples: bool = False) -> PointDiffusion:
@@ -106,7 +104,7 @@ def make_network(config: DiffusionConfig, condition: str, clip_width: int, upsam
     return network.to(DEVICE)
 
 
-def start_from(network: PointDiffusion, source: PointDiffusion, layers: tuple[int, ...]) -> None:
+def start_from(network: PointDiffusion, source: nn.Module, layers: tuple[int, ...]) -> None:
     """Give a network these layers of another of the same width, and all else that both have but what is CLIP's."""
     blocks = "backbone.resblocks."
     kept = {f"{blocks}{layer}.": f"{blocks}{place}." for place, layer in enumerate(layers)}

@@ -1,5 +1,7 @@
 """Point-E's small models: what they learn from, what their losses want, and how they are packaged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,15 +11,26 @@ from exporter.families.point_e.diffusion_schedules import cosine_betas, linear_b
 from exporter.families.point_e.network_file import NetworkFile, read_network_file
 from exporter.families.point_e.networks import DiffusionSize, DistanceSize, PointDiffusion, SignedDistance
 from training.captions import split
-from training.cloud_distance import distance_loss
+from training.cloud_distance import distance_loss, train_distance
 from training.clouds import surface_points
 from training.config import Config, DiffusionConfig, Schedule
 from training.loop import Draw
 from training.objects import Scene, draw
 from training.package_point_e import published
-from training.point_diffusion import coarser, draw_timesteps, kept, make_network, noise_levels, noise_loss, start_from
+from training.point_diffusion import (
+    coarser,
+    draw_timesteps,
+    kept,
+    make_network,
+    noise_levels,
+    noise_loss,
+    start_from,
+    train_base,
+)
 
 OWN = DiffusionConfig(64, 1, Schedule(steps=10, batch=2, rate=1e-3, seed=1))
+AVERAGED = replace(OWN, schedule=replace(OWN.schedule, ema=0.9))
+MEASURED = replace(Config().point_e.distance, width=64, encoder_layers=1, decoder_layers=1)
 
 
 def objects(count: int) -> Scene:
@@ -64,6 +77,28 @@ def test_every_schedule_is_learnt_at_noise_levels_that_are_even_in_their_logarit
 def test_a_condition_that_is_not_wanted_is_zeros_as_where_there_is_none():
     grid = kept(torch.ones(3, 4, 2), torch.tensor([True, False, True]))
     assert grid.flatten(1).sum(1).tolist() == [8, 0, 8]
+
+
+@pytest.mark.parametrize(
+    ("name", "train"),
+    [
+        (
+            "point_e_text",
+            lambda network, folder: train_base("point_e_text", network, Config().point_e, AVERAGED, None, None, folder),
+        ),
+        (
+            "point_e_distance",
+            lambda network, folder: train_distance(replace(Config().point_e, distance=MEASURED), None, folder),
+        ),
+    ],
+)
+def test_what_was_trained_before_is_read_again(tmp_path, name, train):
+    """The network that `fit` was given stays as it was: its moving average is what is kept."""
+    network = make_network(OWN, "vector", 16) if name == "point_e_text" else SignedDistance(DistanceSize(64, 1, 1))
+    saved = {key: torch.full_like(tensor, 0.25) for key, tensor in network.state_dict().items()}
+    torch.save(saved, tmp_path / f"{name}.pt")
+    found = train(network, tmp_path).state_dict()
+    assert found.keys() == saved.keys() and all(torch.equal(found[key], saved[key]) for key in saved)
 
 
 def test_all_points_are_learnt_from_at_the_end():

@@ -31,6 +31,7 @@ PROMPTS = 4
 SOLVERS = ("dpmpp_2m", "euler", "heun")
 STEPS = (3, 4, 5, 6, 7, 8, 10, 12)
 TYPICAL = 8
+# Spacing, and the highest noise level where it is not the recipe's own.
 SCHEDULES: tuple[tuple[str, float | None], ...] = (
     ("karras", None), ("karras", 80.0), ("karras", 40.0), ("karras", 20.0),
     ("exponential", None), ("exponential", 80.0), ("exponential", 40.0), ("exponential", 20.0),
@@ -145,7 +146,7 @@ def _screen_solvers(screened: _Screen, own: SamplerSection) -> list[Candidate]:
     typical = min(TYPICAL, max(1, len(screened.levels) // 2))
     base = own.model_copy(update={"scheduler": SOLVERS[0], "steps": typical, "lowest_noise": None})
     schedules = screened(
-        base.model_copy(update={"spacing": spacing, "highest_noise": highest})
+        base.model_copy(update={"spacing": spacing, "highest_noise": highest or own.highest_noise})
         for spacing, highest in SCHEDULES
         if highest is None or highest < screened.levels[0]
     )

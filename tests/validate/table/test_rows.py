@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from exporter.errors import RecipeError
+from exporter.families.registry import stage_names, uncalibrated_stages
 from exporter.recipe.recipe_file import load_recipe
 from exporter.targets.target import load_target
 from validate.table.rows import ROWS, Missing, RowData, TableRow, baseline, choose_rows
@@ -70,7 +71,27 @@ def test_a_table_of_another_family_has_its_own_stages_and_recipes():
     assert len(rules) == 16 and len(found["int8_linear"].recipe.quantization.rules) == 4
 
 
-def test_a_family_without_stages_in_the_file_has_no_naive_rows():
+@pytest.mark.parametrize("family", ["point-e", "shap-e", "shap-e-image", "triposr"])
+def test_naive_rows_are_for_stages_of_the_family_that_are_calibrated(family):
+    named = yaml.safe_load(ROWS.read_text())["stages"][family]
+    assert set(named) == {"linear", "attention", "norm", "activation"} and all(named.values())
+    known = set(stage_names(family)) - set(uncalibrated_stages(family))
+    assert {stage for stages in named.values() for stage in stages} <= known
+
+
+@pytest.mark.parametrize(("recipe", "tuned"), [("triposr", "triposr"), ("shape_e_image", "image")])
+def test_a_model_of_pictures_has_naive_rows_and_its_own(recipe, tuned):
+    path = FP32.with_name(f"{recipe}_fp32.yaml")
+    found = {row.name: row for row in rows(path)}
+    assert list(found) == ["int8_linear", "int8_all", "int8_dynamic", "int4_weights", f"tuned_{tuned}_int8"]
+    assert all(isinstance(row, TableRow) for row in found.values())
+    assert "image_encoder/*" in {rule.layers for rule in found["int8_all"].recipe.quantization.rules}
+
+
+def test_a_family_without_stages_in_the_file_has_no_naive_rows(tmp_path, monkeypatch):
+    own = tmp_path / "rows.yaml"
+    own.write_text(ROWS.read_text().replace("  triposr:\n", "  other:\n"))
+    monkeypatch.setattr("validate.table.rows.ROWS", own)
     (row,) = rows(FP32.with_name("triposr_fp32.yaml"), "int8_linear")
     assert isinstance(row, Missing) and "no stages of the family triposr" in row.reason
 

@@ -137,6 +137,26 @@ def test_of_a_flow_fewer_steps_are_tried_and_no_other_solver(monkeypatch):
     assert [one.sampler for one in found] == [own.model_copy(update={"steps": steps}) for steps in samplers.STEPS]
 
 
+def test_no_schedule_begins_above_the_recipes_own_highest_level(monkeypatch):
+    """Point-E's model was trained up to a level of 20778, and its recipe begins at 120: steps above it are lost."""
+    own = SamplerSection(scheduler="heun", steps=8, highest_noise=60.0, guidance_scale=1.0)
+    tried = []
+
+    class Screened:
+        levels = (60.0, 1.0)
+
+        def __init__(self, model, recipe, stage, told):
+            self.own = recipe.sampler
+
+        def __call__(self, samplers):
+            tried.extend(samplers)
+            return [Candidate(one, 1, 0.5) for one in tried]
+
+    monkeypatch.setattr(samplers, "_Screen", Screened)
+    samplers.screen(None, SimpleNamespace(sampler=own), "base", None)
+    assert {one.highest_noise for one in tried} == {60.0, 40.0, 20.0}
+
+
 def test_of_several_stages_the_one_that_is_searched_for_is_named():
     both = SimpleNamespace(of_kind=lambda kind: ["base", "upsampler"])
     assert searched_stage(both, "upsampler") == "upsampler"
