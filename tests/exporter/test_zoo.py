@@ -68,9 +68,9 @@ def test_the_judge_finds_real_objects(judge, captions):
 
 
 def test_the_model_makes_what_is_asked(judge, captions):
-    """A smoke test on eight steps; the model card has the figures."""
+    """A smoke test on twelve steps; the model card has the figures."""
     prompts = list(captions.prompts[:12])
-    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_fp32.yaml", ["sampler.steps=8"])
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_fp32.yaml", ["sampler.steps=12"])
     objects, found = score(load_model("shap-e", "shap-e-mini").original(recipe), prompts, captions, judge)
     assert not objects.empty.any()
     assert found.hits.sum() >= 6
@@ -105,7 +105,7 @@ def test_the_image_model_makes_objects_of_the_pictures_colours(judge):
     """A smoke test on eight steps and three pictures; the model card has the figures."""
     pictures = ZOO.parents[1] / "recipes" / "pictures"
     names, colors = ("red_chair", "green_car", "object_00"), ("red", "green", "purple")
-    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_image_fp32.yaml", ["sampler.steps=8"])
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_image_fp32.yaml", ["sampler.steps=12"])
     original = load_model("shap-e-image", "shap-e-mini-image").original(recipe)
     made = make_objects(original, [str(pictures / f"{name}.png") for name in names], judge)
     assert not made.empty.any()

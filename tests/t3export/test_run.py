@@ -232,7 +232,7 @@ def test_a_long_prompt_is_cut_and_said_so(toy_bundle, tmp_path, capsys):
         (["--prompt", "a ball", "--turntable", "x.mp4"], "written as a .gif"),
         (["--prompt", "a ball", "--image", "x.jpg"], "written as a .png"),
         (["--prompt", "a \udcff ball", "-o", "x.glb"], "not valid Unicode"),
-        (["--prompts", "nowhere.txt", "-o", "x.glb"], "nowhere.txt: cannot be read"),
+        (["--prompts", "nowhere.txt", "-o", "x.glb"], "nowhere.txt: no such file"),
         (["--prompts", "99999", "-o", "x.glb"], "fully specified captions"),
         (["--prompt", "a ball", "-o", "x.glb", "--grid", "4"], "8<=x<=512"),
         (["--prompt", "a ball", "-o", "x.glb", "--seed", "-1"], "0<=x"),
