@@ -105,7 +105,7 @@ def test_the_image_model_makes_objects_of_the_pictures_colours(judge):
     """A smoke test on eight steps and three pictures; the model card has the figures."""
     pictures = ZOO.parents[1] / "recipes" / "pictures"
     names, colors = ("red_chair", "green_car", "object_00"), ("red", "green", "purple")
-    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_image_fp32.yaml", ["sampler.steps=12"])
+    recipe = load_recipe(ZOO.parents[1] / "recipes" / "shape_e_image_fp32.yaml", ["sampler.steps=8"])
     original = load_model("shap-e-image", "shap-e-mini-image").original(recipe)
     made = make_objects(original, [str(pictures / f"{name}.png") for name in names], judge)
     assert not made.empty.any()
