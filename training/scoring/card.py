@@ -139,15 +139,18 @@ def paired_lines(scores: Scores, rows: dict[str, str], pairs: Sequence[tuple[str
 
 def quantized_table(scores: Scores) -> list[str]:
     """Simulated quantization of all the prior's linear layers, each paired with the model as it is."""
+    plain = scores.retrieval("heun_16", "quantized")
+    if plain is None:
+        return []
     lines = [
+        f"\nSimulated quantization ({QUANTIZED_PROMPTS} prompts, Heun 16):\n",
         f"| prior's linear layers | R-Precision among {SMALL_SET} | among {len(scores.captions.prompts)} | mean cosine "
         "| McNemar p |",
         "|---|---|---|---|---|",
     ]
-    plain = scores.retrieval("heun_16", "quantized")
     for name, label in QUANTIZED.items():
         found = scores.retrieval(name, "quantized")
-        if plain is not None and found is not None:
+        if found is not None:
             small = scores.retrieval(name, "quantized", small=True)
             p_value = (
                 "–" if found is plain or name == "heun_16" else f"{compare_runs(plain.hits, found.hits).p_value:.2g}"
@@ -179,7 +182,6 @@ def write_card(work: Path) -> None:
         *open_table(scores, ROWS),
         "\nPaired tests on the same prompts and seeds:\n",
         *paired_lines(scores, ROWS, [("heun_16", "heun_1"), ("heun_64", "heun_16")]),
-        f"\nSimulated quantization ({QUANTIZED_PROMPTS} prompts, Heun 16):\n",
         *quantized_table(scores),
         "\n## Training times\n",
         "| part | wall time |\n|---|---|",
