@@ -111,8 +111,8 @@ that model's own. `recipes/shape_e_few.yaml` samples it as it was trained: DDIM,
 ## Limits
 
 Guidance is fixed at 3, and the number of steps at 4: it knows no other noise levels. On captions that leave colour or
-shape open its objects are less varied, and less often what was asked, than the prior's: R-Precision of full captions
-does not show that, the second table does. It was trained for minutes, not hours, and its loss was still falling. A
-student of 2 steps, distilled likewise from the 4-step one, is measured by the same command and not shipped. All that limits
-`shap-e-mini` limits it too, and nothing is said about few-step students of any larger model.
+shape open its objects are less varied, and less often what was asked, than the prior's. It was trained for minutes, not
+hours, and its loss was still falling. A student of 2 steps, distilled likewise from the 4-step one, is measured by the
+same command and not shipped. All that limits `shap-e-mini` limits it too, and nothing is said about few-step students
+of any larger model.
 """
