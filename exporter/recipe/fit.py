@@ -17,6 +17,7 @@ SECTIONS = {"tokenizer": "text", "sampler": "sample", "samplers": "sample", "mes
 TOLERANCES = {
     "trajectory_snr_db": ("sample",),
     "latents_relative_l2": ("sample",),
+    "latents_forks": ("sample",),
     "mesh_iou": ("mesh",),
     "chamfer": ("mesh", "points"),
     "render_psnr_db": ("image", "points"),
@@ -84,11 +85,11 @@ def _misfits(recipe: Recipe, parts: Collection[str]) -> Iterator[tuple[Location,
     for precision, tolerances in recipe.validation.tolerances.items():
         for name, about in TOLERANCES.items():
             at = ("validation", "tolerances", precision, name)
-            value = getattr(tolerances, name)
+            value, field = getattr(tolerances, name), Tolerances.model_fields[name]
             has = any(part in parts for part in about)
             if has and value is None:
-                yield at, _required(Tolerances.model_fields[name].description)
-            if not has and value is not None:
+                yield at, _required(field.description)
+            if not has and value != field.default:
                 yield at, f"{LACKS[about[0]]}; leave this field out"
 
 

@@ -33,6 +33,15 @@ class Tolerances(Section):
         ge=0,
         json_schema_extra={"unit": "a fraction of the reference's norm"},
     )
+    latents_forks: float = Field(
+        default=0.0,
+        title="Forks",
+        description="Largest share of the prompts whose free-running latents may end elsewhere, further off than that: "
+        "where little decides, as how an object is turned, a rounding may decide otherwise",
+        ge=0,
+        lt=1,
+        json_schema_extra={"unit": "a fraction of the prompts"},
+    )
     mesh_iou: float | None = Field(
         default=None,
         title="Volume IoU",
@@ -58,7 +67,7 @@ class Tolerances(Section):
     @classmethod
     def together(cls, several: Sequence[Tolerances]) -> Tolerances:
         """Of each limit the laxest: what stages of several precisions may stray together."""
-        most = {"latents_relative_l2", "chamfer"}
+        most = {"latents_relative_l2", "latents_forks", "chamfer"}
 
         def laxest(name: str) -> Any:
             values = [getattr(one, name) for one in several]

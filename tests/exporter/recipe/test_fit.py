@@ -39,8 +39,11 @@ def test_a_renderer_alone_needs_little_and_its_recipe_can_be_read_again():
 
 
 def test_all_that_does_not_fit_is_told_at_once():
+    recipe = tiny_recipe()
+    may_fork = recipe.validation.tolerances["fp32"].model_copy(update={"latents_forks": 0.5})
+    validation = recipe.validation.model_copy(update={"tolerances": {"fp32": may_fork}})
     with pytest.raises(Misfit) as caught:
-        require_fit(tiny_recipe(), RAYS)
+        require_fit(recipe.model_copy(update={"validation": validation}), RAYS)
     fields = [".".join(map(str, location)) for location, _ in caught.value.fields]
     tolerances = [f"validation.tolerances.fp32.{name}" for name, parts in TOLERANCES.items() if not RAYS & {*parts}]
     assert fields == ["sampler", "goldens.prompts", *tolerances]
