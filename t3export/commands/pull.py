@@ -58,15 +58,14 @@ def command(
       t3export pull shape_e --rollback --bundle shape_e_int8/cpu
     """
     wanted = WantedRelease.parse(name)
-    if place is None and not rollback:
-        raise click.UsageError("where from? --from STORE: a folder, http(s)://…, or any URL that fsspec opens")
-    keys = TrustedKeys.choose(trusted)
     into = output or ARTIFACTS / "pulled" / wanted.name
     if rollback:
-        former, now = roll_back(_place(into, bundle), keys)
+        former, now = roll_back(_place(into, bundle), TrustedKeys.choose(trusted))
         _tell(Pulled(now, former, None), as_json)
         return
-    assert place is not None
+    if place is None:
+        raise click.UsageError("where from? --from STORE: a folder, http(s)://…, or any URL that fsspec opens")
+    keys = TrustedKeys.choose(trusted)
     store = open_store(place)
     with Bar(quiet=as_json) as progress:
         task = progress.add_task(f"pull {escape(name)}", total=None)
