@@ -36,6 +36,14 @@ class Processor:
         return not self.flags.isdisjoint(("avx512_vnni", "avx_vnni"))
 
     @property
+    def int8_sums_may_overflow(self) -> bool:
+        """Whether the fastest sum of products of unsigned and signed 8-bit integers is kept in 16 bits and saturates.
+
+        Where the flags are not known, VNNI is not counted on.
+        """
+        return self.architecture == "x86-64" and not self.has_vnni
+
+    @property
     def has_bf16(self) -> bool:
         """Whether it multiplies bfloat16."""
         return not self.flags.isdisjoint(("avx512_bf16", "amx_bf16"))

@@ -11,8 +11,6 @@ from exporter.recipe.recipe import Recipe
 from exporter.targets.accept import fitted, misfits
 from exporter.targets.target import AUTO, Target, load_target
 
-OF_INT8 = {"int8", "int8_dynamic"}
-
 
 @dataclass(frozen=True)
 class AutoChoice:
@@ -73,14 +71,6 @@ def _arm64(recipe: Recipe, processor: Processor) -> str:
     return "" if processor.architecture == "arm64" else "the processor is no ARM64"
 
 
-def _avx2(recipe: Recipe, processor: Processor) -> str:
-    if processor.architecture != "x86-64":
-        return "the processor is no x86-64"
-    if processor.has_vnni:
-        return "the processor has VNNI, where products of INT8 cannot overflow"
-    return "" if recipe.precisions & OF_INT8 else "the recipe has no products of INT8 that could overflow"
-
-
 def _any(recipe: Recipe, processor: Processor) -> str:
     return ""
 
@@ -93,6 +83,5 @@ _CANDIDATES = (
     ),
     _Candidate("cpu-openvino", "the processor has VNNI, and OpenVINO's INT8 is the fastest there", _openvino),
     _Candidate("arm64", "the processor is an ARM64", _arm64),
-    _Candidate("cpu-avx2", "the processor has no VNNI: INT8 needs products that cannot overflow", _avx2),
     _Candidate("cpu", "ONNX Runtime runs on every processor", _any),
 )

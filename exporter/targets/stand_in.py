@@ -34,7 +34,6 @@ def _is_here(processor: str) -> bool:
     return {
         "cpu": True,
         "arm64": here.architecture == "arm64",
-        "x86-64 without VNNI": is_x86 and bool(here.flags) and not here.has_vnni,
         "x86-64 with VNNI": is_x86 and here.has_vnni,
         "x86-64 with VNNI and bf16": is_x86 and here.has_vnni and here.has_bf16,
         "cuda": "onnxruntime-gpu" in installed_distributions(),

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime as ort
 
 from exporter.graphs.bodies import all_graphs, bodies
+from exporter.runtime.sessions.onnxruntime import exact_sums
 
 Arrays = dict[str, np.ndarray]
 AT_ONCE = 64
@@ -63,6 +64,8 @@ def _run(model: onnx.ModelProto, inputs: Arrays, tensors: Sequence[str]) -> Arra
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
     settings = ort.SessionOptions()
     settings.log_severity_level = 3
+    for key, value in exact_sums().items():
+        settings.add_session_config_entry(key, value)
     try:
         session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.machine.onnxruntime_packages import installed_distributions
-from exporter.machine.processor import threads_to_use
+from exporter.machine.processor import this_processor, threads_to_use
 from exporter.runtime.sessions.onnxruntime_bound import BoundRuns
 
 ON_CPU: dict[str, Any] = {"providers": ["CPUExecutionProvider"], "bind": None}
@@ -17,6 +17,7 @@ BOTH_INSTALLED = (
     "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files. Uninstall both, then install "
     "one: `pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install 't3export[cpu]'` or `'t3export[gpu]'`"
 )
+EXACT_SUMS = {"session.x64quantprecision": "1"}
 OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "CUDA out of memory")
 NONE_INSTALLED = "ONNX Runtime is not installed: `pip install 't3export[cpu]'` (or `'t3export[gpu]'`)"
 
@@ -26,6 +27,13 @@ def require_one_distribution() -> None:
     found = installed_distributions()
     if len(found) != 1:
         raise EnvironmentProblem(BOTH_INSTALLED if found else NONE_INSTALLED)
+
+
+def exact_sums() -> dict[str, str]:
+    """The session entries with which products of INT8 are right on this processor: UINT8 times INT8 is added up in 16
+    bits where there is no VNNI, UINT8 times UINT8 nowhere. On the small model in INT8 the projector kept 22 dB without,
+    49 dB with it. With VNNI they would only cost time."""
+    return EXACT_SUMS if this_processor().int8_sums_may_overflow else {}
 
 
 class OnnxRuntimeSession:
@@ -52,9 +60,9 @@ class OnnxRuntimeSession:
         settings.intra_op_num_threads = threads_to_use(options.get("threads", 0))
         if not options.get("packed", True):
             settings.add_session_config_entry("session.disable_prepacking", "1")
-        for key, value in options.get("config", {}).items():
-            settings.add_session_config_entry(key, value)
         providers = options.get("providers") or ON_CPU["providers"]
+        for key, value in (exact_sums() | options.get("config", {})).items():
+            settings.add_session_config_entry(key, value)
         provider_options = [options.get("provider_options", {}).get(name, {}) for name in providers]
         if providers[0] == "CPUExecutionProvider":
             # Plans of the buffers for every shape seen keep memory and save no time there.

@@ -13,7 +13,7 @@ from exporter.targets.target import (
     target_names,
 )
 
-EXPECTED = {"cpu", "cpu-avx2", "cpu-openvino", "cpu-openvino-bf16", "cuda", "orin", "orin-nano", "t4", "rtx", "h200",
+EXPECTED = {"cpu", "cpu-openvino", "cpu-openvino-bf16", "cuda", "orin", "orin-nano", "t4", "rtx", "h200",
             "android", "android-vulkan", "ios", "ios-coreml", "arm64", "web", "webgpu", "cpu-executorch"}  # fmt: skip
 
 
