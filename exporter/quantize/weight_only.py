@@ -75,7 +75,8 @@ def _write_blocks(graph: gs.Graph, name: str, integers: gs.Constant, scales: Flo
     real = gs.Variable(f"{name}:dequantized", np.dtype(np.float32))
     if len(integers.shape) == 2:
         attributes, node = {"axis": 0, "block_size": block}, f"{name}/DequantizeLinear"
-        graph.nodes.append(gs.Node("DequantizeLinear", node, attributes, [integers, scale], [real]))
+        read = [integers, scale, *_zeros_of_int8(name, integers, scales)]
+        graph.nodes.append(gs.Node("DequantizeLinear", node, attributes, read, [real]))
         return real
     rows = gs.Constant(f"{name}_block_of_row", np.arange(integers.shape[-2]) // block)
     levels, steps = (gs.Variable(f"{name}:{part}", np.dtype(np.float32)) for part in ("levels", "steps"))
@@ -85,6 +86,14 @@ def _write_blocks(graph: gs.Graph, name: str, integers: gs.Constant, scales: Flo
         gs.Node("Mul", f"{name}/Mul", inputs=[levels, steps], outputs=[real]),
     ]
     return real
+
+
+def _zeros_of_int8(name: str, integers: gs.Constant, scales: Floats) -> list[gs.Constant]:
+    """Where ONNX Runtime reads INT8 as UINT8, for products that cannot overflow, it gives a weight without zero points
+    a single one, which blocks must not have. INT4 it leaves as it is."""
+    if integers.dtype != np.int8:
+        return []
+    return [gs.Constant(f"{name}_zero_point", np.zeros(scales.shape, np.int8))]
 
 
 def _write_half(graph: gs.Graph, name: str, values: Floats) -> gs.Variable:

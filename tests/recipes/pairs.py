@@ -20,6 +20,7 @@ EVERY_RUNTIME = ("cpu", "cpu-openvino", "cpu-executorch", "orin", "web")
 # What the pages build. Its targets differ from one another by what is data of theirs, whatever the recipe.
 ON_EVERY_TARGET = "shape_e_int8"
 IN_FLOATS = "shape_e_fp32"
+FEWER_STEPS = 16
 # Weights that are decoded in the program, by operators that no other recipe has.
 STORED = {"int4_weights", "int8_weights", "palette"}
 
@@ -45,6 +46,15 @@ class Pair:
         """The recipe that it extends."""
         name = yaml.safe_load(self.path.read_text(encoding="utf-8")).get("extends")
         return load_recipe(self.path.parent / name) if name else None
+
+    @property
+    def fewer_steps(self) -> tuple[str, ...]:
+        """Settings for a recipe that samples in several stages: in full that takes longer than all else of a pair. On
+        this processor it is run as it ships."""
+        if not self.recipe.samplers or self.target.name == "cpu":
+            return ()
+        sections = {"sampler": self.recipe.sampler, "validation.sampler": self.recipe.validation.sampler}
+        return tuple(f"{name}.steps={FEWER_STEPS}" for name, section in sections.items() if section)
 
     @property
     def group(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.recipes.pairs import EVERY_RUNTIME, ON_EVERY_TARGET, all_pairs, guarded_pairs
+from exporter.recipe.recipe_file import load_recipe
+from tests.recipes.pairs import EVERY_RUNTIME, FEWER_STEPS, ON_EVERY_TARGET, all_pairs, guarded_pairs
 
 EVERY = all_pairs()
 GUARDED = guarded_pairs(EVERY)
@@ -34,6 +35,17 @@ def test_every_precision_of_a_recipe_is_built_in_webassembly() -> None:
     known = {precision for pair in BUILT for precision in pair.recipe.precisions}
     web = {precision for pair in BUILT if pair.target.name == "web" for precision in pair.recipe.precisions}
     assert known - web <= {"bf16", "fp16"} and {"palette", "int4_weights"} <= web
+
+
+def test_recipes_that_sample_in_several_stages_are_tried_in_full_here_and_with_fewer_steps_elsewhere() -> None:
+    several = {pair.recipe.name: pair for pair in EVERY if pair.recipe.samplers and pair.target.name != "cpu"}
+    assert several and {pair.name for pair in EVERY if pair.fewer_steps} == {
+        pair.name for pair in EVERY if pair.recipe.name in several and pair.target.name != "cpu"
+    }
+    for pair in several.values():
+        short = load_recipe(pair.path, pair.fewer_steps)
+        samplers = [*short.samplers.values(), *short.validation.samplers.values()]
+        assert max(sampler.steps for sampler in samplers) <= FEWER_STEPS
 
 
 def test_every_target_and_every_reason_is_refused() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from exporter.errors import BundleError
 from exporter.files.atomic import write_atomically
+from exporter.runtime.sessions.onnxruntime import exact_sums
 from validate.bisect.graphs import Arrays
 from validate.bisect.search import Culprit
 
@@ -31,7 +32,10 @@ import onnxruntime
 HERE = Path(__file__).parent
 LIMIT_DB = {limit!r}
 
-session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
+settings = onnxruntime.SessionOptions()
+for name, value in {entries!r}.items():
+    settings.add_session_config_entry(name, value)
+session = onnxruntime.InferenceSession(HERE / "model.onnx", settings, providers=["CPUExecutionProvider"])
 found = session.run(None, dict(np.load(HERE / "inputs.npz")))[0].astype(np.float64)
 (name, expected), = np.load(HERE / "expected.npz").items()
 noise, signal = np.square(found - expected).sum(), np.square(expected.astype(np.float64)).sum()
@@ -55,7 +59,7 @@ def write_reproducer(culprit: Culprit, folder: Path) -> None:
         ("model.onnx", model.SerializeToString()),
         ("inputs.npz", _npz(culprit.inputs)),
         ("expected.npz", _npz({culprit.tensor: culprit.expected})),
-        ("run.py", _RUN.format(told=_told(culprit), limit=culprit.limit_db).encode()),
+        ("run.py", _RUN.format(told=_told(culprit), limit=culprit.limit_db, entries=exact_sums()).encode()),
     ):
         write_atomically(folder / name, content)
 

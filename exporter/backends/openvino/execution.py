@@ -11,7 +11,7 @@ import onnx
 
 from exporter.errors import ValidationFailed
 from exporter.graphs.stored_integers import all_nodes, integer_products
-from exporter.runtime.sessions.openvino import OpenVinoSession
+from exporter.runtime.sessions.openvino import INTEGER_PRODUCTS, OpenVinoSession
 
 PRODUCTS = ("FullyConnected", "MatMul")
 INTEGERS = ("i8", "u8", "i4", "u4")
@@ -42,8 +42,12 @@ def require_integers(program: Path, options: dict[str, Any]) -> dict[str, str]:
 
 
 def executed_products(program: Path, options: dict[str, Any]) -> dict[str, str]:
-    """Node name -> precision of everything that became part of a product in OpenVINO's execution graph."""
+    """Node name -> precision of everything that became part of a product in OpenVINO's execution graph.
+
+    As on a processor with VNNI, whatever this one's session does.
+    """
     found: dict[str, str] = {}
+    options = options | {"config": options.get("config", {}) | INTEGER_PRODUCTS}
     for node in OpenVinoSession(program, options).compiled.get_runtime_model().get_ops():
         told = node.get_rt_info()
         if told["layerType"].astype(str) in PRODUCTS:

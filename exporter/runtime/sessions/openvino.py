@@ -12,10 +12,12 @@ import numpy as np
 
 from exporter.errors import BundleError, EnvironmentProblem
 from exporter.machine.mapped_files import give_back
-from exporter.machine.processor import threads_to_use
+from exporter.machine.processor import this_processor, threads_to_use
 
 NOT_INSTALLED = "OpenVINO is not installed: `pip install 't3export[openvino]'`"
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+INTEGER_PRODUCTS = {"LP_TRANSFORMS_MODE": "YES"}
+FLOAT_PRODUCTS = {"LP_TRANSFORMS_MODE": "NO"}
 
 
 class OpenVinoSession:
@@ -67,7 +69,11 @@ class OpenVinoSession:
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
-    """Left to itself OpenVINO computes in bfloat16 where it can, and quantizes the activations of stored integers."""
+    """Left to itself OpenVINO computes in bfloat16 where it can, and quantizes the activations of stored integers.
+
+    Without VNNI it adds products of INT8 up in 16 bits, which saturates: there what was quantized is multiplied in
+    floats, the numbers that it stands for.
+    """
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": PRECISIONS[options.get("inference_precision", "fp32")],
@@ -75,7 +81,8 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     }
     if threads := threads_to_use(options.get("threads", 0)):
         settings["INFERENCE_NUM_THREADS"] = str(threads)
-    return settings | options.get("config", {})
+    products = FLOAT_PRODUCTS if this_processor().int8_sums_may_overflow else INTEGER_PRODUCTS
+    return settings | products | options.get("config", {})
 
 
 @cache

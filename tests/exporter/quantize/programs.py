@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from torch.nn import functional as F
 
@@ -13,6 +12,7 @@ from exporter.graphs.graph_file import save_graph
 from exporter.pipeline.pure_module import PureModule
 from exporter.pipeline.tensor import TensorSpec
 from exporter.quantize.prepared import prepared
+from exporter.runtime.sessions.onnxruntime import OnnxRuntimeSession
 from exporter.trace.onnx import trace
 
 WIDTH = 32
@@ -94,7 +94,7 @@ def inputs(batch=3, seed=0):
 
 
 def output(program, arrays):
-    return ort.InferenceSession(program, providers=["CPUExecutionProvider"]).run(None, arrays)[0]
+    return next(iter(OnnxRuntimeSession(program, {}).run(arrays).values()))
 
 
 def rewritten(program, rewrite, folder):

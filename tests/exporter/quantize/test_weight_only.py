@@ -88,7 +88,7 @@ def test_what_onnx_runtime_cannot_multiply_is_restored_at_load(programs, tmp_pat
     ("chosen", "bits"),
     [
         (rule("fp16"), 16),
-        (rule("int8_weights"), 8.6),
+        (rule("int8_weights"), 8.8),
         (rule("int4_weights"), 4.6),
         (rule("int4_weights", block=64), 4.35),
         (rule("palette", bits=3), 3.1),

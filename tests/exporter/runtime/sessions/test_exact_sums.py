@@ -8,22 +8,52 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from exporter.machine.processor import Processor
+from exporter.runtime.sessions import openvino
 from exporter.runtime.sessions.onnxruntime import EXACT_SUMS, OnnxRuntimeSession, exact_sums
+from exporter.runtime.sessions.openvino import OpenVinoSession
 
-LARGEST = (255, 127)  # their products, two by two, are more than 16 bits hold
+ROWS, INNER, COLUMNS = 4, 64, 16
+# Two such products together are more than 16 bits hold.
+LARGEST = 255 * 127
 
 
-def test_the_largest_products_do_not_overflow(tmp_path):
-    rows, inner, columns = 4, 64, 16
-    weight = numpy_helper.from_array(np.full((inner, columns), LARGEST[1], np.int8), "weight")
-    given = helper.make_tensor_value_info("x", TensorProto.UINT8, ["rows", inner])
-    sums = helper.make_tensor_value_info("y", TensorProto.INT32, ["rows", columns])
+@pytest.fixture
+def program(tmp_path):
+    """Quantizes its input, of ones at most, and multiplies it by the largest weights."""
+    constants = {
+        "scale": np.float32(1 / 255), "zero": np.uint8(0), "weight": np.full((INNER, COLUMNS), 127, np.int8),
+        "weight_scale": np.float32(1), "weight_zero": np.int8(0),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["stored"]),
+        helper.make_node("DequantizeLinear", ["stored", "scale", "zero"], ["read"]),
+        helper.make_node("DequantizeLinear", ["weight", "weight_scale", "weight_zero"], ["read_weight"]),
+        helper.make_node("MatMul", ["read", "read_weight"], ["y"]),
+    ]
+    ports = [helper.make_tensor_value_info(*port) for port in (("x", 1, ["rows", INNER]), ("y", 1, ["rows", COLUMNS]))]
+    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "product", ports[:1], ports[1:], stored)
+    path = tmp_path / "program.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize("session", [OnnxRuntimeSession, OpenVinoSession])
+def test_the_largest_products_do_not_overflow(session, program):
+    found = session(program, {}).run({"x": np.ones((ROWS, INNER), np.float32)})["y"]
+    np.testing.assert_allclose(found, INNER * 127, rtol=1e-5)
+
+
+def test_integers_are_added_up_whole(tmp_path):
+    weight = numpy_helper.from_array(np.full((INNER, COLUMNS), 127, np.int8), "weight")
+    given = helper.make_tensor_value_info("x", TensorProto.UINT8, ["rows", INNER])
+    sums = helper.make_tensor_value_info("y", TensorProto.INT32, ["rows", COLUMNS])
     product = helper.make_node("MatMulInteger", ["x", "weight"], ["y"])
     graph = helper.make_graph([product], "product", [given], [sums], [weight])
     path = tmp_path / "program.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10), path)
-    found = OnnxRuntimeSession(path, {}).run({"x": np.full((rows, inner), LARGEST[0], np.uint8)})["y"]
-    np.testing.assert_array_equal(found, inner * LARGEST[0] * LARGEST[1])
+    found = OnnxRuntimeSession(path, {}).run({"x": np.full((ROWS, INNER), 255, np.uint8)})["y"]
+    np.testing.assert_array_equal(found, INNER * LARGEST)
 
 
 @pytest.mark.parametrize(
@@ -38,5 +68,8 @@ def test_the_largest_products_do_not_overflow(tmp_path):
 )
 def test_only_a_processor_that_needs_them_gets_the_slower_products(architecture, flags, slower, monkeypatch):
     processor = Processor(architecture, frozenset(flags))
-    monkeypatch.setattr("exporter.runtime.sessions.onnxruntime.this_processor", lambda: processor)
+    for backend in ("onnxruntime", "openvino"):
+        monkeypatch.setattr(f"exporter.runtime.sessions.{backend}.this_processor", lambda: processor)
     assert exact_sums() == (EXACT_SUMS if slower else {})
+    wanted = openvino.FLOAT_PRODUCTS if slower else openvino.INTEGER_PRODUCTS
+    assert openvino._settings({}).items() >= wanted.items()
