@@ -46,6 +46,7 @@ def digests(recipe: Path, target: str, folder: Path) -> dict[str, str]:
     if target == "web":
         client = Path(__file__).parents[1] / "exporter/runtime/web/generate.js"
         command = ["node", str(client), PROMPT, "--bundle", str(bundle), "--grid", "64", "-o", str(glb)]
+        command += ["--texture", "none"]
         subprocess.run(command, check=True, capture_output=True)
         found["object"] = sha256(glb)
     glb.unlink(missing_ok=True)

@@ -57,7 +57,8 @@ def test_the_manifest_has_its_fields_and_links_to_parts_that_are_there(pages):
 
 def test_the_javascript_page_has_what_the_client_exports(pages):
     text = pages.javascript_page()
-    assert "static async open(location)\n" in text and "function toGlb({ vertices, faces, colors })\n" in text
+    assert "static async open(location)\n" in text
+    assert "function toGlb({ vertices, faces, colors }, { texture, ...others } = {})\n" in text
     assert "Unit normal noise" in text.partition("## noise")[2] and "constructor(programs, given" in text
 
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { pointsOf, pointsToGlb, toGlb, WebBundle } from "./index.js";
-import { chosenGrid, requirePrompt, requireSeed } from "./values.js";
+import { chosenGrid, requirePrompt, requireSeed, requireTexture } from "./values.js";
 
 const HELP = `Usage: node generate.js PROMPT [options]
 
@@ -16,13 +16,18 @@ const HELP = `Usage: node generate.js PROMPT [options]
   --negative TEXT     What the object is to be unlike, where the recipe has such conditions.
   --grid N            Samples of the field along each edge.  [default: the recipe's]
   --quality Q         draft, normal or fine: a grid of 64, 128 or 256.
+  --texture T         palette, a picture of the colours, which every viewer shows, or none, for colours of the vertices
+                      alone.  [default: palette]
 
 Examples:
   npm ci && node generate.js "a red chair" -o chair.glb
   node generate.js "a blue mug" --seed 7 --grid 64 --bundle ../my_bundle`;
 
 const text = { type: "string" };
-const options = { output: { ...text, short: "o" }, bundle: text, seed: text, negative: text, grid: text, quality: text, help: { type: "boolean" } };
+const options = {
+  ...{ output: { ...text, short: "o" }, bundle: text, seed: text, negative: text, grid: text, quality: text },
+  ...{ texture: text, help: { type: "boolean" } },
+};
 
 async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
@@ -31,6 +36,7 @@ async function main() {
   const prompt = requirePrompt(positionals[0]);
   const seed = requireSeed(number(values.seed ?? "0", BigInt));
   const grid = chosenGrid(values.grid && number(values.grid, Number), values.quality);
+  const texture = requireTexture(values.texture);
   const output = values.output ?? "mesh.glb";
   if (!output.toLowerCase().endsWith(".glb")) throw new RangeError(`${output}: this writes .glb files only`);
   const bundle = await WebBundle.open(values.bundle ?? fileURLToPath(new URL("..", import.meta.url)));
@@ -45,7 +51,7 @@ async function main() {
     return console.log(`${output}  (${points.positions.length / 3} points)`);
   }
   const mesh = await bundle.generate(prompt, { seed, grid, negative: values.negative, onStep });
-  await writeFile(output, toGlb(mesh));
+  await writeFile(output, toGlb(mesh, { texture }));
   console.log(`${output}  (${mesh.vertices.length / 3} vertices, ${mesh.faces.length / 3} triangles)`);
 }
 

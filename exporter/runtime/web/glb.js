@@ -1,11 +1,17 @@
 /** A coloured mesh, or coloured points, as a binary glTF 2.0 file. */
 
+import { copied, painted } from "./painted.js";
+import { toPng } from "./png.js";
+import { requireNoOthers, requireTexture } from "./values.js";
+
 const POINTS = 0;
 const FLOAT = 5126;
 const UNSIGNED_INT = 5125;
 const ARRAY_BUFFER = 34962;
 const ELEMENT_ARRAY_BUFFER = 34963;
-const MATTE = { pbrMetallicRoughness: { metallicFactor: 0, roughnessFactor: 0.9 } };
+const MATTE = { metallicFactor: 0, roughnessFactor: 0.9 };
+// Each pixel is one colour, which must not run into its neighbours'.
+const SAMPLER = { magFilter: 9728, minFilter: 9728, wrapS: 33071, wrapT: 33071 };
 
 /**
  * {positions, colors} of points as the bytes of a .glb: y up, linear colours, no material, which leaves points without
@@ -16,18 +22,32 @@ export function pointsToGlb({ positions, colors }) {
 }
 
 /**
- * {vertices, faces, colors} as the bytes of a .glb: y up, with normals and linear vertex colours, as glTF wants it; the
- * mesh itself is z up with sRGB colours. Its material is matte: without one glTF's is a metal, black under an ambient
- * light. Throws RangeError for an empty mesh, which glTF cannot hold.
+ * {vertices, faces, colors} as the bytes of a .glb: y up, with normals, as glTF wants it; the mesh itself is z up with
+ * sRGB colours. Its material is matte: without one glTF's is a metal, black under an ambient light. `texture`: "palette",
+ * each triangle's colour in a picture, which every viewer shows, or "none", linear colours of the vertices alone, which
+ * many ignore. Throws RangeError for an empty mesh, which glTF cannot hold, another texture or another option.
  */
-export function toGlb({ vertices, faces, colors }) {
+export function toGlb({ vertices, faces, colors }, { texture, ...others } = {}) {
+  requireNoOthers(others, ["texture"]);
+  const isTextured = requireTexture(texture) !== "none";
   if (!faces.length) throw new RangeError("the mesh is empty: try another seed or another wording");
-  const parts = [yUp(vertices), yUp(vertexNormals(vertices, faces)), colors.map(srgbToLinear), faces];
-  return written(parts, { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, { indices: 3, material: 0 });
+  const parts = [yUp(vertices), yUp(vertexNormals(vertices, faces)), colors.map(srgbToLinear)];
+  if (isTextured) return textured(parts, painted({ faces, colors }));
+  return written([...parts, faces], { POSITION: 0, NORMAL: 1, COLOR_0: 2 }, { indices: 3, material: 0 });
 }
 
-/** The file of one primitive: positions first, then the other attributes, and the indices last where it has any. */
-function written(parts, attributes, more) {
+/** The colours of the vertices are the attribute _COLOR_0: a COLOR_0 would be multiplied with the picture's. */
+function textured(parts, { sources, faces, uv, picture }) {
+  const split = parts.map((vectors) => copied(vectors, sources));
+  const attributes = { POSITION: 0, NORMAL: 1, _COLOR_0: 2, TEXCOORD_0: 3 };
+  return written([...split, uv, faces], attributes, { indices: 4, material: 0 }, toPng(picture));
+}
+
+/**
+ * The file of one primitive: positions first, then the other attributes, and the indices last where it has any. `image`:
+ * the bytes of the picture that has its base colour.
+ */
+function written(parts, attributes, more, image) {
   const [positions] = parts;
   let offset = 0;
   const views = parts.map((part, i) => {
@@ -48,22 +68,32 @@ function written(parts, attributes, more) {
     ...more,
   });
   const count = positions.length / 3;
+  if (image) views.push({ buffer: 0, byteOffset: offset, byteLength: image.length });
+  const binaryLength = offset + (image ? 4 * Math.ceil(image.length / 4) : 0);
   const tree = {
     asset: { version: "2.0", generator: "t3export" },
     scene: 0,
     scenes: [{ nodes: [0] }],
     nodes: [{ mesh: 0 }],
-    materials: more.material === undefined ? undefined : [MATTE],
+    materials: more.material === undefined ? undefined : [materialOf(image)],
+    textures: image && [{ sampler: 0, source: 0 }],
+    samplers: image && [SAMPLER],
+    images: image && [{ mimeType: "image/png", bufferView: parts.length }],
     meshes: [{ primitives: [{ attributes, ...more }] }],
     accessors: parts.map((part, i) =>
       i === more.indices
         ? of(i, UNSIGNED_INT, part.length, "SCALAR")
-        : of(i, FLOAT, count, "VEC3", i === 0 ? bounds(positions) : {}),
+        : of(i, FLOAT, count, `VEC${part.length / count}`, i === 0 ? bounds(positions) : {}),
     ),
     bufferViews: views,
-    buffers: [{ byteLength: offset }],
+    buffers: [{ byteLength: binaryLength }],
   };
-  return container(new TextEncoder().encode(JSON.stringify(tree)), parts, offset);
+  return container(new TextEncoder().encode(JSON.stringify(tree)), image ? [...parts, image] : parts, binaryLength);
+}
+
+function materialOf(image) {
+  if (!image) return { pbrMetallicRoughness: MATTE };
+  return { pbrMetallicRoughness: { baseColorTexture: { index: 0 }, ...MATTE }, doubleSided: false };
 }
 
 /** The header, the JSON chunk padded with spaces, and the binary chunk. */

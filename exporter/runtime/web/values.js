@@ -1,6 +1,7 @@
 /** What a bundle takes of those who ask it for an object, as exporter/runtime/inputs/values.py has it for Python. */
 
 export const QUALITIES = { draft: 64, normal: 128, fine: 256 };
+export const TEXTURES = ["none", "palette"];
 export const SMALLEST_GRID = 8;
 export const LARGEST_GRID = 512;
 export const LARGEST_SEED = 2n ** 64n - 1n;
@@ -51,6 +52,13 @@ export function chosenGrid(grid, quality) {
 export function requireExact(exact) {
   if (exact == null || typeof exact === "boolean") return exact ?? undefined;
   throw new RangeError(`exact: yes or no is expected as a boolean, not ${told(exact)}`);
+}
+
+/** Where a file has its colours, "palette" for undefined. Throws RangeError for another value. */
+export function requireTexture(texture) {
+  if (texture == null) return "palette";
+  if (!TEXTURES.includes(texture)) throw new RangeError(`texture: no ${told(texture)}; allowed: ${TEXTURES.join(", ")}`);
+  return texture;
 }
 
 /** Nothing is left of what was given by name. Throws RangeError that says what may be given. */

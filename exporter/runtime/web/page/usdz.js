@@ -3,7 +3,7 @@
 import * as three from "three";
 
 import { USDZExporter } from "../packages/USDZExporter.js";
-import { painted } from "./painted.js";
+import { copied, painted } from "../painted.js";
 
 const ROUGHNESS = 0.9;
 
@@ -17,11 +17,11 @@ export async function toUsdz(mesh) {
   whole.computeVertexNormals();
   const geometry = new three.BufferGeometry();
   for (const name of ["position", "normal"]) {
-    const { array } = whole.attributes[name];
-    const copied = Float32Array.from({ length: 3 * sources.length }, (_, i) => array[3 * sources[Math.floor(i / 3)] + (i % 3)]);
-    geometry.setAttribute(name, new three.BufferAttribute(copied, 3));
+    geometry.setAttribute(name, new three.BufferAttribute(copied(whole.attributes[name].array, sources), 3));
   }
-  geometry.setAttribute("uv", new three.BufferAttribute(uv, 2));
+  // three.js counts v upwards.
+  const places = uv.map((value, i) => (i % 2 ? 1 - value : value));
+  geometry.setAttribute("uv", new three.BufferAttribute(places, 2));
   geometry.setIndex(new three.BufferAttribute(faces, 1));
   // The model's z is up.
   geometry.rotateX(-Math.PI / 2);

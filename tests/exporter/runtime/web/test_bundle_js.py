@@ -138,6 +138,7 @@ def test_the_client_in_the_bundle_makes_the_mesh_that_python_makes(web_bundles, 
     (shipped / "client/node_modules").symlink_to(CLIENT / "node_modules")
     output = tmp_path / "mesh.glb"
     command = [node(), str(shipped / "client/generate.js"), PROMPT, "--seed", str(SEED), "-o", str(output)]
+    command += ["--texture", "none"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "triangles" in done.stdout, done.stderr
     made = trimesh.load(output, force="mesh", process=False, skip_materials=True)
@@ -190,6 +191,7 @@ def test_what_is_not_taken_is_refused_before_anything_runs(web_bundles, options,
         (["a chair", "--grid", "24.5"], 'grid: a whole number from 8 to 512 is expected, not "24.5"'),
         (["a chair", "--grid", ""], 'grid: a whole number from 8 to 512 is expected, not ""'),
         (["a chair", "--quality", "ultra"], 'quality: no "ultra"'),
+        (["a chair", "--texture", "256"], 'texture: no "256"; allowed: none, palette'),
         (["a chair", "--seed", "x"], 'seed: a whole number from 0 to 2^64 - 1 is expected, not "x"'),
         ([" "], "prompt: words"),
     ],
