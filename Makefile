@@ -45,7 +45,7 @@ $(WEB_INSTALLED): $(WEB)/package-lock.json | $(NPM)
 demo: $(INSTALLED)  ## build the INT8 bundles of the small models, validate them, make a chair of words and a car of a picture
 	$(call takes,$@,about ten minutes; 2 GB of memory; 200 MB in artifacts and in the cache)
 	$(BIN)/t3export build recipes/shape_e_int8.yaml --target cpu --allow no-gain
-	$(BIN)/t3export validate artifacts/shape_e_int8/cpu --prompts 24
+	$(BIN)/t3export validate artifacts/shape_e_int8/cpu --prompts 12
 	mkdir -p $(DEMO)
 	$(BIN)/t3export run artifacts/shape_e_int8/cpu --prompt "a red chair" -o $(DEMO)/chair.glb \
 		--image $(DEMO)/chair.png --turntable $(DEMO)/chair.gif
@@ -88,9 +88,9 @@ test: lint docs $(WEB_INSTALLED)  ## lint, the site, then all tests but the slow
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Pairs whose programs begin with the same traces go to one worker; what both need is in the cache that they share.
-test-recipes: $(INSTALLED) $(WEB_INSTALLED)  ## recipes as they ship, built and proved; ALL=1: on every target
+test-recipes: $(INSTALLED) $(WEB_INSTALLED)  ## recipes as they ship, built and proved; ALL=1: on every target; MINUTES=30: what comes first
 	$(call takes,$@,about half an hour; $(WORKERS) GB of memory$(if $(ALL),; with ALL several hours))
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/recipes -m recipes $(if $(ALL),--all-pairs) -n $(WORKERS) --dist loadgroup \
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/recipes -m recipes $(if $(ALL),--all-pairs) $(if $(MINUTES),--minutes $(MINUTES)) -n $(WORKERS) --dist loadgroup \
 		--no-loadscope-reorder -o tmp_path_retention_policy=failed
 
 test-slow: $(INSTALLED) $(WEB_INSTALLED)  ## the full-size checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +12,33 @@ import pytest
 from exporter.files.cache import ENVIRONMENT
 from tests.recipes import matrix_page
 from tests.recipes.command_line import CommandLine
-from tests.recipes.pairs import ROOT, all_pairs, guarded_pairs
+from tests.recipes.pairs import FLAGSHIP, ROOT, all_pairs, guarded_pairs
 
 PAIR, BUILD, PROOF = "pair", "build", "proof"
+BEGAN = time.monotonic()
+LATE = "the minutes were over"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-pairs", action="store_true", help="every recipe on every target, and the page of them")
+    parser.addoption(
+        "--minutes", type=float, default=float("inf"), help="after which nothing more is begun, but told of"
+    )
+
+
+@pytest.fixture(autouse=True)
+def in_time(pytestconfig: pytest.Config) -> None:
+    """A slow machine tries what comes first; the flagship does."""
+    minutes = pytestconfig.getoption("--minutes")
+    if time.monotonic() - BEGAN > 60 * minutes:
+        pytest.skip(f"not tried: {LATE}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         every = all_pairs()
         pairs = every if metafunc.config.getoption("--all-pairs") else guarded_pairs(every)
-        pairs.sort(key=lambda pair: pair.group)
+        pairs.sort(key=lambda pair: (pair.recipe.name != FLAGSHIP, pair.group))
         marked = [pytest.param(pair, marks=pytest.mark.xdist_group(pair.group), id=pair.name) for pair in pairs]
         metafunc.parametrize("pair", marked)
 
@@ -49,6 +63,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
     pairs = {report: dict(report.user_properties) for report in reports if report.when == "call"}
     pairs = {report: told for report, told in pairs.items() if PAIR in told}
+    if late := [report.nodeid for report in terminalreporter.stats.get("skipped", []) if LATE in str(report.longrepr)]:
+        terminalreporter.section(f"not tried: {LATE}")
+        terminalreporter.line("\n".join(late))
     if not pairs:
         return
     terminalreporter.section("pairs")

@@ -17,8 +17,9 @@ from exporter.targets.target import Target, list_targets
 ROOT = Path(__file__).parents[2]
 # One target of each runtime, all of which run here; a kit's by a stand-in.
 EVERY_RUNTIME = ("cpu", "cpu-openvino", "cpu-executorch", "orin", "web")
-# What the pages build. Its targets differ from one another by what is data of theirs, whatever the recipe.
-ON_EVERY_TARGET = "shape_e_int8"
+# What t3export is judged by, and the pages build. Its targets differ from one another by what is data of theirs,
+# whatever the recipe.
+FLAGSHIP = "shape_e_int8"
 IN_FLOATS = "shape_e_fp32"
 FEWER_STEPS = 16
 # Weights that are decoded in the program, by operators that no other recipe has.
@@ -86,7 +87,7 @@ def guarded_pairs(pairs: Sequence[Pair]) -> list[Pair]:
             return pair.name in refused.values()
         return (
             pair.target.name == "cpu"
-            or pair.recipe.name == ON_EVERY_TARGET
+            or pair.recipe.name == FLAGSHIP
             or (pair.recipe.name == IN_FLOATS and "int8" not in pair.target.precisions)
             or (pair.recipe.name in int8 and pair.target.name in EVERY_RUNTIME)
             or (pair.recipe.name in floats and pair.target.name == "orin")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.recipe.recipe_file import load_recipe
-from tests.recipes.pairs import EVERY_RUNTIME, FEWER_STEPS, ON_EVERY_TARGET, all_pairs, guarded_pairs
+from tests.recipes.pairs import EVERY_RUNTIME, FEWER_STEPS, FLAGSHIP, all_pairs, guarded_pairs
 
 EVERY = all_pairs()
 GUARDED = guarded_pairs(EVERY)
@@ -17,8 +17,8 @@ def test_every_recipe_is_built_here() -> None:
 
 
 def test_one_recipe_is_built_for_every_target_that_takes_it() -> None:
-    taken = {pair.target.name for pair in EVERY if pair.recipe.name == ON_EVERY_TARGET and pair.cell.state == "builds"}
-    assert taken == {pair.target.name for pair in BUILT if pair.recipe.name == ON_EVERY_TARGET}
+    taken = {pair.target.name for pair in EVERY if pair.recipe.name == FLAGSHIP and pair.cell.state == "builds"}
+    assert taken == {pair.target.name for pair in BUILT if pair.recipe.name == FLAGSHIP}
     assert taken > set(EVERY_RUNTIME)
 
 
