@@ -12,7 +12,7 @@ import pytest
 from exporter.files.cache import ENVIRONMENT
 from tests.recipes import matrix_page
 from tests.recipes.command_line import CommandLine
-from tests.recipes.pairs import FLAGSHIP, ROOT, all_pairs, guarded_pairs
+from tests.recipes.pairs import FIRST, FLAGSHIP, ROOT, all_pairs, guarded_pairs
 
 PAIR, BUILD, PROOF = "pair", "build", "proof"
 BEGAN = time.monotonic()
@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         every = all_pairs()
         pairs = every if metafunc.config.getoption("--all-pairs") else guarded_pairs(every)
-        pairs.sort(key=lambda pair: (pair.recipe.name != FLAGSHIP, pair.group))
+        pairs.sort(key=lambda pair: (pair.name not in FIRST, pair.recipe.name != FLAGSHIP, pair.group))
         marked = [pytest.param(pair, marks=pytest.mark.xdist_group(pair.group), id=pair.name) for pair in pairs]
         metafunc.parametrize("pair", marked)
 

@@ -20,6 +20,7 @@ EVERY_RUNTIME = ("cpu", "cpu-openvino", "cpu-executorch", "orin", "web")
 # What t3export is judged by, and the pages build. Its targets differ from one another by what is data of theirs,
 # whatever the recipe.
 FLAGSHIP = "shape_e_int8"
+FIRST = (f"{FLAGSHIP}-orin", f"{FLAGSHIP}-cpu")
 IN_FLOATS = "shape_e_fp32"
 FEWER_STEPS = 16
 # Weights that are decoded in the program, by operators that no other recipe has.
