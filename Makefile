@@ -88,7 +88,7 @@ test: lint docs $(WEB_INSTALLED)  ## lint, the site, then all tests but the slow
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not recipes" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Pairs whose programs begin with the same traces go to one worker; what both need is in the cache that they share.
-test-recipes: $(INSTALLED) $(WEB_INSTALLED)  ## recipes as they ship, built and proved; ALL=1: on every target; MINUTES=30: what comes first
+test-recipes: $(INSTALLED) $(WEB_INSTALLED)  ## recipes as they ship, built and proved; ALL=1: on every target; MINUTES=N: what comes first
 	$(call takes,$@,about half an hour; $(WORKERS) GB of memory$(if $(ALL),; with ALL several hours))
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/recipes -m recipes $(if $(ALL),--all-pairs) $(if $(MINUTES),--minutes $(MINUTES)) -n $(WORKERS) --dist loadgroup \
 		--no-loadscope-reorder -o tmp_path_retention_policy=failed

@@ -2,11 +2,10 @@
 in the work folder.
 
 Coordinates and colours are in the units that Point-E diffuses: both about ±1. Colours are the objects' own, without
-light, which whatever draws a mesh adds. All objects face one way, as in a collection that people made; their pictures
-are of any side.
+light, which whatever draws a mesh adds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -56,11 +55,10 @@ def make_clouds(config: Config, folder: Path) -> dict[str, Tensor]:
     objects, captions = objects[: own.objects], captions[: own.objects]
     texts = sorted({text for row in captions for text, _ in row})
     index = {text: i for i, text in enumerate(texts)}
-    facing = [replace(drawn, yaw=0.0) for drawn in objects]
     report, made = TrainingReport("clouds", 0, len(objects)), []
     for start in range(0, len(objects), CHUNK):
         generator = torch.Generator(DEVICE).manual_seed(config.image.seed * 1_000_033 + start)
-        made.append(samples(Scene.of(facing[start : start + CHUNK], DEVICE), own, generator))
+        made.append(samples(Scene.of(objects[start : start + CHUNK], DEVICE), own, generator))
         report.step(min(start + CHUNK, len(objects)) - 1)
     return {key: torch.cat([chunk[key] for chunk in made]).cpu() for key in made[0]} | {
         "images": load_views(config.image, config.data, folder).images[: own.objects].cpu().clone(),
